@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The one ABI between the kernel module tcpstates.ko and its controller.
+ *
+ * Read by the module (C) and, through bindgen, by the controller (Rust).
+ * Rules: fixed-width words, natural alignment, no enum, no bit-field, no
+ * implicit padding. Reserved fields are zero: the module refuses a call
+ * whose reserved fields are not, and never writes any into a record. A new
+ * meaning gets a new command number; a retired number keeps its name.
+ *
+ * All times are CLOCK_MONOTONIC nanoseconds of the host (ktime_get_ns());
+ * struct tcpstates_stats carries the pair that turns them into wall-clock
+ * time. Addresses are in network order, ports and everything else in host
+ * order. No kernel pointer is ever stored in any of these structures.
+ */
+#ifndef TCPSTATES_H
+#define TCPSTATES_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define TCPSTATES_MODULE_NAME	"tcpstates"
+#define TCPSTATES_DEVICE_NAME	"diagnose-tcpstates"
+
+/*
+ * Two versions, compared when the device is opened. A change of any ioctl
+ * structure raises the first, a change of the ring or of what a record
+ * means raises the second.
+ */
+#define TCPSTATES_CALL_VERSION		1
+#define TCPSTATES_RECORD_VERSION	1
+
+/*
+ * States are the kernel's (include/net/tcp_states.h), which are those of
+ * RFC 9293 and NEW_SYN_RECV, the state of a request socket. 0 is unused.
+ */
+#define TCPSTATES_NR_STATES	13
+
+/* tcpstates_ident.role: which side of the connection this socket is. */
+#define TCPSTATES_ROLE_UNKNOWN	0
+#define TCPSTATES_ROLE_CLIENT	1	/* it sent the first SYN */
+#define TCPSTATES_ROLE_SERVER	2	/* a listener accepted its SYN */
+#define TCPSTATES_ROLE_LISTENER	3
+
+/* tcpstates_ident.flags */
+#define TCPSTATES_HAS_OWNER	0x0001	/* pid and comm are known */
+#define TCPSTATES_HAS_UID	0x0002	/* uid is known */
+#define TCPSTATES_SEEDED	0x0004	/* older than the activation */
+
+/*
+ * Who: the identity of a connection, from the socket (struct sock_common,
+ * struct inet_sock). An IPv4 address is stored as ::ffff:a.b.c.d.
+ */
+struct tcpstates_ident {
+	__u64 conn;		/* own id, unique in one activation; 0: not tracked */
+	__u8  laddr[16];	/* skc_rcv_saddr or skc_v6_rcv_saddr */
+	__u8  raddr[16];	/* skc_daddr or skc_v6_daddr */
+	__u16 lport;		/* inet_sport; 0: not chosen yet */
+	__u16 rport;		/* inet_dport */
+	__u32 netns;		/* inode number of the network namespace */
+	__u32 pid;		/* thread group, in the initial pid namespace */
+	__u32 uid;		/* sk_uid, in the initial user namespace */
+	__u8  comm[16];		/* of the thread group's leader, NUL padded */
+	__u8  family;		/* the socket's: 4 or 6 */
+	__u8  role;		/* TCPSTATES_ROLE_* */
+	__u16 flags;		/* TCPSTATES_HAS_*, TCPSTATES_SEEDED */
+	__u32 reserved;
+};
+
+/* How much: the socket's own meters at one moment. */
+struct tcpstates_meters {
+	__u64 bytes_sent;	/* tcp_sock.bytes_sent, retransmitted ones too */
+	__u64 bytes_acked;	/* tcp_sock.bytes_acked */
+	__u64 bytes_received;	/* tcp_sock.bytes_received */
+	__u32 snd_cwnd;		/* tcp_sock.snd_cwnd, segments */
+	__u32 snd_wnd;		/* tcp_sock.snd_wnd, bytes */
+	__u32 rcv_wnd;		/* tcp_sock.rcv_wnd, bytes */
+	__u32 sndbuf;		/* sock.sk_sndbuf, bytes */
+	__u32 sndbuf_used;	/* sock.sk_wmem_queued, bytes */
+	__u32 rcvbuf;		/* sock.sk_rcvbuf, bytes */
+	__u32 rcvbuf_used;	/* sock.sk_backlog.rmem_alloc, bytes */
+	__u32 backlog;		/* sock.sk_ack_backlog: waiting for accept() */
+	__u32 max_backlog;	/* sock.sk_max_ack_backlog: its limit */
+	__u32 retrans;		/* tcp_sock.total_retrans, segments */
+	__u32 srtt_us;		/* tcp_sock.srtt_us >> 3; 0: not measured */
+	__u32 reserved;
+};
+
+/* tcpstates_record.type */
+#define TCPSTATES_REC_TRANSITION	1
+
+/* tcpstates_record.flags and tcpstates_conn.flags */
+#define TCPSTATES_SINCE_KNOWN	0x0001	/* the time in the state is known ... */
+#define TCPSTATES_SINCE_EXACT	0x0002	/* ... and not only a lower bound */
+
+/*
+ * One record of a ring: 16 to a page, so that none crosses one. @seq is the
+ * record's seqlock: (position + 1) * 2 when the record is whole, the same
+ * plus 1 while it is being written, 0 before its slot was ever used.
+ */
+struct tcpstates_record {
+	__u64 seq;
+	__u64 ts;
+	__u64 in_old_ns;	/* time in the old state, see TCPSTATES_SINCE_* */
+	__u16 type;		/* TCPSTATES_REC_* */
+	__u8  old_state;
+	__u8  new_state;
+	__u16 flags;		/* TCPSTATES_SINCE_* */
+	__u16 reserved0;
+	struct tcpstates_ident who;
+	struct tcpstates_meters meters;
+	__u64 reserved[9];
+};
+
+/*
+ * A ring is mapped read-only, one mapping per CPU: a page that starts with
+ * this header, then @capacity records. Every word is written by the module
+ * only, @head by the hooks of the CPU that owns the ring, the others before
+ * the ring can be mapped, @ended by the deactivation.
+ *
+ * A mapping of ring N starts at file offset N * tcpstates_settings.ring_bytes
+ * and is ring_bytes long. Slot of position P: P & (capacity - 1).
+ *
+ * Reader: load-acquire @head; for each position below it, load-acquire the
+ * record's seq, copy the record, read barrier, load seq again. Equal and
+ * (position + 1) * 2: whole. Higher: overwritten, the record is lost to
+ * this reader. These pair with the barriers in kmod/ring.c.
+ */
+#define TCPSTATES_RING_MAGIC	0x54435053	/* "TCPS" */
+
+struct tcpstates_ring_header {
+	__u32 magic;
+	__u32 record_version;
+	__u32 record_size;
+	__u32 cpu;
+	__u64 capacity;		/* records, a power of two */
+	__u64 generation;	/* of the activation that made the ring */
+	__u64 reserved0[4];
+	__u64 head;		/* position of the next record: produced so far */
+	__u32 ended;		/* 1: deactivated, nothing more will come */
+	__u32 reserved1;
+	__u64 reserved2[6];
+};
+
+/* TCPSTATES_GET_VERSION: this layout never changes. */
+struct tcpstates_version {
+	__u32 call_version;
+	__u32 record_version;
+	__u8  module_version[32];	/* MODULE_VERSION(), NUL padded */
+};
+
+/* tcpstates_addr_rule.side and tcpstates_port_rule.side */
+#define TCPSTATES_SIDE_EITHER	0
+#define TCPSTATES_SIDE_LOCAL	1
+#define TCPSTATES_SIDE_REMOTE	2
+#define TCPSTATES_NR_SIDES	3
+
+struct tcpstates_addr_rule {
+	__u8 addr[16];		/* IPv4: mapped, and 96 added to the prefix */
+	__u8 prefix;		/* 0 ... 128 bits; the bits below it are 0 */
+	__u8 side;
+	__u8 negate;		/* 0 or 1 */
+	__u8 reserved[5];
+};
+
+struct tcpstates_port_rule {
+	__u16 low;
+	__u16 high;		/* low <= high */
+	__u8  side;
+	__u8  negate;		/* 0 or 1 */
+	__u8  reserved[2];
+};
+
+#define TCPSTATES_MAX_RULES	32
+
+/*
+ * What is recorded. The rules of one side are one expression: it holds when
+ * any rule without @negate matches (or there is none) and no rule with
+ * @negate does. All expressions must hold. A rule of TCPSTATES_SIDE_EITHER
+ * matches when the local or the remote end does. A local port of 0 is not
+ * known yet: it meets every rule without @negate, and none with it.
+ */
+struct tcpstates_filter {
+	__u32 netns;		/* inode number, 0: any */
+	__u8  family;		/* 4, 6, 0: both */
+	__u8  nr_addrs;		/* used entries of @addrs */
+	__u8  nr_ports;		/* used entries of @ports */
+	__u8  reserved;
+	struct tcpstates_addr_rule addrs[TCPSTATES_MAX_RULES];
+	struct tcpstates_port_rule ports[TCPSTATES_MAX_RULES];
+};
+
+/* tcpstates_config.hook and tcpstates_settings.hook_used */
+#define TCPSTATES_HOOK_AUTO		0
+#define TCPSTATES_HOOK_TRACEPOINT	1
+#define TCPSTATES_HOOK_KPROBE		2
+
+#define TCPSTATES_RING_MIN	64
+#define TCPSTATES_RING_MAX	(1 << 22)
+#define TCPSTATES_CONNS_MIN	1
+#define TCPSTATES_CONNS_MAX	(1 << 24)
+#define TCPSTATES_VERBOSE_MAX	2
+
+struct tcpstates_config {
+	__u32 verbose;		/* kept for the controller: what a bare report shows */
+	__u32 hook;		/* TCPSTATES_HOOK_* */
+	__u32 ring_records;	/* per CPU, a power of two */
+	__u32 max_conns;
+	__u64 min_ns;		/* record only if the old state lasted so long */
+	struct tcpstates_filter filter;
+	__u64 reserved[8];
+};
+
+#define TCPSTATES_SYMBOL_LEN	48
+
+/* TCPSTATES_ACTIVATE */
+struct tcpstates_activate {
+	struct tcpstates_config config;
+	__u8  failed_symbol[TCPSTATES_SYMBOL_LEN];	/* out: with -ENOENT */
+};
+
+/* TCPSTATES_GET_SETTINGS */
+struct tcpstates_settings {
+	__u32 active;		/* 0: all below is zero */
+	__u32 hook_used;	/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
+	__u64 generation;	/* counts activations since the module was loaded */
+	__u32 nr_rings;		/* rings are numbered 0 ... nr_rings - 1, by CPU */
+	__u32 nr_hooks;
+	__u64 ring_bytes;	/* length of one mapping */
+	__u64 memory_bytes;	/* rings, nodes, shards and counters together */
+	__u64 activated_ns;
+	__u64 consumed_ns;	/* last TCPSTATES_CONSUME, 0: none */
+	struct tcpstates_config config;
+};
+
+/*
+ * TCPSTATES_GET_STATS: totals since the activation, and gauges. None of them
+ * depends on the rings being read.
+ */
+struct tcpstates_stats {
+	__u64 generation;	/* 0: not active, all below but the clocks is zero */
+	__u64 now_ns;		/* CLOCK_MONOTONIC and CLOCK_REALTIME, */
+	__u64 now_real_ns;	/* read together */
+	__u64 activated_ns;
+
+	/* The books: seen = recorded + filtered + too_short */
+	__u64 seen;		/* transitions that reached the hook */
+	__u64 filtered;		/* not recorded: outside of the filter */
+	__u64 too_short;	/* not recorded: min_ns */
+	__u64 recorded;		/* written to a ring: the sum of all heads */
+	__u64 reported;		/* consumed by reports, and read by them */
+	__u64 overwritten;	/* consumed by reports, but overwritten before */
+
+	__u64 kprobe_missed;	/* transitions the kernel did not let us see */
+
+	/* The tree of live connections */
+	__u64 tracked;		/* gauge: nodes in the tree */
+	__u64 untracked;	/* connections that found no free node */
+	__u64 unmatched;	/* transitions of a socket that was not in the tree */
+	__u64 stale;		/* nodes whose end was not seen, removed later */
+	__u64 seeded;		/* connections found at the activation */
+	__u64 nodes;		/* gauge: nodes allocated, used or free */
+	__u64 states[TCPSTATES_NR_STATES];	/* gauge: tracked, by state */
+	__u64 reserved[8];
+};
+
+/*
+ * Log-linear histogram of times in a state: bucket 0 holds what is shorter
+ * than 2^TCPSTATES_HIST_MIN_SHIFT ns; from there each power of two is split
+ * into 2^TCPSTATES_HIST_SUB_BITS equal buckets; the last bucket holds all
+ * that is longer.
+ */
+#define TCPSTATES_HIST_MIN_SHIFT	10
+#define TCPSTATES_HIST_SUB_BITS		2
+#define TCPSTATES_HIST_BUCKETS		160
+
+struct tcpstates_edge {
+	__u8  old_state;
+	__u8  new_state;
+	__u8  reserved[6];
+	__u64 count;		/* transitions old -> new */
+	__u64 timed;		/* those whose time in the old state was exact; */
+	__u64 total_ns;		/* the rest is of these */
+	__u64 max_ns;
+	__u64 hist[TCPSTATES_HIST_BUCKETS];
+};
+
+/*
+ * The calls that fill a table: @entries is the address of an array of
+ * @capacity elements, @count comes back as the number written. A table that
+ * is too small is -ENOSPC, with the needed number in @count.
+ */
+struct tcpstates_table {
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+};
+
+/* TCPSTATES_GET_RINGS: one element per ring, in order. */
+struct tcpstates_ring_state {
+	__u32 cpu;
+	__u32 reserved;
+	__u64 head;		/* produced so far */
+	__u64 consumed;		/* position from which the next report goes on */
+	__u64 overwritten;	/* of those consumed, overwritten before */
+};
+
+/* tcpstates_hook.flags */
+#define TCPSTATES_HOOK_IS_KPROBE	0x0001	/* else a tracepoint */
+#define TCPSTATES_HOOK_REQUIRED		0x0002
+#define TCPSTATES_HOOK_ATTACHED		0x0004
+
+/* TCPSTATES_GET_HOOKS: one element per hook of the activation. */
+struct tcpstates_hook {
+	__u8  symbol[TCPSTATES_SYMBOL_LEN];	/* tracepoint's or function's name, NUL padded */
+	__u8  feeds[64];	/* what is lost without it, NUL padded */
+	__u32 flags;
+	__u32 reserved;
+	__u64 missed;		/* calls that the kernel could not pass on */
+};
+
+/* tcpstates_conn: one live connection, from TCPSTATES_SNAPSHOT. */
+struct tcpstates_conn {
+	struct tcpstates_ident who;
+	__u64 since_ns;		/* entry of the state, see TCPSTATES_SINCE_* */
+	__u64 first_seen_ns;
+	__u8  state;
+	__u8  reserved0;
+	__u16 flags;		/* TCPSTATES_SINCE_* */
+	__u32 reserved1;
+	struct tcpstates_meters meters;
+	__u64 reserved[2];
+};
+
+/*
+ * TCPSTATES_SNAPSHOT: the next live connections. The position belongs to the
+ * open file: @restart begins anew, @count 0 comes back when all were given.
+ * A connection that lives through the whole snapshot is given exactly once.
+ */
+struct tcpstates_snapshot {
+	__u64 entries;		/* array of struct tcpstates_conn */
+	__u32 capacity;
+	__u32 count;
+	__u32 restart;		/* 0 or 1 */
+	__u32 reserved;
+};
+
+/*
+ * TCPSTATES_CONSUME: a report is done with [from, to) of these rings, of
+ * which @overwritten could not be read. All or nothing; -ESTALE when another
+ * report moved a position in between, or the generation has changed.
+ */
+struct tcpstates_consumed {
+	__u32 cpu;
+	__u32 reserved;
+	__u64 from;
+	__u64 to;
+	__u64 overwritten;
+};
+
+struct tcpstates_consume {
+	__u64 generation;
+	__u64 entries;		/* array of struct tcpstates_consumed */
+	__u32 count;
+	__u32 reserved;
+};
+
+/*
+ * poll(): readable while more was recorded than this open file said it has
+ * seen (TCPSTATES_SEEN, the sum of its positions; until then: than was
+ * consumed); hung up when not active.
+ */
+
+/*
+ * Calls. Without an activation, those marked (A) fail with -ENOLINK. An
+ * unknown command is -ENOTTY, a non-zero reserved field or a value out of
+ * its range -EINVAL, a bad address -EFAULT.
+ */
+#define TCPSTATES_IOC_MAGIC	0xda
+
+#define TCPSTATES_GET_VERSION	_IOR(TCPSTATES_IOC_MAGIC, 0x00, struct tcpstates_version)
+/* -EALREADY: active. -ENOENT: a required hook is missing, failed_symbol names it. */
+#define TCPSTATES_ACTIVATE	_IOWR(TCPSTATES_IOC_MAGIC, 0x01, struct tcpstates_activate)
+#define TCPSTATES_DEACTIVATE	_IO(TCPSTATES_IOC_MAGIC, 0x02)				/* (A) */
+#define TCPSTATES_GET_SETTINGS	_IOR(TCPSTATES_IOC_MAGIC, 0x03, struct tcpstates_settings)
+#define TCPSTATES_GET_STATS	_IOR(TCPSTATES_IOC_MAGIC, 0x04, struct tcpstates_stats)
+/* Array of struct tcpstates_edge, only those with a count. */
+#define TCPSTATES_GET_EDGES	_IOWR(TCPSTATES_IOC_MAGIC, 0x05, struct tcpstates_table) /* (A) */
+#define TCPSTATES_GET_RINGS	_IOWR(TCPSTATES_IOC_MAGIC, 0x06, struct tcpstates_table) /* (A) */
+#define TCPSTATES_GET_HOOKS	_IOWR(TCPSTATES_IOC_MAGIC, 0x07, struct tcpstates_table) /* (A) */
+#define TCPSTATES_SNAPSHOT	_IOWR(TCPSTATES_IOC_MAGIC, 0x08, struct tcpstates_snapshot) /* (A) */
+#define TCPSTATES_CONSUME	_IOW(TCPSTATES_IOC_MAGIC, 0x09, struct tcpstates_consume) /* (A) */
+#define TCPSTATES_SEEN		_IOW(TCPSTATES_IOC_MAGIC, 0x0a, __u64)			/* (A) */
+
+#endif
