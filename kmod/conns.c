@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The live connections: an array of {lock, rbtree}, keyed by socket. */
+#include <linux/hash.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+
+#include "conns.h"
+
+/* A shard for 64 connections keeps its tree shallow when all are in use. */
+#define CONNS_PER_SHARD	64
+#define SHARDS_MIN	256
+#define SHARDS_MAX	65536
+
+int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
+{
+	unsigned long nr = clamp(roundup_pow_of_two(max / CONNS_PER_SHARD + 1),
+				 (unsigned long)SHARDS_MIN, (unsigned long)SHARDS_MAX);
+	unsigned long i;
+	int err;
+
+	conns->bits = ilog2(nr);
+	conns->shards = kvcalloc(nr, sizeof(*conns->shards), GFP_KERNEL);
+	if (!conns->shards)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		raw_spin_lock_init(&conns->shards[i].lock);
+		conns->shards[i].root = RB_ROOT;
+	}
+	err = tcps_pool_init(&conns->pool, max);
+	if (err)
+		kvfree(conns->shards);
+	return err;
+}
+
+/* The hooks are gone, and so is every other user. */
+static void shard_empty(struct tcps_conns *conns, struct tcps_shard *shard)
+{
+	struct rb_node *rb;
+
+	while ((rb = rb_first(&shard->root))) {
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&shard->lock, flags);
+		tcps_conns_remove(conns, shard, rb_entry(rb, struct tcps_conn, rb));
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+void tcps_conns_destroy(struct tcps_conns *conns)
+{
+	unsigned long i;
+
+	for (i = 0; i < 1UL << conns->bits; i++) {
+		shard_empty(conns, &conns->shards[i]);
+		cond_resched();
+	}
+	tcps_pool_quiesce(&conns->pool);
+	tcps_pool_destroy(&conns->pool);
+	kvfree(conns->shards);
+}
+
+size_t tcps_conns_memory(struct tcps_conns *conns)
+{
+	return (sizeof(*conns->shards) << conns->bits) + tcps_pool_memory(&conns->pool);
+}
+
+struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, const struct sock *sk)
+{
+	return &conns->shards[hash_ptr(sk, conns->bits)];
+}
+
+struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk)
+{
+	struct rb_node *rb = shard->root.rb_node;
+
+	while (rb) {
+		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
+
+		if (sk == conn->sk)
+			return conn;
+		rb = sk < conn->sk ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
+/* The first connection of the shard behind @after. */
+struct tcps_conn *tcps_conns_next(struct tcps_shard *shard, const struct sock *after)
+{
+	struct rb_node *rb = shard->root.rb_node;
+	struct tcps_conn *next = NULL;
+
+	while (rb) {
+		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
+
+		if (conn->sk > after) {
+			next = conn;
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return next;
+}
+
+static void link_conn(struct tcps_shard *shard, struct tcps_conn *conn)
+{
+	struct rb_node **link = &shard->root.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (conn->sk < rb_entry(parent, struct tcps_conn, rb)->sk)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&conn->rb, parent, link);
+	rb_insert_color(&conn->rb, &shard->root);
+}
+
+/* Unique in the activation, and free of any common counter. */
+static u64 new_id(struct tcps_conns *conns, struct tcps_shard *shard)
+{
+	u64 index = shard - conns->shards;
+
+	return (shard->nr_born++ << conns->bits) + index + 1;
+}
+
+/* A new, zeroed node for @sk, which has none; NULL when no node is free. */
+struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard,
+				 const struct sock *sk)
+{
+	struct tcps_conn *conn = tcps_pool_get(&conns->pool);
+
+	if (!conn)
+		return NULL;
+	memset(conn, 0, sizeof(*conn));
+	conn->sk = sk;
+	conn->id = new_id(conns, shard);
+	link_conn(shard, conn);
+	return conn;
+}
+
+void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn)
+{
+	rb_erase(&conn->rb, &shard->root);
+	tcps_pool_put(&conns->pool, conn);
+}

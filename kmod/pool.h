@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Free nodes for live connections, to be had without allocating. */
+#ifndef TCPS_POOL_H
+#define TCPS_POOL_H
+
+#include <linux/irq_work.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+struct tcps_conn;
+
+/* Free nodes go from hand to hand in chains of this many. */
+#define TCPS_POOL_BATCH 32
+
+struct tcps_pool_cpu {
+	raw_spinlock_t lock;
+	struct tcps_conn *open;		/* chain that is taken from and put to */
+	unsigned int nr_open;
+	struct tcps_conn *spare;	/* a whole batch, or NULL */
+};
+
+/*
+ * Locking rule: a hook holds the lock of one CPU's part (its own, or another
+ * one's when the pool has run dry), and inside of it @lock. Both are raw,
+ * taken with interrupts off, and held for some pointer moves only. Nodes are
+ * allocated and freed by the worker and by callers in process context.
+ */
+struct tcps_pool {
+	raw_spinlock_t lock;
+	struct tcps_conn *batches;	/* chain of chains */
+	unsigned int nr_free;		/* nodes in @batches */
+	unsigned int nodes;		/* allocated, in use or free */
+	unsigned int max;
+	unsigned int reserve;		/* the worker keeps so many in @batches */
+	unsigned long dry;		/* jiffies when all parts were found empty */
+	struct tcps_pool_cpu __percpu *cpu;
+	struct irq_work kick;
+	struct work_struct balance;
+};
+
+int tcps_pool_load(void);
+void tcps_pool_unload(void);
+
+int tcps_pool_init(struct tcps_pool *pool, unsigned int max);
+void tcps_pool_quiesce(struct tcps_pool *pool);
+void tcps_pool_destroy(struct tcps_pool *pool);
+
+/* In a hook, interrupts off. */
+struct tcps_conn *tcps_pool_get(struct tcps_pool *pool);
+void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn);
+
+/* In process context: as many nodes as allowed, may sleep. */
+bool tcps_pool_fill(struct tcps_pool *pool);
+size_t tcps_pool_memory(struct tcps_pool *pool);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The writer of one ring. It also compiles in user space (tests/shim), where
+ * it is tested against the controller's reader.
+ */
+#ifndef TCPS_RING_H
+#define TCPS_RING_H
+
+#include <linux/types.h>
+
+#include "tcpstates.h"
+
+/*
+ * Locking rule: a ring belongs to one CPU. Begin, fill in and commit run on
+ * it with interrupts off, so there is one writer and it is never nested.
+ */
+struct tcps_ring {
+	struct tcpstates_ring_header *header;
+	struct tcpstates_record *records;
+	__u64 mask;
+};
+
+void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 header_bytes,
+		    __u32 cpu, __u64 generation);
+struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring);
+void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec);
+__u64 tcps_ring_head(const struct tcps_ring *ring);
+void tcps_ring_end(struct tcps_ring *ring);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Connections that exist at the activation, of every network namespace.
+ *
+ * The hooks are attached already: a socket that is found in the tree was
+ * seen by one, and is left alone. A socket is unhashed before its CLOSE is
+ * seen, so under the bucket's lock it is alive, and will leave the tree again.
+ */
+#include <linux/ktime.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched.h>
+#include <net/sock.h>
+
+#include "compat.h"
+#include "seed.h"
+#include "session.h"
+
+/* Walked buckets between two chances for others to run. */
+#define BUCKETS_AT_A_TIME 1024
+
+/* Bring the socket into the tree; false when no node is free. */
+static bool add_socket(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_cpu_stats *stats;
+	struct tcps_conn *conn;
+	unsigned long flags;
+	bool added = true;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	if (tcps_conns_find(shard, sk))
+		goto out;
+	conn = tcps_conns_add(&session->conns, shard, sk);
+	if (!conn) {
+		added = false;
+		goto out;
+	}
+	conn->state = sk->sk_state;
+	conn->since_ns = ktime_get_ns();
+	conn->first_seen_ns = conn->since_ns;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN;
+	conn->flags = TCPSTATES_SEEDED;
+	if (conn->state == TCP_LISTEN)
+		conn->role = TCPSTATES_ROLE_LISTENER;
+	else if (conn->state == TCP_SYN_SENT)
+		conn->role = TCPSTATES_ROLE_CLIENT;
+	stats = tcps_stats_this_cpu(session->stats);
+	stats->seeded++;
+	stats->states[conn->state]++;
+out:
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return added;
+}
+
+/* Sockets of the established hash that are neither requests nor timewait. */
+static bool is_full_socket(const struct sock *sk)
+{
+	return sk_fullsock(sk) && sk->sk_protocol == IPPROTO_TCP;
+}
+
+/* Number of sockets of the bucket that found no free node. */
+static unsigned int seed_established(struct tcps_session *session, struct inet_hashinfo *hashinfo,
+				     unsigned int index)
+{
+	struct inet_ehash_bucket *bucket = &hashinfo->ehash[index];
+	spinlock_t *lock = inet_ehash_lockp(hashinfo, index);
+	struct hlist_nulls_node *node;
+	unsigned int left = 0;
+	struct sock *sk;
+
+	if (hlist_nulls_empty(&bucket->chain))
+		return 0;
+	spin_lock_bh(lock);
+	sk_nulls_for_each(sk, node, &bucket->chain)
+		left += is_full_socket(sk) && !add_socket(session, sk);
+	spin_unlock_bh(lock);
+	return left;
+}
+
+static unsigned int seed_listening(struct tcps_session *session, struct inet_hashinfo *hashinfo,
+				   unsigned int index)
+{
+	struct inet_listen_hashbucket *bucket = &hashinfo->lhash2[index];
+	tcps_listen_node_t *node;
+	unsigned int left = 0;
+	struct sock *sk;
+
+	spin_lock_bh(&bucket->lock);
+	tcps_for_each_listener(sk, node, bucket)
+		left += !add_socket(session, sk);
+	spin_unlock_bh(&bucket->lock);
+	return left;
+}
+
+typedef unsigned int (*seed_bucket_t)(struct tcps_session *session,
+				      struct inet_hashinfo *hashinfo, unsigned int index);
+
+/*
+ * No node can be allocated under the bucket's lock: when they run out, get
+ * more without it and walk the bucket again.
+ */
+static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *hashinfo,
+			 seed_bucket_t seed_bucket, unsigned int nr)
+{
+	unsigned int i, left;
+
+	for (i = 0; i < nr; i++) {
+		do {
+			left = seed_bucket(session, hashinfo, i);
+		} while (left && tcps_pool_fill(&session->conns.pool));
+		if (left)
+			tcps_stats_add_untracked(session->stats, left);
+		if (i % BUCKETS_AT_A_TIME == 0)
+			cond_resched();
+	}
+}
+
+static void seed_hash(struct tcps_session *session, struct inet_hashinfo *hashinfo)
+{
+	seed_buckets(session, hashinfo, seed_established, hashinfo->ehash_mask + 1);
+}
+
+/*
+ * Namespaces share the hash of the first one unless they were given an
+ * established hash of their own; the listening hash is common in any case.
+ */
+void tcps_seed(struct tcps_session *session)
+{
+	struct inet_hashinfo *common = tcps_hashinfo(&init_net);
+	struct net *net;
+
+	seed_buckets(session, common, seed_listening, tcps_nr_listen_buckets(common));
+	seed_hash(session, common);
+	/* The list cannot change, nor a namespace go, while this is held. */
+	down_read(&net_rwsem);
+	for_each_net(net) {
+		if (tcps_hashinfo(net) != common)
+			seed_hash(session, tcps_hashinfo(net));
+	}
+	up_read(&net_rwsem);
+}

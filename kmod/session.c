@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* An activation: all that lives from --activate to --deactivate. */
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "seed.h"
+#include "session.h"
+
+/* Activation and deactivation, one at a time; they sleep. */
+static DEFINE_MUTEX(control_lock);
+
+/* Guards the pointer, so that a reference is taken on what is still there. */
+static DEFINE_SPINLOCK(active_lock);
+static struct tcps_session *active;
+
+static u64 generations;	/* guarded by control_lock */
+
+static void session_release(struct kref *ref)
+{
+	struct tcps_session *session = container_of(ref, struct tcps_session, ref);
+
+	kvfree(session->consumed);
+	tcps_conns_destroy(&session->conns);
+	tcps_stats_destroy(session->stats);
+	tcps_rings_put(session->rings);
+	kvfree(session);
+}
+
+void tcps_session_put(struct tcps_session *session)
+{
+	kref_put(&session->ref, session_release);
+}
+
+struct tcps_session *tcps_session_get(void)
+{
+	struct tcps_session *session;
+
+	spin_lock(&active_lock);
+	session = active;
+	if (session)
+		kref_get(&session->ref);
+	spin_unlock(&active_lock);
+	return session;
+}
+
+/* Returns what was active before. */
+static struct tcps_session *set_active(struct tcps_session *session)
+{
+	struct tcps_session *before;
+
+	spin_lock(&active_lock);
+	before = active;
+	active = session;
+	spin_unlock(&active_lock);
+	return before;
+}
+
+static struct tcps_session *session_create(const struct tcpstates_config *config)
+{
+	struct tcps_session *session = kvzalloc(sizeof(*session), GFP_KERNEL);
+
+	if (!session)
+		return NULL;
+	kref_init(&session->ref);
+	mutex_init(&session->consume_lock);
+	session->generation = generations + 1;
+	session->config = *config;
+	session->rings = tcps_rings_create(config->ring_records, session->generation);
+	if (!session->rings)
+		goto err_session;
+	session->stats = tcps_stats_create();
+	if (!session->stats)
+		goto err_rings;
+	if (tcps_conns_init(&session->conns, config->max_conns))
+		goto err_stats;
+	session->consumed = kvcalloc(session->rings->nr, sizeof(*session->consumed), GFP_KERNEL);
+	if (!session->consumed)
+		goto err_conns;
+	return session;
+
+err_conns:
+	tcps_conns_destroy(&session->conns);
+err_stats:
+	tcps_stats_destroy(session->stats);
+err_rings:
+	tcps_rings_put(session->rings);
+err_session:
+	kvfree(session);
+	return NULL;
+}
+
+static bool config_valid(const struct tcpstates_config *config)
+{
+	return config->verbose <= TCPSTATES_VERBOSE_MAX &&
+	       config->hook <= TCPSTATES_HOOK_KPROBE &&
+	       is_power_of_2(config->ring_records) &&
+	       config->ring_records >= TCPSTATES_RING_MIN &&
+	       config->ring_records <= TCPSTATES_RING_MAX &&
+	       config->max_conns >= TCPSTATES_CONNS_MIN &&
+	       config->max_conns <= TCPSTATES_CONNS_MAX &&
+	       tcps_filter_valid(&config->filter) &&
+	       !memchr_inv(config->reserved, 0, sizeof(config->reserved));
+}
+
+/* control_lock is held. */
+static int activate(const struct tcpstates_config *config, const char **failed_symbol)
+{
+	struct tcps_session *session;
+	int err;
+
+	if (active)
+		return -EALREADY;
+	session = session_create(config);
+	if (!session)
+		return -ENOMEM;
+	session->activated_ns = ktime_get_ns();
+	/* Hooks first, then the walk: what changes meanwhile is in the tree. */
+	err = tcps_hooks_attach(&session->hooks, session, config->hook, failed_symbol);
+	if (err) {
+		tcps_session_put(session);
+		return err;
+	}
+	tcps_seed(session);
+	generations = session->generation;
+	set_active(session);
+	return 0;
+}
+
+int tcps_activate(const struct tcpstates_config *config, const char **failed_symbol)
+{
+	int err;
+
+	if (!config_valid(config))
+		return -EINVAL;
+	mutex_lock(&control_lock);
+	err = activate(config, failed_symbol);
+	mutex_unlock(&control_lock);
+	return err;
+}
+
+int tcps_deactivate(void)
+{
+	struct tcps_session *session;
+
+	mutex_lock(&control_lock);
+	session = set_active(NULL);
+	if (session) {
+		tcps_hooks_detach(&session->hooks);
+		tcps_rings_end(session->rings);
+		tcps_rings_wake_all();
+		tcps_session_put(session);
+	}
+	mutex_unlock(&control_lock);
+	return session ? 0 : -ENOLINK;
+}
+
+u64 tcps_session_memory(struct tcps_session *session)
+{
+	return sizeof(*session) + tcps_rings_memory(session->rings) + tcps_stats_memory() +
+	       tcps_conns_memory(&session->conns);
+}
+
+/* May a report move this ring's position so? consume_lock is held. */
+static int check_consumed(struct tcps_session *session, const struct tcpstates_consumed *entry)
+{
+	const struct tcps_rings *rings = session->rings;
+
+	if (entry->reserved || entry->cpu >= rings->nr || !rings->cpu[entry->cpu])
+		return -EINVAL;
+	if (entry->from != session->consumed[entry->cpu].position)
+		return -ESTALE;
+	if (entry->to < entry->from || entry->overwritten > entry->to - entry->from ||
+	    entry->to > tcps_ring_head(&rings->cpu[entry->cpu]->ring))
+		return -EINVAL;
+	return 0;
+}
+
+/* All or nothing. @entries name each CPU once, in rising order. */
+int tcps_session_consume(struct tcps_session *session, const struct tcpstates_consumed *entries,
+			 unsigned int nr)
+{
+	unsigned int i;
+	int err = 0;
+
+	mutex_lock(&session->consume_lock);
+	for (i = 0; i < nr && !err; i++) {
+		err = check_consumed(session, &entries[i]);
+		if (i && entries[i].cpu <= entries[i - 1].cpu)
+			err = -EINVAL;
+	}
+	for (i = 0; i < nr && !err; i++) {
+		struct tcps_consumed *consumed = &session->consumed[entries[i].cpu];
+
+		consumed->position = entries[i].to;
+		consumed->overwritten += entries[i].overwritten;
+	}
+	if (!err)
+		session->consumed_ns = ktime_get_ns();
+	mutex_unlock(&session->consume_lock);
+	return err;
+}
+
+/* The sum of all positions. */
+u64 tcps_session_consumed(struct tcps_session *session)
+{
+	unsigned int cpu;
+	u64 sum = 0;
+
+	mutex_lock(&session->consume_lock);
+	for (cpu = 0; cpu < session->rings->nr; cpu++)
+		sum += session->consumed[cpu].position;
+	mutex_unlock(&session->consume_lock);
+	return sum;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* An activation: all that lives from --activate to --deactivate. */
+#ifndef TCPS_SESSION_H
+#define TCPS_SESSION_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+
+#include "conns.h"
+#include "filter.h"
+#include "hooks.h"
+#include "rings.h"
+#include "stats.h"
+
+/* How far reports have come in one ring. */
+struct tcps_consumed {
+	u64 position;
+	u64 overwritten;
+};
+
+/*
+ * Locking rule: config, rings, stats and hooks do not change while hooks are
+ * attached; conns has locks of its own; @consume_lock guards what reports
+ * have consumed. The reference keeps the memory, the hooks need none: they
+ * are detached before the last one can go.
+ */
+struct tcps_session {
+	struct kref ref;
+	u64 generation;
+	u64 activated_ns;
+	struct tcpstates_config config;
+	struct tcps_conns conns;
+	struct tcps_rings *rings;
+	struct tcps_stats *stats;
+	struct tcps_hooks hooks;
+
+	struct mutex consume_lock;
+	u64 consumed_ns;
+	struct tcps_consumed *consumed;	/* by CPU */
+};
+
+int tcps_activate(const struct tcpstates_config *config, const char **failed_symbol);
+int tcps_deactivate(void);
+
+/* The active session with a reference, or NULL. */
+struct tcps_session *tcps_session_get(void);
+void tcps_session_put(struct tcps_session *session);
+
+u64 tcps_session_memory(struct tcps_session *session);
+int tcps_session_consume(struct tcps_session *session, const struct tcpstates_consumed *entries,
+			 unsigned int nr);
+u64 tcps_session_consumed(struct tcps_session *session);
+
+#endif

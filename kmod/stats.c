@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters of an activation: they never depend on the rings. */
+#include <linux/bitops.h>
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/topology.h>
+
+#include "stats.h"
+
+void tcps_stats_destroy(struct tcps_stats *stats)
+{
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < stats->nr; cpu++)
+		kvfree(stats->cpu[cpu]);
+	kfree(stats);
+}
+
+struct tcps_stats *tcps_stats_create(void)
+{
+	struct tcps_stats *stats = kzalloc(struct_size(stats, cpu, nr_cpu_ids), GFP_KERNEL);
+	unsigned int cpu;
+
+	if (!stats)
+		return NULL;
+	stats->nr = nr_cpu_ids;
+	for_each_possible_cpu(cpu) {
+		stats->cpu[cpu] = kvzalloc_node(sizeof(*stats->cpu[cpu]), GFP_KERNEL,
+						cpu_to_node(cpu));
+		if (!stats->cpu[cpu]) {
+			tcps_stats_destroy(stats);
+			return NULL;
+		}
+	}
+	return stats;
+}
+
+size_t tcps_stats_memory(void)
+{
+	return num_possible_cpus() * sizeof(struct tcps_cpu_stats);
+}
+
+struct tcps_cpu_stats *tcps_stats_this_cpu(struct tcps_stats *stats)
+{
+	return stats->cpu[smp_processor_id()];
+}
+
+/* Bucket of the histogram whose shape tcpstates.h tells. */
+static unsigned int hist_bucket(u64 ns)
+{
+	unsigned int shift, sub, bucket;
+
+	if (ns < 1ULL << TCPSTATES_HIST_MIN_SHIFT)
+		return 0;
+	shift = fls64(ns) - 1;
+	sub = (ns >> (shift - TCPSTATES_HIST_SUB_BITS)) & ((1 << TCPSTATES_HIST_SUB_BITS) - 1);
+	bucket = 1 + ((shift - TCPSTATES_HIST_MIN_SHIFT) << TCPSTATES_HIST_SUB_BITS) + sub;
+	return min_t(unsigned int, bucket, TCPSTATES_HIST_BUCKETS - 1);
+}
+
+/* One transition; @ns, the time in the old state, counts if it is @timed. */
+void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old, unsigned int new,
+		     bool timed, u64 ns)
+{
+	struct tcps_edge *edge = &stats->edges[old][new];
+
+	edge->count++;
+	if (!timed)
+		return;
+	edge->timed++;
+	edge->total_ns += ns;
+	if (ns > edge->max_ns)
+		edge->max_ns = ns;
+	edge->hist[hist_bucket(ns)]++;
+}
+
+/* From process context. */
+void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcps_stats_this_cpu(stats)->untracked += nr;
+	local_irq_restore(flags);
+}
+
+static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
+{
+	unsigned int i;
+
+	out->seen += READ_ONCE(cpu->seen);
+	out->filtered += READ_ONCE(cpu->filtered);
+	out->too_short += READ_ONCE(cpu->too_short);
+	out->untracked += READ_ONCE(cpu->untracked);
+	out->unmatched += READ_ONCE(cpu->unmatched);
+	out->stale += READ_ONCE(cpu->stale);
+	out->seeded += READ_ONCE(cpu->seeded);
+	for (i = 0; i < TCPSTATES_NR_STATES; i++)
+		out->states[i] += READ_ONCE(cpu->states[i]);
+}
+
+/*
+ * A connection that moves between two CPUs during the sum may be counted in
+ * both states or in none; a gauge must not come out below zero for that.
+ */
+static void settle_gauges(struct tcpstates_stats *out)
+{
+	unsigned int i;
+
+	out->tracked = 0;
+	for (i = 0; i < TCPSTATES_NR_STATES; i++) {
+		if ((s64)out->states[i] < 0)
+			out->states[i] = 0;
+		out->tracked += out->states[i];
+	}
+}
+
+/* Adds to the counters of @out, which the caller has zeroed. */
+void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		add_cpu(stats->cpu[cpu], out);
+	settle_gauges(out);
+}
+
+/* False when no such transition was seen. */
+bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
+			 struct tcpstates_edge *out)
+{
+	unsigned int cpu, i;
+
+	memset(out, 0, sizeof(*out));
+	out->old_state = old;
+	out->new_state = new;
+	for_each_possible_cpu(cpu) {
+		const struct tcps_edge *edge = &stats->cpu[cpu]->edges[old][new];
+
+		if (!READ_ONCE(edge->count))
+			continue;
+		out->count += READ_ONCE(edge->count);
+		out->timed += READ_ONCE(edge->timed);
+		out->total_ns += READ_ONCE(edge->total_ns);
+		out->max_ns = max(out->max_ns, (__u64)READ_ONCE(edge->max_ns));
+		for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
+			out->hist[i] += READ_ONCE(edge->hist[i]);
+	}
+	return out->count;
+}
