@@ -196,9 +196,9 @@ struct tcpstates_filter {
 #define TCPSTATES_HOOK_KPROBE		2
 
 #define TCPSTATES_RING_MIN	64
-#define TCPSTATES_RING_MAX	(1 << 22)
+#define TCPSTATES_RING_MAX	0x400000
 #define TCPSTATES_CONNS_MIN	1
-#define TCPSTATES_CONNS_MAX	(1 << 24)
+#define TCPSTATES_CONNS_MAX	0x1000000
 #define TCPSTATES_VERBOSE_MAX	2
 
 struct tcpstates_config {
@@ -377,19 +377,25 @@ struct tcpstates_consume {
  * its range -EINVAL, a bad address -EFAULT.
  */
 #define TCPSTATES_IOC_MAGIC	0xda
+#define TCPSTATES_IO(nr)	_IO(TCPSTATES_IOC_MAGIC, nr)
+#define TCPSTATES_IOR(nr, type)	_IOR(TCPSTATES_IOC_MAGIC, nr, type)
+#define TCPSTATES_IOW(nr, type)	_IOW(TCPSTATES_IOC_MAGIC, nr, type)
+#define TCPSTATES_IOWR(nr, type) _IOWR(TCPSTATES_IOC_MAGIC, nr, type)
 
-#define TCPSTATES_GET_VERSION	_IOR(TCPSTATES_IOC_MAGIC, 0x00, struct tcpstates_version)
+#define TCPSTATES_GET_VERSION	TCPSTATES_IOR(0x00, struct tcpstates_version)
 /* -EALREADY: active. -ENOENT: a required hook is missing, failed_symbol names it. */
-#define TCPSTATES_ACTIVATE	_IOWR(TCPSTATES_IOC_MAGIC, 0x01, struct tcpstates_activate)
-#define TCPSTATES_DEACTIVATE	_IO(TCPSTATES_IOC_MAGIC, 0x02)				/* (A) */
-#define TCPSTATES_GET_SETTINGS	_IOR(TCPSTATES_IOC_MAGIC, 0x03, struct tcpstates_settings)
-#define TCPSTATES_GET_STATS	_IOR(TCPSTATES_IOC_MAGIC, 0x04, struct tcpstates_stats)
-/* Array of struct tcpstates_edge, only those with a count. */
-#define TCPSTATES_GET_EDGES	_IOWR(TCPSTATES_IOC_MAGIC, 0x05, struct tcpstates_table) /* (A) */
-#define TCPSTATES_GET_RINGS	_IOWR(TCPSTATES_IOC_MAGIC, 0x06, struct tcpstates_table) /* (A) */
-#define TCPSTATES_GET_HOOKS	_IOWR(TCPSTATES_IOC_MAGIC, 0x07, struct tcpstates_table) /* (A) */
-#define TCPSTATES_SNAPSHOT	_IOWR(TCPSTATES_IOC_MAGIC, 0x08, struct tcpstates_snapshot) /* (A) */
-#define TCPSTATES_CONSUME	_IOW(TCPSTATES_IOC_MAGIC, 0x09, struct tcpstates_consume) /* (A) */
-#define TCPSTATES_SEEN		_IOW(TCPSTATES_IOC_MAGIC, 0x0a, __u64)			/* (A) */
+#define TCPSTATES_ACTIVATE	TCPSTATES_IOWR(0x01, struct tcpstates_activate)
+#define TCPSTATES_DEACTIVATE	TCPSTATES_IO(0x02)	/* (A) */
+#define TCPSTATES_GET_SETTINGS	TCPSTATES_IOR(0x03, struct tcpstates_settings)
+#define TCPSTATES_GET_STATS	TCPSTATES_IOR(0x04, struct tcpstates_stats)
+/* (A) Array of struct tcpstates_edge, only those with a count. */
+#define TCPSTATES_GET_EDGES	TCPSTATES_IOWR(0x05, struct tcpstates_table)
+/* (A) Array of struct tcpstates_ring_state. */
+#define TCPSTATES_GET_RINGS	TCPSTATES_IOWR(0x06, struct tcpstates_table)
+/* (A) Array of struct tcpstates_hook. */
+#define TCPSTATES_GET_HOOKS	TCPSTATES_IOWR(0x07, struct tcpstates_table)
+#define TCPSTATES_SNAPSHOT	TCPSTATES_IOWR(0x08, struct tcpstates_snapshot)	/* (A) */
+#define TCPSTATES_CONSUME	TCPSTATES_IOW(0x09, struct tcpstates_consume)	/* (A) */
+#define TCPSTATES_SEEN		TCPSTATES_IOW(0x0a, __u64)	/* (A) */
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The only file that knows kernel versions. */
+/*
+ * The only file that knows how kernels differ. TCPS_HAVE_X is set when
+ * probe/X.c compiles, see Kbuild.
+ */
 #ifndef TCPS_COMPAT_H
 #define TCPS_COMPAT_H
 
 #include <linux/mm.h>
 #include <linux/tcp.h>
-#include <linux/version.h>
 #include <net/inet_hashtables.h>
 #include <net/net_namespace.h>
 #include <net/tcp.h>
@@ -14,20 +16,18 @@
 #error "tcpstates needs a 64-bit kernel: its counters are read without a lock"
 #endif
 
-/* 6.3 made vm_flags read-only. */
 static inline void tcps_vm_forbid(struct vm_area_struct *vma, unsigned long flags)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#ifdef TCPS_HAVE_VM_FLAGS_CLEAR
 	vm_flags_clear(vma, flags);
 #else
 	vma->vm_flags &= ~flags;
 #endif
 }
 
-/* 5.18 wrapped snd_cwnd to catch zeroes. */
 static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+#ifdef TCPS_HAVE_TCP_SND_CWND
 	return tcp_snd_cwnd(tp);
 #else
 	return tp->snd_cwnd;
@@ -41,33 +41,32 @@ static inline struct inet_hashinfo *tcps_hashinfo(const struct net *net)
 }
 
 /*
- * Listening sockets: all of them are in lhash2, linked by its own node up to
- * 5.16 and by the socket's nulls node after.
+ * Listening sockets: all of them are in lhash2, linked by the socket's nulls
+ * node or, before, by a node of its own. Call next with NULL first, under the
+ * bucket's lock.
  */
 static inline unsigned int tcps_nr_listen_buckets(const struct inet_hashinfo *hashinfo)
 {
 	return hashinfo->lhash2_mask + 1;
 }
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
-typedef struct hlist_nulls_node tcps_listen_node_t;
-
-#define tcps_for_each_listener(sk, node, bucket) \
-	sk_nulls_for_each(sk, node, &(bucket)->nulls_head)
-#else
-typedef struct hlist_node tcps_listen_node_t;
-
-#define tcps_for_each_listener(sk, node, bucket) \
-	for (node = NULL, sk = tcps_listener_of((bucket)->head.first); sk; \
-	     sk = tcps_listener_of(inet_csk(sk)->icsk_listen_portaddr_node.next))
-
-static inline struct sock *tcps_listener_of(struct hlist_node *node)
+#ifdef TCPS_HAVE_LISTEN_NULLS
+static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucket *bucket,
+					      const struct sock *sk)
 {
+	struct hlist_nulls_node *node = sk ? sk->sk_nulls_node.next : bucket->nulls_head.first;
+
+	return is_a_nulls(node) ? NULL : hlist_nulls_entry(node, struct sock, sk_nulls_node);
+}
+#else
+static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucket *bucket,
+					      const struct sock *sk)
+{
+	struct hlist_node *node = sk ? inet_csk(sk)->icsk_listen_portaddr_node.next :
+				  bucket->head.first;
 	struct inet_connection_sock *icsk;
 
-	if (!node)
-		return NULL;
-	icsk = hlist_entry(node, struct inet_connection_sock, icsk_listen_portaddr_node);
+	icsk = hlist_entry_safe(node, struct inet_connection_sock, icsk_listen_portaddr_node);
 	return (struct sock *)icsk;
 }
 #endif

@@ -17,9 +17,9 @@
 #include "snapshot.h"
 #include "tcpstates.h"
 
-/* An open file. @lock guards @cursor and @seen_*. */
+/* An open file. */
 struct reader {
-	struct mutex lock;
+	struct mutex lock;	/* guards all below */
 	struct tcps_cursor cursor;
 	u64 seen_generation;	/* 0: TCPSTATES_SEEN was never called */
 	u64 seen;
@@ -215,21 +215,21 @@ static int get_table(struct tcps_session *session, const struct table_spec *spec
 	return err;
 }
 
-static int get_edges(struct tcps_session *session, unsigned long arg)
+static int get_edges(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	static const struct table_spec spec = { fill_edge, sizeof(struct tcpstates_edge) };
 
 	return get_table(session, &spec, TCPSTATES_NR_STATES * TCPSTATES_NR_STATES, arg);
 }
 
-static int get_rings(struct tcps_session *session, unsigned long arg)
+static int get_rings(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	static const struct table_spec spec = { fill_ring, sizeof(struct tcpstates_ring_state) };
 
 	return get_table(session, &spec, session->rings->nr, arg);
 }
 
-static int get_hooks(struct tcps_session *session, unsigned long arg)
+static int get_hooks(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	static const struct table_spec spec = { fill_hook, sizeof(struct tcpstates_hook) };
 
@@ -250,7 +250,7 @@ static int snapshot(struct tcps_session *session, struct reader *reader, unsigne
 	return err ?: copy_out(arg, &call, sizeof(call));
 }
 
-static int consume(struct tcps_session *session, unsigned long arg)
+static int consume(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	struct tcpstates_consumed *entries;
 	struct tcpstates_consume call;
@@ -284,46 +284,35 @@ static int seen(struct tcps_session *session, struct reader *reader, unsigned lo
 	return 0;
 }
 
-static long session_ioctl(struct tcps_session *session, struct reader *reader, unsigned int cmd,
-			  unsigned long arg)
-{
-	switch (cmd) {
-	case TCPSTATES_GET_EDGES:
-		return get_edges(session, arg);
-	case TCPSTATES_GET_RINGS:
-		return get_rings(session, arg);
-	case TCPSTATES_GET_HOOKS:
-		return get_hooks(session, arg);
-	case TCPSTATES_SNAPSHOT:
-		return snapshot(session, reader, arg);
-	case TCPSTATES_CONSUME:
-		return consume(session, arg);
-	case TCPSTATES_SEEN:
-		return seen(session, reader, arg);
-	default:
-		return -ENOTTY;
-	}
-}
+/* The calls that need an activation. */
+static const struct session_call {
+	unsigned int cmd;
+	int (*run)(struct tcps_session *session, struct reader *reader, unsigned long arg);
+} session_calls[] = {
+	{ TCPSTATES_GET_EDGES, get_edges },
+	{ TCPSTATES_GET_RINGS, get_rings },
+	{ TCPSTATES_GET_HOOKS, get_hooks },
+	{ TCPSTATES_SNAPSHOT, snapshot },
+	{ TCPSTATES_CONSUME, consume },
+	{ TCPSTATES_SEEN, seen },
+};
 
-static bool needs_session(unsigned int cmd)
+static int run_session_call(const struct session_call *call, struct reader *reader,
+			    unsigned long arg)
 {
-	switch (cmd) {
-	case TCPSTATES_GET_EDGES:
-	case TCPSTATES_GET_RINGS:
-	case TCPSTATES_GET_HOOKS:
-	case TCPSTATES_SNAPSHOT:
-	case TCPSTATES_CONSUME:
-	case TCPSTATES_SEEN:
-		return true;
-	default:
-		return false;
-	}
+	struct tcps_session *session = tcps_session_get();
+	int ret;
+
+	if (!session)
+		return -ENOLINK;
+	ret = call->run(session, reader, arg);
+	tcps_session_put(session);
+	return ret;
 }
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct tcps_session *session;
-	long ret;
+	unsigned int i;
 
 	switch (cmd) {
 	case TCPSTATES_GET_VERSION:
@@ -337,14 +326,10 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case TCPSTATES_GET_STATS:
 		return get_stats(arg);
 	}
-	if (!needs_session(cmd))
-		return -ENOTTY;
-	session = tcps_session_get();
-	if (!session)
-		return -ENOLINK;
-	ret = session_ioctl(session, file->private_data, cmd, arg);
-	tcps_session_put(session);
-	return ret;
+	for (i = 0; i < ARRAY_SIZE(session_calls); i++)
+		if (session_calls[i].cmd == cmd)
+			return run_session_call(&session_calls[i], file->private_data, arg);
+	return -ENOTTY;
 }
 
 static int device_mmap(struct file *file, struct vm_area_struct *vma)

@@ -63,7 +63,7 @@ bool tcps_filter_valid(const struct tcpstates_filter *filter)
 }
 
 static bool addr_rule_match(const struct tcpstates_addr_rule *rule,
-			     const struct tcpstates_ident *who)
+			    const struct tcpstates_ident *who)
 {
 	if (rule->side != TCPSTATES_SIDE_REMOTE &&
 	    prefix_match(who->laddr, rule->addr, rule->prefix))
@@ -78,7 +78,7 @@ static bool in_range(const struct tcpstates_port_rule *rule, __u16 port)
 }
 
 static bool port_rule_match(const struct tcpstates_port_rule *rule,
-			     const struct tcpstates_ident *who)
+			    const struct tcpstates_ident *who)
 {
 	if (rule->side != TCPSTATES_SIDE_REMOTE) {
 		/* Not chosen yet: it may become one of them. */

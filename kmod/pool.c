@@ -128,7 +128,7 @@ static struct tcps_conn *steal(struct tcps_pool *pool)
 	struct tcps_conn *conn;
 	int cpu;
 
-	if (READ_ONCE(pool->nodes) < pool->max || READ_ONCE(pool->dry) == jiffies)
+	if (READ_ONCE(pool->nodes) < pool->max || !time_after(jiffies, READ_ONCE(pool->dry)))
 		return NULL;
 	for_each_possible_cpu(cpu) {
 		conn = steal_from(per_cpu_ptr(pool->cpu, cpu));

@@ -57,6 +57,6 @@ __u64 tcps_ring_head(const struct tcps_ring *ring)
 /* Nothing more will come. */
 void tcps_ring_end(struct tcps_ring *ring)
 {
-	/* Pairs with the reader's acquiring load: head is final when it sees this. */
+	/* Pairs with the reader's acquiring load: it then sees the final head. */
 	smp_store_release(&ring->header->ended, 1);
 }

@@ -81,12 +81,11 @@ static unsigned int seed_listening(struct tcps_session *session, struct inet_has
 				   unsigned int index)
 {
 	struct inet_listen_hashbucket *bucket = &hashinfo->lhash2[index];
-	tcps_listen_node_t *node;
 	unsigned int left = 0;
-	struct sock *sk;
+	struct sock *sk = NULL;
 
 	spin_lock_bh(&bucket->lock);
-	tcps_for_each_listener(sk, node, bucket)
+	while ((sk = tcps_next_listener(bucket, sk)))
 		left += !add_socket(session, sk);
 	spin_unlock_bh(&bucket->lock);
 	return left;

@@ -34,7 +34,7 @@ struct tcps_session {
 	struct tcps_stats *stats;
 	struct tcps_hooks hooks;
 
-	struct mutex consume_lock;
+	struct mutex consume_lock;	/* guards all below */
 	u64 consumed_ns;
 	struct tcps_consumed *consumed;	/* by CPU */
 };

@@ -145,7 +145,7 @@ bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsig
 		out->count += READ_ONCE(edge->count);
 		out->timed += READ_ONCE(edge->timed);
 		out->total_ns += READ_ONCE(edge->total_ns);
-		out->max_ns = max(out->max_ns, (__u64)READ_ONCE(edge->max_ns));
+		out->max_ns = max_t(__u64, out->max_ns, READ_ONCE(edge->max_ns));
 		for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
 			out->hist[i] += READ_ONCE(edge->hist[i]);
 	}

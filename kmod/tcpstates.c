@@ -7,6 +7,7 @@
 #include <linux/module.h>
 
 #include "device.h"
+#include "layout.h"
 #include "pool.h"
 #include "session.h"
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The layout of tcpstates.h, as the controller asserts it too: a compiler
+ * that lays it out otherwise must not build a module.
+ */
+#ifndef TCPS_LAYOUT_H
+#define TCPS_LAYOUT_H
+
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+
+#include "tcpstates.h"
+
+#define ASSERT_SIZE(type, size) static_assert(sizeof(struct type) == (size))
+#define ASSERT_OFFSET(type, member, offset) static_assert(offsetof(struct type, member) == (offset))
+
+ASSERT_SIZE(tcpstates_ident, 80);
+ASSERT_OFFSET(tcpstates_ident, lport, 40);
+ASSERT_OFFSET(tcpstates_ident, netns, 44);
+ASSERT_OFFSET(tcpstates_ident, comm, 56);
+ASSERT_OFFSET(tcpstates_ident, flags, 74);
+
+ASSERT_SIZE(tcpstates_meters, 72);
+ASSERT_OFFSET(tcpstates_meters, snd_cwnd, 24);
+ASSERT_OFFSET(tcpstates_meters, srtt_us, 64);
+
+ASSERT_SIZE(tcpstates_record, 256);
+ASSERT_OFFSET(tcpstates_record, type, 24);
+ASSERT_OFFSET(tcpstates_record, who, 32);
+ASSERT_OFFSET(tcpstates_record, meters, 112);
+
+ASSERT_SIZE(tcpstates_ring_header, 128);
+ASSERT_OFFSET(tcpstates_ring_header, head, 64);
+ASSERT_OFFSET(tcpstates_ring_header, ended, 72);
+
+ASSERT_SIZE(tcpstates_version, 40);
+ASSERT_SIZE(tcpstates_addr_rule, 24);
+ASSERT_SIZE(tcpstates_port_rule, 8);
+ASSERT_SIZE(tcpstates_filter, 1032);
+ASSERT_SIZE(tcpstates_config, 1120);
+ASSERT_SIZE(tcpstates_activate, 1168);
+ASSERT_SIZE(tcpstates_settings, 1176);
+ASSERT_OFFSET(tcpstates_settings, config, 56);
+ASSERT_SIZE(tcpstates_stats, 304);
+ASSERT_OFFSET(tcpstates_stats, states, 136);
+ASSERT_SIZE(tcpstates_edge, 1320);
+ASSERT_SIZE(tcpstates_table, 16);
+ASSERT_SIZE(tcpstates_ring_state, 32);
+ASSERT_SIZE(tcpstates_hook, 128);
+ASSERT_SIZE(tcpstates_conn, 192);
+ASSERT_OFFSET(tcpstates_conn, since_ns, 80);
+ASSERT_SIZE(tcpstates_snapshot, 24);
+ASSERT_SIZE(tcpstates_consumed, 32);
+ASSERT_SIZE(tcpstates_consume, 24);
+
+#endif
