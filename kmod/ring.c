@@ -51,6 +51,7 @@ void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec)
 /* Records produced so far; from any CPU. */
 __u64 tcps_ring_head(const struct tcps_ring *ring)
 {
+	/* Pairs with the commit: what is below the head is seen whole. */
 	return smp_load_acquire(&ring->header->head);
 }
 
