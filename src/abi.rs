@@ -1,0 +1,181 @@
+//! The binary interface to the module: what bindgen made of
+//! `include/tcpstates.h`, under the controller's names, with its layout pinned.
+//!
+//! These are structures of integers and byte arrays only, so every bit
+//! pattern that the kernel may write is a valid value of them.
+
+#![allow(unsafe_code, reason = "bindgen zeroes long arrays through MaybeUninit")]
+
+use byteorder::{ByteOrder, NativeEndian};
+
+#[allow(
+    missing_docs,
+    dead_code,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    reason = "generated; the prose is in the header"
+)]
+mod raw {
+    include!(concat!(env!("OUT_DIR"), "/abi.rs"));
+}
+
+pub use raw::{
+    TCPSTATES_CALL_VERSION, TCPSTATES_CONNS_MAX, TCPSTATES_CONNS_MIN, TCPSTATES_HAS_OWNER,
+    TCPSTATES_HAS_UID, TCPSTATES_HIST_BUCKETS, TCPSTATES_HIST_MIN_SHIFT, TCPSTATES_HIST_SUB_BITS,
+    TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_AUTO, TCPSTATES_HOOK_IS_KPROBE, TCPSTATES_HOOK_KPROBE,
+    TCPSTATES_HOOK_REQUIRED, TCPSTATES_HOOK_TRACEPOINT, TCPSTATES_MAX_RULES, TCPSTATES_NR_STATES,
+    TCPSTATES_REC_TRANSITION, TCPSTATES_RECORD_VERSION, TCPSTATES_RING_MAGIC, TCPSTATES_RING_MAX,
+    TCPSTATES_RING_MIN, TCPSTATES_ROLE_CLIENT, TCPSTATES_ROLE_LISTENER, TCPSTATES_ROLE_SERVER,
+    TCPSTATES_SEEDED, TCPSTATES_SIDE_EITHER, TCPSTATES_SIDE_LOCAL, TCPSTATES_SIDE_REMOTE,
+    TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN, TCPSTATES_VERBOSE_MAX,
+};
+pub use raw::{
+    tcpstates_activate as Activate, tcpstates_addr_rule as RawAddrRule, tcpstates_config as Config,
+    tcpstates_conn as RawConn, tcpstates_consume as Consume, tcpstates_consumed as Consumed,
+    tcpstates_edge as Edge, tcpstates_filter as RawFilter, tcpstates_hook as Hook,
+    tcpstates_ident as RawIdent, tcpstates_meters as RawMeters, tcpstates_port_rule as RawPortRule,
+    tcpstates_record as RawRecord, tcpstates_ring_header as RingHeader,
+    tcpstates_ring_state as RingState, tcpstates_settings as Settings,
+    tcpstates_snapshot as Snapshot, tcpstates_stats as Stats, tcpstates_table as Table,
+    tcpstates_version as Version,
+};
+
+/// Request numbers of the calls, evaluated from the header by its C macros.
+pub mod call {
+    pub use super::raw::{
+        CALL_ACTIVATE as ACTIVATE, CALL_CONSUME as CONSUME, CALL_DEACTIVATE as DEACTIVATE,
+        CALL_GET_EDGES as GET_EDGES, CALL_GET_HOOKS as GET_HOOKS, CALL_GET_RINGS as GET_RINGS,
+        CALL_GET_SETTINGS as GET_SETTINGS, CALL_GET_STATS as GET_STATS,
+        CALL_GET_VERSION as GET_VERSION, CALL_SEEN as SEEN, CALL_SNAPSHOT as SNAPSHOT,
+    };
+}
+
+/// Name under `/sys/module` and in `delete_module(2)`.
+pub const MODULE_NAME: &str = text_constant(raw::TCPSTATES_MODULE_NAME);
+/// Name under `/dev` and in `/proc/misc`.
+pub const DEVICE_NAME: &str = text_constant(raw::TCPSTATES_DEVICE_NAME);
+
+/// Bytes of one record of a ring.
+pub const RECORD_SIZE: usize = size_of::<RawRecord>();
+/// Bytes of one element of a snapshot.
+pub const CONN_SIZE: usize = size_of::<RawConn>();
+
+/// The bytes of one record, copied out of a ring.
+pub type RecordBytes = [u8; RECORD_SIZE];
+/// The bytes of one live connection, from a snapshot.
+pub type ConnBytes = [u8; CONN_SIZE];
+
+const fn text_constant(bytes: &'static [u8]) -> &'static str {
+    let (text, _nul) = bytes.split_at(bytes.len() - 1);
+    match std::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+}
+
+/// A NUL-padded text of the module, lossily as UTF-8.
+pub fn padded_text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    NativeEndian::read_u16(&bytes[at..at + 2])
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    NativeEndian::read_u32(&bytes[at..at + 4])
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    NativeEndian::read_u64(&bytes[at..at + 8])
+}
+
+/// Layouts, as the module's own `static_assert`s have them: a change here
+/// without a new version in the header breaks installed modules.
+mod layout {
+    use super::*;
+    use std::mem::offset_of;
+
+    const _: () = {
+        assert!(TCPSTATES_CALL_VERSION == 1 && TCPSTATES_RECORD_VERSION == 1);
+        assert!(size_of::<RawIdent>() == 80);
+        assert!(offset_of!(RawIdent, laddr) == 8);
+        assert!(offset_of!(RawIdent, raddr) == 24);
+        assert!(offset_of!(RawIdent, lport) == 40);
+        assert!(offset_of!(RawIdent, netns) == 44);
+        assert!(offset_of!(RawIdent, comm) == 56);
+        assert!(offset_of!(RawIdent, family) == 72);
+        assert!(offset_of!(RawIdent, flags) == 74);
+        assert!(size_of::<RawMeters>() == 72);
+        assert!(offset_of!(RawMeters, snd_cwnd) == 24);
+        assert!(offset_of!(RawMeters, srtt_us) == 64);
+        assert!(RECORD_SIZE == 256);
+        assert!(offset_of!(RawRecord, seq) == 0);
+        assert!(offset_of!(RawRecord, type_) == 24);
+        assert!(offset_of!(RawRecord, who) == 32);
+        assert!(offset_of!(RawRecord, meters) == 112);
+        assert!(CONN_SIZE == 192);
+        assert!(offset_of!(RawConn, since_ns) == 80);
+        assert!(offset_of!(RawConn, state) == 96);
+        assert!(offset_of!(RawConn, meters) == 104);
+        assert!(size_of::<RingHeader>() == 128);
+        assert!(offset_of!(RingHeader, capacity) == 16);
+        assert!(offset_of!(RingHeader, head) == 64);
+        assert!(offset_of!(RingHeader, ended) == 72);
+    };
+    const _: () = {
+        assert!(size_of::<Version>() == 40);
+        assert!(size_of::<RawAddrRule>() == 24);
+        assert!(size_of::<RawPortRule>() == 8);
+        assert!(size_of::<RawFilter>() == 8 + 32 * 24 + 32 * 8);
+        assert!(size_of::<Config>() == 24 + 1032 + 64);
+        assert!(size_of::<Activate>() == 1120 + 48);
+        assert!(size_of::<Settings>() == 56 + 1120);
+        assert!(size_of::<Stats>() == 8 * (4 + 6 + 1 + 6 + 13 + 8));
+        assert!(size_of::<Edge>() == 40 + 160 * 8);
+        assert!(size_of::<Table>() == 16);
+        assert!(size_of::<RingState>() == 32);
+        assert!(size_of::<Hook>() == 48 + 64 + 16);
+        assert!(size_of::<Snapshot>() == 24);
+        assert!(size_of::<Consumed>() == 32);
+        assert!(size_of::<Consume>() == 24);
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_their_nul() {
+        assert_eq!(MODULE_NAME, "tcpstates");
+        assert_eq!(DEVICE_NAME, "diagnose-tcpstates");
+    }
+
+    #[test]
+    fn padded_text_ends_at_the_first_nul() {
+        assert_eq!(padded_text(b"abc\0def\0"), "abc");
+        assert_eq!(padded_text(b"abc"), "abc");
+        assert_eq!(padded_text(b"\0"), "");
+        assert_eq!(padded_text(b"a\xffb\0"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn calls_carry_size_and_direction_of_their_structures() {
+        let number =
+            |dir: u32, nr: u32, size: usize| dir << 30 | (size as u32) << 16 | 0xda << 8 | nr;
+        assert_eq!(call::GET_VERSION, number(2, 0, size_of::<Version>()));
+        assert_eq!(call::ACTIVATE, number(3, 1, size_of::<Activate>()));
+        assert_eq!(call::DEACTIVATE, number(0, 2, 0));
+        assert_eq!(call::GET_SETTINGS, number(2, 3, size_of::<Settings>()));
+        assert_eq!(call::GET_STATS, number(2, 4, size_of::<Stats>()));
+        assert_eq!(call::GET_EDGES, number(3, 5, size_of::<Table>()));
+        assert_eq!(call::GET_RINGS, number(3, 6, size_of::<Table>()));
+        assert_eq!(call::GET_HOOKS, number(3, 7, size_of::<Table>()));
+        assert_eq!(call::SNAPSHOT, number(3, 8, size_of::<Snapshot>()));
+        assert_eq!(call::CONSUME, number(1, 9, size_of::<Consume>()));
+        assert_eq!(call::SEEN, number(1, 10, 8));
+    }
+}

@@ -1,0 +1,402 @@
+//! Decodes records and live connections from the module's bytes into plain
+//! structures. Any bytes decode to something: numbers that this controller
+//! does not know are kept or told as unknown, and nothing panics.
+
+use std::mem::offset_of;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::abi::{self, ConnBytes, RawConn, RawIdent, RawMeters, RawRecord, RecordBytes};
+use crate::state::State;
+
+/// A length of time, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Nothing is known.
+    Unknown,
+    /// Nanoseconds; the true time is longer.
+    AtLeast(u64),
+    /// Nanoseconds.
+    Exact(u64),
+}
+
+impl Span {
+    fn new(ns: u64, flags: u16) -> Self {
+        let flags = u32::from(flags);
+        if flags & abi::TCPSTATES_SINCE_KNOWN == 0 {
+            Self::Unknown
+        } else if flags & abi::TCPSTATES_SINCE_EXACT == 0 {
+            Self::AtLeast(ns)
+        } else {
+            Self::Exact(ns)
+        }
+    }
+
+    /// Nanoseconds, exact or not.
+    pub fn ns(self) -> Option<u64> {
+        match self {
+            Self::Unknown => None,
+            Self::AtLeast(ns) | Self::Exact(ns) => Some(ns),
+        }
+    }
+
+    /// Whether the nanoseconds are exact; `None` when there are none.
+    pub fn exact(self) -> Option<bool> {
+        self.ns().map(|_| matches!(self, Self::Exact(_)))
+    }
+}
+
+/// Which side of the connection a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It sent the first SYN.
+    Client,
+    /// A listener accepted its SYN.
+    Server,
+    /// It listens.
+    Listener,
+}
+
+impl Role {
+    fn from_number(number: u8) -> Option<Self> {
+        match u32::from(number) {
+            abi::TCPSTATES_ROLE_CLIENT => Some(Self::Client),
+            abi::TCPSTATES_ROLE_SERVER => Some(Self::Server),
+            abi::TCPSTATES_ROLE_LISTENER => Some(Self::Listener),
+            _ => None,
+        }
+    }
+
+    /// The word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Listener => "listener",
+        }
+    }
+}
+
+/// The process that owns a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Thread group, in the initial pid namespace.
+    pub pid: u32,
+    /// Name of its leader, NUL padded, any bytes.
+    pub comm: [u8; 16],
+}
+
+impl Owner {
+    /// The name without its padding.
+    pub fn comm_bytes(&self) -> &[u8] {
+        let end = self.comm.iter().position(|&b| b == 0);
+        &self.comm[..end.unwrap_or(self.comm.len())]
+    }
+}
+
+/// Who a connection is: `struct tcpstates_ident`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ident {
+    /// The module's id of the connection; 0: it was not tracked.
+    pub conn: u64,
+    /// Local address; IPv4 as `::ffff:a.b.c.d`.
+    pub laddr: [u8; 16],
+    /// Remote address, in the same form.
+    pub raddr: [u8; 16],
+    /// Local port; 0: not chosen yet.
+    pub lport: u16,
+    /// Remote port.
+    pub rport: u16,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// The owner, when known.
+    pub owner: Option<Owner>,
+    /// `sk_uid` in the initial user namespace, when known.
+    pub uid: Option<u32>,
+    /// The socket's family: 4 or 6.
+    pub family: u8,
+    /// The side, when known.
+    pub role: Option<Role>,
+    /// Older than the activation.
+    pub seeded: bool,
+}
+
+impl Ident {
+    fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
+        let flags = u32::from(abi::u16_at(bytes, offset_of!(RawIdent, flags)));
+        let has = |flag: u32| flags & flag != 0;
+        let owner = Owner {
+            pid: abi::u32_at(bytes, offset_of!(RawIdent, pid)),
+            comm: array(bytes, offset_of!(RawIdent, comm)),
+        };
+        Self {
+            conn: abi::u64_at(bytes, offset_of!(RawIdent, conn)),
+            laddr: array(bytes, offset_of!(RawIdent, laddr)),
+            raddr: array(bytes, offset_of!(RawIdent, raddr)),
+            lport: abi::u16_at(bytes, offset_of!(RawIdent, lport)),
+            rport: abi::u16_at(bytes, offset_of!(RawIdent, rport)),
+            netns: abi::u32_at(bytes, offset_of!(RawIdent, netns)),
+            owner: has(abi::TCPSTATES_HAS_OWNER).then_some(owner),
+            uid: has(abi::TCPSTATES_HAS_UID)
+                .then_some(abi::u32_at(bytes, offset_of!(RawIdent, uid))),
+            family: bytes[offset_of!(RawIdent, family)],
+            role: Role::from_number(bytes[offset_of!(RawIdent, role)]),
+            seeded: has(abi::TCPSTATES_SEEDED),
+        }
+    }
+
+    /// The local address as the socket's family has it.
+    pub fn local(&self) -> IpAddr {
+        address(&self.laddr, self.family)
+    }
+
+    /// The remote address as the socket's family has it.
+    pub fn remote(&self) -> IpAddr {
+        address(&self.raddr, self.family)
+    }
+}
+
+/// How much a connection did: `struct tcpstates_meters`, whose prose names the
+/// kernel field of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Meters {
+    /// Bytes, retransmitted ones too.
+    pub bytes_sent: u64,
+    /// Bytes that the peer acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes.
+    pub bytes_received: u64,
+    /// Segments.
+    pub snd_cwnd: u32,
+    /// Bytes.
+    pub snd_wnd: u32,
+    /// Bytes.
+    pub rcv_wnd: u32,
+    /// Bytes.
+    pub sndbuf: u32,
+    /// Bytes.
+    pub sndbuf_used: u32,
+    /// Bytes.
+    pub rcvbuf: u32,
+    /// Bytes.
+    pub rcvbuf_used: u32,
+    /// Connections that wait for `accept()`.
+    pub backlog: u32,
+    /// Their limit.
+    pub max_backlog: u32,
+    /// Segments.
+    pub retrans: u32,
+    /// Smoothed round-trip time in microseconds; 0: not measured.
+    pub srtt_us: u32,
+}
+
+impl Meters {
+    fn decode(bytes: &[u8; size_of::<RawMeters>()]) -> Self {
+        let word = |at| abi::u32_at(bytes, at);
+        Self {
+            bytes_sent: abi::u64_at(bytes, offset_of!(RawMeters, bytes_sent)),
+            bytes_acked: abi::u64_at(bytes, offset_of!(RawMeters, bytes_acked)),
+            bytes_received: abi::u64_at(bytes, offset_of!(RawMeters, bytes_received)),
+            snd_cwnd: word(offset_of!(RawMeters, snd_cwnd)),
+            snd_wnd: word(offset_of!(RawMeters, snd_wnd)),
+            rcv_wnd: word(offset_of!(RawMeters, rcv_wnd)),
+            sndbuf: word(offset_of!(RawMeters, sndbuf)),
+            sndbuf_used: word(offset_of!(RawMeters, sndbuf_used)),
+            rcvbuf: word(offset_of!(RawMeters, rcvbuf)),
+            rcvbuf_used: word(offset_of!(RawMeters, rcvbuf_used)),
+            backlog: word(offset_of!(RawMeters, backlog)),
+            max_backlog: word(offset_of!(RawMeters, max_backlog)),
+            retrans: word(offset_of!(RawMeters, retrans)),
+            srtt_us: word(offset_of!(RawMeters, srtt_us)),
+        }
+    }
+
+    /// Bytes in both directions.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_sent.saturating_add(self.bytes_received)
+    }
+}
+
+/// One recorded change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// Monotonic nanoseconds.
+    pub ts: u64,
+    /// Time in the old state.
+    pub in_old: Span,
+    /// State before.
+    pub old: State,
+    /// State after.
+    pub new: State,
+    /// Who.
+    pub who: Ident,
+    /// How much, at the change.
+    pub meters: Meters,
+}
+
+impl Transition {
+    /// Decodes a record; `None` when its type is not one that we know.
+    pub fn decode(bytes: &RecordBytes) -> Option<Self> {
+        let kind = u32::from(abi::u16_at(bytes, offset_of!(RawRecord, type_)));
+        if kind != abi::TCPSTATES_REC_TRANSITION {
+            return None;
+        }
+        Some(Self {
+            ts: abi::u64_at(bytes, offset_of!(RawRecord, ts)),
+            in_old: Span::new(
+                abi::u64_at(bytes, offset_of!(RawRecord, in_old_ns)),
+                abi::u16_at(bytes, offset_of!(RawRecord, flags)),
+            ),
+            old: State(bytes[offset_of!(RawRecord, old_state)]),
+            new: State(bytes[offset_of!(RawRecord, new_state)]),
+            who: Ident::decode(&array(bytes, offset_of!(RawRecord, who))),
+            meters: Meters::decode(&array(bytes, offset_of!(RawRecord, meters))),
+        })
+    }
+
+    /// Whether the accept queue's numbers mean something here.
+    pub fn is_listener(&self) -> bool {
+        is_listener(&self.who, &[self.old, self.new])
+    }
+}
+
+/// One live connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conn {
+    /// Who.
+    pub who: Ident,
+    /// State now.
+    pub state: State,
+    /// Monotonic nanoseconds of the state's entry, exact or at the latest.
+    pub since: Span,
+    /// Monotonic nanoseconds.
+    pub first_seen_ns: u64,
+    /// How much, now.
+    pub meters: Meters,
+}
+
+impl Conn {
+    /// Decodes an element of a snapshot.
+    pub fn decode(bytes: &ConnBytes) -> Self {
+        Self {
+            who: Ident::decode(&array(bytes, offset_of!(RawConn, who))),
+            state: State(bytes[offset_of!(RawConn, state)]),
+            since: Span::new(
+                abi::u64_at(bytes, offset_of!(RawConn, since_ns)),
+                abi::u16_at(bytes, offset_of!(RawConn, flags)),
+            ),
+            first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
+            meters: Meters::decode(&array(bytes, offset_of!(RawConn, meters))),
+        }
+    }
+
+    /// Time in the state at `now_ns` (monotonic).
+    pub fn age(&self, now_ns: u64) -> Span {
+        match self.since {
+            Span::Unknown => Span::Unknown,
+            Span::AtLeast(since) => Span::AtLeast(now_ns.saturating_sub(since)),
+            Span::Exact(since) => Span::Exact(now_ns.saturating_sub(since)),
+        }
+    }
+
+    /// Whether the accept queue's numbers mean something here.
+    pub fn is_listener(&self) -> bool {
+        is_listener(&self.who, &[self.state])
+    }
+}
+
+fn is_listener(who: &Ident, states: &[State]) -> bool {
+    match who.role {
+        Some(role) => role == Role::Listener,
+        None => states.contains(&State::LISTEN),
+    }
+}
+
+fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
+    match (family, bytes) {
+        (4, &[.., a, b, c, d]) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        _ => IpAddr::V6(Ipv6Addr::from(*bytes)),
+    }
+}
+
+/// `N` bytes from a constant offset of a larger array.
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut part = [0; N];
+    part.copy_from_slice(&bytes[at..at + N]);
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// xorshift64*: repeatable bytes without another dependency.
+    fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        for byte in &mut bytes {
+            *seed ^= *seed >> 12;
+            *seed ^= *seed << 25;
+            *seed ^= *seed >> 27;
+            *byte = (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8;
+        }
+        bytes
+    }
+
+    #[test]
+    fn any_bytes_decode() {
+        let mut seed = 0x1234_5678_9abc_def1;
+        let mut known = 0;
+        for _ in 0..60_000 {
+            let mut bytes: RecordBytes = random_bytes(&mut seed);
+            assert!(Transition::decode(&bytes).is_none_or(|t| t.old.name().len() > 1));
+            bytes[24..26].copy_from_slice(&1u16.to_ne_bytes());
+            let t = Transition::decode(&bytes).unwrap();
+            known += u32::from(t.in_old != Span::Unknown);
+            let conn = Conn::decode(&random_bytes(&mut seed));
+            assert!(!conn.state.name().is_empty() && !conn.who.local().to_string().is_empty());
+            assert!(conn.age(u64::MAX).ns().is_none() || conn.since.ns().is_some());
+        }
+        assert!(known > 20_000 && known < 40_000, "{known}");
+    }
+
+    #[test]
+    fn fields_come_from_their_places() {
+        let mut bytes = [0; abi::RECORD_SIZE];
+        bytes[8..16].copy_from_slice(&77u64.to_ne_bytes());
+        bytes[16..24].copy_from_slice(&5_000u64.to_ne_bytes());
+        bytes[24..26].copy_from_slice(&1u16.to_ne_bytes());
+        bytes[26] = 1;
+        bytes[27] = 4;
+        bytes[28] = 3;
+        bytes[32..40].copy_from_slice(&9u64.to_ne_bytes());
+        bytes[40..56].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
+        bytes[72..74].copy_from_slice(&8080u16.to_ne_bytes());
+        bytes[104] = 4;
+        bytes[105] = 2;
+        bytes[112..120].copy_from_slice(&123u64.to_ne_bytes());
+        bytes[176..180].copy_from_slice(&55u32.to_ne_bytes());
+        let t = Transition::decode(&bytes).unwrap();
+        assert_eq!((t.ts, t.in_old), (77, Span::Exact(5_000)));
+        assert_eq!((t.old, t.new), (State::ESTABLISHED, State(4)));
+        assert_eq!((t.who.conn, t.who.lport), (9, 8080));
+        assert_eq!(t.who.local().to_string(), "10.0.0.1");
+        assert_eq!(t.who.role, Some(Role::Server));
+        assert_eq!((t.who.owner, t.who.uid), (None, None));
+        assert_eq!((t.meters.bytes_sent, t.meters.srtt_us), (123, 55));
+    }
+
+    #[test]
+    fn a_mapped_address_keeps_its_family() {
+        let mapped = Ipv4Addr::new(1, 2, 3, 4).to_ipv6_mapped().octets();
+        assert_eq!(address(&mapped, 4).to_string(), "1.2.3.4");
+        assert_eq!(address(&mapped, 6).to_string(), "::ffff:1.2.3.4");
+    }
+
+    #[test]
+    fn an_age_is_exact_only_when_its_start_is() {
+        assert_eq!(Span::new(5, 0), Span::Unknown);
+        assert_eq!(Span::new(5, 1), Span::AtLeast(5));
+        assert_eq!(Span::new(5, 3), Span::Exact(5));
+        assert_eq!(Span::Unknown.exact(), None);
+        assert_eq!(Span::AtLeast(1).exact(), Some(false));
+    }
+}
