@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# Sourced by the scripts of this folder: paths, messages, locks.
+
+TREE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+CACHE=${DIAGNOSE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diagnose-tools}
+VIRTME_VERSION=1.42
+VIRTME_ENV=$CACHE/virtme-ng-$VIRTME_VERSION
+
+# Called as the commands that start a session of virtme-ng, apt or make.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+usage_error() {
+	printf '%s: %s (try --help)\n' "${0##*/}" "$*" >&2
+	exit 2
+}
+
+note() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+# The comment at the head of a script is its manual.
+print_help() {
+	sed -n '2,/^$/ s/^# \{0,1\}//p' "$0"
+}
+
+# Paths of the cache end up on the command lines of QEMU and make, neither of
+# which can quote everything.
+check_cache_path() {
+	[[ $CACHE == /* ]] || die "the cache folder '$CACHE' is not an absolute path: set DIAGNOSE_TOOLS_CACHE"
+	[[ $CACHE =~ ^[A-Za-z0-9/._+@-]+$ ]] ||
+		die "the cache folder '$CACHE' has characters that QEMU and make cannot take: set DIAGNOSE_TOOLS_CACHE"
+	mkdir -p "$CACHE" || die "cannot create the cache folder '$CACHE': set DIAGNOSE_TOOLS_CACHE"
+}
+
+# take_lock NAME: wait for, and hold until the script ends, a lock of the cache.
+take_lock() {
+	local fd
+	mkdir -p "$CACHE/locks"
+	exec {fd}>"$CACHE/locks/$1"
+	flock "$fd" || die "cannot take the lock $CACHE/locks/$1"
+}
+
+# kernel_root RELEASE: the folder that has boot/, lib/modules/ and usr/src/ of a
+# kernel: / when it is installed, else where fetch-kernel unpacked it.
+kernel_root() {
+	if [[ -e /boot/vmlinuz-$1 && -d /lib/modules/$1 ]]; then
+		echo /
+	elif [[ -e $CACHE/kernels/$1/boot/vmlinuz-$1 ]]; then
+		echo "$CACHE/kernels/$1"
+	else
+		return 1
+	fi
+}
+
+# kernel_headers RELEASE: the folder in which modules for a kernel are built.
+kernel_headers() {
+	local dir
+	for dir in "/lib/modules/$1/build" "/usr/src/linux-headers-$1" \
+		"$CACHE/kernels/$1/usr/src/linux-headers-$1"; do
+		if [[ -e $dir/Makefile ]]; then
+			echo "$dir"
+			return
+		fi
+	done
+	return 1
+}
+
+# The newest Debian 6.1 kernel of the plain flavour that can be booted and
+# built for: the one that everything is tested with.
+default_kernel() {
+	local image release
+	for image in /boot/vmlinuz-6.1.*-amd64 "$CACHE"/kernels/6.1.*-amd64/boot/vmlinuz-6.1.*-amd64; do
+		release=${image##*/vmlinuz-}
+		[[ $release =~ ^6\.1\.[0-9.-]+-amd64$ ]] || continue
+		kernel_root "$release" >/dev/null || continue
+		kernel_headers "$release" >/dev/null || continue
+		echo "$release"
+	done | sort -V | tail -n 1
+}
