@@ -326,8 +326,31 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An identity in namespace 4026531840, from `ADDRESS:PORT` texts.
+    pub(crate) fn ident(local: &str, remote: &str) -> Ident {
+        let (local, remote): (std::net::SocketAddr, std::net::SocketAddr) =
+            (local.parse().unwrap(), remote.parse().unwrap());
+        let octets = |ip| match ip {
+            IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+            IpAddr::V6(a) => a.octets(),
+        };
+        Ident {
+            conn: 1,
+            laddr: octets(local.ip()),
+            raddr: octets(remote.ip()),
+            lport: local.port(),
+            rport: remote.port(),
+            netns: 4_026_531_840,
+            owner: None,
+            uid: None,
+            family: if local.is_ipv4() { 4 } else { 6 },
+            role: None,
+            seeded: false,
+        }
+    }
 
     /// xorshift64*: repeatable bytes without another dependency.
     fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {

@@ -1,0 +1,213 @@
+//! The keys of each option, once: what is accepted, what help says and what an
+//! error says come from these tables.
+
+use std::fmt::Write;
+
+/// One key of an option.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// What the user types before `=`.
+    pub name: &'static str,
+    /// What may stand behind it.
+    pub values: &'static str,
+    /// What holds without it.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// The keys of one option.
+pub type Keys = &'static [&'static [Key]];
+
+const fn key(
+    name: &'static str,
+    values: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key {
+        name,
+        values,
+        default,
+        meaning,
+    }
+}
+
+const ADDRESSES: &str = "IPv4 or IPv6 address or CIDR, ! negates, | separates";
+const PORTS: &str = "port or range LOW-HIGH, ! negates, | separates";
+const BOOL: &str = "0 or 1";
+
+const FILTER: &[Key] = &[
+    key("addr", ADDRESSES, "any", "local or remote address"),
+    key("laddr", ADDRESSES, "any", "local address"),
+    key("raddr", ADDRESSES, "any", "remote address"),
+    key("port", PORTS, "any", "local or remote port"),
+    key("lport", PORTS, "any", "local port"),
+    key("rport", PORTS, "any", "remote port"),
+    key("family", "4 or 6", "both", "address family of the socket"),
+    key(
+        "netns",
+        "inode number, or a name under /run/netns",
+        "all",
+        "network namespace",
+    ),
+    key(
+        "min-ms",
+        "0 to 18446744073709",
+        "0",
+        "least time in the old state, in milliseconds",
+    ),
+];
+
+const RECORDING: &[Key] = &[
+    key(
+        "ring",
+        "a power of two from 64 to 4194304",
+        "65536",
+        "records kept per CPU",
+    ),
+    key(
+        "max-conns",
+        "1 to 16777216",
+        "262144",
+        "most live connections tracked",
+    ),
+    key(
+        "hook",
+        "auto, tracepoint or kprobe",
+        "auto",
+        "how the main transition is hooked",
+    ),
+];
+
+const VERBOSE: &[Key] = &[key(
+    "verbose",
+    "0, 1 or 2",
+    "0",
+    "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
+)];
+
+const PARTS: &[Key] = &[
+    key(
+        "transitions",
+        BOOL,
+        "by verbose",
+        "print the transitions (--follow: 1)",
+    ),
+    key(
+        "connections",
+        BOOL,
+        "by verbose",
+        "print the live connections (--follow: 0)",
+    ),
+    key("summary", BOOL, "1", "print the totals, last"),
+    key(
+        "format",
+        "table, detail or json",
+        "table",
+        "one line each, all fields, JSON lines",
+    ),
+    key("json", BOOL, "0", "json=1 is format=json"),
+    key(
+        "peek",
+        BOOL,
+        "0",
+        "do not mark events as reported (--report only)",
+    ),
+];
+
+const SHOWING: &[Key] = &[
+    key(
+        "state",
+        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
+         LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
+        "any",
+        "states to show; of a transition, the old or the new one",
+    ),
+    key(
+        "sort",
+        "time, age, bytes or retrans",
+        "time",
+        "oldest first; longest in the state, most bytes, most retransmissions first",
+    ),
+    key(
+        "limit",
+        "1 or more",
+        "none",
+        "most lines of each part: the latest by time, else the first of the order; --follow \
+         ends after so many events",
+    ),
+];
+
+const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
+
+/// Keys of `--activate`.
+pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING];
+/// Keys of `--report` and `--follow`.
+pub const REPORT: Keys = &[PARTS, FILTER, SHOWING];
+/// Keys of `--settings`.
+pub const SETTINGS: Keys = &[JSON];
+
+/// All keys of an option.
+pub fn all(keys: Keys) -> impl Iterator<Item = &'static Key> {
+    keys.iter().copied().flatten()
+}
+
+/// The names, separated by spaces.
+pub fn names(keys: Keys) -> String {
+    all(keys).map(|k| k.name).collect::<Vec<_>>().join(" ")
+}
+
+/// Two lines per key for `--help`.
+pub fn help(title: &str, keys: Keys) -> String {
+    let mut text = format!("{title}\n");
+    for key in all(keys) {
+        let Key {
+            name,
+            values,
+            default,
+            meaning,
+        } = key;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {name:<12} {meaning} [default: {default}]\n               {values}"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi;
+
+    #[test]
+    fn ranges_are_those_of_the_header() {
+        let values = |name| all(ACTIVATE).find(|k| k.name == name).unwrap().values;
+        let (min, max) = (abi::TCPSTATES_RING_MIN, abi::TCPSTATES_RING_MAX);
+        assert_eq!(
+            values("ring"),
+            format!("a power of two from {min} to {max}")
+        );
+        let (min, max) = (abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
+        assert_eq!(values("max-conns"), format!("{min} to {max}"));
+        assert_eq!(values("min-ms"), format!("0 to {}", u64::MAX / 1_000_000));
+        assert_eq!(abi::TCPSTATES_VERBOSE_MAX, 2);
+    }
+
+    #[test]
+    fn states_are_all_named() {
+        let state = SHOWING.iter().find(|k| k.name == "state").unwrap();
+        assert!(state.values.starts_with(&crate::state::state_names()));
+    }
+
+    #[test]
+    fn no_key_is_there_twice() {
+        for keys in [ACTIVATE, REPORT, SETTINGS] {
+            let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|w| w[0] != w[1]));
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The values of the options, checked: from `KEY=VALUE` texts to settings.
+
+use crate::abi::{self, Config};
+use crate::error::Result;
+use crate::filter::{self, Filter, Show, Side, StateRules};
+use crate::keys;
+use crate::keyval::Pairs;
+
+/// What is wrong with a value, in words.
+type Parsed<T> = std::result::Result<T, String>;
+
+const DEFAULT_RING: u32 = 65_536;
+const DEFAULT_CONNS: u32 = 262_144;
+const NS_PER_MS: u64 = 1_000_000;
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One line each.
+    #[default]
+    Table,
+    /// All fields, over several lines.
+    Detail,
+    /// JSON lines.
+    Json,
+}
+
+/// In which order the lines of a part are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Oldest first.
+    #[default]
+    Time,
+    /// Longest in the (old) state first.
+    Age,
+    /// Most bytes, sent and received, first.
+    Bytes,
+    /// Most retransmitted segments first.
+    Retrans,
+}
+
+/// The value of `--report` or `--follow`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// Print transitions; `None`: as `verbose` of the activation says.
+    pub transitions: Option<bool>,
+    /// Print live connections; `None`: as `verbose` of the activation says.
+    pub connections: Option<bool>,
+    /// Print the totals.
+    pub summary: bool,
+    /// How it looks.
+    pub format: Format,
+    /// Leave the position where it is.
+    pub peek: bool,
+    /// What is shown.
+    pub show: Show,
+    /// In which order.
+    pub sort: Sort,
+    /// Most lines of each part.
+    pub limit: Option<u64>,
+}
+
+/// The value of `--settings`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SettingsOptions {
+    /// One JSON line instead of text.
+    pub json: bool,
+}
+
+/// Reads the value of `--activate`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn activate(text: &str) -> Result<Config> {
+    let pairs = Pairs::parse("--activate", text, keys::ACTIVATE)?;
+    let in_range = |low: u32, high: u32| move |text: &str| number_in(text, low.into(), high.into());
+    let conns = in_range(abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
+    let verbose = in_range(0, abi::TCPSTATES_VERBOSE_MAX);
+    Ok(Config {
+        verbose: pairs.get("verbose", verbose)?.unwrap_or(0) as u32,
+        hook: pairs.get("hook", hook)?.unwrap_or(abi::TCPSTATES_HOOK_AUTO),
+        ring_records: pairs.get("ring", ring)?.unwrap_or(DEFAULT_RING),
+        max_conns: pairs
+            .get("max-conns", conns)?
+            .map_or(DEFAULT_CONNS, |n| n as u32),
+        min_ns: pairs.get("min-ms", milliseconds)?.unwrap_or(0),
+        filter: read_filter(&pairs)?.to_abi(),
+        ..Config::default()
+    })
+}
+
+/// Reads the value of `--report`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn report(text: &str) -> Result<ReportOptions> {
+    let pairs = Pairs::parse("--report", text, keys::REPORT)?;
+    Ok(ReportOptions {
+        peek: pairs.get("peek", flag)?.unwrap_or(false),
+        ..showing(&pairs)?
+    })
+}
+
+/// Reads the value of `--follow`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn follow(text: &str) -> Result<ReportOptions> {
+    let pairs = Pairs::parse("--follow", text, keys::REPORT)?;
+    let peek = |_: &str| Err("--follow never moves the position of --report, leave it out".into());
+    pairs.get::<()>("peek", peek)?;
+    pairs.get("sort", |text| match text {
+        "time" => Ok(()),
+        _ => Err("--follow prints events as they happen, only sort=time".into()),
+    })?;
+    let options = showing(&pairs)?;
+    Ok(ReportOptions {
+        transitions: options.transitions.or(Some(true)),
+        connections: options.connections.or(Some(false)),
+        ..options
+    })
+}
+
+/// Reads the value of `--settings`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn settings(text: &str) -> Result<SettingsOptions> {
+    let pairs = Pairs::parse("--settings", text, keys::SETTINGS)?;
+    Ok(SettingsOptions {
+        json: pairs.get("json", flag)?.unwrap_or(false),
+    })
+}
+
+fn showing(pairs: &Pairs) -> Result<ReportOptions> {
+    Ok(ReportOptions {
+        transitions: pairs.get("transitions", flag)?,
+        connections: pairs.get("connections", flag)?,
+        summary: pairs.get("summary", flag)?.unwrap_or(true),
+        format: format(pairs)?,
+        peek: false,
+        show: Show {
+            filter: read_filter(pairs)?,
+            states: pairs
+                .get("state", filter::parse_states)?
+                .unwrap_or(StateRules::default()),
+            min_ns: pairs.get("min-ms", milliseconds)?.unwrap_or(0),
+        },
+        sort: pairs.get("sort", sort)?.unwrap_or_default(),
+        limit: pairs.get("limit", |text| number_in(text, 1, u64::MAX))?,
+    })
+}
+
+fn format(pairs: &Pairs) -> Result<Format> {
+    let format = pairs.get("format", format_name)?;
+    let clash = |text: &str| match (flag(text)?, format) {
+        (true, None | Some(Format::Json)) => Ok(Some(Format::Json)),
+        (false, None) => Ok(None),
+        (false, Some(Format::Table | Format::Detail)) => Ok(format),
+        _ => Err("format= says otherwise".into()),
+    };
+    let json = pairs.get("json", clash)?.flatten();
+    Ok(json.or(format).unwrap_or_default())
+}
+
+fn read_filter(pairs: &Pairs) -> Result<Filter> {
+    let mut filter = Filter {
+        family: pairs.get("family", family)?.unwrap_or(0),
+        netns: pairs.get("netns", filter::parse_netns)?.unwrap_or(0),
+        ..Filter::default()
+    };
+    for side in Side::ALL {
+        let (addr, port) = (
+            format!("{}addr", side.letter()),
+            format!("{}port", side.letter()),
+        );
+        let (addrs, ports) = (filter.addrs.len(), filter.ports.len());
+        let new = pairs.get(&addr, |t| room(addrs, filter::parse_addrs(t, side)?))?;
+        filter.addrs.extend(new.into_iter().flatten());
+        let new = pairs.get(&port, |t| room(ports, filter::parse_ports(t, side)?))?;
+        filter.ports.extend(new.into_iter().flatten());
+    }
+    Ok(filter)
+}
+
+/// Whether `new` rules fit behind `used` others.
+fn room<T>(used: usize, new: Vec<T>) -> Parsed<Vec<T>> {
+    let most = abi::TCPSTATES_MAX_RULES as usize;
+    match used + new.len() {
+        n if n <= most => Ok(new),
+        n => Err(format!(
+            "{n} rules with those of the other sides, at most {most} fit"
+        )),
+    }
+}
+
+fn number_in(text: &str, low: u64, high: u64) -> Parsed<u64> {
+    match filter::number(text)? {
+        n if (low..=high).contains(&n) => Ok(n),
+        _ => Err("it is out of range".into()),
+    }
+}
+
+fn ring(text: &str) -> Parsed<u32> {
+    let (low, high) = (abi::TCPSTATES_RING_MIN, abi::TCPSTATES_RING_MAX);
+    let n = number_in(text, low.into(), high.into())? as u32;
+    match n.is_power_of_two() {
+        true => Ok(n),
+        false => {
+            let above = n.next_power_of_two();
+            Err(format!(
+                "it is not a power of two, the nearest are {} and {above}",
+                above / 2
+            ))
+        }
+    }
+}
+
+fn milliseconds(text: &str) -> Parsed<u64> {
+    Ok(number_in(text, 0, u64::MAX / NS_PER_MS)? * NS_PER_MS)
+}
+
+fn flag(text: &str) -> Parsed<bool> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err("it is not 0 or 1".into()),
+    }
+}
+
+fn family(text: &str) -> Parsed<u8> {
+    match text {
+        "4" => Ok(4),
+        "6" => Ok(6),
+        _ => Err("it is not a family".into()),
+    }
+}
+
+fn hook(text: &str) -> Parsed<u32> {
+    match text {
+        "auto" => Ok(abi::TCPSTATES_HOOK_AUTO),
+        "tracepoint" => Ok(abi::TCPSTATES_HOOK_TRACEPOINT),
+        "kprobe" => Ok(abi::TCPSTATES_HOOK_KPROBE),
+        _ => Err("it is not a hook".into()),
+    }
+}
+
+fn format_name(text: &str) -> Parsed<Format> {
+    match text {
+        "table" => Ok(Format::Table),
+        "detail" => Ok(Format::Detail),
+        "json" => Ok(Format::Json),
+        _ => Err("it is not a format".into()),
+    }
+}
+
+fn sort(text: &str) -> Parsed<Sort> {
+    match text {
+        "time" => Ok(Sort::Time),
+        "age" => Ok(Sort::Age),
+        "bytes" => Ok(Sort::Bytes),
+        "retrans" => Ok(Sort::Retrans),
+        _ => Err("it is not an order".into()),
+    }
+}
+
+/// The name of a hook's number.
+pub fn hook_name(number: u32) -> &'static str {
+    match number {
+        abi::TCPSTATES_HOOK_TRACEPOINT => "tracepoint",
+        abi::TCPSTATES_HOOK_KPROBE => "kprobe",
+        _ => "auto",
+    }
+}
+
+/// The pairs that would make this activation, every key with its value.
+pub fn rendered(config: &Config) -> Vec<(String, String)> {
+    let mut pairs = vec![("verbose".to_owned(), config.verbose.to_string())];
+    pairs.extend(Filter::from_abi(&config.filter).pairs());
+    let min_ms = config.min_ns / NS_PER_MS;
+    pairs.push(("min-ms".into(), min_ms.to_string()));
+    pairs.push(("ring".into(), config.ring_records.to_string()));
+    pairs.push(("max-conns".into(), config.max_conns.to_string()));
+    pairs.push(("hook".into(), hook_name(config.hook).into()));
+    pairs
+}
+
+/// Whether a part is wanted whose key may have left it to `verbose`.
+pub fn parts(options: &ReportOptions, verbose: u32) -> (bool, bool) {
+    let transitions = options.transitions.unwrap_or(verbose != 1);
+    let connections = options.connections.unwrap_or(verbose >= 1);
+    (transitions, connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn reason(error: Error) -> String {
+        error.to_string()
+    }
+
+    #[test]
+    fn an_empty_activation_has_the_defaults() {
+        let config = activate("").unwrap();
+        assert_eq!(
+            (config.ring_records, config.max_conns, config.min_ns),
+            (65_536, 262_144, 0)
+        );
+        assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
+        assert_eq!((config.filter.nr_addrs, config.filter.nr_ports), (0, 0));
+    }
+
+    #[test]
+    fn an_activation_is_rendered_as_it_was_given() {
+        let text = "verbose=2 addr=10.0.0.0/8|!10.1.0.0/16 laddr=::1 rport=80-89|!85 family=6 \
+                    netns=77 min-ms=5 ring=1024 max-conns=9 hook=kprobe";
+        let config = activate(text).unwrap();
+        assert_eq!(config.min_ns, 5_000_000);
+        let pairs = rendered(&config)
+            .into_iter()
+            .map(|(k, v)| format!("{k}={v}"));
+        assert_eq!(pairs.collect::<Vec<_>>().join(" "), text);
+    }
+
+    #[test]
+    fn a_ring_that_is_no_power_of_two_gets_both_neighbours() {
+        let text = reason(activate("ring=1000").unwrap_err());
+        assert!(
+            text.contains("the nearest are 512 and 1024; allowed: a power of two"),
+            "{text}"
+        );
+        assert!(activate("ring=4194304").is_ok());
+        assert!(activate("ring=4194303").is_err() && activate("ring=32").is_err());
+    }
+
+    #[test]
+    fn rules_fit_or_are_refused() {
+        let many = |n: usize| vec!["1.1.1.1"; n].join("|");
+        assert!(activate(&format!("addr={}", many(32))).is_ok());
+        let text = reason(activate(&format!("addr={},laddr={}", many(20), many(13))).unwrap_err());
+        assert!(
+            text.contains("33 rules with those of the other sides, at most 32 fit"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_and_format_must_agree() {
+        let format = |text| report(text).map(|o| o.format).map_err(reason);
+        assert_eq!(format(""), Ok(Format::Table));
+        assert_eq!(format("json=1"), Ok(Format::Json));
+        assert_eq!(format("json=0"), Ok(Format::Table));
+        assert_eq!(format("format=json json=1"), Ok(Format::Json));
+        assert_eq!(format("format=detail json=0"), Ok(Format::Detail));
+        let clash = "--report: bad value '1' of 'json': format= says otherwise; allowed: 0 or 1";
+        assert_eq!(format("format=table json=1"), Err(clash.into()));
+        assert!(format("format=json json=0").is_err());
+    }
+
+    #[test]
+    fn verbose_decides_what_the_keys_leave_open() {
+        let with = |text, verbose| parts(&report(text).unwrap(), verbose);
+        assert_eq!(
+            [with("", 0), with("", 1), with("", 2)],
+            [(true, false), (false, true), (true, true)]
+        );
+        assert_eq!(with("transitions=0 connections=1", 0), (false, true));
+        assert_eq!(parts(&follow("").unwrap(), 1), (true, false));
+        assert_eq!(parts(&follow("connections=1").unwrap(), 0), (true, true));
+    }
+
+    #[test]
+    fn follow_refuses_what_it_cannot_do() {
+        assert!(reason(follow("peek=1").unwrap_err()).contains("never moves the position"));
+        assert!(follow("peek=0").is_err());
+        assert!(follow("sort=bytes").is_err() && follow("sort=time").is_ok());
+    }
+}

@@ -1,0 +1,127 @@
+//! Words and numbers for people: safe on a terminal, and of known width.
+
+use std::net::IpAddr;
+
+use unicode_width::UnicodeWidthStr;
+
+/// Columns that a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// `text` with spaces behind it up to `columns`.
+pub fn pad(text: &str, columns: usize) -> String {
+    let spaces = columns.saturating_sub(width(text));
+    format!("{text}{:spaces$}", "")
+}
+
+/// Bytes as MiB with one decimal.
+pub fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+/// Bytes from strangers: letters, digits and ASCII signs as they are, all else
+/// (control characters, bad UTF-8, direction marks …) escaped.
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text += &printable(chunk.valid());
+        for byte in chunk.invalid() {
+            text += &format!("\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// As [`printable_bytes`], of text.
+pub fn printable(text: &str) -> String {
+    let plain = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if plain(c) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    out
+}
+
+/// `1.2.3.4:80` or `[::1]:80`; a port of 0 is `*`.
+pub fn endpoint(address: IpAddr, port: u16) -> String {
+    let port = if port == 0 {
+        "*".into()
+    } else {
+        port.to_string()
+    };
+    match address {
+        IpAddr::V4(a) => format!("{a}:{port}"),
+        IpAddr::V6(a) => format!("[{a}]:{port}"),
+    }
+}
+
+/// At most `columns` columns of an endpoint: its address loses its middle, the port stays.
+pub fn shorten(text: &str, columns: usize) -> String {
+    let count = text.chars().count();
+    if count <= columns || columns < 4 {
+        return text.to_owned();
+    }
+    let tail = text.rfind(':').map_or(0, |at| count - at);
+    let tail = (tail + 2).min(columns - 2);
+    let head = columns - 1 - tail;
+    let chars = || text.chars();
+    chars()
+        .take(head)
+        .chain(['~'])
+        .chain(chars().skip(count - tail))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_strangers_reaches_the_terminal() {
+        assert_eq!(printable_bytes(b"nginx"), "nginx");
+        assert_eq!(printable_bytes(b"a b\x1b[2J"), "a b\\u{1b}[2J");
+        assert_eq!(printable_bytes(b"x\xff\xfe"), "x\\xff\\xfe");
+        assert_eq!(printable("a\nb\t"), "a\\nb\\t");
+        assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
+        assert_eq!(printable("进程"), "进程");
+    }
+
+    #[test]
+    fn endpoints_tell_address_from_port() {
+        assert_eq!(endpoint("1.2.3.4".parse().unwrap(), 80), "1.2.3.4:80");
+        assert_eq!(endpoint("::1".parse().unwrap(), 80), "[::1]:80");
+        assert_eq!(endpoint("::".parse().unwrap(), 0), "[::]:*");
+        let mapped = "::ffff:1.2.3.4".parse().unwrap();
+        assert_eq!(endpoint(mapped, 80), "[::ffff:1.2.3.4]:80");
+    }
+
+    #[test]
+    fn a_short_column_keeps_the_port() {
+        let long = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535";
+        assert_eq!(shorten(long, 20), "[2001:db8:1~8]:65535");
+        assert_eq!(shorten("1.2.3.4:80", 20), "1.2.3.4:80");
+        for columns in 4..50 {
+            assert_eq!(shorten(long, columns).len(), columns.min(long.len()));
+        }
+    }
+
+    #[test]
+    fn chinese_takes_two_columns() {
+        assert_eq!(width("状态"), 4);
+        assert_eq!(pad("状态", 6), "状态  ");
+        assert_eq!(pad("state", 3), "state");
+    }
+
+    #[test]
+    fn bytes_are_rounded_down() {
+        assert_eq!(mebibytes(0), "0.0 MiB");
+        assert_eq!(mebibytes(36_805_017), "35.0 MiB");
+        assert_eq!(mebibytes(u64::MAX), "1759218604441.5 MiB");
+    }
+}
