@@ -70,12 +70,13 @@ static const struct tcps_hook_spec specs[] = {
 	},
 	{
 		/*
-		 * A kprobe can be missed, so that a node would outlive its
-		 * socket: a tracepoint cannot.
+		 * No node may outlive its socket. Its CLOSE has removed it,
+		 * unless the kernel missed a kprobe, or goes a way to free a
+		 * socket that is not known here.
 		 */
 		.symbol = "tcp_destroy_sock",
-		.feeds = "removal of sockets whose end was missed",
-		.modes = IN_KPROBE,
+		.feeds = "removal of sockets whose end was not seen",
+		.modes = IN_TRACEPOINT | IN_KPROBE,
 		.required = true,
 		.probe = on_destroy_sock,
 	},
@@ -143,8 +144,10 @@ static void detach(struct tcps_hook *hook)
 /* On return no hook runs any more, on any CPU. */
 void tcps_hooks_detach(struct tcps_hooks *hooks)
 {
-	while (hooks->nr)
-		detach(&hooks->hook[--hooks->nr]);
+	unsigned int i = hooks->nr;
+
+	while (i--)
+		detach(&hooks->hook[i]);
 	/* Tracepoints let the last callers go on; unregister_kprobe() waited. */
 	tracepoint_synchronize_unregister();
 }

@@ -65,6 +65,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	if (!session)
 		return NULL;
 	kref_init(&session->ref);
+	init_rwsem(&session->live);
 	mutex_init(&session->consume_lock);
 	session->generation = generations + 1;
 	session->config = *config;
@@ -141,6 +142,17 @@ int tcps_activate(const struct tcpstates_config *config, const char **failed_sym
 	return err;
 }
 
+/* Nobody looks into sockets any more, then no hook runs any more. */
+static void session_end(struct tcps_session *session)
+{
+	down_write(&session->live);
+	session->ended = true;
+	up_write(&session->live);
+	tcps_hooks_detach(&session->hooks);
+	tcps_rings_end(session->rings);
+	tcps_rings_wake_all();
+}
+
 int tcps_deactivate(void)
 {
 	struct tcps_session *session;
@@ -148,9 +160,7 @@ int tcps_deactivate(void)
 	mutex_lock(&control_lock);
 	session = set_active(NULL);
 	if (session) {
-		tcps_hooks_detach(&session->hooks);
-		tcps_rings_end(session->rings);
-		tcps_rings_wake_all();
+		session_end(session);
 		tcps_session_put(session);
 	}
 	mutex_unlock(&control_lock);
@@ -198,7 +208,7 @@ int tcps_session_consume(struct tcps_session *session, const struct tcpstates_co
 		consumed->overwritten += entries[i].overwritten;
 	}
 	if (!err)
-		session->consumed_ns = ktime_get_ns();
+		WRITE_ONCE(session->consumed_ns, ktime_get_ns());
 	mutex_unlock(&session->consume_lock);
 	return err;
 }

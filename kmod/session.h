@@ -5,6 +5,7 @@
 
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 
 #include "conns.h"
 #include "filter.h"
@@ -33,6 +34,14 @@ struct tcps_session {
 	struct tcps_rings *rings;
 	struct tcps_stats *stats;
 	struct tcps_hooks hooks;
+
+	/*
+	 * While hooks are attached, a node in the tree tells that its socket
+	 * is alive. Who looks into sockets holds @live for reading and finds
+	 * @ended unset; it is set, under @live, before the hooks go.
+	 */
+	struct rw_semaphore live;
+	bool ended;
 
 	struct mutex consume_lock;	/* guards all below */
 	u64 consumed_ns;

@@ -47,7 +47,7 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn,
 	tcps_sock_meters(conn->sk, &out->meters);
 }
 
-/* Up to @max connections of the cursor's shard. */
+/* Up to @max connections of the cursor's shard. session->live is held. */
 static unsigned int take_piece(struct tcps_session *session, struct tcps_cursor *cursor,
 			       struct tcpstates_conn *out, unsigned int max)
 {
@@ -74,22 +74,44 @@ static bool at_end(const struct tcps_session *session, const struct tcps_cursor 
 	return cursor->shard >= 1U << session->conns.bits;
 }
 
-static int copy_pieces(struct tcps_session *session, struct tcps_cursor *cursor,
-		       struct tcpstates_snapshot *call, struct tcpstates_conn *piece)
+/* Fill the piece from as many shards as it takes. */
+static int fill_piece(struct tcps_session *session, struct tcps_cursor *cursor,
+		      struct tcpstates_conn *piece, unsigned int want)
 {
-	struct tcpstates_conn __user *user = u64_to_user_ptr(call->entries);
-	unsigned int want, nr;
+	unsigned int nr = 0;
 
-	while (call->count < call->capacity && !at_end(session, cursor)) {
-		want = min_t(unsigned int, PIECE, call->capacity - call->count);
-		nr = take_piece(session, cursor, piece, want);
-		if (copy_to_user(user + call->count, piece, nr * sizeof(*piece)))
-			return -EFAULT;
-		call->count += nr;
+	down_read(&session->live);
+	if (session->ended) {
+		up_read(&session->live);
+		return -ENOLINK;
+	}
+	while (nr < want && !at_end(session, cursor)) {
+		nr += take_piece(session, cursor, piece + nr, want - nr);
+		/* A full piece may leave some of the shard. */
 		if (nr < want) {
 			cursor->shard++;
 			cursor->last = NULL;
 		}
+	}
+	up_read(&session->live);
+	return nr;
+}
+
+static int copy_pieces(struct tcps_session *session, struct tcps_cursor *cursor,
+		       struct tcpstates_snapshot *call, struct tcpstates_conn *piece)
+{
+	struct tcpstates_conn __user *user = u64_to_user_ptr(call->entries);
+	unsigned int want;
+	int nr;
+
+	while (call->count < call->capacity && !at_end(session, cursor)) {
+		want = min_t(unsigned int, PIECE, call->capacity - call->count);
+		nr = fill_piece(session, cursor, piece, want);
+		if (nr < 0)
+			return nr;
+		if (copy_to_user(user + call->count, piece, nr * sizeof(*piece)))
+			return -EFAULT;
+		call->count += nr;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();

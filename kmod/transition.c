@@ -199,8 +199,7 @@ void tcps_transition(struct tcps_session *session, const struct sock *sk, int ol
 }
 
 /*
- * @sk is about to be freed. Its node is gone since CLOSE, unless a kprobe was
- * missed: it must not be looked at any more.
+ * @sk is about to be freed: if its end was not seen, its node goes now.
  */
 void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
 {
