@@ -1,0 +1,179 @@
+//! The module's filter against the controller's: the same rules must mean the
+//! same for recording and for showing.
+
+use std::net::Ipv6Addr;
+
+use diagnose_tools::abi::{RawFilter, RawIdent};
+use diagnose_tools::filter::{AddrRule, Filter, PortRule, Side};
+use diagnose_tools::record::Ident;
+use kernel_shim::{filter_match, filter_valid};
+
+/// A small generator of its own: the same cases in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+const ADDRS: [&str; 8] = [
+    "::ffff:10.1.2.3",
+    "::ffff:10.1.2.4",
+    "::ffff:10.200.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:0.0.0.0",
+    "::1",
+    "2001:db8::1",
+    "2001:db8:8000::1",
+];
+const PORTS: [u16; 6] = [0, 1, 79, 80, 443, 65535];
+const PREFIXES: [u8; 12] = [0, 1, 33, 96, 97, 104, 112, 120, 127, 128, 64, 32];
+
+fn addr(random: &mut Random) -> Ipv6Addr {
+    random.pick(&ADDRS).parse().expect("an address")
+}
+
+fn addr_rule(random: &mut Random) -> AddrRule {
+    let prefix = random.pick(&PREFIXES);
+    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+    AddrRule {
+        network: Ipv6Addr::from(u128::from(addr(random)) & mask),
+        prefix,
+        side: random.pick(&Side::ALL),
+        negate: random.below(3) == 0,
+    }
+}
+
+fn port_rule(random: &mut Random) -> PortRule {
+    let (one, two) = (random.pick(&PORTS), random.pick(&PORTS));
+    PortRule {
+        low: one.min(two),
+        high: one.max(two),
+        side: random.pick(&Side::ALL),
+        negate: random.below(3) == 0,
+    }
+}
+
+fn filter(random: &mut Random) -> Filter {
+    Filter {
+        netns: if random.below(4) == 0 { 7 } else { 0 },
+        family: random.pick(&[0, 0, 0, 4, 6]),
+        addrs: (0..random.below(5)).map(|_| addr_rule(random)).collect(),
+        ports: (0..random.below(5)).map(|_| port_rule(random)).collect(),
+    }
+}
+
+/// The same identity in the controller's form and in the module's.
+fn ident(random: &mut Random) -> (Ident, RawIdent) {
+    let ident = Ident {
+        conn: 1,
+        laddr: addr(random).octets(),
+        raddr: addr(random).octets(),
+        lport: random.pick(&PORTS),
+        rport: random.pick(&PORTS),
+        netns: random.pick(&[7, 8]),
+        owner: None,
+        uid: None,
+        family: random.pick(&[4, 6]),
+        role: None,
+        seeded: false,
+    };
+    let raw = RawIdent {
+        laddr: ident.laddr,
+        raddr: ident.raddr,
+        lport: ident.lport,
+        rport: ident.rport,
+        netns: ident.netns,
+        family: ident.family,
+        ..RawIdent::default()
+    };
+    (ident, raw)
+}
+
+#[test]
+fn module_and_controller_agree() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let (mut held, mut failed) = (0, 0);
+    for _ in 0..20_000 {
+        let filter = filter(&mut random);
+        let raw = filter.to_abi();
+        assert_eq!(
+            Filter::from_abi(&raw),
+            filter,
+            "the form in the ABI says the same"
+        );
+        for _ in 0..10 {
+            let (ident, raw_ident) = ident(&mut random);
+            let told = filter.matches(&ident);
+            assert_eq!(filter_match(&raw, &raw_ident), told, "{filter:?} {ident:?}");
+            if told {
+                held += 1;
+            } else {
+                failed += 1;
+            }
+        }
+    }
+    assert!(
+        held > 10_000 && failed > 10_000,
+        "{held} held, {failed} failed"
+    );
+}
+
+#[test]
+fn the_module_refuses_what_is_not_well_formed() {
+    let mut random = Random(1);
+    let good = Filter {
+        addrs: vec![addr_rule(&mut random)],
+        ports: vec![port_rule(&mut random)],
+        ..Filter::default()
+    }
+    .to_abi();
+    assert!(filter_valid(&good));
+    let spoilt: [fn(&mut RawFilter); 14] = [
+        |f| f.family = 5,
+        |f| f.reserved = 1,
+        |f| f.nr_addrs = 33,
+        |f| f.nr_ports = 33,
+        |f| f.nr_addrs = 0,
+        |f| f.nr_ports = 0,
+        |f| f.addrs[0].prefix = 129,
+        |f| f.addrs[0].side = 3,
+        |f| f.addrs[0].negate = 2,
+        |f| f.addrs[0].reserved[4] = 1,
+        |f| (f.addrs[0].prefix, f.addrs[0].addr[15]) = (127, 1),
+        |f| (f.ports[0].low, f.ports[0].high) = (2, 1),
+        |f| f.ports[0].side = 3,
+        |f| f.ports[0].reserved[1] = 1,
+    ];
+    for (index, spoil) in spoilt.iter().enumerate() {
+        let mut filter = good;
+        spoil(&mut filter);
+        assert!(!filter_valid(&filter), "case {index}");
+    }
+}
+
+/// Any bytes at all: the check itself must stay inside of the structure.
+#[test]
+fn any_bytes_are_judged() {
+    let mut random = Random(2);
+    let mut valid = 0;
+    for _ in 0..100_000 {
+        let mut filter = RawFilter::default();
+        let mut byte = || random.below(256) as u8;
+        filter.nr_addrs = byte() % 40;
+        filter.nr_ports = byte() % 40;
+        for rule in &mut filter.addrs {
+            (rule.prefix, rule.side, rule.negate) = (byte() % 140, byte() % 4, byte() % 3);
+        }
+        valid += u32::from(filter_valid(&filter));
+    }
+    assert!(valid < 100, "noise passed as a filter {valid} times");
+}
