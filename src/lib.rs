@@ -1,16 +1,41 @@
 //! The controller of `tcpstates.ko`: asks the module for what it recorded and
 //! says it to people and scripts.
+//!
+//! From the kernel up: [`abi`] is the header's structures; [`device`] and
+//! [`ring`] hold all unsafe code, behind the safe trait [`recorder`];
+//! [`record`], [`merge`], [`filter`], [`select`], [`hist`] and [`summary`] make
+//! sense of what comes; [`output`] prints it; [`report`], [`follow`],
+//! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
+//! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
 
 pub mod abi;
+pub mod activate;
+pub mod build;
+pub mod cli;
 pub mod device;
+pub mod engine;
 pub mod error;
 pub mod filter;
+pub mod follow;
+pub mod hist;
+pub mod i18n;
+pub mod install;
 pub mod keys;
 pub mod keyval;
+pub mod merge;
+pub mod node;
 pub mod options;
+pub mod output;
 pub mod record;
 pub mod recorder;
+pub mod report;
 pub mod ring;
+pub mod say;
+pub mod select;
+pub mod settings;
 pub mod state;
+pub mod summary;
+pub mod terminal;
 pub mod text;
 pub mod time;
+pub mod watch;

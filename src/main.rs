@@ -1,1 +1,7 @@
-fn main() {}
+//! `diagnose-tools`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    diagnose_tools::engine::run(std::env::args_os()).into()
+}

@@ -1,0 +1,77 @@
+//! `--activate` and `--deactivate`.
+
+use std::io::Write;
+
+use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
+use crate::error::{Result, write_error};
+use crate::options::hook_name;
+use crate::recorder::Recorder;
+use crate::text::{mebibytes, printable};
+
+/// Starts recording, and says in one line what that came to.
+///
+/// # Errors
+/// Already active, a hook is missing, no memory.
+pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) -> Result<()> {
+    recorder.activate(config)?;
+    let (settings, stats) = (recorder.settings()?, recorder.stats()?);
+    for hook in recorder
+        .hooks()?
+        .iter()
+        .filter(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED == 0)
+    {
+        crate::say::warn(&missing(hook));
+    }
+    writeln!(out, "{}", activated(&settings, &stats))
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}
+
+fn missing(hook: &Hook) -> String {
+    let (symbol, feeds) = (padded_text(&hook.symbol), padded_text(&hook.feeds));
+    format!(
+        "this kernel has no `{}` to hook, so there is no {}",
+        printable(&symbol),
+        printable(&feeds)
+    )
+}
+
+fn activated(settings: &Settings, stats: &Stats) -> String {
+    format!(
+        "active: {}, {} CPUs x {} records, at most {} connections, {}; {} connections found",
+        hook_name(settings.hook_used),
+        settings.nr_rings,
+        settings.config.ring_records,
+        settings.config.max_conns,
+        mebibytes(settings.memory_bytes),
+        stats.seeded
+    )
+}
+
+/// Stops recording. What no report has given is gone, which is said on stderr.
+///
+/// # Errors
+/// Not active.
+pub fn deactivate(recorder: &impl Recorder, out: &mut dyn Write) -> Result<()> {
+    stop(recorder)?;
+    writeln!(out, "deactivated")
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}
+
+/// Stops recording without a word on stdout.
+///
+/// # Errors
+/// Not active.
+pub fn stop(recorder: &impl Recorder) -> Result<()> {
+    let stats = recorder.stats()?;
+    recorder.deactivate()?;
+    let given = stats.reported.saturating_add(stats.overwritten);
+    match stats.recorded.saturating_sub(given) {
+        0 => {}
+        n => crate::say::warn(&format!(
+            "{n} events that no --report had given were discarded"
+        )),
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! `--follow`: events as they happen. It has its own positions, so it never
+//! takes an event from a report, and it says when it was too slow.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::abi::Settings;
+use crate::error::{Error, Result, write_error};
+use crate::merge::Merge;
+use crate::options::{ReportOptions, parts};
+use crate::output::Output;
+use crate::recorder::Recorder;
+use crate::report::{active_settings, map, print_live, summarize};
+use crate::summary::{Summary, ThisReport};
+use crate::watch::{Wake, Watch};
+
+/// How old the totals may get that are left when the recording is deactivated.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Pause after a wake-up that brought nothing: a record is half-written.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Why following ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Limit,
+    Signal,
+    Deactivated,
+}
+
+/// Prints events until a signal, a closed stdout, `limit=` or the deactivation.
+///
+/// # Errors
+/// Not active, stdout does not take them, a call fails.
+pub fn follow(
+    recorder: &impl Recorder,
+    options: &ReportOptions,
+    output: &mut dyn Output,
+    stdout: &File,
+) -> Result<()> {
+    let watch = Watch::new()?;
+    let mut out = BufWriter::new(watch.guard(stdout));
+    let mut follower = Follower::new(recorder, options, output)?;
+    follower.start(&mut out)?;
+    let end = loop {
+        if let Some(end) = follower.batch(&mut out)? {
+            break end;
+        }
+        match watch.wait(recorder.poll_fd(), stdout.as_fd())? {
+            Wake::More => {}
+            Wake::Signal => break End::Signal,
+            Wake::Closed => return Err(Error::ClosedPipe),
+            Wake::HungUp => follower.hung_up = true,
+        }
+    };
+    follower.finish(end, &mut out)
+}
+
+struct Follower<'a, R> {
+    recorder: &'a R,
+    options: &'a ReportOptions,
+    output: &'a mut dyn Output,
+    settings: Settings,
+    merge: Merge,
+    /// Losses already told, by ring.
+    told: Vec<u64>,
+    this: ThisReport,
+    /// The last totals, and when they were asked for.
+    totals: (Summary, Instant),
+    hung_up: bool,
+}
+
+impl<'a, R: Recorder> Follower<'a, R> {
+    /// Begins at what is recorded from now on.
+    fn new(
+        recorder: &'a R,
+        options: &'a ReportOptions,
+        output: &'a mut dyn Output,
+    ) -> Result<Self> {
+        let settings = active_settings(recorder)?;
+        let sources = recorder.rings()?.into_iter().map(|ring| {
+            let mut reader = map(recorder, &settings, ring.cpu)?;
+            reader.seek(ring.head);
+            Ok((reader, ring.head))
+        });
+        let merge = Merge::new(sources.collect::<Result<Vec<_>>>()?);
+        let this = ThisReport::default();
+        let totals = (summarize(recorder, &settings, None, this)?, Instant::now());
+        Ok(Self {
+            told: vec![0; merge.progress().len()],
+            recorder,
+            options,
+            output,
+            settings,
+            merge,
+            this,
+            totals,
+            hung_up: false,
+        })
+    }
+
+    /// Prints what is live, if it is wanted.
+    fn start(&mut self, out: &mut dyn Write) -> Result<()> {
+        if parts(self.options, self.settings.config.verbose).1 {
+            self.this.connections = print_live(self.recorder, self.options, self.output, out)?;
+        }
+        out.flush().map_err(write_error)
+    }
+
+    /// Prints all that there is now, and tells the module so.
+    fn batch(&mut self, out: &mut dyn Write) -> Result<Option<End>> {
+        // Before the heads are loaded: they are final when this is true.
+        let ended = self.hung_up || self.merge.ended();
+        let before = self.merge.positions();
+        self.merge.extend();
+        let full = self.print(out)?;
+        self.print_lost(out)?;
+        out.flush().map_err(write_error)?;
+        if full {
+            return Ok(Some(End::Limit));
+        }
+        if ended || !self.tell_seen()? {
+            return Ok(Some(End::Deactivated));
+        }
+        match self.merge.positions() == before {
+            true => sleep(PAUSE),
+            false => self.refresh(),
+        }
+        Ok(None)
+    }
+
+    /// Prints a batch of events; returns whether `limit=` is reached.
+    fn print(&mut self, out: &mut dyn Write) -> Result<bool> {
+        let transitions = parts(self.options, self.settings.config.verbose).0;
+        let full = |shown| self.options.limit.is_some_and(|limit| shown >= limit);
+        while !full(self.this.shown) {
+            let Some(event) = self.merge.next() else {
+                return Ok(false);
+            };
+            self.this.transitions += 1;
+            if transitions && self.options.show.transition(&event.record) {
+                self.output.transition(out, &event).map_err(write_error)?;
+                self.this.shown += 1;
+            }
+        }
+        Ok(true)
+    }
+
+    fn print_lost(&mut self, out: &mut dyn Write) -> Result<()> {
+        for (told, ring) in self.told.iter_mut().zip(self.merge.progress()) {
+            let new = ring.overwritten - *told;
+            *told = ring.overwritten;
+            if new > 0 {
+                self.output.lost(out, ring.cpu, new).map_err(write_error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// False when the recording has ended, or another one has begun.
+    fn tell_seen(&self) -> Result<bool> {
+        match self.recorder.seen(self.merge.positions()) {
+            Err(Error::NotActive) => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Asks for the totals now and then: after the deactivation nobody has them.
+    fn refresh(&mut self) {
+        if self.totals.1.elapsed() >= REFRESH {
+            self.ask_totals();
+        }
+    }
+
+    fn ask_totals(&mut self) {
+        self.totals.1 = Instant::now();
+        let same = |settings: Settings| settings.generation == self.settings.generation;
+        if !self.recorder.settings().is_ok_and(same) {
+            return;
+        }
+        if let Ok(summary) = summarize(self.recorder, &self.settings, None, self.this) {
+            self.totals.0 = summary;
+        }
+    }
+
+    fn finish(mut self, end: End, out: &mut dyn Write) -> Result<()> {
+        if end == End::Deactivated {
+            crate::say::progress("the recording was deactivated: nothing more will come");
+        } else {
+            self.ask_totals();
+        }
+        if self.options.summary {
+            let read = self.this.transitions;
+            self.this.add(&self.merge.progress());
+            let this_report = ThisReport {
+                transitions: read,
+                ..self.this
+            };
+            let summary = Summary {
+                this_report,
+                ..self.totals.0
+            };
+            self.output.summary(out, &summary).map_err(write_error)?;
+        }
+        out.flush().map_err(write_error)
+    }
+}

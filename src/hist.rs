@@ -1,0 +1,114 @@
+//! Percentiles of the module's log-linear histograms of time.
+
+use crate::abi::{self, Edge};
+
+const MIN_SHIFT: u32 = abi::TCPSTATES_HIST_MIN_SHIFT;
+const SUB_BITS: u32 = abi::TCPSTATES_HIST_SUB_BITS;
+
+/// The first nanosecond that is above bucket `index`. The last bucket has no
+/// such bound; what is returned for it is where its regular width would end.
+pub fn upper_bound(index: usize) -> u64 {
+    let Some(cell) = (index as u32).checked_sub(1) else {
+        return 1 << MIN_SHIFT;
+    };
+    let (octave, sub) = (cell >> SUB_BITS, cell & ((1 << SUB_BITS) - 1));
+    let start = 1u64.checked_shl(MIN_SHIFT + octave).unwrap_or(u64::MAX);
+    start.saturating_add((start >> SUB_BITS).saturating_mul(u64::from(sub) + 1))
+}
+
+/// The time in nanoseconds that `percent` of the timed transitions did not
+/// exceed: the upper bound of the bucket that holds it, at most a quarter too
+/// long, and never above the longest. `None` without a timed transition.
+pub fn percentile(edge: &Edge, percent: u64) -> Option<u64> {
+    // Rounded up, so that 99 % of one is that one. The sum, not `timed`: the
+    // module's counters may move between two reads.
+    let total: u64 = edge.hist.iter().fold(0, |sum, n| sum.saturating_add(*n));
+    let rank = (u128::from(total) * u128::from(percent)).div_ceil(100);
+    if total == 0 {
+        return None;
+    }
+    let mut below = 0u128;
+    for (index, count) in edge.hist.iter().enumerate() {
+        below += u128::from(*count);
+        if below >= rank {
+            let last = index + 1 == edge.hist.len();
+            return Some(if last {
+                edge.max_ns
+            } else {
+                upper_bound(index).min(edge.max_ns)
+            });
+        }
+    }
+    Some(edge.max_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The module's way from a time to its bucket, by the header's prose.
+    fn bucket(ns: u64) -> usize {
+        if ns < 1 << MIN_SHIFT {
+            return 0;
+        }
+        let octave = ns.ilog2() - MIN_SHIFT;
+        let sub = (ns >> (ns.ilog2() - SUB_BITS)) & ((1 << SUB_BITS) - 1);
+        let index = 1 + (octave << SUB_BITS) as usize + sub as usize;
+        index.min(abi::TCPSTATES_HIST_BUCKETS as usize - 1)
+    }
+
+    fn edge(times: &[u64]) -> Edge {
+        let mut edge = Edge {
+            timed: times.len() as u64,
+            ..Edge::default()
+        };
+        for ns in times {
+            edge.hist[bucket(*ns)] += 1;
+            edge.max_ns = edge.max_ns.max(*ns);
+        }
+        edge
+    }
+
+    #[test]
+    fn bounds_enclose_their_bucket() {
+        for index in 0..abi::TCPSTATES_HIST_BUCKETS as usize - 1 {
+            let bound = upper_bound(index);
+            assert_eq!(bucket(bound - 1), index);
+            assert_eq!(bucket(bound), index + 1);
+        }
+    }
+
+    #[test]
+    fn a_percentile_is_at_most_a_quarter_too_long() {
+        let times: Vec<u64> = (1..=1000).map(|n| n * 300_000).collect();
+        let edge = edge(&times);
+        for (percent, exact) in [(50, 150_000_000), (99, 297_000_000), (1, 3_000_000)] {
+            let p = percentile(&edge, percent).unwrap();
+            assert!(p >= exact && p <= exact + exact / 4, "{percent} %: {p}");
+        }
+        assert_eq!(percentile(&edge, 100), Some(300_000_000));
+    }
+
+    #[test]
+    fn few_and_extreme_times() {
+        assert_eq!(percentile(&edge(&[]), 50), None);
+        assert_eq!(percentile(&edge(&[312]), 50), Some(312));
+        assert_eq!(percentile(&edge(&[0]), 99), Some(0));
+        assert_eq!(percentile(&edge(&[u64::MAX]), 50), Some(u64::MAX));
+        assert_eq!(
+            percentile(&edge(&[5, 1_000_000_000]), 99),
+            Some(1_000_000_000)
+        );
+        assert_eq!(percentile(&edge(&[5, 1_000_000_000]), 50), Some(1024));
+    }
+
+    #[test]
+    fn absurd_counters_do_not_overflow() {
+        let edge = Edge {
+            hist: [u64::MAX; 160],
+            max_ns: 7,
+            ..Edge::default()
+        };
+        assert_eq!(percentile(&edge, 50), Some(7));
+    }
+}

@@ -1,0 +1,175 @@
+//! The words of text reports, in English and Chinese. JSON, states, keys and
+//! errors are the same in every language.
+
+/// A language of text reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Simplified Chinese.
+    Zh,
+}
+
+impl Lang {
+    /// From the first set, not empty variable of `LC_ALL`, `LC_MESSAGES` and `LANG`.
+    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &&str| get(name).filter(|v| !v.is_empty());
+        match ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set) {
+            Some(locale) if is_chinese(&locale) => Self::Zh,
+            _ => Self::En,
+        }
+    }
+
+    /// The words.
+    pub fn labels(self) -> &'static Labels {
+        match self {
+            Self::En => &EN,
+            Self::Zh => &ZH,
+        }
+    }
+}
+
+fn is_chinese(locale: &str) -> bool {
+    let language = locale
+        .split(['_', '.', '@', '-'])
+        .next()
+        .unwrap_or_default();
+    language.eq_ignore_ascii_case("zh")
+}
+
+/// One table for all languages, so that none can lack a word.
+macro_rules! labels {
+    ($($name:ident: $en:literal, $zh:literal;)*) => {
+        /// The words of one language.
+        #[derive(Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is told by its English word")]
+        pub struct Labels { $(pub $name: &'static str,)* }
+        static EN: Labels = Labels { $($name: $en,)* };
+        static ZH: Labels = Labels { $($name: $zh,)* };
+        #[cfg(test)]
+        impl Labels {
+            fn all(&self) -> Vec<&'static str> {
+                vec![$(self.$name,)*]
+            }
+        }
+    };
+}
+
+labels! {
+    time: "Time", "时间";
+    local: "Local", "本地地址";
+    remote: "Remote", "远端地址";
+    old: "Old state", "原状态";
+    new: "New state", "新状态";
+    in_old: "In old", "原状态时长";
+    in_old_long: "Time in old state", "原状态时长";
+    state: "State", "状态";
+    in_state: "In state", "状态时长";
+    first_seen: "First seen", "首次发现";
+    older: "or earlier", "或更早";
+    process: "Process", "进程";
+    user: "User id", "用户ID";
+    role: "Role", "角色";
+    namespace: "Network namespace", "网络命名空间";
+    connection: "Connection", "连接";
+    snd_cwnd: "Congestion window", "拥塞窗口";
+    snd_wnd: "Send window", "发送窗口";
+    rcv_wnd: "Receive window", "接收窗口";
+    sndbuf: "Send buffer", "发送缓冲区";
+    sndbuf_used: "Send buffer used", "发送缓冲区已用";
+    rcvbuf: "Receive buffer", "接收缓冲区";
+    rcvbuf_used: "Recv buffer used", "接收缓冲区已用";
+    sent: "Sent", "已发送";
+    received: "Received", "已接收";
+    bytes_sent: "Bytes sent", "发送字节";
+    bytes_received: "Bytes received", "接收字节";
+    bytes_acked: "Bytes acknowledged", "已确认字节";
+    backlog: "Backlog", "等待队列";
+    max_backlog: "Max backlog", "最大等待队列";
+    retrans: "Retransmissions", "重传次数";
+    retrans_short: "Retrans", "重传";
+    srtt: "Round-trip time", "往返时间";
+    transitions: "Transitions", "状态变化";
+    connections: "Live connections", "当前连接";
+    none: "none", "无";
+    lost_here: "events were overwritten before they were read, on CPU", "个事件在读取前被覆盖，CPU";
+    summary: "Summary", "汇总";
+    active_since: "active since", "激活于";
+    count: "Count", "次数";
+    median: "Median", "中位数";
+    p99: "99 %", "99 %";
+    longest: "Longest", "最长";
+    total: "Total", "总计";
+    tracked: "tracked", "已跟踪";
+    untracked: "untracked", "未跟踪";
+    unmatched: "unmatched", "未匹配";
+    seeded: "found at activation", "激活时已有";
+    seen: "seen", "已见";
+    recorded: "recorded", "已记录";
+    filtered: "filtered", "已过滤";
+    too_short: "too short", "过短";
+    reported: "reported", "已报告";
+    pending: "pending", "待报告";
+    lost: "Lost", "丢失";
+    overwritten: "overwritten", "被覆盖";
+    kprobe_missed: "missed by kprobes", "kprobe 漏报";
+    stale: "ends not seen", "未见结束";
+    this_report: "This report", "本次报告";
+    read: "read", "已读取";
+    shown: "shown", "已显示";
+    unknown: "unknown records", "未知记录";
+    active: "Active", "已激活";
+    not_active: "not active: use --activate first", "未激活: 请先使用 --activate";
+    settings: "Settings", "设置";
+    last_report: "Last report", "上次报告";
+    never: "never", "从未";
+    hook: "Hook", "挂钩";
+    kind: "Kind", "类型";
+    status: "Status", "状况";
+    attached: "attached", "已挂接";
+    missing: "MISSING", "缺失";
+    required: "required", "必需";
+    missed: "Missed", "漏报";
+    feeds: "Without it is lost", "缺少时丢失";
+    memory: "Memory", "内存";
+    rings: "Rings", "环形缓冲区";
+    records_each: "records each", "条记录/个";
+    nodes: "Nodes", "节点";
+    of: "of", "/";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lang(variables: &[(&str, &str)]) -> Lang {
+        Lang::from_env(|name| {
+            variables
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_locale_chooses() {
+        assert_eq!(lang(&[]), Lang::En);
+        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8")]), Lang::Zh);
+        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")]), Lang::En);
+        assert_eq!(lang(&[("LANG", "zh_CN"), ("LC_ALL", "")]), Lang::Zh);
+        assert_eq!(
+            lang(&[("LC_MESSAGES", "zh"), ("LANG", "en_US.UTF-8")]),
+            Lang::Zh
+        );
+        assert_eq!(lang(&[("LANG", "zha_CN")]), Lang::En);
+    }
+
+    #[test]
+    fn every_word_is_there() {
+        for labels in [&EN, &ZH] {
+            assert!(labels.all().iter().all(|w| !w.trim().is_empty()));
+        }
+        assert!(EN.all().iter().all(|w| w.is_ascii()));
+    }
+}

@@ -1,0 +1,146 @@
+//! All rings as one stream in the order of time, with one record per ring in memory.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::record::Transition;
+use crate::ring::{RingReader, Step};
+
+/// A transition and where it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// The CPU whose ring carried it.
+    pub cpu: u32,
+    /// Its position in that ring.
+    pub seq: u64,
+    /// What happened.
+    pub record: Transition,
+}
+
+/// What reading one ring came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the ring.
+    pub cpu: u32,
+    /// Position of the first record that was looked at.
+    pub from: u64,
+    /// Position after the last one.
+    pub to: u64,
+    /// Of those, overwritten before they were read.
+    pub overwritten: u64,
+    /// Of those, of a type that this controller does not know.
+    pub unknown: u64,
+}
+
+struct Source {
+    reader: RingReader,
+    until: u64,
+    progress: Progress,
+    next: Option<Event>,
+}
+
+impl Source {
+    /// Reads on to the next transition. A record that stays unwritten ends the
+    /// stream of its ring: it and what follows are left for the next time.
+    fn advance(&mut self) -> Option<u64> {
+        let cpu = self.reader.cpu();
+        self.next = loop {
+            match self.reader.read_from(self.until) {
+                Step::Record(bytes, seq) => match Transition::decode(&bytes) {
+                    Some(record) => break Some(Event { cpu, seq, record }),
+                    None => self.progress.unknown += 1,
+                },
+                Step::Lost(count) => self.progress.overwritten += count,
+                Step::NotYet | Step::End => break None,
+            }
+        };
+        self.progress.to = self.reader.position();
+        self.next.map(|event| event.record.ts)
+    }
+}
+
+/// The merged stream. Within a ring the order is that of the positions.
+pub struct Merge {
+    sources: Vec<Source>,
+    /// Time of the next event of each ring that has one, and the ring's index.
+    ready: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+impl Merge {
+    /// Merges what lies between the position of each reader and `until`,
+    /// which is at most its head.
+    pub fn new(readers: impl IntoIterator<Item = (RingReader, u64)>) -> Self {
+        let source = |(reader, until): (RingReader, u64)| {
+            let from = reader.position();
+            let progress = Progress {
+                cpu: reader.cpu(),
+                from,
+                to: from,
+                overwritten: 0,
+                unknown: 0,
+            };
+            Source {
+                reader,
+                until,
+                progress,
+                next: None,
+            }
+        };
+        let sources: Vec<Source> = readers.into_iter().map(source).collect();
+        let mut merge = Self {
+            ready: BinaryHeap::with_capacity(sources.len()),
+            sources,
+        };
+        merge.refill();
+        merge
+    }
+
+    /// Goes on to what the module has written meanwhile.
+    pub fn extend(&mut self) {
+        for source in &mut self.sources {
+            source.until = source.reader.head();
+        }
+        self.refill();
+    }
+
+    fn refill(&mut self) {
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            if source.next.is_none() {
+                if let Some(ts) = source.advance() {
+                    self.ready.push(Reverse((ts, index)));
+                }
+            }
+        }
+    }
+
+    /// Whether the module said that nothing more will come.
+    pub fn ended(&self) -> bool {
+        self.sources.iter().any(|s| s.reader.ended())
+    }
+
+    /// What was read of each ring, final when the stream is at its end.
+    pub fn progress(&self) -> Vec<Progress> {
+        self.sources.iter().map(|s| s.progress).collect()
+    }
+
+    /// Sum of all positions.
+    pub fn positions(&self) -> u64 {
+        self.sources
+            .iter()
+            .fold(0, |sum, s| sum.wrapping_add(s.progress.to))
+    }
+}
+
+impl Iterator for Merge {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let Reverse((_, index)) = self.ready.pop()?;
+        let source = self.sources.get_mut(index)?;
+        let event = source.next.take();
+        if let Some(ts) = source.advance() {
+            self.ready.push(Reverse((ts, index)));
+        }
+        event
+    }
+}

@@ -1,0 +1,206 @@
+//! All fields of a record, over several lines with aligned labels.
+
+use std::io::{self, Write};
+
+use crate::merge::Event;
+use crate::output::look::{Look, state_style};
+use crate::output::table::{lost_line, process};
+use crate::output::{Output, summary};
+use crate::record::{Conn, Ident, Meters, Role};
+use crate::summary::Summary;
+use crate::text::{endpoint, pad, width};
+use crate::time::span;
+
+/// A label and its value.
+type Field = (&'static str, String);
+
+/// Columns of the first of two fields, so that two fit 80 columns.
+const FIELD: usize = 18;
+
+/// Prints all fields.
+pub struct Detail {
+    look: Look,
+    label: usize,
+}
+
+impl Detail {
+    pub fn new(look: Look) -> Self {
+        let l = look.labels;
+        let longest = [
+            l.snd_cwnd,
+            l.namespace,
+            l.bytes_acked,
+            l.sndbuf_used,
+            l.rcvbuf_used,
+            l.in_old_long,
+        ];
+        let label = longest.into_iter().map(width).max().unwrap_or(0);
+        Self { look, label }
+    }
+
+    /// Lines of one or two fields.
+    fn lines(&self, out: &mut dyn Write, fields: &[&[Field]]) -> io::Result<()> {
+        for line in fields {
+            let cells: Vec<_> = line
+                .iter()
+                .map(|(l, v)| format!("{} {v}", pad(l, self.label)))
+                .collect();
+            match &cells[..] {
+                [left, right] => {
+                    writeln!(out, "  {} {right}", pad(left, self.label + 1 + FIELD))?;
+                }
+                _ => writeln!(out, "  {}", cells.concat())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn addresses(&self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
+        let l = self.look.labels;
+        self.lines(
+            out,
+            &[
+                &[(l.local, endpoint(who.local(), who.lport))],
+                &[(l.remote, endpoint(who.remote(), who.rport))],
+            ],
+        )
+    }
+
+    fn identity(&self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
+        let l = self.look.labels;
+        let unknown = || "-".to_owned();
+        let conn = if who.conn == 0 {
+            unknown()
+        } else {
+            who.conn.to_string()
+        };
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.process, process(who)),
+                    (l.user, who.uid.map_or_else(unknown, |u| u.to_string())),
+                ],
+                &[
+                    (l.connection, conn),
+                    (l.role, who.role.map_or("-", Role::name).to_owned()),
+                ],
+                &[(l.namespace, who.netns.to_string())],
+            ],
+        )
+    }
+
+    fn meters(&self, out: &mut dyn Write, meters: &Meters, listener: bool) -> io::Result<()> {
+        let l = self.look.labels;
+        let m = meters;
+        let text = |n: u64| n.to_string();
+        let srtt = match m.srtt_us {
+            0 => "-".into(),
+            us => crate::time::duration(u64::from(us) * 1000),
+        };
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.snd_wnd, text(m.snd_wnd.into())),
+                    (l.rcv_wnd, text(m.rcv_wnd.into())),
+                ],
+                &[
+                    (l.sndbuf, text(m.sndbuf.into())),
+                    (l.sndbuf_used, text(m.sndbuf_used.into())),
+                ],
+                &[
+                    (l.rcvbuf, text(m.rcvbuf.into())),
+                    (l.rcvbuf_used, text(m.rcvbuf_used.into())),
+                ],
+                &[
+                    (l.bytes_sent, text(m.bytes_sent)),
+                    (l.bytes_received, text(m.bytes_received)),
+                ],
+                &[
+                    (l.bytes_acked, text(m.bytes_acked)),
+                    (l.retrans, text(m.retrans.into())),
+                ],
+                &[
+                    (l.backlog, queue(m.backlog, listener)),
+                    (l.max_backlog, queue(m.max_backlog, listener)),
+                ],
+                &[(l.snd_cwnd, text(m.snd_cwnd.into())), (l.srtt, srtt)],
+            ],
+        )
+    }
+}
+
+/// The accept queue is a listener's.
+fn queue(length: u32, listener: bool) -> String {
+    if listener {
+        length.to_string()
+    } else {
+        "-".into()
+    }
+}
+
+impl Output for Detail {
+    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
+        let (l, record) = (self.look.labels, &event.record);
+        let state = |s| self.look.paint(state_style(s), &s.shown());
+        let time = self.look.heading(&self.look.clock.local(record.ts));
+        writeln!(
+            out,
+            "{time}  {} -> {}",
+            state(record.old),
+            state(record.new)
+        )?;
+        self.addresses(out, &record.who)?;
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.old, record.old.shown().into_owned()),
+                    (l.new, record.new.shown().into_owned()),
+                ],
+                &[(l.in_old_long, span(record.in_old))],
+            ],
+        )?;
+        self.meters(out, &record.meters, record.is_listener())?;
+        self.identity(out, &record.who)?;
+        writeln!(out)
+    }
+
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+        let l = self.look.labels;
+        let time = self.look.heading(&self.look.clock.local(now_ns));
+        let state = self
+            .look
+            .paint(state_style(conn.state), &conn.state.shown());
+        writeln!(out, "{time}  {state}")?;
+        self.addresses(out, &conn.who)?;
+        let seen = self.look.clock.local(conn.first_seen_ns);
+        let seen = if conn.who.seeded {
+            format!("{seen} ({})", l.older)
+        } else {
+            seen
+        };
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.state, conn.state.shown().into_owned()),
+                    (l.in_state, span(conn.age(now_ns))),
+                ],
+                &[(l.first_seen, seen)],
+            ],
+        )?;
+        self.meters(out, &conn.meters, conn.is_listener())?;
+        self.identity(out, &conn.who)?;
+        writeln!(out)
+    }
+
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
+        lost_line(out, &self.look, cpu, count)
+    }
+
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        summary::write(out, &self.look, summary)
+    }
+}

@@ -1,0 +1,47 @@
+//! What text needs to know of its reader.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::i18n::Labels;
+use crate::state::State;
+use crate::time::Clock;
+
+/// The reader's language, clock and terminal.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The words.
+    pub labels: &'static Labels,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Columns of the terminal; `None`: no terminal, so no decoration and nothing shortened.
+    pub width: Option<usize>,
+    /// Whether colour is wanted.
+    pub color: bool,
+}
+
+impl Look {
+    /// `text` in a style, when colour is wanted.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        match self.color {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+
+    /// A heading.
+    pub fn heading(&self, text: &str) -> String {
+        self.paint(Style::new().bold(), text)
+    }
+}
+
+/// The style of a state: what is on its way in, what works, what is on its way out.
+pub fn state_style(state: State) -> Style {
+    let color = match &*state.shown() {
+        "ESTABLISHED" | "LISTEN" => AnsiColor::Green,
+        "SYN_SENT" | "SYN_RECV" => AnsiColor::Yellow,
+        "CLOSE_WAIT" | "LAST_ACK" => AnsiColor::Magenta,
+        "CLOSE" | "TIME_WAIT" => return Style::new().dimmed(),
+        _ => AnsiColor::Cyan,
+    };
+    Style::new().fg_color(Some(color.into()))
+}

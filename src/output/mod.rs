@@ -1,0 +1,52 @@
+//! How reports look: JSON lines, one line each, or all fields.
+
+mod columns;
+mod detail;
+mod json;
+mod look;
+mod settings;
+mod summary;
+mod table;
+
+use std::io::{self, Write};
+
+use crate::merge::Event;
+use crate::options::Format;
+use crate::record::Conn;
+use crate::summary::Summary;
+
+pub use look::Look;
+pub use settings::{SettingsView, settings_json, settings_text};
+
+/// Prints the parts of a report, in one format.
+pub trait Output {
+    /// One transition.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()>;
+    /// One live connection, as of `now_ns` (monotonic).
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()>;
+    /// So many events of a CPU were overwritten before they could be shown.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()>;
+    /// The totals.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()>;
+}
+
+/// The output in this format.
+pub fn output(format: Format, look: Look) -> Box<dyn Output> {
+    match format {
+        Format::Json => Box::new(json::Json::new(look.clock)),
+        Format::Table => Box::new(table::Table::new(look)),
+        Format::Detail => Box::new(detail::Detail::new(look)),
+    }
+}

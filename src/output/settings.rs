@@ -1,0 +1,225 @@
+//! What is active, as text and as a JSON line.
+
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
+
+use crate::abi::{self, Hook, Settings, Stats, padded_text};
+use crate::options::{hook_name, rendered};
+use crate::output::json::{CausesJson, line};
+use crate::output::look::Look;
+use crate::output::summary::table;
+use crate::text::{mebibytes, printable};
+use crate::time::{Clock, duration};
+
+/// What `--settings` tells.
+pub struct SettingsView {
+    /// What the module was told, and what it made of it.
+    pub settings: Settings,
+    /// Its counters.
+    pub stats: Stats,
+    /// Its hooks.
+    pub hooks: Vec<Hook>,
+    /// Transitions that were overwritten before any report could read them.
+    pub overwritten: u64,
+}
+
+impl SettingsView {
+    fn causes(&self) -> CausesJson {
+        CausesJson {
+            overwritten: self.overwritten,
+            kprobe_missed: self.stats.kprobe_missed,
+            stale: self.stats.stale,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SettingsJson {
+    r#type: &'static str,
+    ts: String,
+    active: bool,
+    #[serde(flatten)]
+    activation: Option<ActivationJson>,
+}
+
+#[derive(Serialize)]
+struct ActivationJson {
+    since: String,
+    active_ns: u64,
+    generation: u64,
+    #[serde(serialize_with = "pairs")]
+    settings: Vec<(String, String)>,
+    hook_used: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_report: Option<String>,
+    rings: u32,
+    ring_bytes: u64,
+    memory_bytes: u64,
+    nodes: u64,
+    tracked: u64,
+    untracked: u64,
+    seeded: u64,
+    hooks: Vec<HookJson>,
+    lost: CausesJson,
+}
+
+#[derive(Serialize)]
+struct HookJson {
+    symbol: String,
+    kind: &'static str,
+    required: bool,
+    attached: bool,
+    feeds: String,
+    missed: u64,
+}
+
+/// As the user writes them: all values are texts.
+fn pairs<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+}
+
+impl HookJson {
+    fn new(hook: &Hook) -> Self {
+        let has = |flag| hook.flags & flag != 0;
+        let kprobe = has(abi::TCPSTATES_HOOK_IS_KPROBE);
+        Self {
+            symbol: padded_text(&hook.symbol),
+            kind: if kprobe { "kprobe" } else { "tracepoint" },
+            required: has(abi::TCPSTATES_HOOK_REQUIRED),
+            attached: has(abi::TCPSTATES_HOOK_ATTACHED),
+            feeds: padded_text(&hook.feeds),
+            missed: hook.missed,
+        }
+    }
+}
+
+fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
+    let (settings, stats) = (&view.settings, &view.stats);
+    let reported = settings.consumed_ns != 0;
+    ActivationJson {
+        since: clock.rfc3339(settings.activated_ns),
+        active_ns: stats.now_ns.saturating_sub(settings.activated_ns),
+        generation: settings.generation,
+        settings: rendered(&settings.config),
+        hook_used: hook_name(settings.hook_used),
+        last_report: reported.then(|| clock.rfc3339(settings.consumed_ns)),
+        rings: settings.nr_rings,
+        ring_bytes: settings.ring_bytes,
+        memory_bytes: settings.memory_bytes,
+        nodes: stats.nodes,
+        tracked: stats.tracked,
+        untracked: stats.untracked,
+        seeded: stats.seeded,
+        hooks: view.hooks.iter().map(HookJson::new).collect(),
+        lost: view.causes(),
+    }
+}
+
+/// One JSON line.
+///
+/// # Errors
+/// Those of `out`.
+pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) -> io::Result<()> {
+    let active = view.settings.active != 0;
+    let object = SettingsJson {
+        r#type: "settings",
+        ts: clock.rfc3339(view.stats.now_ns),
+        active,
+        activation: active.then(|| activation(view, clock)),
+    };
+    line(out, &object)
+}
+
+/// Text.
+///
+/// # Errors
+/// Those of `out`.
+pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
+    let l = look.labels;
+    if view.settings.active == 0 {
+        return writeln!(out, "{}", l.not_active);
+    }
+    let (settings, stats) = (&view.settings, &view.stats);
+    let since = look.clock.local(settings.activated_ns);
+    let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
+    writeln!(
+        out,
+        "{}: {} {since} ({active})",
+        look.heading(l.active),
+        l.active_since
+    )?;
+    let pairs = rendered(&settings.config)
+        .into_iter()
+        .map(|(k, v)| format!("{k}={v}"));
+    writeln!(
+        out,
+        "{}: {}",
+        l.settings,
+        pairs.collect::<Vec<_>>().join(" ")
+    )?;
+    writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
+    write_resources(out, look, view)?;
+    writeln!(out, "{}", hooks(look, &view.hooks))
+}
+
+fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
+    let (l, settings, stats) = (look.labels, &view.settings, &view.stats);
+    let reported = match settings.consumed_ns {
+        0 => l.never.to_owned(),
+        ns => look.clock.local(ns),
+    };
+    let causes = view.causes();
+    writeln!(out, "{}: {reported}", l.last_report)?;
+    writeln!(
+        out,
+        "{}: {} x {} {}; {}: {}",
+        l.rings,
+        settings.nr_rings,
+        settings.config.ring_records,
+        l.records_each,
+        l.memory,
+        mebibytes(settings.memory_bytes)
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}",
+        l.connections,
+        l.tracked,
+        stats.tracked,
+        l.of,
+        settings.config.max_conns,
+        l.untracked,
+        stats.untracked
+    )?;
+    writeln!(
+        out,
+        "{}: {} {}, {} {}, {} {}",
+        l.lost,
+        l.overwritten,
+        causes.overwritten,
+        l.kprobe_missed,
+        causes.kprobe_missed,
+        l.stale,
+        causes.stale
+    )
+}
+
+fn hooks(look: &Look, hooks: &[Hook]) -> String {
+    let l = look.labels;
+    let mut table = table(look, &[l.hook, l.kind, l.status, l.missed, l.feeds], 3);
+    for hook in hooks.iter().map(HookJson::new) {
+        let status = if hook.attached { l.attached } else { l.missing };
+        let status = match hook.required {
+            true => format!("{status}, {}", l.required),
+            false => status.to_owned(),
+        };
+        let missed = hook.missed.to_string();
+        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
+        table.add_row([symbol, hook.kind.to_owned(), status, missed, feeds]);
+    }
+    if let Some(column) = table.column_mut(4) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Left);
+    }
+    table.trim_fmt()
+}

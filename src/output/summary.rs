@@ -1,0 +1,139 @@
+//! The totals as text.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::i18n::Labels;
+use crate::output::look::Look;
+use crate::summary::{EdgeTotal, Summary};
+use crate::time::duration;
+
+/// Writes all totals.
+pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary) -> io::Result<()> {
+    let (l, stats) = (look.labels, &summary.stats);
+    let now = look.clock.local(stats.now_ns);
+    let since = look.clock.local(stats.activated_ns);
+    let active = duration(stats.active_ns());
+    writeln!(
+        out,
+        "{} {now}, {} {since} ({active})",
+        look.heading(l.summary),
+        l.active_since
+    )?;
+    writeln!(out, "{}", states(look, summary))?;
+    if !summary.edges.is_empty() {
+        writeln!(out, "{}", edges(look, &summary.edges))?;
+    }
+    write_counts(out, l, summary)
+}
+
+/// A table as wide as the terminal allows; numbers of columns from `first` on lie to the right.
+pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(head);
+    if let Some(width) = look.width {
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    for column in table.column_iter_mut().skip(first) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// Every state, the zero ones too.
+fn states(look: &Look, summary: &Summary) -> String {
+    let l = look.labels;
+    let mut table = table(look, &[l.state, l.connections], 1);
+    for (state, count) in &summary.stats.states {
+        table.add_row([state.name().into_owned(), count.to_string()]);
+    }
+    table.add_row([l.total.to_owned(), summary.stats.tracked.to_string()]);
+    table.trim_fmt()
+}
+
+fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
+    let l = look.labels;
+    let mut table = table(
+        look,
+        &[l.old, l.new, l.count, l.median, l.p99, l.longest],
+        2,
+    );
+    for edge in edges {
+        let time = |index: usize| edge.times.map_or("-".into(), |t| duration(t[index]));
+        let names = [edge.old.name().into_owned(), edge.new.name().into_owned()];
+        let numbers = [edge.count.to_string(), time(0), time(1), time(2)];
+        table.add_row(names.into_iter().chain(numbers));
+    }
+    table.trim_fmt()
+}
+
+/// The books, in lines that each add up.
+fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+    let (s, this) = (&summary.stats, &summary.this_report);
+    writeln!(
+        out,
+        "{}: {} {}, {} {}, {} {}, {} {}",
+        l.connections,
+        l.tracked,
+        s.tracked,
+        l.untracked,
+        s.untracked,
+        l.unmatched,
+        s.unmatched,
+        l.seeded,
+        s.seeded
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} = {} {} + {} {} + {} {}",
+        l.transitions,
+        l.seen,
+        s.seen,
+        l.recorded,
+        s.recorded,
+        l.filtered,
+        s.filtered,
+        l.too_short,
+        s.too_short
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} = {} {} + {} {} + {} {}",
+        l.transitions,
+        l.recorded,
+        s.recorded,
+        l.reported,
+        s.reported,
+        l.overwritten,
+        summary.overwritten,
+        l.pending,
+        summary.pending
+    )?;
+    writeln!(
+        out,
+        "{}: {} {}, {} {}, {} {}",
+        l.lost,
+        l.overwritten,
+        summary.overwritten,
+        l.kprobe_missed,
+        s.kprobe_missed,
+        l.stale,
+        s.stale
+    )?;
+    writeln!(
+        out,
+        "{}: {} {}, {} {}, {} {}, {} {}",
+        l.this_report,
+        l.read,
+        this.transitions,
+        l.shown,
+        this.shown,
+        l.overwritten,
+        this.overwritten,
+        l.unknown,
+        this.unknown_records
+    )
+}

@@ -1,0 +1,53 @@
+//! `--settings`: what is active, with which settings, hooks and losses.
+
+use std::io::Write;
+
+use crate::error::{Error, Result, write_error};
+use crate::options::SettingsOptions;
+use crate::output::{Look, SettingsView, settings_json, settings_text};
+use crate::recorder::Recorder;
+use crate::summary::unconsumed_overwritten;
+
+/// Prints the settings; that nothing is active is no error.
+///
+/// # Errors
+/// Stdout does not take them, or a call fails.
+pub fn settings(
+    recorder: &impl Recorder,
+    options: SettingsOptions,
+    look: &Look,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let view = view(recorder)?;
+    match options.json {
+        true => settings_json(out, &look.clock, &view),
+        false => settings_text(out, look, &view),
+    }
+    .and_then(|()| out.flush())
+    .map_err(write_error)
+}
+
+fn view(recorder: &impl Recorder) -> Result<SettingsView> {
+    let settings = recorder.settings()?;
+    let stats = recorder.stats()?;
+    let mut view = SettingsView {
+        overwritten: stats.overwritten,
+        settings,
+        stats,
+        hooks: vec![],
+    };
+    match fill(recorder, &mut view) {
+        // Deactivated just now: told as such.
+        Err(Error::NotActive) => view.settings.active = 0,
+        other => other?,
+    }
+    Ok(view)
+}
+
+fn fill(recorder: &impl Recorder, view: &mut SettingsView) -> Result<()> {
+    if view.settings.active != 0 {
+        view.hooks = recorder.hooks()?;
+        view.overwritten += unconsumed_overwritten(recorder, view.settings.config.ring_records)?;
+    }
+    Ok(())
+}

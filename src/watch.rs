@@ -1,0 +1,166 @@
+//! Waiting for events while stdout may close and signals may come.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::error::{Error, Result};
+
+/// A pipe with room takes so many bytes without blocking (`PIPE_BUF`).
+const CHUNK: usize = 4096;
+
+/// Why waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// There is more to read.
+    More,
+    /// The recording was deactivated.
+    HungUp,
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// Whoever read stdout went away.
+    Closed,
+}
+
+/// Takes SIGINT and SIGTERM while it lives: they wake [`Watch::wait`] and
+/// break a write that blocks, instead of killing the process.
+pub struct Watch {
+    signals: SignalFd,
+    taken: SigSet,
+}
+
+impl Watch {
+    /// Starts taking the signals.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn new() -> Result<Self> {
+        let mut taken = SigSet::empty();
+        taken.add(Signal::SIGINT);
+        taken.add(Signal::SIGTERM);
+        let failed = |errno: Errno| Error::system("waiting for signals", errno);
+        taken.thread_block().map_err(failed)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&taken, flags).map_err(failed)?;
+        Ok(Self { signals, taken })
+    }
+
+    /// Waits until `device` has more, `out` is closed or a signal comes.
+    ///
+    /// # Errors
+    /// `poll(2)` fails.
+    pub fn wait(&self, device: BorrowedFd, out: BorrowedFd) -> Result<Wake> {
+        let mut fds = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(out, PollFlags::empty()),
+            PollFd::new(device, PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Error::system("poll", errno)),
+        }
+        let [signal, out, device] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let gone = PollFlags::POLLERR | PollFlags::POLLNVAL;
+        Ok(if !signal.is_empty() {
+            Wake::Signal
+        } else if out.intersects(gone) {
+            Wake::Closed
+        } else if device.intersects(gone | PollFlags::POLLHUP) {
+            Wake::HungUp
+        } else {
+            Wake::More
+        })
+    }
+
+    /// `file` as a writer that a signal breaks while nobody reads.
+    pub fn guard<'a>(&'a self, file: &'a File) -> Guarded<'a> {
+        Guarded { file, watch: self }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // What was taken must not kill the process now.
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        let _ = self.taken.thread_unblock();
+    }
+}
+
+/// A writer that ends as if its reader had gone when a signal comes while it
+/// would block.
+pub struct Guarded<'a> {
+    file: &'a File,
+    watch: &'a Watch,
+}
+
+impl Write for Guarded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut fds = [
+            PollFd::new(self.file.as_fd(), PollFlags::POLLOUT),
+            PollFd::new(self.watch.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut fds, PollTimeout::NONE)?;
+        if fds[0].revents().is_some_and(|e| e.is_empty()) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.file.write(&bytes[..bytes.len().min(CHUNK)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::raise;
+
+    fn pipe() -> (File, File) {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        (read.into(), write.into())
+    }
+
+    #[test]
+    fn a_signal_breaks_a_write_that_blocks_and_a_wait() {
+        let (_reader, writer) = pipe();
+        let (silent, _keep) = pipe();
+        let watch = Watch::new().unwrap();
+        let mut out = watch.guard(&writer);
+        raise(Signal::SIGTERM).unwrap();
+        let failed = loop {
+            if let Err(error) = out.write_all(&[0; CHUNK]) {
+                break error;
+            }
+        };
+        assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(
+            watch.wait(silent.as_fd(), writer.as_fd()).unwrap(),
+            Wake::Signal
+        );
+    }
+
+    #[test]
+    fn a_closed_reader_and_a_ready_device_are_told_apart() {
+        let watch = Watch::new().unwrap();
+        let (device, mut feed) = pipe();
+        let (reader, out) = pipe();
+        feed.write_all(b"x").unwrap();
+        assert_eq!(watch.wait(device.as_fd(), out.as_fd()).unwrap(), Wake::More);
+        drop(feed);
+        assert_eq!(
+            watch.wait(device.as_fd(), out.as_fd()).unwrap(),
+            Wake::HungUp
+        );
+        drop(reader);
+        assert_eq!(
+            watch.wait(device.as_fd(), out.as_fd()).unwrap(),
+            Wake::Closed
+        );
+    }
+}
