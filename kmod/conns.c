@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The live connections: an array of {lock, rbtree}, keyed by socket. */
-#include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/string.h>
@@ -63,25 +62,6 @@ void tcps_conns_destroy(struct tcps_conns *conns)
 size_t tcps_conns_memory(struct tcps_conns *conns)
 {
 	return (sizeof(*conns->shards) << conns->bits) + tcps_pool_memory(&conns->pool);
-}
-
-struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, const struct sock *sk)
-{
-	return &conns->shards[hash_ptr(sk, conns->bits)];
-}
-
-struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk)
-{
-	struct rb_node *rb = shard->root.rb_node;
-
-	while (rb) {
-		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
-
-		if (sk == conn->sk)
-			return conn;
-		rb = sk < conn->sk ? rb->rb_left : rb->rb_right;
-	}
-	return NULL;
 }
 
 /* The first connection of the shard behind @after. */

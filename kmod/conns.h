@@ -3,6 +3,7 @@
 #ifndef TCPS_CONNS_H
 #define TCPS_CONNS_H
 
+#include <linux/hash.h>
 #include <linux/rbtree.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -59,10 +60,26 @@ int tcps_conns_init(struct tcps_conns *conns, unsigned int max);
 void tcps_conns_destroy(struct tcps_conns *conns);
 size_t tcps_conns_memory(struct tcps_conns *conns);
 
-struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, const struct sock *sk);
+static inline struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, const struct sock *sk)
+{
+	return &conns->shards[hash_ptr(sk, conns->bits)];
+}
 
-/* The shard's lock is held. */
-struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk);
+/* The shard's lock is held, here and below. */
+static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk)
+{
+	struct rb_node *rb = shard->root.rb_node;
+
+	while (rb) {
+		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
+
+		if (sk == conn->sk)
+			return conn;
+		rb = sk < conn->sk ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
 struct tcps_conn *tcps_conns_next(struct tcps_shard *shard, const struct sock *after);
 struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard,
 				 const struct sock *sk);

@@ -62,6 +62,12 @@ bool tcps_filter_valid(const struct tcpstates_filter *filter)
 		       (TCPSTATES_MAX_RULES - filter->nr_ports) * sizeof(filter->ports[0]));
 }
 
+/* Does it let everything pass? */
+bool tcps_filter_empty(const struct tcpstates_filter *filter)
+{
+	return !filter->netns && !filter->family && !filter->nr_addrs && !filter->nr_ports;
+}
+
 static bool addr_rule_match(const struct tcpstates_addr_rule *rule,
 			    const struct tcpstates_ident *who)
 {

@@ -12,6 +12,7 @@
 #include "tcpstates.h"
 
 bool tcps_filter_valid(const struct tcpstates_filter *filter);
+bool tcps_filter_empty(const struct tcpstates_filter *filter);
 bool tcps_filter_match(const struct tcpstates_filter *filter, const struct tcpstates_ident *who);
 
 #endif

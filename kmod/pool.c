@@ -2,12 +2,13 @@
 /*
  * Free nodes for live connections, to be had without allocating.
  *
- * Each CPU has an open chain and a spare batch, so that most moves touch its
- * own cache lines only; whole batches go to and from a common list, which a
- * worker keeps between @reserve and four times that.
+ * Each CPU has a part: an open chain and a spare batch, so that most moves
+ * touch its own cache lines only; whole batches go to and from a common list,
+ * which a worker keeps between @reserve and four times that.
  */
 #include <linux/jiffies.h>
 #include <linux/percpu.h>
+#include <linux/smp.h>
 #include <linux/slab.h>
 
 #include "conns.h"
@@ -30,7 +31,7 @@ static void push_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 	batch->free.nr = nr;
 	batch->free.next_batch = pool->batches;
 	pool->batches = batch;
-	pool->nr_free += nr;
+	WRITE_ONCE(pool->nr_free, pool->nr_free + nr);
 }
 
 /* @pool->lock is held. */
@@ -40,7 +41,7 @@ static struct tcps_conn *pop_batch(struct tcps_pool *pool)
 
 	if (batch) {
 		pool->batches = batch->free.next_batch;
-		pool->nr_free -= batch->free.nr;
+		WRITE_ONCE(pool->nr_free, pool->nr_free - batch->free.nr);
 	}
 	return batch;
 }
@@ -58,30 +59,31 @@ static bool above_reserve(const struct tcps_pool *pool)
 static struct tcps_conn *take_batch(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch;
-	bool low;
+	bool wanting;
 
 	raw_spin_lock(&pool->lock);
 	batch = pop_batch(pool);
-	low = below_reserve(pool);
+	if (!batch)
+		pool->dry = true;
+	wanting = !batch || below_reserve(pool);
 	raw_spin_unlock(&pool->lock);
-	if (low)
+	if (wanting)
 		irq_work_queue(&pool->kick);
 	return batch;
 }
 
-static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch)
+static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned int nr)
 {
 	bool high;
 
 	raw_spin_lock(&pool->lock);
-	push_batch(pool, batch, TCPS_POOL_BATCH);
+	push_batch(pool, batch, nr);
 	high = above_reserve(pool);
 	raw_spin_unlock(&pool->lock);
 	if (high)
 		irq_work_queue(&pool->kick);
 }
 
-/* @part->lock is held. */
 static void refill_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
 	if (part->spare) {
@@ -94,79 +96,66 @@ static void refill_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 	part->nr_open = part->open ? part->open->free.nr : 0;
 }
 
-/* @part->lock is held. */
-static struct tcps_conn *pop_open(struct tcps_pool_cpu *part)
-{
-	struct tcps_conn *conn = part->open;
-
-	if (conn) {
-		part->open = conn->free.next;
-		part->nr_open--;
-	}
-	return conn;
-}
-
-/* One node of another CPU's part, so that all @max nodes can be in use. */
-static struct tcps_conn *steal_from(struct tcps_pool_cpu *part)
-{
-	struct tcps_conn *conn;
-
-	raw_spin_lock(&part->lock);
-	if (!part->open && part->spare) {
-		part->open = part->spare;
-		part->nr_open = TCPS_POOL_BATCH;
-		part->spare = NULL;
-	}
-	conn = pop_open(part);
-	raw_spin_unlock(&part->lock);
-	return conn;
-}
-
-/* All parts are looked at once a jiffy at the most: a flood must stay cheap. */
-static struct tcps_conn *steal(struct tcps_pool *pool)
-{
-	struct tcps_conn *conn;
-	int cpu;
-
-	if (READ_ONCE(pool->nodes) < pool->max || !time_after(jiffies, READ_ONCE(pool->dry)))
-		return NULL;
-	for_each_possible_cpu(cpu) {
-		conn = steal_from(per_cpu_ptr(pool->cpu, cpu));
-		if (conn)
-			return conn;
-	}
-	WRITE_ONCE(pool->dry, jiffies);
-	return NULL;
-}
-
 struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
 {
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 	struct tcps_conn *conn;
 
-	raw_spin_lock(&part->lock);
-	if (!part->open)
+	if (unlikely(!part->open)) {
 		refill_open(pool, part);
-	conn = pop_open(part);
-	raw_spin_unlock(&part->lock);
-	return conn ?: steal(pool);
+		if (!part->open)
+			return NULL;
+	}
+	conn = part->open;
+	part->open = conn->free.next;
+	part->nr_open--;
+	return conn;
 }
 
 void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn)
 {
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 
-	raw_spin_lock(&part->lock);
 	conn->free.next = part->open;
 	part->open = conn;
-	if (++part->nr_open == TCPS_POOL_BATCH) {
-		if (part->spare)
-			give_batch(pool, part->spare);
-		part->spare = part->open;
-		part->open = NULL;
-		part->nr_open = 0;
-	}
-	raw_spin_unlock(&part->lock);
+	if (likely(++part->nr_open < TCPS_POOL_BATCH))
+		return;
+	if (part->spare)
+		give_batch(pool, part->spare, TCPS_POOL_BATCH);
+	part->spare = part->open;
+	part->open = NULL;
+	part->nr_open = 0;
+}
+
+/* On each CPU, interrupts off: its free nodes become common. */
+static void empty_part(void *data)
+{
+	struct tcps_pool *pool = data;
+	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
+
+	if (part->spare)
+		give_batch(pool, part->spare, TCPS_POOL_BATCH);
+	if (part->open)
+		give_batch(pool, part->open, part->nr_open);
+	*part = (struct tcps_pool_cpu){};
+}
+
+/*
+ * All nodes are allocated and one CPU found none: others may have some. Not
+ * often, because a flood keeps the pool dry and must not make it worse.
+ */
+static void gather(struct tcps_pool *pool)
+{
+	bool dry;
+
+	raw_spin_lock_irq(&pool->lock);
+	dry = pool->dry && pool->nodes == pool->max && time_after_eq(jiffies, pool->next_gather);
+	if (dry)
+		pool->next_gather = jiffies + HZ / 10;
+	pool->dry = false;
+	raw_spin_unlock_irq(&pool->lock);
+	if (dry)
+		on_each_cpu(empty_part, pool, true);
 }
 
 static void free_chain(struct tcps_conn *chain)
@@ -220,7 +209,7 @@ static void settle_nodes(struct tcps_pool *pool, struct tcps_conn *batch, unsign
 }
 
 /* Fill up to the reserve; false when memory or @max does not allow any more. */
-bool tcps_pool_fill(struct tcps_pool *pool)
+static bool fill(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch;
 	bool filled = false;
@@ -229,13 +218,22 @@ bool tcps_pool_fill(struct tcps_pool *pool)
 	for (;;) {
 		nr = claim_nodes(pool);
 		if (!nr)
-			return filled || pool->nr_free;
+			return filled || READ_ONCE(pool->nr_free);
 		batch = alloc_chain(nr);
 		settle_nodes(pool, batch, nr);
 		if (!batch)
 			return filled;
 		filled = true;
 	}
+}
+
+/* Whether there are free nodes, wherever they have to be taken from. */
+bool tcps_pool_more(struct tcps_pool *pool)
+{
+	if (fill(pool))
+		return true;
+	on_each_cpu(empty_part, pool, true);
+	return READ_ONCE(pool->nr_free);
 }
 
 /* Give back what a passed peak has left. */
@@ -259,27 +257,24 @@ static void balance(struct work_struct *work)
 {
 	struct tcps_pool *pool = container_of(work, struct tcps_pool, balance);
 
-	tcps_pool_fill(pool);
+	fill(pool);
+	gather(pool);
 	if (above_reserve(pool))
 		trim(pool);
 }
 
 int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 {
-	int cpu;
-
 	raw_spin_lock_init(&pool->lock);
 	pool->max = max;
 	pool->reserve = clamp_t(unsigned int, max / 16, RESERVE_MIN, RESERVE_MAX);
-	pool->dry = jiffies - 1;
+	pool->next_gather = jiffies;
 	init_irq_work(&pool->kick, kick);
 	INIT_WORK(&pool->balance, balance);
 	pool->cpu = alloc_percpu(struct tcps_pool_cpu);
 	if (!pool->cpu)
 		return -ENOMEM;
-	for_each_possible_cpu(cpu)
-		raw_spin_lock_init(&per_cpu_ptr(pool->cpu, cpu)->lock);
-	if (!tcps_pool_fill(pool)) {
+	if (!fill(pool)) {
 		free_percpu(pool->cpu);
 		return -ENOMEM;
 	}

@@ -12,19 +12,19 @@ struct tcps_conn;
 /* Free nodes go from hand to hand in chains of this many. */
 #define TCPS_POOL_BATCH 32
 
+/*
+ * Locking rule: a part belongs to its CPU, which looks at it with interrupts
+ * off only, so it needs no lock; when the pool has run dry, the worker sends
+ * a function to each CPU to empty its part. @lock guards what is common; it
+ * is raw, taken with interrupts off, and held for some pointer moves. Nodes
+ * are allocated and freed in process context.
+ */
 struct tcps_pool_cpu {
-	raw_spinlock_t lock;
 	struct tcps_conn *open;		/* chain that is taken from and put to */
 	unsigned int nr_open;
 	struct tcps_conn *spare;	/* a whole batch, or NULL */
 };
 
-/*
- * Locking rule: a hook holds the lock of one CPU's part (its own, or another
- * one's when the pool has run dry), and inside of it @lock. Both are raw,
- * taken with interrupts off, and held for some pointer moves only. Nodes are
- * allocated and freed by the worker and by callers in process context.
- */
 struct tcps_pool {
 	raw_spinlock_t lock;
 	struct tcps_conn *batches;	/* chain of chains */
@@ -32,7 +32,8 @@ struct tcps_pool {
 	unsigned int nodes;		/* allocated, in use or free */
 	unsigned int max;
 	unsigned int reserve;		/* the worker keeps so many in @batches */
-	unsigned long dry;		/* jiffies when all parts were found empty */
+	bool dry;			/* the parts of other CPUs are wanted */
+	unsigned long next_gather;	/* jiffies before which they are left alone */
 	struct tcps_pool_cpu __percpu *cpu;
 	struct irq_work kick;
 	struct work_struct balance;
@@ -49,8 +50,8 @@ void tcps_pool_destroy(struct tcps_pool *pool);
 struct tcps_conn *tcps_pool_get(struct tcps_pool *pool);
 void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn);
 
-/* In process context: as many nodes as allowed, may sleep. */
-bool tcps_pool_fill(struct tcps_pool *pool);
+/* In process context, may sleep. */
+bool tcps_pool_more(struct tcps_pool *pool);
 size_t tcps_pool_memory(struct tcps_pool *pool);
 
 #endif

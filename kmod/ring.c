@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The writer of one ring: a flight recorder that overwrites its oldest record. */
-#include <linux/compiler.h>
-#include <asm/barrier.h>
-
+/* One ring: a flight recorder that overwrites its oldest record. */
 #include "ring.h"
 
 /* @pages: zeroed memory of @header_bytes and @records records. */
@@ -20,32 +17,6 @@ void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 he
 	ring->header = header;
 	ring->records = pages + header_bytes;
 	ring->mask = records - 1;
-}
-
-/* The slot of the next record, marked as being written. */
-struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring)
-{
-	__u64 pos = ring->header->head;
-	struct tcpstates_record *rec = &ring->records[pos & ring->mask];
-
-	WRITE_ONCE(rec->seq, (pos + 1) * 2 + 1);
-	/*
-	 * The mark is seen before any word of the new record. Pairs with the
-	 * reader's barrier between its copy and its second look at seq.
-	 */
-	smp_wmb();
-	return rec;
-}
-
-/* The record is whole. */
-void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec)
-{
-	__u64 pos = ring->header->head;
-
-	/* Pairs with the reader's first, acquiring look at seq. */
-	smp_store_release(&rec->seq, (pos + 1) * 2);
-	/* Pairs with the acquiring load of head: all below it are whole. */
-	smp_store_release(&ring->header->head, pos + 1);
 }
 
 /* Records produced so far; from any CPU. */

@@ -6,7 +6,9 @@
 #ifndef TCPS_RING_H
 #define TCPS_RING_H
 
+#include <linux/compiler.h>
 #include <linux/types.h>
+#include <asm/barrier.h>
 
 #include "tcpstates.h"
 
@@ -22,9 +24,33 @@ struct tcps_ring {
 
 void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 header_bytes,
 		    __u32 cpu, __u64 generation);
-struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring);
-void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec);
 __u64 tcps_ring_head(const struct tcps_ring *ring);
 void tcps_ring_end(struct tcps_ring *ring);
+
+/* The slot of the next record, marked as being written. */
+static inline struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring)
+{
+	__u64 pos = ring->header->head;
+	struct tcpstates_record *rec = &ring->records[pos & ring->mask];
+
+	WRITE_ONCE(rec->seq, (pos + 1) * 2 + 1);
+	/*
+	 * The mark is seen before any word of the new record. Pairs with the
+	 * reader's barrier between its copy and its second look at seq.
+	 */
+	smp_wmb();
+	return rec;
+}
+
+/* The record is whole. */
+static inline void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec)
+{
+	__u64 pos = ring->header->head;
+
+	/* Pairs with the reader's first, acquiring look at seq. */
+	smp_store_release(&rec->seq, (pos + 1) * 2);
+	/* Pairs with the acquiring load of head: all below it are whole. */
+	smp_store_release(&ring->header->head, pos + 1);
+}
 
 #endif

@@ -13,7 +13,7 @@
 #define HEADER_BYTES PAGE_SIZE
 
 /* Of all activations: a waiter may outlive the one that it began to wait in. */
-static DECLARE_WAIT_QUEUE_HEAD(waiters);
+DECLARE_WAIT_QUEUE_HEAD(tcps_rings_waiters);
 
 /*
  * A wake-up is on its way: later records need none of their own, so that a
@@ -23,30 +23,26 @@ static bool wake_pending;
 
 static void wake_waiters(struct irq_work *work)
 {
-	wake_up_all(&waiters);
+	wake_up_all(&tcps_rings_waiters);
 }
 
 void tcps_rings_wake_all(void)
 {
-	wake_up_all(&waiters);
+	wake_up_all(&tcps_rings_waiters);
 }
 
-/*
- * The full barrier of wq_has_sleeper() stands between the store of the head
- * and both looks below; it pairs with the one in tcps_rings_poll_wait(), so
- * either the writer sees the waiter or the waiter sees the record.
- */
-void tcps_rings_wake(struct tcps_cpu_ring *ring)
+/* The barrier of wq_has_sleeper() stands before the look at @wake_pending, too. */
+void tcps_rings_wake_waiters(struct tcps_rings *rings)
 {
-	if (likely(!wq_has_sleeper(&waiters)) || READ_ONCE(wake_pending))
+	if (READ_ONCE(wake_pending))
 		return;
 	WRITE_ONCE(wake_pending, true);
-	irq_work_queue(&ring->wake);
+	irq_work_queue(&rings->cpu[smp_processor_id()]->wake);
 }
 
 void tcps_rings_poll_wait(struct file *file, poll_table *wait)
 {
-	poll_wait(file, &waiters, wait);
+	poll_wait(file, &tcps_rings_waiters, wait);
 	WRITE_ONCE(wake_pending, false);
 	/* Pairs with wq_has_sleeper() in tcps_rings_wake(). */
 	smp_mb();

@@ -7,6 +7,7 @@
 #include <linux/kref.h>
 #include <linux/mm_types.h>
 #include <linux/poll.h>
+#include <linux/wait.h>
 
 #include "ring.h"
 
@@ -35,7 +36,20 @@ int tcps_rings_mmap(struct tcps_rings *rings, struct vm_area_struct *vma);
 /* Reader side of waking: call before looking for new records. */
 void tcps_rings_poll_wait(struct file *file, poll_table *wait);
 void tcps_rings_wake_all(void);
-/* Writer side: after a commit on this CPU, interrupts off. */
-void tcps_rings_wake(struct tcps_cpu_ring *ring);
+/* Writer side. */
+extern struct wait_queue_head tcps_rings_waiters;
+void tcps_rings_wake_waiters(struct tcps_rings *rings);
+
+/*
+ * After a commit, with preemption off. The full barrier of wq_has_sleeper()
+ * stands between the store of the head and the look for waiters; it pairs
+ * with the one in tcps_rings_poll_wait(), so either the writer sees the
+ * waiter or the waiter sees the record.
+ */
+static inline void tcps_rings_wake(struct tcps_rings *rings)
+{
+	if (unlikely(wq_has_sleeper(&tcps_rings_waiters)))
+		tcps_rings_wake_waiters(rings);
+}
 
 #endif

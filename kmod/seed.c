@@ -106,7 +106,7 @@ static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *has
 	for (i = 0; i < nr; i++) {
 		do {
 			left = seed_bucket(session, hashinfo, i);
-		} while (left && tcps_pool_fill(&session->conns.pool));
+		} while (left && tcps_pool_more(&session->conns.pool));
 		if (left)
 			tcps_stats_add_untracked(session->stats, left);
 		if (i % BUCKETS_AT_A_TIME == 0)

@@ -69,6 +69,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	mutex_init(&session->consume_lock);
 	session->generation = generations + 1;
 	session->config = *config;
+	session->has_filter = !tcps_filter_empty(&config->filter);
 	session->rings = tcps_rings_create(config->ring_records, session->generation);
 	if (!session->rings)
 		goto err_session;

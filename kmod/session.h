@@ -30,6 +30,7 @@ struct tcps_session {
 	u64 generation;
 	u64 activated_ns;
 	struct tcpstates_config config;
+	bool has_filter;	/* config.filter lets not everything pass */
 	struct tcps_conns conns;
 	struct tcps_rings *rings;
 	struct tcps_stats *stats;

@@ -38,8 +38,7 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn,
 {
 	memset(out, 0, sizeof(*out));
 	correct_seeded(session, conn);
-	tcps_sock_tuple(conn->sk, &out->who);
-	tcps_conn_ident(conn, &out->who);
+	tcps_sock_ident(conn->sk, conn, &out->who);
 	out->since_ns = conn->since_ns;
 	out->first_seen_ns = conn->first_seen_ns;
 	out->state = conn->state;

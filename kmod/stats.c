@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Counters of an activation: they never depend on the rings. */
-#include <linux/bitops.h>
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/topology.h>
 
@@ -41,40 +39,6 @@ struct tcps_stats *tcps_stats_create(void)
 size_t tcps_stats_memory(void)
 {
 	return num_possible_cpus() * sizeof(struct tcps_cpu_stats);
-}
-
-struct tcps_cpu_stats *tcps_stats_this_cpu(struct tcps_stats *stats)
-{
-	return stats->cpu[smp_processor_id()];
-}
-
-/* Bucket of the histogram whose shape tcpstates.h tells. */
-static unsigned int hist_bucket(u64 ns)
-{
-	unsigned int shift, sub, bucket;
-
-	if (ns < 1ULL << TCPSTATES_HIST_MIN_SHIFT)
-		return 0;
-	shift = fls64(ns) - 1;
-	sub = (ns >> (shift - TCPSTATES_HIST_SUB_BITS)) & ((1 << TCPSTATES_HIST_SUB_BITS) - 1);
-	bucket = 1 + ((shift - TCPSTATES_HIST_MIN_SHIFT) << TCPSTATES_HIST_SUB_BITS) + sub;
-	return min_t(unsigned int, bucket, TCPSTATES_HIST_BUCKETS - 1);
-}
-
-/* One transition; @ns, the time in the old state, counts if it is @timed. */
-void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old, unsigned int new,
-		     bool timed, u64 ns)
-{
-	struct tcps_edge *edge = &stats->edges[old][new];
-
-	edge->count++;
-	if (!timed)
-		return;
-	edge->timed++;
-	edge->total_ns += ns;
-	if (ns > edge->max_ns)
-		edge->max_ns = ns;
-	edge->hist[hist_bucket(ns)]++;
 }
 
 /* From process context. */

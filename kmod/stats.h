@@ -3,6 +3,10 @@
 #ifndef TCPS_STATS_H
 #define TCPS_STATS_H
 
+#include <linux/bitops.h>
+#include <linux/compiler.h>
+#include <linux/minmax.h>
+#include <linux/smp.h>
 #include <linux/types.h>
 
 #include "tcpstates.h"
@@ -42,9 +46,41 @@ void tcps_stats_destroy(struct tcps_stats *stats);
 size_t tcps_stats_memory(void);
 
 /* Of this CPU; interrupts are off. */
-struct tcps_cpu_stats *tcps_stats_this_cpu(struct tcps_stats *stats);
-void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old, unsigned int new,
-		     bool timed, u64 ns);
+static inline struct tcps_cpu_stats *tcps_stats_this_cpu(struct tcps_stats *stats)
+{
+	return stats->cpu[smp_processor_id()];
+}
+
+/* Bucket of the histogram whose shape tcpstates.h tells. */
+static inline unsigned int tcps_hist_bucket(u64 ns)
+{
+	unsigned int shift, sub, bucket;
+
+	if (ns < 1ULL << TCPSTATES_HIST_MIN_SHIFT)
+		return 0;
+	shift = fls64(ns) - 1;
+	sub = (ns >> (shift - TCPSTATES_HIST_SUB_BITS)) & ((1 << TCPSTATES_HIST_SUB_BITS) - 1);
+	bucket = 1 + ((shift - TCPSTATES_HIST_MIN_SHIFT) << TCPSTATES_HIST_SUB_BITS) + sub;
+	return min_t(unsigned int, bucket, TCPSTATES_HIST_BUCKETS - 1);
+}
+
+/* One transition; @ns, the time in the old state, counts if it is @timed. */
+static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old,
+				   unsigned int new, bool timed, u64 ns)
+{
+	struct tcps_edge *edge = &stats->edges[old][new];
+
+	/* Without this the address is calculated anew for each member. */
+	OPTIMIZER_HIDE_VAR(edge);
+	edge->count++;
+	if (!timed)
+		return;
+	edge->timed++;
+	edge->total_ns += ns;
+	if (ns > edge->max_ns)
+		edge->max_ns = ns;
+	edge->hist[tcps_hist_bucket(ns)]++;
+}
 
 void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr);
 

@@ -3,26 +3,26 @@
  * What happens when a socket changes its state, or is destroyed. Called by
  * the hooks in any context that TCP runs in; nothing here sleeps, allocates
  * or prints. Interrupts stay off from the look-up to the commit, so that the
- * records of a ring are in the order of their times.
+ * records of a ring are in the order of their times, and a connection's
+ * records in the order of its life. The record is written under the shard's
+ * lock, straight from the node: a copy to take along would cost more.
  */
 #include <linux/ktime.h>
 #include <linux/preempt.h>
-#include <linux/string.h>
+#include <linux/sched.h>
 #include <net/tcp_states.h>
 
-#include "compat.h"
 #include "session.h"
 #include "sockinfo.h"
 #include "transition.h"
 
 struct transition {
 	const struct sock *sk;
-	int old;
-	int new;
+	u8 old;
+	u8 new;
+	u16 since_flags;
 	u64 now;
 	u64 in_old_ns;
-	u16 since_flags;
-	struct tcpstates_ident who;
 };
 
 /* The socket begins a life: nothing that was known of its address holds. */
@@ -48,14 +48,28 @@ static u8 birth_role(const struct transition *t)
 	}
 }
 
+/* The current task owns the connection. Only for what runs in its context. */
+static void own_conn(struct tcps_conn *conn)
+{
+	const struct task_struct *leader = current->group_leader;
+
+	conn->pid = task_tgid_nr(current);
+	/* A task that renames itself meanwhile may tear the name, not its end. */
+	memcpy(conn->comm, leader->comm, sizeof(conn->comm));
+	conn->comm[sizeof(conn->comm) - 1] = '\0';
+	conn->flags |= TCPSTATES_HAS_OWNER;
+}
+
 /* A node for a socket that has none; NULL when no node is free. */
 static struct tcps_conn *add_conn(struct tcps_session *session, struct tcps_shard *shard,
 				  struct tcps_cpu_stats *stats, const struct transition *t)
 {
 	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, t->sk);
 
-	if (!conn)
+	if (!conn) {
+		stats->untracked += is_birth(t);
 		return NULL;
+	}
 	conn->first_seen_ns = t->now;
 	conn->state = TCP_CLOSE;
 	stats->states[TCP_CLOSE]++;
@@ -64,7 +78,7 @@ static struct tcps_conn *add_conn(struct tcps_session *session, struct tcps_shar
 	conn->role = birth_role(t);
 	/* connect() and listen() run in their caller, a SYN in anybody. */
 	if (in_task() && t->old == TCP_CLOSE)
-		tcps_conn_own(conn);
+		own_conn(conn);
 	return conn;
 }
 
@@ -73,25 +87,6 @@ static void remove_conn(struct tcps_session *session, struct tcps_shard *shard,
 {
 	stats->states[conn->state]--;
 	tcps_conns_remove(&session->conns, shard, conn);
-}
-
-static void conn_enter(struct tcps_cpu_stats *stats, struct tcps_conn *conn,
-		       const struct transition *t)
-{
-	stats->states[conn->state]--;
-	stats->states[t->new]++;
-	conn->state = t->new;
-	conn->since_ns = t->now;
-	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
-}
-
-/* The time in the old state, as far as the node tells it. */
-static void take_time(const struct tcps_conn *conn, struct transition *t)
-{
-	if (conn->state != t->old || !(conn->since_flags & TCPSTATES_SINCE_KNOWN))
-		return;
-	t->since_flags = conn->since_flags;
-	t->in_old_ns = t->now - conn->since_ns;
 }
 
 /* The socket's node as it was before the transition, or NULL. */
@@ -111,40 +106,35 @@ static struct tcps_conn *find_conn(struct tcps_session *session, struct tcps_sha
 	return conn;
 }
 
-/* Move the node on, and take from it what the record needs. */
-static void update_conn(struct tcps_session *session, struct tcps_cpu_stats *stats,
-			struct transition *t)
+/* The time in the old state, as far as the node tells it. */
+static void take_time(const struct tcps_conn *conn, struct transition *t)
 {
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, t->sk);
-	struct tcps_conn *conn;
-
-	raw_spin_lock(&shard->lock);
-	t->now = ktime_get_ns();
-	conn = find_conn(session, shard, stats, t);
-	if (!conn && t->new != TCP_CLOSE) {
-		conn = add_conn(session, shard, stats, t);
-		stats->untracked += !conn && is_birth(t);
-	}
-	if (conn) {
-		take_time(conn, t);
-		tcps_conn_ident(conn, &t->who);
-		if (t->new == TCP_CLOSE)
-			remove_conn(session, shard, stats, conn);
-		else
-			conn_enter(stats, conn, t);
-	}
-	raw_spin_unlock(&shard->lock);
+	if (conn->state != t->old || !(conn->since_flags & TCPSTATES_SINCE_KNOWN))
+		return;
+	t->since_flags = conn->since_flags;
+	t->in_old_ns = t->now - conn->since_ns;
 }
 
-/* min-ms counts only where the time is known. */
-static bool is_too_short(const struct tcps_session *session, const struct transition *t)
+/* Move the node on; at CLOSE it goes. */
+static void apply(struct tcps_session *session, struct tcps_shard *shard,
+		  struct tcps_cpu_stats *stats, struct tcps_conn *conn,
+		  const struct transition *t)
 {
-	return (t->since_flags & TCPSTATES_SINCE_KNOWN) && t->in_old_ns < session->config.min_ns;
+	if (t->new == TCP_CLOSE) {
+		remove_conn(session, shard, stats, conn);
+		return;
+	}
+	stats->states[conn->state]--;
+	stats->states[t->new]++;
+	conn->state = t->new;
+	conn->since_ns = t->now;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
 }
 
-static void write_record(struct tcps_cpu_ring *ring, const struct transition *t)
+static void write_record(struct tcps_ring *ring, const struct tcps_conn *conn,
+			 const struct transition *t)
 {
-	struct tcpstates_record *rec = tcps_ring_begin(&ring->ring);
+	struct tcpstates_record *rec = tcps_ring_begin(ring);
 
 	rec->ts = t->now;
 	rec->in_old_ns = t->in_old_ns;
@@ -152,21 +142,35 @@ static void write_record(struct tcps_cpu_ring *ring, const struct transition *t)
 	rec->old_state = t->old;
 	rec->new_state = t->new;
 	rec->flags = t->since_flags;
-	rec->who = t->who;
+	tcps_sock_ident(t->sk, conn, &rec->who);
 	tcps_sock_meters(t->sk, &rec->meters);
-	tcps_ring_commit(&ring->ring, rec);
-	tcps_rings_wake(ring);
+	tcps_ring_commit(ring, rec);
 }
 
-static void record(struct tcps_session *session, struct tcps_cpu_stats *stats,
-		   const struct transition *t)
+/* min-ms counts only where the time is known. */
+static bool is_too_short(const struct tcps_session *session, const struct transition *t)
 {
-	if (!tcps_filter_match(&session->config.filter, &t->who))
+	return t->in_old_ns < session->config.min_ns && (t->since_flags & TCPSTATES_SINCE_KNOWN);
+}
+
+static noinline bool passes_filter(const struct tcpstates_filter *filter, const struct sock *sk)
+{
+	struct tcpstates_ident who;
+
+	tcps_sock_tuple(sk, &who);
+	return tcps_filter_match(filter, &who);
+}
+
+/* Write the record, or count why there is none. */
+static void record(struct tcps_session *session, struct tcps_cpu_stats *stats,
+		   const struct tcps_conn *conn, const struct transition *t)
+{
+	if (session->has_filter && !passes_filter(&session->config.filter, t->sk))
 		stats->filtered++;
 	else if (is_too_short(session, t))
 		stats->too_short++;
 	else
-		write_record(session->rings->cpu[smp_processor_id()], t);
+		write_record(&session->rings->cpu[smp_processor_id()]->ring, conn, t);
 }
 
 /* The tracepoint is shared with other protocols, and states may be added. */
@@ -184,23 +188,31 @@ void tcps_transition(struct tcps_session *session, const struct sock *sk, int ol
 {
 	struct transition t = { .sk = sk, .old = old, .new = new };
 	struct tcps_cpu_stats *stats;
+	struct tcps_shard *shard;
+	struct tcps_conn *conn;
 	unsigned long flags;
 
 	if (!is_ours(sk, old, new))
 		return;
-	tcps_sock_tuple(sk, &t.who);
-	local_irq_save(flags);
+	shard = tcps_conns_shard(&session->conns, sk);
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	t.now = ktime_get_ns();
 	stats = tcps_stats_this_cpu(session->stats);
 	stats->seen++;
-	update_conn(session, stats, &t);
+	conn = find_conn(session, shard, stats, &t);
+	if (!conn && new != TCP_CLOSE)
+		conn = add_conn(session, shard, stats, &t);
+	if (conn)
+		take_time(conn, &t);
 	tcps_stats_edge(stats, old, new, t.since_flags & TCPSTATES_SINCE_EXACT, t.in_old_ns);
-	record(session, stats, &t);
-	local_irq_restore(flags);
+	record(session, stats, conn, &t);
+	if (conn)
+		apply(session, shard, stats, conn, &t);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
 }
 
-/*
- * @sk is about to be freed: if its end was not seen, its node goes now.
- */
+/* @sk is about to be freed: if its end was not seen, its node goes now. */
 void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
@@ -208,6 +220,12 @@ void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
 	struct tcps_conn *conn;
 	unsigned long flags;
 
+	/*
+	 * The node of this socket can neither come nor go on another CPU
+	 * meanwhile, so an empty tree, seen without the lock, has none.
+	 */
+	if (RB_EMPTY_ROOT(&shard->root))
+		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
 	if (conn) {

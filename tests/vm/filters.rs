@@ -1,0 +1,174 @@
+//! What is recorded, and what is shown, when only some of it is wanted.
+
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::netns::Netns;
+use crate::support::tool::{self, Report};
+use crate::support::{scenario, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario(
+            "a_filter_keeps_the_same_for_recording_and_for_showing",
+            same_both_ways,
+        ),
+        scenario("min_ms_keeps_only_what_lasted", min_ms),
+    ]
+}
+
+/// Connections that differ in all that can be filtered by: the ports of two
+/// listeners and the namespace's inode.
+fn workload(netns: &Netns) -> (u16, u16, u16) {
+    let (one, two) = (traffic::listen(traffic::V4), traffic::listen(traffic::V6));
+    for _ in 0..10 {
+        traffic::client_first(&one);
+        traffic::client_first(&two);
+    }
+    let three = netns.run(|| {
+        let listener = traffic::listen(traffic::V4);
+        traffic::server_first(&listener);
+        listener.local_addr().expect("bound").port()
+    });
+    let port = |l: &std::net::TcpListener| l.local_addr().expect("bound").port();
+    (port(&one), port(&two), three)
+}
+
+/// A transition without what differs between two runs.
+fn shape(record: &Value, ports: (u16, u16, u16)) -> String {
+    let port = |name: &str| {
+        let port = record
+            .get(name)
+            .map_or(0, |p| p.as_u64().expect("a number")) as u16;
+        [ports.0, ports.1, ports.2]
+            .iter()
+            .position(|p| *p == port)
+            .map_or(9, |i| i)
+    };
+    format!(
+        "{} {} {}:{} {}:{} {} {}",
+        record["netns"],
+        record["family"],
+        record["laddr"],
+        port("lport"),
+        record["raddr"],
+        port("rport"),
+        record["old"],
+        record["new"]
+    )
+}
+
+fn shapes(report: &Report, ports: (u16, u16, u16)) -> Vec<String> {
+    let mut shapes: Vec<_> = report.transitions.iter().map(|r| shape(r, ports)).collect();
+    shapes.sort();
+    shapes
+}
+
+/// Each filter is applied once by the module, while recording, and once by
+/// the controller, to a recording of all: the outcome must be the same.
+fn same_both_ways() {
+    let netns = Netns::new("filtered");
+    let inode = format!("netns={}", netns.inode());
+    let filters = [
+        "addr=127.0.0.0/8",
+        "addr=!127.0.0.1",
+        "laddr=::1",
+        "raddr=127.0.0.1|::1",
+        "family=6",
+        "family=4",
+        &inode,
+        "netns=filtered",
+        "addr=10.0.0.0/8",
+        "port=1-65535,family=6",
+        "rport=!1-65535",
+    ];
+    for filter in filters {
+        tool::activate(filter);
+        let ports = workload(&netns);
+        let recorded = tool::report("transitions=1");
+        let recorded_shapes = shapes(&recorded, ports);
+        assert_eq!(
+            recorded.number("/seen"),
+            recorded.number("/recorded") + recorded.number("/filtered")
+        );
+
+        tool::activate("");
+        let ports = workload(&netns);
+        let shown = tool::report(&format!("transitions=1 {filter}"));
+        assert_eq!(shown.number("/filtered"), 0);
+        assert_eq!(shapes(&shown, ports), recorded_shapes, "{filter}");
+        let all = shown.number("/recorded");
+        let some = recorded_shapes.len() as u64;
+        assert!(some < all, "{filter} kept everything");
+        assert_eq!(
+            some == 0,
+            filter == "addr=10.0.0.0/8",
+            "{filter} kept {some} of {all}"
+        );
+    }
+    by_port(&netns);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// By the port of one of the listeners, which is known only when it listens.
+fn by_port(netns: &Netns) {
+    let listener = traffic::listen(traffic::V4);
+    let port = listener.local_addr().expect("bound").port();
+    tool::activate(&format!("rport={port}"));
+    traffic::client_first(&listener);
+    workload(netns);
+    let report = tool::report("transitions=1");
+    assert_eq!(
+        report.transitions.len(),
+        5,
+        "the client's side: {:?}",
+        report.transitions
+    );
+    assert!(report.transitions.iter().all(|r| r["rport"] == port));
+    // Live connections and totals are of all, not only of the filter.
+    let live = tool::report("connections=1 transitions=0 peek=1").connections;
+    assert!(
+        live.iter()
+            .any(|c| c["state"] == "LISTEN" && c["lport"] == port)
+    );
+}
+
+fn min_ms() {
+    tool::activate("min-ms=150");
+    let listener = traffic::listen(traffic::V4);
+    for _ in 0..10 {
+        traffic::client_first(&listener);
+    }
+    traffic::half_closed(&listener, 5, Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(50));
+    let report = tool::report("transitions=1");
+    let known: Vec<_> = report
+        .transitions
+        .iter()
+        .filter(|r| r.get("in_old_ns").is_some())
+        .collect();
+    assert_eq!(
+        known.len(),
+        10,
+        "FIN_WAIT2 and CLOSE_WAIT of five connections: {known:#?}"
+    );
+    for record in &known {
+        assert!(
+            record["in_old_ns"].as_u64().expect("a number") >= 150_000_000,
+            "{record}"
+        );
+        assert!(
+            record["old"] == "FIN_WAIT2" || record["old"] == "CLOSE_WAIT",
+            "{record}"
+        );
+    }
+    assert!(report.number("/too_short") > 50);
+    assert_eq!(
+        report.number("/seen"),
+        report.number("/recorded") + report.number("/too_short")
+    );
+    tool::tcpstates(&["--deactivate"]);
+}

@@ -1,0 +1,75 @@
+//! Coming and going while connections churn leaves nothing behind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use libtest_mimic::Trial;
+
+use crate::support::memory::{self, KernelMemory};
+use crate::support::{scenario, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![scenario(
+        "fifty_lives_under_churn_leave_no_memory_behind",
+        fifty_lives,
+    )]
+}
+
+const MIB: u64 = 1 << 20;
+
+fn one_life(round: u32) {
+    assert_eq!(tool::run(&["install"]).status, 0);
+    let hook = if round % 2 == 0 {
+        "tracepoint"
+    } else {
+        "kprobe"
+    };
+    tool::tcpstates(&[&format!("--activate=hook={hook} ring=4096")]);
+    if round % 5 == 0 {
+        let report = tool::report("transitions=1 connections=1");
+        assert_eq!(
+            report.number("/seen"),
+            report.number("/recorded"),
+            "seen and recorded differ without a filter"
+        );
+    }
+    // Every third time the unloading has to end the recording itself.
+    if round % 3 != 0 {
+        tool::tcpstates(&["--deactivate"]);
+    }
+    tool::unloaded();
+}
+
+fn fifty_lives() {
+    tool::unloaded();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let churn: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| traffic::churn(&stop)))
+            .collect();
+        // What a first life makes the kernel keep for good is not a leak.
+        (0..4).for_each(one_life);
+        memory::settle();
+        let before = KernelMemory::now();
+        (0..50).for_each(one_life);
+        memory::settle();
+        let after = KernelMemory::now();
+        stop.store(true, Ordering::Relaxed);
+        let made: u64 = churn.into_iter().map(|c| c.join().expect("churn")).sum();
+        assert!(made > 500, "only {made} connections came and went");
+        assert_back(&before, &after);
+    });
+    assert_eq!(memory::vmalloc_areas(), Vec::<String>::new());
+    assert_eq!(memory::slab_objects().unwrap_or(0), 0);
+}
+
+/// A single ring of one life is 1 MiB, its shards 256 KiB: fifty leaks of
+/// either would stand out from what traffic makes the slab breathe.
+fn assert_back(before: &KernelMemory, after: &KernelMemory) {
+    assert!(
+        after.vmalloc <= before.vmalloc + MIB / 2,
+        "{before:?} {after:?}"
+    );
+    assert!(after.percpu <= before.percpu + MIB, "{before:?} {after:?}");
+    assert!(after.slab <= before.slab + 8 * MIB, "{before:?} {after:?}");
+}

@@ -1,0 +1,81 @@
+//! Bounded memory: what does not fit is counted, and harms nothing else.
+
+use libtest_mimic::Trial;
+
+use crate::support::netns;
+use crate::support::{scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("more_connections_than_max_conns_are_counted", max_conns),
+        scenario(
+            "more_seeded_connections_than_max_conns_are_counted",
+            max_conns_seeded,
+        ),
+        scenario("a_ring_that_memory_cannot_hold_is_refused", ring_too_large),
+    ]
+}
+
+const MAX: usize = 100;
+
+fn max_conns() {
+    tool::activate(&format!("max-conns={MAX}"));
+    let before = tool::report("peek=1").number("/tracked");
+    let listener = traffic::listen(traffic::V4);
+    let pairs: Vec<_> = (0..250).map(|_| traffic::pair(&listener)).collect();
+    let report = tool::report("transitions=1 connections=1");
+    assert_eq!(report.connections.len(), MAX, "all nodes are in use");
+    assert_eq!(report.number("/tracked"), MAX as u64);
+    // 250 connections have 500 ends, and there is the listener.
+    let untracked = report.number("/untracked");
+    assert_eq!(untracked, 501 - (MAX as u64 - before));
+    let established = report
+        .transitions
+        .iter()
+        .filter(|r| r["new"] == "ESTABLISHED")
+        .count();
+    assert_eq!(established, 500, "transitions are recorded all the same");
+    drop(pairs);
+    drop(listener);
+    // What was freed is used again, and the end finds no trace of them.
+    let listener = traffic::listen(traffic::V4);
+    let again: Vec<_> = (0..20).map(|_| traffic::pair(&listener)).collect();
+    let port = listener.local_addr().expect("bound").port();
+    let report = tool::report(&format!("connections=1 port={port}"));
+    assert_eq!(report.connections.len(), 41, "both ends and the listener");
+    assert_eq!(report.number("/untracked"), untracked);
+    drop(again);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+fn max_conns_seeded() {
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let pairs: Vec<_> = (0..250).map(|_| traffic::pair(&listener)).collect();
+    tool::tcpstates(&[&format!("--activate=max-conns={MAX}")]);
+    let report = tool::report("connections=1");
+    let here = ss::table(None)
+        .into_iter()
+        .filter(|r| r.0 != "TIME_WAIT")
+        .count();
+    assert!(
+        here >= 501,
+        "{here} sockets in namespace {}",
+        netns::current_inode()
+    );
+    assert_eq!(report.connections.len(), MAX);
+    assert_eq!(report.number("/untracked"), (here - MAX) as u64);
+    drop(pairs);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+fn ring_too_large() {
+    tool::fresh();
+    // 4 Mi records of 256 bytes on two CPUs: 2 GiB of the machine's 4.
+    let outcome = tool::run(&["tcpstates", "--activate=ring=4194304"]);
+    assert_eq!(outcome.status, 1, "{outcome:?}");
+    assert!(outcome.stderr.contains("ring="), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    let settings = tool::tcpstates(&["--settings=json=1"]);
+    assert!(settings.contains(r#""active":false"#), "{settings}");
+}

@@ -1,0 +1,302 @@
+//! The live table against `ss -tan`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::netns::{self, Netns};
+use crate::support::{scenario, ss, tool, traffic};
+use crate::transitions::{addr, port};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("the_live_table_equals_ss", equals_ss),
+        scenario(
+            "what_changes_while_it_is_found_is_not_lost",
+            changes_while_seeding,
+        ),
+        scenario("ages_are_exact_or_at_least", ages),
+    ]
+}
+
+/// Sockets that stay open, of a namespace that has a link to nowhere.
+#[derive(Default)]
+struct Held {
+    streams: Vec<TcpStream>,
+    listeners: Vec<TcpListener>,
+}
+
+/// ESTABLISHED, FIN_WAIT2, CLOSE_WAIT, LISTEN and SYN_SENT.
+fn hold(count: usize, nowhere: Option<Ipv4Addr>) -> Held {
+    let mut held = Held::default();
+    for addr in [traffic::V4, traffic::V6] {
+        let listener = traffic::listen(addr);
+        for i in 0..count {
+            let (client, server) = traffic::pair(&listener);
+            match i % 3 {
+                0 => client.shutdown(Shutdown::Write).expect("shutdown"),
+                1 => server.shutdown(Shutdown::Write).expect("shutdown"),
+                _ => {}
+            }
+            held.streams.extend([client, server]);
+        }
+        held.listeners.push(listener);
+    }
+    if let Some(nowhere) = nowhere {
+        let to = |i: usize| SocketAddr::from((nowhere, 1000 + i as u16));
+        held.streams
+            .extend((0..count / 10).map(|i| traffic::unanswered(to(i))));
+    }
+    held
+}
+
+/// A pair of namespaces with a link that is cut while connections close:
+/// FIN_WAIT1 and LAST_ACK stay.
+struct CutLink {
+    near: Netns,
+    _far: Netns,
+    held: Held,
+}
+
+fn cut_link(count: usize) -> CutLink {
+    let (near, far) = (Netns::new("near"), Netns::new("far"));
+    near.ip(&[
+        "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", "far",
+    ]);
+    for (netns, addr) in [(&near, "10.77.0.1/24"), (&far, "10.77.0.2/24")] {
+        netns.ip(&["addr", "add", addr, "dev", "wire"]);
+        netns.ip(&["link", "set", "wire", "up"]);
+    }
+    let far_addr = Ipv4Addr::new(10, 77, 0, 2);
+    let listener = far.run(|| TcpListener::bind((far_addr, 0)).expect("a listener"));
+    let pairs: Vec<_> = near.run(|| (0..count).map(|_| traffic::pair(&listener)).collect());
+    // Half of the far ends close first, so that the near ones are CLOSE_WAIT.
+    let mut held = Held {
+        listeners: vec![listener],
+        ..Held::default()
+    };
+    let mut near_ends = Vec::new();
+    for (i, (client, server)) in pairs.into_iter().enumerate() {
+        if i % 2 == 0 {
+            server.shutdown(Shutdown::Write).expect("shutdown");
+        }
+        near_ends.push(client);
+        held.streams.push(server);
+    }
+    thread::sleep(Duration::from_millis(200));
+    far.ip(&["link", "set", "wire", "down"]);
+    drop(near_ends);
+    CutLink {
+        near,
+        _far: far,
+        held,
+    }
+}
+
+type Row = (String, (std::net::Ipv6Addr, u16), (std::net::Ipv6Addr, u16));
+
+fn row(connection: &Value) -> Row {
+    let state = connection["state"].as_str().expect("a state").to_owned();
+    (
+        state,
+        (addr(connection, "laddr"), port(connection, "lport")),
+        (addr(connection, "raddr"), port(connection, "rport")),
+    )
+}
+
+fn count<T: Ord>(rows: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut set = BTreeMap::new();
+    for row in rows {
+        *set.entry(row).or_insert(0) += 1;
+    }
+    set
+}
+
+/// What `ss` shows of full sockets; on IPv6 it shows `*` for any address.
+fn truth(netns: Option<&str>) -> BTreeMap<Row, usize> {
+    let rows = ss::table(netns)
+        .into_iter()
+        .filter(|r| r.0 != "TIME_WAIT" && r.0 != "SYN_RECV");
+    count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
+}
+
+/// `0.0.0.0` and `::` are told apart by neither side's text form for sure.
+fn unmapped_any((addr, port): (std::net::Ipv6Addr, u16)) -> (std::net::Ipv6Addr, u16) {
+    let any = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
+    (
+        if addr == any {
+            std::net::Ipv6Addr::UNSPECIFIED
+        } else {
+            addr
+        },
+        port,
+    )
+}
+
+fn told(netns: u64) -> BTreeMap<Row, usize> {
+    let report = tool::report(&format!("peek=1 transitions=0 connections=1 netns={netns}"));
+    let rows = report.connections.iter().map(row);
+    count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
+}
+
+fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
+    let (truth, told) = (truth(name), told(inode));
+    assert_eq!(
+        told, truth,
+        "the live table of {name:?} is not what ss shows"
+    );
+    let mut states = BTreeMap::new();
+    for ((state, ..), n) in truth {
+        *states.entry(state).or_insert(0) += n;
+    }
+    states
+}
+
+fn equals_ss() {
+    tool::fresh();
+    let spare = Netns::new("spare");
+    spare.ip(&["link", "add", "nowhere", "type", "dummy"]);
+    spare.ip(&["addr", "add", "10.78.0.1/24", "dev", "nowhere"]);
+    spare.ip(&["link", "set", "nowhere", "up"]);
+    let nowhere = Some(Ipv4Addr::new(10, 78, 0, 2));
+
+    let mut here = hold(120, None);
+    let there = spare.run(|| hold(60, nowhere));
+    let cut = cut_link(40);
+    // A namespace with an established hash of its own.
+    std::fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", "1024").expect("the sysctl");
+    let own_hash = Netns::new("ownhash");
+    std::fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", "0").expect("the sysctl");
+    let apart = own_hash.run(|| hold(30, None));
+
+    tool::tcpstates(&["--activate"]);
+    let more = hold(20, None);
+    here.streams.truncate(here.streams.len() - 10);
+    thread::sleep(Duration::from_millis(100));
+
+    let mut states = assert_same(None, netns::current_inode());
+    for netns in [&spare, &cut.near, &own_hash] {
+        for (state, n) in assert_same(Some(&netns.name), netns.inode()) {
+            *states.entry(state).or_insert(0) += n;
+        }
+    }
+    for state in [
+        "ESTABLISHED",
+        "SYN_SENT",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+    ] {
+        assert!(
+            states.get(state).is_some_and(|n| *n > 0),
+            "no {state} was made: {states:?}"
+        );
+    }
+    let total: usize = states.values().sum();
+    assert!(total >= 500, "only {total} sockets");
+    assert_gauges();
+    drop((here, there, more, cut.held, apart));
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// The summary's gauges are the live table's sums.
+fn assert_gauges() {
+    let report = tool::report("peek=1 transitions=0 connections=1");
+    let live = count(
+        report
+            .connections
+            .iter()
+            .map(|c| c["state"].as_str().expect("a state")),
+    );
+    for (state, n) in report.summary["states"].as_object().expect("states") {
+        let live = live.get(state.as_str()).copied().unwrap_or(0);
+        assert_eq!(n.as_u64(), Some(live as u64), "{state}");
+    }
+    assert_eq!(report.number("/tracked"), report.connections.len() as u64);
+    assert_eq!(report.number("/untracked"), 0);
+}
+
+/// Connections open and close on both CPUs while the activation looks for
+/// them: what stays in the end is what is shown.
+fn changes_while_seeding() {
+    tool::fresh();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let held = hold(60, None);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| traffic::churn(&stop));
+        }
+        for _ in 0..10 {
+            tool::tcpstates(&["--activate"]);
+            thread::sleep(Duration::from_millis(50));
+            tool::tcpstates(&["--deactivate"]);
+        }
+        tool::tcpstates(&["--activate"]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    thread::sleep(Duration::from_millis(300));
+    assert_same(None, netns::current_inode());
+    drop(held);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// What was there before the activation is at least as old as it; what came
+/// after is exactly as old as it is.
+fn ages() {
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let old = traffic::pair(&listener);
+    tool::tcpstates(&["--activate"]);
+    thread::sleep(Duration::from_millis(50));
+    let born = std::time::Instant::now();
+    let new = traffic::pair(&listener);
+    let port = listener.local_addr().expect("bound").port();
+    thread::sleep(Duration::from_millis(200));
+    let report = tool::report(&format!("peek=1 connections=1 transitions=0 port={port}"));
+    let limit = born.elapsed().as_nanos() as u64;
+    let client = |stream: &TcpStream| {
+        let port = stream.local_addr().expect("bound").port();
+        report
+            .connections
+            .iter()
+            .find(|c| c["lport"] == port)
+            .expect("it is live")
+            .clone()
+    };
+    let (old_row, new_row) = (client(&old.0), client(&new.0));
+    assert_eq!(old_row["age_exact"], false, "{old_row}");
+    assert!(
+        old_row["age_ns"].as_u64().expect("an age") > 200_000_000,
+        "{old_row}"
+    );
+    assert_eq!(new_row["age_exact"], true, "{new_row}");
+    let age = new_row["age_ns"].as_u64().expect("an age");
+    assert!(
+        (200_000_000..limit).contains(&age),
+        "{new_row}, at most {limit}"
+    );
+
+    drop((old, new));
+    let report = tool::report(&format!("transitions=1 port={port}"));
+    let closed: Vec<_> = report
+        .transitions
+        .iter()
+        .filter(|r| r["new"] == "FIN_WAIT1")
+        .collect();
+    assert_eq!(closed.len(), 2, "{closed:?}");
+    for record in closed {
+        let exact = record["lport"] == new_row["lport"];
+        assert_eq!(record["in_old_exact"], exact, "{record}");
+        assert!(
+            record["in_old_ns"].as_u64().expect("known") > 200_000_000,
+            "{record}"
+        );
+    }
+    tool::tcpstates(&["--deactivate"]);
+}

@@ -1,0 +1,119 @@
+//! The tool as its users run it.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The controller that was built with these tests.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
+
+/// What a run of the tool gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A command line of the tool, in the C locale.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(args).stdin(Stdio::null());
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn outcome(mut command: Command) -> Outcome {
+    let output = command.output().expect("the program starts");
+    Outcome {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
+
+/// Runs the tool.
+pub fn run(args: &[&str]) -> Outcome {
+    outcome(command(args))
+}
+
+/// Runs `diagnose-tools tcpstates`, which must succeed, and gives its stdout.
+pub fn tcpstates(args: &[&str]) -> String {
+    let all: Vec<&str> = ["tcpstates"].iter().chain(args).copied().collect();
+    let outcome = run(&all);
+    assert_eq!(outcome.status, 0, "{all:?}: {outcome:?}");
+    outcome.stdout
+}
+
+/// The module is loaded, and nothing is active.
+pub fn fresh() {
+    let outcome = run(&["install"]);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let outcome = run(&["tcpstates", "--deactivate"]);
+    assert!(outcome.status <= 1, "{outcome:?}");
+}
+
+/// Nothing is loaded.
+pub fn unloaded() {
+    let outcome = run(&["uninstall"]);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+}
+
+/// Starts recording anew.
+pub fn activate(keys: &str) {
+    fresh();
+    tcpstates(&[&format!("--activate={keys}")]);
+}
+
+/// JSON lines of a report, by type.
+#[derive(Debug)]
+pub struct Report {
+    pub transitions: Vec<Value>,
+    pub connections: Vec<Value>,
+    pub lost: Vec<Value>,
+    pub summary: Value,
+}
+
+impl Report {
+    /// Every line must be an object, and the summary the last one.
+    pub fn parse(text: &str) -> Self {
+        let mut lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let summary = lines.pop().expect("a report has a summary");
+        assert_eq!(summary["type"], "summary", "the last line of a report");
+        let of = |kind: &str| {
+            lines
+                .iter()
+                .filter(|l| l["type"] == kind)
+                .cloned()
+                .collect()
+        };
+        let report = Self {
+            transitions: of("transition"),
+            connections: of("connection"),
+            lost: of("lost"),
+            summary,
+        };
+        let known = report.transitions.len() + report.connections.len() + report.lost.len();
+        assert_eq!(known, lines.len(), "lines of another type");
+        report
+    }
+
+    /// A number of the summary, by its path.
+    pub fn number(&self, path: &str) -> u64 {
+        self.summary
+            .pointer(path)
+            .and_then(Value::as_u64)
+            .unwrap_or_else(|| panic!("no number at {path}: {}", self.summary))
+    }
+}
+
+/// A report in JSON, with other keys beside.
+pub fn report(keys: &str) -> Report {
+    Report::parse(&tcpstates(&[&format!("--report=json=1 {keys}")]))
+}

@@ -1,0 +1,154 @@
+//! Real connections of each kind, on one machine.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
+
+pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+pub fn listen(addr: IpAddr) -> TcpListener {
+    TcpListener::bind((addr, 0)).expect("a listener")
+}
+
+/// A connection: the client's and the server's end.
+pub fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connect");
+    let (server, _) = listener.accept().expect("accept");
+    (client, server)
+}
+
+/// The peer has closed.
+fn wait_for_fin(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0; 1]).expect("a FIN"), 0);
+}
+
+/// Sends and receives some bytes, then the client closes first.
+pub fn client_first(listener: &TcpListener) {
+    let (mut client, mut server) = pair(listener);
+    client.write_all(b"request").expect("write");
+    server.read_exact(&mut [0; 7]).expect("read");
+    drop(client);
+    wait_for_fin(&mut server);
+}
+
+pub fn server_first(listener: &TcpListener) {
+    let (mut client, server) = pair(listener);
+    drop(server);
+    wait_for_fin(&mut client);
+}
+
+/// Closes with a reset instead of a FIN.
+pub fn close_by_reset(stream: TcpStream) {
+    let now = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(&stream, sockopt::Linger, &now).expect("linger 0");
+}
+
+pub fn reset(listener: &TcpListener) {
+    let (client, mut server) = pair(listener);
+    close_by_reset(client);
+    server.read(&mut [0; 1]).expect_err("a reset");
+}
+
+/// Nobody listens there.
+pub fn refused(addr: IpAddr) {
+    let listener = listen(addr);
+    let nobody = listener.local_addr().expect("bound");
+    drop(listener);
+    TcpStream::connect(nobody).expect_err("refused");
+}
+
+/// Both ends of so many connections, half-closed by the client at once and
+/// held so for a while.
+pub fn half_closed(listener: &TcpListener, count: usize, hold: Duration) {
+    let pairs: Vec<_> = (0..count).map(|_| pair(listener)).collect();
+    for (client, _) in &pairs {
+        client.shutdown(Shutdown::Write).expect("shutdown");
+    }
+    thread::sleep(hold);
+    for (mut client, server) in pairs {
+        drop(server);
+        wait_for_fin(&mut client);
+    }
+}
+
+/// The same four-tuple again and again, ended by resets so that no TIME_WAIT
+/// stands in the way.
+pub fn same_ports(listener: &TcpListener, count: usize) {
+    let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
+        panic!("an IPv4 listener is wanted");
+    };
+    let spare = listen(V4).local_addr().expect("bound").port();
+    for _ in 0..count {
+        let client = bound_socket(spare);
+        connect(client.as_raw_fd(), &SockaddrIn::from(to)).expect("connect");
+        let (mut server, _) = listener.accept().expect("accept");
+        close_by_reset(TcpStream::from(client));
+        server.read(&mut [0; 1]).expect_err("a reset");
+    }
+}
+
+fn bound_socket(port: u16) -> OwnedFd {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )
+    .expect("socket");
+    setsockopt(&socket, sockopt::ReuseAddr, &true).expect("SO_REUSEADDR");
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).expect("bind");
+    socket
+}
+
+/// A connect() that gets no answer: SYN_SENT. The address must lead nowhere.
+pub fn unanswered(to: SocketAddr) -> TcpStream {
+    let SocketAddr::V4(v4) = to else {
+        panic!("an IPv4 address is wanted")
+    };
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_NONBLOCK,
+        None,
+    )
+    .expect("socket");
+    let err = connect(socket.as_raw_fd(), &SockaddrIn::from(v4)).expect_err("nobody answers");
+    assert_eq!(err, nix::errno::Errno::EINPROGRESS);
+    TcpStream::from(socket)
+}
+
+/// Some of each kind: at least `count` connections.
+pub fn mixed(addr: IpAddr, count: usize) {
+    let listener = listen(addr);
+    let half = count / 10;
+    for i in 0..count - half {
+        match i % 4 {
+            0 => client_first(&listener),
+            1 => server_first(&listener),
+            2 => reset(&listener),
+            _ => refused(addr),
+        }
+    }
+    half_closed(&listener, half, Duration::from_millis(300));
+}
+
+/// Short connections until told to stop; gives their number.
+pub fn churn(stop: &std::sync::atomic::AtomicBool) -> u64 {
+    let listener = listen(V4);
+    let mut count = 0;
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        client_first(&listener);
+        count += 1;
+    }
+    count
+}

@@ -1,0 +1,193 @@
+//! Every transition that the kernel's own trace event tells, and no other.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::netns::Netns;
+use crate::support::trace::{Change, Trace};
+use crate::support::{scenario, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("transitions_equal_the_trace_event_by_tracepoint", || {
+            truth("tracepoint")
+        }),
+        scenario("transitions_equal_the_trace_event_by_kprobes", || {
+            truth("kprobe")
+        }),
+        scenario("a_connection_keeps_its_id_and_its_sides", identity),
+    ]
+}
+
+/// 2,000 connections and more, of every kind, in four namespaces.
+fn workload() {
+    traffic::mixed(traffic::V4, 1000);
+    traffic::mixed(traffic::V6, 400);
+    traffic::same_ports(&traffic::listen(traffic::V4), 200);
+    for name in ["truth1", "truth2", "truth3"] {
+        Netns::new(name).run(|| traffic::mixed(traffic::V4, 200));
+    }
+}
+
+pub fn addr(record: &Value, name: &str) -> Ipv6Addr {
+    match record
+        .get(name)
+        .and_then(Value::as_str)
+        .map(|t| t.parse().expect("an address"))
+    {
+        Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped(),
+        Some(IpAddr::V6(v6)) => v6,
+        None => panic!("no {name}: {record}"),
+    }
+}
+
+/// A port; absent means not known, which the trace event shows as 0.
+pub fn port(record: &Value, name: &str) -> u16 {
+    let port = record
+        .get(name)
+        .map_or(0, |p| p.as_u64().expect("a number"));
+    u16::try_from(port).expect("a port")
+}
+
+fn change(record: &Value) -> Change {
+    let text = |name: &str| record[name].as_str().expect("a name").to_owned();
+    Change {
+        local: (addr(record, "laddr"), port(record, "lport")),
+        remote: (addr(record, "raddr"), port(record, "rport")),
+        family: record["family"].as_u64().expect("a number") as u8,
+        old: text("old"),
+        new: text("new"),
+    }
+}
+
+/// How often each change occurs.
+fn multiset(changes: impl Iterator<Item = Change>) -> BTreeMap<Change, i64> {
+    let mut set = BTreeMap::new();
+    for change in changes {
+        *set.entry(change).or_insert(0) += 1;
+    }
+    set
+}
+
+fn assert_equal(truth: &BTreeMap<Change, i64>, told: &BTreeMap<Change, i64>) {
+    let mut differences = Vec::new();
+    for (change, count) in truth {
+        let other = told.get(change).copied().unwrap_or(0);
+        if *count != other {
+            differences.push(format!("{change:?}: {count} times, told {other} times"));
+        }
+    }
+    for (change, count) in told {
+        if !truth.contains_key(change) {
+            differences.push(format!("{change:?}: never, told {count} times"));
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differ: {:#?}",
+        differences.len(),
+        &differences
+    );
+}
+
+fn truth(hook: &str) {
+    tool::activate(&format!("hook={hook}"));
+    let trace = Trace::start();
+    workload();
+    std::thread::sleep(Duration::from_millis(300));
+    let truth = trace.stop();
+    let report = tool::report("transitions=1");
+
+    let connections = truth.iter().filter(|c| c.new == "SYN_SENT").count();
+    assert!(
+        connections >= 2000,
+        "only {connections} connections were made"
+    );
+    assert_equal(
+        &multiset(truth.iter().cloned()),
+        &multiset(report.transitions.iter().map(change)),
+    );
+    // The totals tell the same, from counters that are not the ring.
+    assert_eq!(report.number("/recorded"), truth.len() as u64);
+    for cause in ["overwritten", "kprobe_missed"] {
+        assert_eq!(report.number(&format!("/lost/{cause}")), 0, "{cause}");
+    }
+    assert_totals(&truth, &report.summary);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// The summary's from×to table against the truth.
+fn assert_totals(truth: &[Change], summary: &Value) {
+    let mut expected = BTreeMap::new();
+    for change in truth {
+        *expected
+            .entry((change.old.clone(), change.new.clone()))
+            .or_insert(0) += 1;
+    }
+    let rows = summary["transitions"].as_array().expect("a table");
+    let told: BTreeMap<_, u64> = rows
+        .iter()
+        .map(|row| {
+            let name = |n: &str| row[n].as_str().expect("a name").to_owned();
+            (
+                (name("old"), name("new")),
+                row["count"].as_u64().expect("a number"),
+            )
+        })
+        .collect();
+    assert_eq!(told, expected);
+}
+
+/// One id through a connection's life, another one for each connection; the
+/// client's side carries this process, and the sides are told apart.
+fn identity() {
+    tool::activate("");
+    let listener = traffic::listen(traffic::V4);
+    for _ in 0..20 {
+        traffic::client_first(&listener);
+    }
+    let report = tool::report("transitions=1");
+    let port = u64::from(listener.local_addr().expect("bound").port());
+    let mut ids = BTreeMap::new();
+    for record in report.transitions.iter().filter(|r| r["rport"] == port) {
+        assert_eq!(record["role"], "client", "{record}");
+        assert_eq!(record["pid"], std::process::id(), "{record}");
+        assert_eq!(record["uid"], 0, "{record}");
+        assert!(
+            record["comm"].as_str().is_some_and(|c| c.starts_with("vm")),
+            "{record}"
+        );
+        let states: &mut Vec<_> = ids
+            .entry(record["conn"].as_u64().expect("an id"))
+            .or_default();
+        states.push(record["new"].as_str().expect("a name"));
+    }
+    assert_eq!(ids.len(), 20);
+    for states in ids.values() {
+        assert_eq!(
+            states[..],
+            ["SYN_SENT", "ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]
+        );
+    }
+    let servers = report
+        .transitions
+        .iter()
+        .filter(|r| r["lport"] == port && r["new"] == "LAST_ACK");
+    assert!(servers.clone().all(|r| r["role"] == "server"));
+    assert_eq!(servers.count(), 20);
+    let bytes = report
+        .transitions
+        .iter()
+        .filter(|r| r["rport"] == port && r["new"] == "CLOSE")
+        .map(|r| r["bytes_sent"].as_u64().expect("a number"));
+    assert!(
+        bytes.clone().all(|b| b == 7),
+        "each client sent 7 bytes: {:?}",
+        bytes.collect::<Vec<_>>()
+    );
+    tool::tcpstates(&["--deactivate"]);
+}
