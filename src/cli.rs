@@ -121,7 +121,11 @@ fn completions() -> Command {
 fn tcpstates() -> Command {
     let after = [
         keys::help("Keys of --activate:", keys::ACTIVATE),
-        keys::help("Keys of --report and --follow:", keys::REPORT),
+        keys::help("Keys of --report:", keys::REPORT),
+        keys::help(
+            "Keys of --follow: those of --report, but for peek, and",
+            keys::FOLLOW_OWN,
+        ),
         keys::help("Keys of --settings:", keys::SETTINGS),
         TCPSTATES_EXAMPLES.to_owned(),
     ];
@@ -245,9 +249,11 @@ fn one_line(error: &clap::Error) -> String {
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let mut line = crate::text::printable(first.trim_end_matches(':'));
+    let argument = error.get(ContextKind::InvalidArg).and_then(first_of);
     if error.kind() == ErrorKind::MissingRequiredArgument {
-        let missing = error.get(ContextKind::InvalidArg).and_then(first_of);
-        line += &format!(": {}", missing.unwrap_or_default());
+        line += &format!(": {}", argument.unwrap_or_default());
+    } else if argument.is_some_and(is_pairs) {
+        line += ", is a '=' missing, as in --report='KEY=VALUE'?";
     }
     for kind in [
         ContextKind::SuggestedArg,
@@ -262,6 +268,11 @@ fn one_line(error: &clap::Error) -> String {
         line += &format!("; allowed: {}", values.join(" "));
     }
     format!("{line}; see '{NAME} --help'")
+}
+
+/// Whether it looks like the pairs of an option that lacks its `=`.
+fn is_pairs(text: &str) -> bool {
+    text.contains('=') && !text.starts_with('-')
 }
 
 fn first_of(value: &ContextValue) -> Option<&str> {

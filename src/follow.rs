@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::poll::PollTimeout;
+
 use crate::abi::Settings;
 use crate::error::{Error, Result, write_error};
 use crate::merge::Merge;
@@ -17,8 +19,9 @@ use crate::report::{active_settings, map, print_live, summarize};
 use crate::summary::{Summary, ThisReport};
 use crate::watch::{Wake, Watch};
 
-/// How old the totals may get that are left when the recording is deactivated.
-const REFRESH: Duration = Duration::from_secs(1);
+/// How old the totals may get, in milliseconds: after the deactivation nobody
+/// can ask for newer ones.
+const REFRESH_MS: u16 = 1_000;
 /// Pause after a wake-up that brought nothing: a record is half-written.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -48,8 +51,8 @@ pub fn follow(
         if let Some(end) = follower.batch(&mut out)? {
             break end;
         }
-        match watch.wait(recorder.poll_fd(), stdout.as_fd())? {
-            Wake::More => {}
+        match watch.wait(recorder.poll_fd(), stdout.as_fd(), follower.patience())? {
+            Wake::More | Wake::Idle => {}
             Wake::Signal => break End::Signal,
             Wake::Closed => return Err(Error::ClosedPipe),
             Wake::HungUp => follower.hung_up = true,
@@ -69,6 +72,8 @@ struct Follower<'a, R> {
     this: ThisReport,
     /// The last totals, and when they were asked for.
     totals: (Summary, Instant),
+    /// Whether there were events since.
+    news: bool,
     hung_up: bool,
 }
 
@@ -97,6 +102,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
             merge,
             this,
             totals,
+            news: false,
             hung_up: false,
         })
     }
@@ -126,8 +132,9 @@ impl<'a, R: Recorder> Follower<'a, R> {
         }
         match self.merge.positions() == before {
             true => sleep(PAUSE),
-            false => self.refresh(),
+            false => self.news = true,
         }
+        self.refresh();
         Ok(None)
     }
 
@@ -167,15 +174,24 @@ impl<'a, R: Recorder> Follower<'a, R> {
         }
     }
 
-    /// Asks for the totals now and then: after the deactivation nobody has them.
+    /// How long to wait for events before the totals are asked for again.
+    fn patience(&self) -> PollTimeout {
+        if self.news {
+            REFRESH_MS.into()
+        } else {
+            PollTimeout::NONE
+        }
+    }
+
     fn refresh(&mut self) {
-        if self.totals.1.elapsed() >= REFRESH {
+        let age = self.totals.1.elapsed();
+        if self.news && age >= Duration::from_millis(REFRESH_MS.into()) {
             self.ask_totals();
         }
     }
 
     fn ask_totals(&mut self) {
-        self.totals.1 = Instant::now();
+        (self.totals.1, self.news) = (Instant::now(), false);
         let same = |settings: Settings| settings.generation == self.settings.generation;
         if !self.recorder.settings().is_ok_and(same) {
             return;

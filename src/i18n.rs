@@ -62,10 +62,10 @@ labels! {
     remote: "Remote", "远端地址";
     old: "Old state", "原状态";
     new: "New state", "新状态";
-    in_old: "In old", "原状态时长";
+    in_old: "In old", "时长";
     in_old_long: "Time in old state", "原状态时长";
     state: "State", "状态";
-    in_state: "In state", "状态时长";
+    in_state: "In state", "时长";
     first_seen: "First seen", "首次发现";
     older: "or earlier", "或更早";
     process: "Process", "进程";
@@ -92,7 +92,6 @@ labels! {
     srtt: "Round-trip time", "往返时间";
     transitions: "Transitions", "状态变化";
     connections: "Live connections", "当前连接";
-    none: "none", "无";
     lost_here: "events were overwritten before they were read, on CPU", "个事件在读取前被覆盖，CPU";
     summary: "Summary", "汇总";
     active_since: "active since", "激活于";
@@ -119,7 +118,7 @@ labels! {
     read: "read", "已读取";
     shown: "shown", "已显示";
     unknown: "unknown records", "未知记录";
-    active: "Active", "已激活";
+    active: "Active since", "激活于";
     not_active: "not active: use --activate first", "未激活: 请先使用 --activate";
     settings: "Settings", "设置";
     last_report: "Last report", "上次报告";
@@ -135,7 +134,6 @@ labels! {
     memory: "Memory", "内存";
     rings: "Rings", "环形缓冲区";
     records_each: "records each", "条记录/个";
-    nodes: "Nodes", "节点";
     of: "of", "/";
 }
 

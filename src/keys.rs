@@ -91,14 +91,14 @@ const PARTS: &[Key] = &[
     key(
         "transitions",
         BOOL,
-        "by verbose",
-        "print the transitions (--follow: 1)",
+        "by verbose; --follow 1",
+        "print the transitions",
     ),
     key(
         "connections",
         BOOL,
-        "by verbose",
-        "print the live connections (--follow: 0)",
+        "by verbose; --follow 0",
+        "print the live connections",
     ),
     key("summary", BOOL, "1", "print the totals, last"),
     key(
@@ -108,22 +108,19 @@ const PARTS: &[Key] = &[
         "one line each, all fields, JSON lines",
     ),
     key("json", BOOL, "0", "json=1 is format=json"),
-    key(
-        "peek",
-        BOOL,
-        "0",
-        "do not mark events as reported (--report only)",
-    ),
 ];
 
-const SHOWING: &[Key] = &[
-    key(
-        "state",
-        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
-         LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
-        "any",
-        "states to show; of a transition, the old or the new one",
-    ),
+const PEEK: &[Key] = &[key("peek", BOOL, "0", "do not mark events as reported")];
+
+const STATE: &[Key] = &[key(
+    "state",
+    "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
+     LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
+    "any",
+    "states to show; of a transition, the old or the new one",
+)];
+
+const REPORT_LINES: &[Key] = &[
     key(
         "sort",
         "time, age, bytes or retrans",
@@ -134,17 +131,25 @@ const SHOWING: &[Key] = &[
         "limit",
         "1 or more",
         "none",
-        "most lines of each part: the latest by time, else the first of the order; --follow \
-         ends after so many events",
+        "most lines of each part: the latest by time, else the first of the order",
     ),
+];
+
+const FOLLOW_LINES: &[Key] = &[
+    key("sort", "time", "time", "as events happen"),
+    key("limit", "1 or more", "none", "end after so many events"),
 ];
 
 const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
 
 /// Keys of `--activate`.
 pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING];
-/// Keys of `--report` and `--follow`.
-pub const REPORT: Keys = &[PARTS, FILTER, SHOWING];
+/// Keys of `--report`.
+pub const REPORT: Keys = &[PARTS, PEEK, FILTER, STATE, REPORT_LINES];
+/// Keys of `--follow`.
+pub const FOLLOW: Keys = &[PARTS, FILTER, STATE, FOLLOW_LINES];
+/// Those of them that are not as for `--report`.
+pub const FOLLOW_OWN: Keys = &[FOLLOW_LINES];
 /// Keys of `--settings`.
 pub const SETTINGS: Keys = &[JSON];
 
@@ -198,13 +203,13 @@ mod tests {
 
     #[test]
     fn states_are_all_named() {
-        let state = SHOWING.iter().find(|k| k.name == "state").unwrap();
+        let state = &STATE[0];
         assert!(state.values.starts_with(&crate::state::state_names()));
     }
 
     #[test]
     fn no_key_is_there_twice() {
-        for keys in [ACTIVATE, REPORT, SETTINGS] {
+        for keys in [ACTIVATE, REPORT, FOLLOW, SETTINGS] {
             let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
             names.sort_unstable();
             assert!(names.windows(2).all(|w| w[0] != w[1]));

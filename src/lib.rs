@@ -8,6 +8,11 @@
 //! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
 //! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
 pub mod abi;
 pub mod activate;
 pub mod build;

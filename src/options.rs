@@ -106,12 +106,10 @@ pub fn report(text: &str) -> Result<ReportOptions> {
 /// # Errors
 /// [`crate::error::Error::Usage`].
 pub fn follow(text: &str) -> Result<ReportOptions> {
-    let pairs = Pairs::parse("--follow", text, keys::REPORT)?;
-    let peek = |_: &str| Err("--follow never moves the position of --report, leave it out".into());
-    pairs.get::<()>("peek", peek)?;
+    let pairs = Pairs::parse("--follow", text, keys::FOLLOW)?;
     pairs.get("sort", |text| match text {
         "time" => Ok(()),
-        _ => Err("--follow prints events as they happen, only sort=time".into()),
+        _ => Err("events are printed as they happen".into()),
     })?;
     let options = showing(&pairs)?;
     Ok(ReportOptions {
@@ -373,8 +371,7 @@ mod tests {
 
     #[test]
     fn follow_refuses_what_it_cannot_do() {
-        assert!(reason(follow("peek=1").unwrap_err()).contains("never moves the position"));
-        assert!(follow("peek=0").is_err());
+        assert!(reason(follow("peek=1").unwrap_err()).contains("unknown key 'peek'"));
         assert!(follow("sort=bytes").is_err() && follow("sort=time").is_ok());
     }
 }

@@ -42,16 +42,4 @@ pub trait Recorder {
     fn poll_fd(&self) -> BorrowedFd<'_>;
     /// The right to drain, which one process has at a time; `None` when another has it.
     fn try_lock(&self) -> Result<Option<Self::Lock>>;
-
-    /// All live connections.
-    fn live(&self) -> Result<Vec<Conn>> {
-        let mut all = self.snapshot(true)?;
-        let mut more = !all.is_empty();
-        while more {
-            let next = self.snapshot(false)?;
-            more = !next.is_empty();
-            all.extend(next);
-        }
-        Ok(all)
-    }
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result, write_error};
 use crate::merge::{Merge, Progress};
 use crate::options::{ReportOptions, Sort, parts};
 use crate::output::Output;
+use crate::record::Conn;
 use crate::recorder::Recorder;
 use crate::ring::RingReader;
 use crate::select::Selection;
@@ -199,13 +200,18 @@ pub fn print_live(
     output: &mut dyn Output,
     out: &mut dyn Write,
 ) -> Result<u64> {
-    let live = recorder.live()?;
-    // After the snapshot: no state's entry is later than this.
-    let now_ns = recorder.stats()?.now_ns;
     let mut selection = Selection::new(options.sort, options.limit);
-    live.into_iter()
-        .filter(|conn| options.show.connection(conn, now_ns))
-        .for_each(|conn| selection.push(conn));
+    let mut live = recorder.snapshot(true)?;
+    // Read after the snapshot: no state was entered later than that.
+    let mut now_ns = recorder.stats()?.now_ns;
+    while !live.is_empty() {
+        let shown = |conn: &Conn| options.show.connection(conn, now_ns);
+        live.into_iter()
+            .filter(shown)
+            .for_each(|conn| selection.push(conn));
+        live = recorder.snapshot(false)?;
+        now_ns = recorder.stats()?.now_ns;
+    }
     print_all(selection.into_sorted(), |conn| {
         output.connection(out, &conn, now_ns)
     })

@@ -25,6 +25,8 @@ pub enum Wake {
     Signal,
     /// Whoever read stdout went away.
     Closed,
+    /// Nothing of these, in all the time.
+    Idle,
 }
 
 /// Takes SIGINT and SIGTERM while it lives: they wake [`Watch::wait`] and
@@ -50,17 +52,17 @@ impl Watch {
         Ok(Self { signals, taken })
     }
 
-    /// Waits until `device` has more, `out` is closed or a signal comes.
+    /// Waits until `device` has more, `out` is closed, a signal comes or `time` is over.
     ///
     /// # Errors
     /// `poll(2)` fails.
-    pub fn wait(&self, device: BorrowedFd, out: BorrowedFd) -> Result<Wake> {
+    pub fn wait(&self, device: BorrowedFd, out: BorrowedFd, time: PollTimeout) -> Result<Wake> {
         let mut fds = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(out, PollFlags::empty()),
             PollFd::new(device, PollFlags::POLLIN),
         ];
-        match poll(&mut fds, PollTimeout::NONE) {
+        match poll(&mut fds, time) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::system("poll", errno)),
         }
@@ -72,6 +74,8 @@ impl Watch {
             Wake::Closed
         } else if device.intersects(gone | PollFlags::POLLHUP) {
             Wake::HungUp
+        } else if device.is_empty() {
+            Wake::Idle
         } else {
             Wake::More
         })
@@ -140,7 +144,9 @@ mod tests {
         };
         assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(
-            watch.wait(silent.as_fd(), writer.as_fd()).unwrap(),
+            watch
+                .wait(silent.as_fd(), writer.as_fd(), PollTimeout::NONE)
+                .unwrap(),
             Wake::Signal
         );
     }
@@ -150,17 +156,17 @@ mod tests {
         let watch = Watch::new().unwrap();
         let (device, mut feed) = pipe();
         let (reader, out) = pipe();
+        let wait = || {
+            watch
+                .wait(device.as_fd(), out.as_fd(), PollTimeout::ZERO)
+                .unwrap()
+        };
+        assert_eq!(wait(), Wake::Idle);
         feed.write_all(b"x").unwrap();
-        assert_eq!(watch.wait(device.as_fd(), out.as_fd()).unwrap(), Wake::More);
+        assert_eq!(wait(), Wake::More);
         drop(feed);
-        assert_eq!(
-            watch.wait(device.as_fd(), out.as_fd()).unwrap(),
-            Wake::HungUp
-        );
+        assert_eq!(wait(), Wake::HungUp);
         drop(reader);
-        assert_eq!(
-            watch.wait(device.as_fd(), out.as_fd()).unwrap(),
-            Wake::Closed
-        );
+        assert_eq!(wait(), Wake::Closed);
     }
 }

@@ -143,12 +143,7 @@ pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> i
     let (settings, stats) = (&view.settings, &view.stats);
     let since = look.clock.local(settings.activated_ns);
     let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
-    writeln!(
-        out,
-        "{}: {} {since} ({active})",
-        look.heading(l.active),
-        l.active_since
-    )?;
+    writeln!(out, "{}: {since} ({active})", look.heading(l.active))?;
     let pairs = rendered(&settings.config)
         .into_iter()
         .map(|(k, v)| format!("{k}={v}"));
@@ -160,7 +155,7 @@ pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> i
     )?;
     writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
     write_resources(out, look, view)?;
-    writeln!(out, "{}", hooks(look, &view.hooks))
+    writeln!(out, "\n{}", hooks(look, &view.hooks))
 }
 
 fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {

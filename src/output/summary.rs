@@ -21,9 +21,9 @@ pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary) -> io::Result<
         look.heading(l.summary),
         l.active_since
     )?;
-    writeln!(out, "{}", states(look, summary))?;
+    writeln!(out, "\n{}\n", states(look, summary))?;
     if !summary.edges.is_empty() {
-        writeln!(out, "{}", edges(look, &summary.edges))?;
+        writeln!(out, "{}\n", edges(look, &summary.edges))?;
     }
     write_counts(out, l, summary)
 }
@@ -37,8 +37,11 @@ pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     }
-    for column in table.column_iter_mut().skip(first) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= first {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
 }

@@ -1,0 +1,38 @@
+//! Runs the program without a module: the device is looked for where none is.
+
+#![allow(dead_code, reason = "shared by tests that each use a part")]
+
+use std::process::{Command, Output, Stdio};
+
+/// What a run came to.
+pub struct Done {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The program, with an environment that says nothing.
+pub fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diagnose-tools"));
+    command.args(args).stdin(Stdio::null());
+    command.env("DIAGNOSE_TOOLS_DEVICE", "/nonexistent/device");
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program.
+pub fn run(args: &[&str]) -> Done {
+    program(args).output().unwrap().into()
+}

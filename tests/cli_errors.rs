@@ -1,0 +1,126 @@
+//! Wrong command lines, with what each says on stderr, to the letter: 76 of
+//! them, each one line, exit status 2, nothing on stdout, nothing done.
+
+mod cli;
+
+use cli::run;
+
+const HELP: &str = "; see 'diagnose-tools --help'";
+const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook";
+const REPORT_KEYS: &str = "; allowed keys: transitions connections summary format json peek addr laddr raddr port lport rport family netns min-ms state sort limit";
+const FOLLOW_KEYS: &str = "; allowed keys: transitions connections summary format json addr laddr raddr port lport rport family netns min-ms state sort limit";
+const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
+const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
+const RING: &str = "; allowed: a power of two from 64 to 4194304";
+const STATES: &str = "; allowed: ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates";
+const NETNS: &str = "; allowed: inode number, or a name under /run/netns";
+
+/// Arguments, and what stderr says in two parts.
+type Case = (&'static [&'static str], &'static str, &'static str);
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    (&[], "what to do? install, uninstall, tcpstates or completions", HELP),
+    (&["--foo"], "unexpected argument '--foo' found", HELP),
+    (&["-x"], "unexpected argument '-x' found", HELP),
+    (&["tcpstate"], "unrecognized subcommand 'tcpstate', did you mean 'tcpstates'?", HELP),
+    (&["activate"], "unrecognized subcommand 'activate'", HELP),
+    (&["install", "now"], "unexpected argument 'now' found", HELP),
+    (&["uninstall", "--force"], "unexpected argument '--force' found", HELP),
+    (&["--lang"], "a value is required for '--lang <LANG>' but none was supplied; allowed: en zh", HELP),
+    (&["--lang=fr", "install"], "invalid value 'fr' for '--lang <LANG>'; allowed: en zh", HELP),
+    (&["--color=sometimes", "tcpstates", "--settings"], "invalid value 'sometimes' for '--color <WHEN>'; allowed: auto always never", HELP),
+    (&["completions"], "the following required arguments were not provided: <SHELL>", HELP),
+    (&["completions", "tcsh"], "invalid value 'tcsh' for '<SHELL>', did you mean 'zsh'?; allowed: bash elvish fish powershell zsh", HELP),
+    (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report or --follow; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report or --follow; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", HELP),
+    (&["tcpstates", "--diagnose"], "unexpected argument '--diagnose' found", HELP),
+    (&["tcpstates", "report"], "unexpected argument 'report' found", HELP),
+    (&["tcpstates", "--activate", "ring=64"], "unexpected argument 'ring=64' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),
+    (&["tcpstates", "--report", "json=1"], "unexpected argument 'json=1' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),
+    (&["tcpstates", "--deactivate=now"], "unexpected value 'now' for '--deactivate' found; no more were expected", HELP),
+    (&["tcpstates", "--activate=ring"], "--activate: 'ring' is not KEY=VALUE", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=rign=64"], "--activate: unknown key 'rign' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=Ring=64"], "--activate: unknown key 'Ring' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=treshold=5"], "--activate: unknown key 'treshold' with value '5'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=threshold=500"], "--activate: unknown key 'threshold' with value '500'", ACTIVATE_KEYS),
+    (&["tcpstates", "--report=alarms=1"], "--report: unknown key 'alarms' with value '1'", REPORT_KEYS),
+    (&["tcpstates", "--activate=limit=5"], "--activate: unknown key 'limit' with value '5'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=ring="], "--activate: bad value '' of 'ring': it is empty", RING),
+    (&["tcpstates", "--activate==64"], "--activate: unknown key '' with value '64'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=ring=64 ring=128"], "--activate: 'ring' is given twice, as '64' and '128'; allowed: once", ""),
+    (&["tcpstates", "--activate=ring=64=128"], "--activate: bad value '64=128' of 'ring': it is not a number", RING),
+    (&["tcpstates", "--activate=ring=1000"], "--activate: bad value '1000' of 'ring': it is not a power of two, the nearest are 512 and 1024", RING),
+    (&["tcpstates", "--activate=ring=32"], "--activate: bad value '32' of 'ring': it is out of range", RING),
+    (&["tcpstates", "--activate=ring=8388608"], "--activate: bad value '8388608' of 'ring': it is out of range", RING),
+    (&["tcpstates", "--activate=ring=99999999999999999999"], "--activate: bad value '99999999999999999999' of 'ring': it is out of range", RING),
+    (&["tcpstates", "--activate=ring=-64"], "--activate: bad value '-64' of 'ring': it is not a number", RING),
+    (&["tcpstates", "--activate=ring=64k"], "--activate: bad value '64k' of 'ring': it is not a number", RING),
+    (&["tcpstates", "--activate=max-conns=0"], "--activate: bad value '0' of 'max-conns': it is out of range; allowed: 1 to 16777216", ""),
+    (&["tcpstates", "--activate=max-conns=16777217"], "--activate: bad value '16777217' of 'max-conns': it is out of range; allowed: 1 to 16777216", ""),
+    (&["tcpstates", "--activate=verbose=3"], "--activate: bad value '3' of 'verbose': it is out of range; allowed: 0, 1 or 2", ""),
+    (&["tcpstates", "--activate=verbose=high"], "--activate: bad value 'high' of 'verbose': it is not a number; allowed: 0, 1 or 2", ""),
+    (&["tcpstates", "--activate=hook=ebpf"], "--activate: bad value 'ebpf' of 'hook': it is not a hook; allowed: auto, tracepoint or kprobe", ""),
+    (&["tcpstates", "--activate=family=5"], "--activate: bad value '5' of 'family': it is not a family; allowed: 4 or 6", ""),
+    (&["tcpstates", "--activate=family=ipv4"], "--activate: bad value 'ipv4' of 'family': it is not a family; allowed: 4 or 6", ""),
+    (&["tcpstates", "--activate=min-ms=1.5"], "--activate: bad value '1.5' of 'min-ms': it is not a number; allowed: 0 to 18446744073709", ""),
+    (&["tcpstates", "--activate=min-ms=18446744073710"], "--activate: bad value '18446744073710' of 'min-ms': it is out of range; allowed: 0 to 18446744073709", ""),
+    (&["tcpstates", "--activate=netns=0"], "--activate: bad value '0' of 'netns': it is out of range", NETNS),
+    (&["tcpstates", "--activate=netns=no-such-one"], "--activate: bad value 'no-such-one' of 'netns': /run/netns/no-such-one: No such file or directory (os error 2)", NETNS),
+    (&["tcpstates", "--activate=netns=../etc"], "--activate: bad value '../etc' of 'netns': it is not a name", NETNS),
+    (&["tcpstates", "--activate=addr=10.1.2.3/8"], "--activate: bad value '10.1.2.3/8' of 'addr': host bits are set, did you mean 10.0.0.0/8?", ADDRESSES),
+    (&["tcpstates", "--activate=laddr=10.0.0.0/33"], "--activate: bad value '10.0.0.0/33' of 'laddr': the prefix length is not 0 to 32", ADDRESSES),
+    (&["tcpstates", "--activate=raddr=10.0.0.256"], "--activate: bad value '10.0.0.256' of 'raddr': '10.0.0.256' is not an address", ADDRESSES),
+    (&["tcpstates", "--activate=addr=2001:db8::1/32"], "--activate: bad value '2001:db8::1/32' of 'addr': host bits are set, did you mean 2001:db8::/32?", ADDRESSES),
+    (&["tcpstates", "--activate=addr=example.org"], "--activate: bad value 'example.org' of 'addr': 'example.org' is not an address", ADDRESSES),
+    (&["tcpstates", "--activate=addr=10.0.0.1||10.0.0.2"], "--activate: bad value '10.0.0.1||10.0.0.2' of 'addr': an alternative is empty", ADDRESSES),
+    (&["tcpstates", "--activate=addr=!"], "--activate: bad value '!' of 'addr': an alternative is empty", ADDRESSES),
+    (&["tcpstates", "--activate=port=65536"], "--activate: bad value '65536' of 'port': '65536' is not a port (0 to 65535)", PORTS),
+    (&["tcpstates", "--activate=lport=90-80"], "--activate: bad value '90-80' of 'lport': the range 90-80 is upside down", PORTS),
+    (&["tcpstates", "--activate=rport=http"], "--activate: bad value 'http' of 'rport': 'http' is not a port (0 to 65535)", PORTS),
+    (&["tcpstates", "--report=peek=yes"], "--report: bad value 'yes' of 'peek': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--report=format=xml"], "--report: bad value 'xml' of 'format': it is not a format; allowed: table, detail or json", ""),
+    (&["tcpstates", "--report=format=table json=1"], "--report: bad value '1' of 'json': format= says otherwise; allowed: 0 or 1", ""),
+    (&["tcpstates", "--report=json=2"], "--report: bad value '2' of 'json': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--report=state=ESTABLISHD"], "--report: bad value 'ESTABLISHD' of 'state': 'ESTABLISHD' is not a state, did you mean ESTABLISHED?", STATES),
+    (&["tcpstates", "--report=state=OPEN"], "--report: bad value 'OPEN' of 'state': 'OPEN' is not a state", STATES),
+    (&["tcpstates", "--report=sort=name"], "--report: bad value 'name' of 'sort': it is not an order; allowed: time, age, bytes or retrans", ""),
+    (&["tcpstates", "--report=limit=0"], "--report: bad value '0' of 'limit': it is out of range; allowed: 1 or more", ""),
+    (&["tcpstates", "--report=limit=many"], "--report: bad value 'many' of 'limit': it is not a number; allowed: 1 or more", ""),
+    (&["tcpstates", "--follow=peek=1"], "--follow: unknown key 'peek' with value '1'", FOLLOW_KEYS),
+    (&["tcpstates", "--follow=sort=age"], "--follow: bad value 'age' of 'sort': events are printed as they happen; allowed: time", ""),
+    (&["tcpstates", "--settings=jsn=1"], "--settings: unknown key 'jsn' with value '1', did you mean 'json'?; allowed keys: json", ""),
+    (&["tcpstates", "--settings=json=yes"], "--settings: bad value 'yes' of 'json': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--activate", "--report=limit=0"], "--report: bad value '0' of 'limit': it is out of range; allowed: 1 or more", ""),
+    (&["tcpstates", "--deactivate", "--activate=ring=5"], "--activate: bad value '5' of 'ring': it is out of range", RING),
+    (&["tcpstates", "--activate=ri\u{1b}[2Jng=5"], "--activate: unknown key 'ri\\u{1b}[2Jng' with value '5'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=verbose=\nx"], "--activate: bad value '' of 'verbose': it is empty; allowed: 0, 1 or 2", ""),
+];
+
+#[test]
+fn wrong_command_lines_say_what_is_wrong() {
+    for (args, reason, allowed) in CASES {
+        let done = run(args);
+        let expected = format!("diagnose-tools: {reason}{allowed}\n");
+        assert_eq!(
+            (done.err.as_str(), done.status),
+            (expected.as_str(), 2),
+            "{args:?}"
+        );
+        assert_eq!(done.out, "", "{args:?}");
+    }
+}
+
+#[test]
+fn too_many_rules_are_refused() {
+    let value = format!("--activate=addr={}", vec!["1.1.1.1"; 33].join("|"));
+    let done = run(&["tcpstates", &value]);
+    let reason = "33 rules with those of the other sides, at most 32 fit";
+    assert!(
+        done.err.contains(reason) && done.err.lines().count() == 1,
+        "{}",
+        done.err
+    );
+    assert_eq!(done.status, 2);
+}

@@ -1,0 +1,400 @@
+//! A recorder in memory: rings that a test fills as the module would, and a
+//! note of what the controller asked for.
+
+#![allow(dead_code, reason = "shared by tests that each use a part")]
+
+use std::cell::{Cell, RefCell};
+use std::mem::offset_of;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use diagnose_tools::abi::{
+    self, Config, Consumed, Edge, Hook, RawConn, RawIdent, RawMeters, RawRecord, RingHeader,
+    RingState, Settings, Stats,
+};
+use diagnose_tools::error::{Error, Result};
+use diagnose_tools::record::Conn;
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+
+pub const GENERATION: u64 = 7;
+/// Monotonic time of every call; wall-clock time is 2023-11-14T22:13:20Z then.
+pub const NOW: u64 = 1_000_000_000_000;
+pub const NOW_REAL: u64 = 1_700_000_000_000_000_000;
+pub const ACTIVATED: u64 = NOW - 60_000_000_000;
+
+const WORDS: usize = abi::RECORD_SIZE / 8;
+
+/// One ring, written as kmod/ring.c writes it.
+pub struct FakeRing {
+    words: Arc<[AtomicU64]>,
+    capacity: u64,
+    consumed: Cell<u64>,
+    overwritten: Cell<u64>,
+}
+
+impl FakeRing {
+    fn new(cpu: u32, capacity: u64) -> Self {
+        let words = header_bytes() / 8 + capacity as usize * WORDS;
+        let ring = Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            capacity,
+            consumed: Cell::new(0),
+            overwritten: Cell::new(0),
+        };
+        let pair = |low: u32, high: u32| (u64::from(high) << 32) | u64::from(low);
+        ring.words[0].store(pair(abi::TCPSTATES_RING_MAGIC, 1), Ordering::Relaxed);
+        ring.words[1].store(pair(abi::RECORD_SIZE as u32, cpu), Ordering::Relaxed);
+        ring.words[2].store(capacity, Ordering::Relaxed);
+        ring.words[3].store(GENERATION, Ordering::Relaxed);
+        ring
+    }
+
+    pub fn head(&self) -> u64 {
+        self.words[offset_of!(RingHeader, head) / 8].load(Ordering::Acquire)
+    }
+
+    /// Records one event.
+    pub fn write(&self, record: &[u8; abi::RECORD_SIZE]) {
+        let position = self.head();
+        let slot = (position & (self.capacity - 1)) as usize;
+        let slot = &self.words[header_bytes() / 8 + slot * WORDS..][..WORDS];
+        slot[0].store((position + 1) * 2 + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (word, bytes) in slot.iter().zip(record.chunks_exact(8)).skip(1) {
+            word.store(
+                u64::from_ne_bytes(bytes.try_into().unwrap()),
+                Ordering::Relaxed,
+            );
+        }
+        slot[0].store((position + 1) * 2, Ordering::Release);
+        self.words[offset_of!(RingHeader, head) / 8].store(position + 1, Ordering::Release);
+    }
+
+    pub fn end(&self) {
+        self.words[offset_of!(RingHeader, ended) / 8].store(1, Ordering::Release);
+    }
+}
+
+/// Something that happens when the controller waits.
+pub type Happening = Box<dyn FnOnce(&Fake)>;
+
+pub struct Fake {
+    pub rings: Vec<FakeRing>,
+    pub verbose: u32,
+    pub active: Cell<bool>,
+    pub generation: Cell<u64>,
+    pub conns: RefCell<Vec<[u8; abi::CONN_SIZE]>>,
+    pub edges: Vec<Edge>,
+    /// How many tries for the lock fail, as another report holds it.
+    pub busy: Cell<u32>,
+    /// Whether this report holds it.
+    pub held: Rc<Cell<bool>>,
+    pub consume_calls: Cell<u32>,
+    /// What happens at each SEEN, in order.
+    pub script: RefCell<Vec<Happening>>,
+    pub seen: RefCell<Vec<u64>>,
+    given: Cell<usize>,
+    ready: (OwnedFd, OwnedFd),
+}
+
+pub struct FakeLock(Rc<Cell<bool>>);
+
+impl Drop for FakeLock {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Fake {
+    pub fn new(cpus: u32, capacity: u64) -> Self {
+        let ready = nix::unistd::pipe().unwrap();
+        nix::unistd::write(&ready.1, b"x").unwrap();
+        Self {
+            rings: (0..cpus).map(|cpu| FakeRing::new(cpu, capacity)).collect(),
+            verbose: 0,
+            active: Cell::new(true),
+            generation: Cell::new(GENERATION),
+            conns: RefCell::default(),
+            edges: Vec::new(),
+            busy: Cell::new(0),
+            held: Rc::default(),
+            consume_calls: Cell::new(0),
+            script: RefCell::default(),
+            seen: RefCell::default(),
+            given: Cell::new(0),
+            ready,
+        }
+    }
+
+    /// Records `n` events on a CPU, at `ts`, `ts + step` …
+    pub fn record(&self, cpu: usize, n: u64, ts: u64, step: u64) {
+        for i in 0..n {
+            self.rings[cpu].write(&record(ts + i * step));
+        }
+    }
+
+    pub fn consumed(&self) -> Vec<u64> {
+        self.rings.iter().map(|r| r.consumed.get()).collect()
+    }
+
+    fn sum(&self, of: impl Fn(&FakeRing) -> u64) -> u64 {
+        self.rings.iter().map(of).sum()
+    }
+}
+
+impl Recorder for Fake {
+    type Lock = FakeLock;
+
+    fn activate(&self, _: &Config) -> Result<()> {
+        if self.active.replace(true) {
+            Err(Error::AlreadyActive)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn deactivate(&self) -> Result<()> {
+        self.rings.iter().for_each(FakeRing::end);
+        if self.active.replace(false) {
+            Ok(())
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        if !self.active.get() {
+            return Ok(Settings::default());
+        }
+        let ring_records = self.rings[0].capacity as u32;
+        let config = Config {
+            verbose: self.verbose,
+            ring_records,
+            max_conns: 100,
+            ..Config::default()
+        };
+        Ok(Settings {
+            active: 1,
+            hook_used: abi::TCPSTATES_HOOK_TRACEPOINT,
+            generation: self.generation.get(),
+            nr_rings: self.rings.len() as u32,
+            nr_hooks: 1,
+            activated_ns: ACTIVATED,
+            config,
+            ..Settings::default()
+        })
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let clocks = Stats {
+            now_ns: NOW,
+            now_real_ns: NOW_REAL,
+            ..Stats::default()
+        };
+        if !self.active.get() {
+            return Ok(clocks);
+        }
+        let overwritten = self.sum(|r| r.overwritten.get());
+        let mut stats = Stats {
+            generation: self.generation.get(),
+            activated_ns: ACTIVATED,
+            recorded: self.sum(FakeRing::head),
+            seen: self.sum(FakeRing::head) + 3,
+            filtered: 2,
+            too_short: 1,
+            overwritten,
+            reported: self.sum(|r| r.consumed.get()) - overwritten,
+            tracked: 2,
+            untracked: 5,
+            ..clocks
+        };
+        (stats.states[1], stats.states[10]) = (1, 1);
+        Ok(stats)
+    }
+
+    fn edges(&self) -> Result<Vec<Edge>> {
+        if self.active.get() {
+            Ok(self.edges.clone())
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn rings(&self) -> Result<Vec<RingState>> {
+        let state = |(cpu, ring): (usize, &FakeRing)| RingState {
+            cpu: cpu as u32,
+            reserved: 0,
+            head: ring.head(),
+            consumed: ring.consumed.get(),
+            overwritten: ring.overwritten.get(),
+        };
+        match self.active.get() {
+            true => Ok(self.rings.iter().enumerate().map(state).collect()),
+            false => Err(Error::NotActive),
+        }
+    }
+
+    fn hooks(&self) -> Result<Vec<Hook>> {
+        let mut hook = Hook {
+            flags: abi::TCPSTATES_HOOK_REQUIRED,
+            missed: 4,
+            ..Hook::default()
+        };
+        hook.symbol[..9].copy_from_slice(b"some_hook");
+        hook.feeds[..11].copy_from_slice(b"some things");
+        Ok(vec![hook])
+    }
+
+    /// Two at a time.
+    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
+        if restart {
+            self.given.set(0);
+        }
+        let conns = self.conns.borrow();
+        let next: Vec<_> = conns
+            .iter()
+            .skip(self.given.get())
+            .take(2)
+            .map(Conn::decode)
+            .collect();
+        self.given.set(self.given.get() + next.len());
+        Ok(next)
+    }
+
+    fn consume(&self, generation: u64, positions: &[Consumed]) -> Result<()> {
+        assert!(self.held.get(), "consumed without the lock");
+        self.consume_calls.set(self.consume_calls.get() + 1);
+        let moved = |p: &Consumed| self.rings[p.cpu as usize].consumed.get() != p.from;
+        if generation != self.generation.get() || positions.iter().any(moved) {
+            return Err(Error::Stale);
+        }
+        for p in positions {
+            let ring = &self.rings[p.cpu as usize];
+            assert!(p.to >= p.from && p.to <= ring.head() && p.overwritten <= p.to - p.from);
+            ring.consumed.set(p.to);
+            ring.overwritten.set(ring.overwritten.get() + p.overwritten);
+        }
+        Ok(())
+    }
+
+    fn seen(&self, sum: u64) -> Result<()> {
+        self.seen.borrow_mut().push(sum);
+        if !self.script.borrow().is_empty() {
+            let next = self.script.borrow_mut().remove(0);
+            next(self);
+        }
+        if self.active.get() {
+            Ok(())
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn map_ring(&self, _: &Settings, cpu: u32) -> Result<RingReader> {
+        let view = RingView::from_words(self.rings[cpu as usize].words.clone());
+        RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        self.ready.0.as_fd()
+    }
+
+    fn try_lock(&self) -> Result<Option<FakeLock>> {
+        if let Some(left) = self.busy.get().checked_sub(1) {
+            self.busy.set(left);
+            return Ok(None);
+        }
+        assert!(!self.held.replace(true), "locked twice");
+        Ok(Some(FakeLock(self.held.clone())))
+    }
+}
+
+/// Writes numbers into the bytes of a structure.
+pub struct Bytes<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Bytes<N> {
+    pub fn put<const M: usize>(&mut self, at: usize, bytes: [u8; M]) -> &mut Self {
+        self.0[at..at + M].copy_from_slice(&bytes);
+        self
+    }
+
+    fn ident(&mut self, at: usize, local: &str, remote: &str) -> &mut Self {
+        let (local, remote): (SocketAddrV4, SocketAddrV4) =
+            (local.parse().unwrap(), remote.parse().unwrap());
+        let mapped = |ip: &Ipv4Addr| ip.to_ipv6_mapped().octets();
+        self.put(at + offset_of!(RawIdent, conn), 42u64.to_ne_bytes())
+            .put(at + offset_of!(RawIdent, laddr), mapped(local.ip()))
+            .put(at + offset_of!(RawIdent, raddr), mapped(remote.ip()))
+            .put(at + offset_of!(RawIdent, lport), local.port().to_ne_bytes())
+            .put(
+                at + offset_of!(RawIdent, rport),
+                remote.port().to_ne_bytes(),
+            )
+            .put(
+                at + offset_of!(RawIdent, netns),
+                4_026_531_840u32.to_ne_bytes(),
+            )
+            .put(at + offset_of!(RawIdent, family), [4])
+    }
+
+    fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
+        self.put(at + offset_of!(RawIdent, pid), pid.to_ne_bytes());
+        self.0[at + offset_of!(RawIdent, comm)..][..comm.len()].copy_from_slice(comm);
+        let flags = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
+        self.put(at + offset_of!(RawIdent, flags), flags.to_ne_bytes())
+    }
+}
+
+/// ESTABLISHED → FIN_WAIT1 after 5 s, of a connection from port 40000 to 10.0.0.2:80.
+pub fn record(ts: u64) -> [u8; abi::RECORD_SIZE] {
+    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
+    let who = offset_of!(RawRecord, who);
+    bytes
+        .put(offset_of!(RawRecord, ts), ts.to_ne_bytes())
+        .put(
+            offset_of!(RawRecord, in_old_ns),
+            5_000_000_000u64.to_ne_bytes(),
+        )
+        .put(offset_of!(RawRecord, type_), 1u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, old_state), [1])
+        .put(offset_of!(RawRecord, new_state), [4])
+        .put(offset_of!(RawRecord, flags), 3u16.to_ne_bytes())
+        .ident(who, "10.0.0.1:40000", "10.0.0.2:80");
+    bytes.0
+}
+
+/// The same with all that a record can carry.
+pub fn full_record(ts: u64) -> [u8; abi::RECORD_SIZE] {
+    let mut bytes = Bytes(record(ts));
+    let (who, meters) = (offset_of!(RawRecord, who), offset_of!(RawRecord, meters));
+    bytes
+        .owner(who, 1234, b"cu\x1brl")
+        .put(who + offset_of!(RawIdent, uid), 1000u32.to_ne_bytes())
+        .put(who + offset_of!(RawIdent, role), [1])
+        .put(
+            meters + offset_of!(RawMeters, bytes_sent),
+            u64::MAX.to_ne_bytes(),
+        )
+        .put(meters + offset_of!(RawMeters, retrans), 3u32.to_ne_bytes())
+        .put(
+            meters + offset_of!(RawMeters, srtt_us),
+            250u32.to_ne_bytes(),
+        );
+    bytes.0
+}
+
+/// A live connection in `state` since `since`, first seen then.
+pub fn conn(local: &str, state: u8, since: u64, flags: u16) -> [u8; abi::CONN_SIZE] {
+    let mut bytes = Bytes([0; abi::CONN_SIZE]);
+    bytes
+        .ident(offset_of!(RawConn, who), local, "10.0.0.2:80")
+        .put(offset_of!(RawConn, since_ns), since.to_ne_bytes())
+        .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
+        .put(offset_of!(RawConn, state), [state])
+        .put(offset_of!(RawConn, flags), flags.to_ne_bytes());
+    bytes.0
+}

@@ -1,0 +1,198 @@
+//! `--follow` against a recorder in memory.
+
+mod fake;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+
+use diagnose_tools::error::{Error, Result};
+use diagnose_tools::follow::follow;
+use diagnose_tools::i18n::Lang;
+use diagnose_tools::options;
+use diagnose_tools::output::{Look, output};
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::time::Clock;
+use fake::{Fake, Happening, NOW, conn};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
+    let options = options::follow(keys)?;
+    let clock = Clock::with_zone(&fake.stats()?, TimeZone::UTC);
+    let look = Look {
+        labels: Lang::En.labels(),
+        clock,
+        width: None,
+        color: false,
+    };
+    follow(fake, &options, &mut *output(options.format, look), out)
+}
+
+fn run(fake: &Fake, keys: &str, script: Vec<Happening>) -> String {
+    *fake.script.borrow_mut() = script;
+    let path = std::env::temp_dir().join(format!(
+        "diagnose-tools-follow-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    run_to(fake, keys, &file).unwrap();
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn json(fake: &Fake, keys: &str, script: Vec<Happening>) -> Vec<Value> {
+    let text = run(fake, &format!("{keys} json=1"), script);
+    text.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+fn kinds(lines: &[Value]) -> Vec<&str> {
+    lines.iter().map(|l| l["type"].as_str().unwrap()).collect()
+}
+
+fn happens(what: impl FnOnce(&Fake) + 'static) -> Happening {
+    Box::new(what)
+}
+
+fn end() -> Happening {
+    happens(|fake| fake.deactivate().unwrap())
+}
+
+#[test]
+fn events_from_now_on_are_merged_and_no_position_moves() {
+    let fake = Fake::new(2, 64);
+    fake.record(0, 9, NOW - 500, 1);
+    let lines = json(
+        &fake,
+        "",
+        vec![
+            happens(|f| {
+                f.record(0, 2, NOW, 10);
+                f.record(1, 2, NOW + 5, 10);
+            }),
+            happens(|f| f.record(1, 1, NOW + 50, 1)),
+            end(),
+        ],
+    );
+    assert_eq!(
+        kinds(&lines),
+        [
+            "transition",
+            "transition",
+            "transition",
+            "transition",
+            "transition",
+            "summary"
+        ]
+    );
+    let order: Vec<_> = lines[..5]
+        .iter()
+        .map(|l| (l["cpu"].as_u64().unwrap(), l["seq"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(order, [(0, 9), (1, 0), (0, 10), (1, 1), (1, 2)]);
+    assert_eq!((fake.consumed(), fake.consume_calls.get()), (vec![0, 0], 0));
+    assert_eq!(*fake.seen.borrow(), [9, 13, 14]);
+    assert_eq!(lines[5]["this_report"]["shown"], 5);
+}
+
+#[test]
+fn a_slow_follower_is_told_what_it_missed() {
+    let fake = Fake::new(2, 64);
+    let script = || {
+        vec![
+            happens(|f| f.record(1, 100, NOW, 1)),
+            happens(|f| f.record(1, 65, NOW, 1)),
+            end(),
+        ]
+    };
+    let lines = json(&fake, "", script());
+    let lost: Vec<_> = lines
+        .iter()
+        .filter(|l| l["type"] == "lost")
+        .map(|l| (l["cpu"].clone(), l["count"].clone()))
+        .collect();
+    assert_eq!(lost, [(1.into(), 36.into()), (1.into(), 1.into())]);
+    assert_eq!(
+        lines.iter().filter(|l| l["type"] == "transition").count(),
+        128
+    );
+    let text = run(&{ Fake::new(2, 64) }, "summary=0", script());
+    assert!(
+        text.contains("*** 36 events were overwritten before they were read, on CPU 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn it_ends_after_its_limit() {
+    let fake = Fake::new(1, 64);
+    let lines = json(&fake, "limit=3", vec![happens(|f| f.record(0, 10, NOW, 1))]);
+    assert_eq!(
+        kinds(&lines),
+        ["transition", "transition", "transition", "summary"]
+    );
+    assert_eq!(lines[3]["this_report"]["transitions"], 3);
+}
+
+#[test]
+fn what_came_before_the_end_is_still_printed() {
+    let fake = Fake::new(1, 64);
+    let script = vec![happens(|f| {
+        f.record(0, 2, NOW, 1);
+        f.rings[0].end();
+    })];
+    assert_eq!(
+        kinds(&json(&fake, "summary=0", script)),
+        ["transition", "transition"]
+    );
+}
+
+#[test]
+fn live_connections_come_first_if_they_are_wanted() {
+    let mut fake = Fake::new(1, 64);
+    fake.verbose = 1;
+    *fake.conns.borrow_mut() = vec![conn("10.0.0.1:1", 1, NOW, 3); 3];
+    let script = || vec![happens(|f: &Fake| f.record(0, 1, NOW, 1)), end()];
+    let lines = json(&fake, "connections=1 summary=0", script());
+    assert_eq!(
+        kinds(&lines),
+        ["connection", "connection", "connection", "transition"]
+    );
+    fake.active.set(true);
+    let mut fresh = Fake::new(1, 64);
+    fresh.verbose = 1;
+    assert_eq!(kinds(&json(&fresh, "summary=0", script())), ["transition"]);
+}
+
+#[test]
+fn a_closed_or_full_stdout_ends_it() {
+    let fake = Fake::new(1, 64);
+    *fake.script.borrow_mut() = vec![happens(|f| f.record(0, 1, NOW, 1))];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let error = run_to(&fake, "", &full).unwrap_err();
+    assert!(matches!(error, Error::Write(_)), "{error}");
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    drop(reader);
+    let fake = Fake::new(1, 64);
+    let error = run_to(&fake, "", &File::from(writer)).unwrap_err();
+    assert!(matches!(error, Error::ClosedPipe), "{error}");
+}
+
+#[test]
+fn it_needs_an_activation() {
+    let fake = Fake::new(1, 64);
+    fake.active.set(false);
+    let null = File::options().write(true).open("/dev/null").unwrap();
+    assert!(matches!(run_to(&fake, "", &null), Err(Error::NotActive)));
+}

@@ -1,0 +1,520 @@
+//! `--report` against a recorder in memory.
+
+mod fake;
+
+use std::io::{self, BufWriter, Write};
+use std::net::Ipv6Addr;
+
+use diagnose_tools::abi::Edge;
+use diagnose_tools::error::{Error, Result};
+use diagnose_tools::i18n::Lang;
+use diagnose_tools::options;
+use diagnose_tools::output::{Look, output};
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::report::report;
+use diagnose_tools::text::width;
+use diagnose_tools::time::Clock;
+use fake::{ACTIVATED, Fake, NOW, conn, full_record, record};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+fn look(fake: &Fake, lang: Lang, width: Option<usize>) -> Look {
+    let clock = Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC);
+    Look {
+        labels: lang.labels(),
+        clock,
+        width,
+        color: false,
+    }
+}
+
+fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
+    let options = options::report(keys)?;
+    let mut form = output(options.format, look(fake, Lang::En, None));
+    report(fake, &options, &mut *form, out)
+}
+
+fn text(fake: &Fake, keys: &str) -> String {
+    let mut out = Vec::new();
+    run_to(fake, keys, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn json(fake: &Fake, keys: &str) -> Vec<Value> {
+    let text = text(fake, &format!("{keys} json=1"));
+    text.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+fn of_type<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|l| l["type"] == kind).collect()
+}
+
+/// The books must add up in every summary.
+fn check_books(summary: &Value) {
+    let n = |name: &str| summary[name].as_u64().unwrap();
+    let overwritten = summary["lost"]["overwritten"].as_u64().unwrap();
+    assert_eq!(
+        n("recorded"),
+        n("reported") + overwritten + n("pending"),
+        "{summary}"
+    );
+    assert_eq!(
+        n("seen"),
+        n("recorded") + n("filtered") + n("too_short"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_second_report_goes_on_where_the_first_stopped() {
+    let fake = Fake::new(2, 64);
+    fake.record(0, 3, NOW - 100, 10);
+    fake.record(1, 2, NOW - 95, 10);
+    let first = json(&fake, "");
+    let order: Vec<_> = of_type(&first, "transition")
+        .iter()
+        .map(|t| (t["cpu"].as_u64().unwrap(), t["seq"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]);
+    assert_eq!(fake.consumed(), [3, 2]);
+    fake.record(1, 1, NOW, 1);
+    let second = json(&fake, "");
+    let events = of_type(&second, "transition");
+    assert_eq!((events.len(), &events[0]["seq"]), (1, &2.into()));
+    let summary = second.last().unwrap();
+    check_books(summary);
+    assert_eq!(summary["reported"], 6);
+    assert_eq!(of_type(&json(&fake, ""), "transition").len(), 0);
+}
+
+#[test]
+fn a_peek_moves_nothing_and_takes_no_lock() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 5, NOW, 1);
+    fake.busy.set(u32::MAX);
+    for _ in 0..2 {
+        let lines = json(&fake, "peek=1");
+        assert_eq!(of_type(&lines, "transition").len(), 5);
+        check_books(lines.last().unwrap());
+        assert_eq!(lines.last().unwrap()["pending"], 5);
+    }
+    assert_eq!((fake.consumed(), fake.consume_calls.get()), (vec![0], 0));
+}
+
+#[test]
+fn losses_are_exact_for_reports_and_peeks() {
+    let fake = Fake::new(2, 64);
+    fake.record(0, 8 * 64, NOW, 1);
+    fake.record(1, 64, NOW, 1);
+    for keys in ["peek=1", "transitions=0", "", "peek=1"] {
+        let lines = json(&fake, keys);
+        let summary = lines.last().unwrap();
+        check_books(summary);
+        assert_eq!(summary["lost"]["overwritten"], 7 * 64, "{keys}");
+    }
+    assert_eq!(fake.consumed(), [512, 64]);
+    let after = json(&fake, "");
+    assert_eq!(after[0]["this_report"]["overwritten"], 0);
+    assert_eq!(after[0]["reported"], 128);
+}
+
+#[test]
+fn without_the_transitions_the_position_stays() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 5, NOW, 1);
+    let lines = json(&fake, "transitions=0");
+    assert_eq!((lines.len(), fake.consumed()), (1, vec![0]));
+    assert_eq!(lines[0]["pending"], 5);
+}
+
+#[test]
+fn what_is_not_shown_is_reported_all_the_same() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 5, NOW, 1);
+    let lines = json(&fake, "port=443");
+    assert_eq!(of_type(&lines, "transition").len(), 0);
+    let this = &lines[0]["this_report"];
+    assert_eq!(
+        (&this["transitions"], &this["shown"]),
+        (&5.into(), &0.into())
+    );
+    assert_eq!(fake.consumed(), [5]);
+}
+
+#[test]
+fn show_filters_choose() {
+    let shown = |keys: &str| {
+        let fake = Fake::new(1, 64);
+        fake.record(0, 1, NOW, 1);
+        of_type(&json(&fake, keys), "transition").len()
+    };
+    for (keys, expected) in [
+        ("state=established", 1),
+        ("state=FIN_WAIT1", 1),
+        ("state=CLOSE", 0),
+        ("state=!ESTABLISHED", 0),
+        ("state=!CLOSE", 1),
+        ("min-ms=5000", 1),
+        ("min-ms=5001", 0),
+        ("addr=10.0.0.0/30", 1),
+        ("laddr=10.0.0.2", 0),
+        ("rport=80 family=4 netns=4026531840", 1),
+        ("family=6", 0),
+    ] {
+        assert_eq!(shown(keys), expected, "{keys}");
+    }
+}
+
+/// Takes `room` bytes, then fails.
+struct Full {
+    room: usize,
+    kind: io::ErrorKind,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room == 0 {
+            return Err(self.kind.into());
+        }
+        let n = bytes.len().min(self.room);
+        self.room -= n;
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_not_written_is_not_reported() {
+    for (kind, status) in [
+        (io::ErrorKind::StorageFull, 1),
+        (io::ErrorKind::BrokenPipe, 0),
+    ] {
+        for room in [0, 1, 4_000, 20_000] {
+            let fake = Fake::new(1, 64);
+            fake.record(0, 64, NOW, 1);
+            // 64 lines of about 500 bytes, behind a buffer as of the program.
+            let mut out = BufWriter::with_capacity(1 << 16, Full { room, kind });
+            let error = run_to(&fake, "json=1", &mut out).unwrap_err();
+            let _ = out.into_parts();
+            assert_eq!(error.exit_status(), status);
+            assert_eq!(
+                (fake.consumed(), fake.consume_calls.get()),
+                (vec![0], 0),
+                "{room}"
+            );
+            assert!(!fake.held.get(), "the lock is given back");
+            assert_eq!(of_type(&json(&fake, ""), "transition").len(), 64);
+        }
+    }
+}
+
+#[test]
+fn a_restart_during_the_report_is_told() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 1, NOW, 1);
+    fake.generation.set(8);
+    let error = run_to(&fake, "", &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, Error::Stale), "{error}");
+}
+
+#[test]
+fn inactive_is_an_error() {
+    let fake = Fake::new(1, 64);
+    fake.active.set(false);
+    let error = run_to(&fake, "", &mut Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "not active: use --activate first");
+}
+
+#[test]
+fn unknown_records_are_counted() {
+    let fake = Fake::new(1, 64);
+    let mut strange = record(NOW);
+    strange[24] = 99;
+    fake.rings[0].write(&strange);
+    fake.record(0, 1, NOW, 1);
+    let lines = json(&fake, "");
+    assert_eq!(lines.last().unwrap()["this_report"]["unknown_records"], 1);
+    assert_eq!(lines.last().unwrap()["this_report"]["transitions"], 1);
+    assert_eq!(fake.consumed(), [2]);
+}
+
+#[test]
+fn limits_and_orders() {
+    let fake = Fake::new(2, 64);
+    fake.record(0, 4, NOW - 50, 10);
+    fake.record(1, 4, NOW - 45, 10);
+    let seqs = |keys: &str| -> Vec<String> {
+        let lines = json(&fake, &format!("peek=1 {keys}"));
+        of_type(&lines, "transition")
+            .iter()
+            .map(|t| format!("{}:{}", t["cpu"], t["seq"]))
+            .collect()
+    };
+    assert_eq!(seqs("limit=3"), ["1:2", "0:3", "1:3"]);
+    assert_eq!(seqs("sort=bytes limit=2"), ["0:0", "1:0"]);
+    assert_eq!(seqs("sort=age").len(), 8);
+}
+
+#[test]
+fn a_transition_has_the_fields_of_the_interface_in_order() {
+    let fake = Fake::new(1, 64);
+    fake.rings[0].write(&full_record(NOW - 1));
+    let text = text(&fake, "json=1");
+    let expected = "{\"type\":\"transition\",\"ts\":\"2023-11-14T22:13:19.999999999Z\",\"cpu\":0,\
+        \"seq\":0,\"conn\":42,\"netns\":4026531840,\"family\":4,\"laddr\":\"10.0.0.1\",\
+        \"lport\":40000,\"raddr\":\"10.0.0.2\",\"rport\":80,\"old\":\"ESTABLISHED\",\
+        \"new\":\"FIN_WAIT1\",\"in_old_ns\":5000000000,\"in_old_exact\":true,\
+        \"role\":\"client\",\"pid\":1234,\"comm\":\"cu\\u001brl\",\"uid\":1000,\
+        \"bytes_sent\":18446744073709551615,\"bytes_acked\":0,\"bytes_received\":0,\
+        \"snd_cwnd\":0,\"snd_wnd\":0,\"rcv_wnd\":0,\"sndbuf\":0,\"sndbuf_used\":0,\"rcvbuf\":0,\
+        \"rcvbuf_used\":0,\"retrans\":3,\"srtt_us\":250}";
+    assert_eq!(text.lines().next().unwrap(), expected);
+}
+
+#[test]
+fn what_is_unknown_is_absent() {
+    let fake = Fake::new(1, 64);
+    let mut bare = record(NOW);
+    bare[28..30].fill(0); // flags: the time is not known
+    bare[72..74].fill(0); // lport
+    bare[32..40].fill(0); // conn
+    fake.rings[0].write(&bare);
+    let line = &json(&fake, "")[0];
+    for field in [
+        "in_old_ns",
+        "in_old_exact",
+        "lport",
+        "conn",
+        "role",
+        "pid",
+        "comm",
+        "uid",
+        "srtt_us",
+        "backlog",
+    ] {
+        assert!(line.get(field).is_none(), "{field}: {line}");
+    }
+    assert_eq!(line["rport"], 80);
+}
+
+#[test]
+fn connections_have_ages_and_orders() {
+    let fake = Fake::new(1, 64);
+    *fake.conns.borrow_mut() = vec![
+        conn("10.0.0.1:3", 8, NOW - 5_000_000_000, 3),
+        conn("10.0.0.1:1", 1, ACTIVATED, 1),
+        conn("10.0.0.1:2", 10, NOW - 10_000_000_000, 3),
+        conn("10.0.0.1:4", 6, NOW, 0),
+    ];
+    let ports = |keys: &str| -> Vec<u64> {
+        let lines = json(&fake, &format!("transitions=0 connections=1 {keys}"));
+        of_type(&lines, "connection")
+            .iter()
+            .map(|c| c["lport"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(ports(""), [1, 2, 3, 4]);
+    assert_eq!(ports("sort=age"), [1, 2, 3, 4]);
+    assert_eq!(ports("sort=age limit=2"), [1, 2]);
+    assert_eq!(ports("limit=2"), [3, 4]);
+    assert_eq!(ports("state=!TIME_WAIT min-ms=6000"), [1, 2]);
+    let lines = json(&fake, "transitions=0 connections=1");
+    assert_eq!(
+        (&lines[0]["age_ns"], &lines[0]["age_exact"]),
+        (&60_000_000_000u64.into(), &false.into())
+    );
+    assert_eq!(
+        (&lines[1]["age_ns"], &lines[1]["age_exact"]),
+        (&10_000_000_000u64.into(), &true.into())
+    );
+    assert!(lines[3].get("age_ns").is_none());
+    assert_eq!(lines[1]["backlog"], 0);
+    assert!(lines[0].get("backlog").is_none());
+    assert_eq!(lines.last().unwrap()["this_report"]["connections"], 4);
+    let fields: Vec<_> = text(&fake, "transitions=0 connections=1 json=1")
+        .lines()
+        .next()
+        .unwrap()
+        .split("\":")
+        .filter_map(|part| part.rsplit('"').next().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        fields[..14],
+        [
+            "type",
+            "ts",
+            "conn",
+            "netns",
+            "family",
+            "laddr",
+            "lport",
+            "raddr",
+            "rport",
+            "state",
+            "age_ns",
+            "age_exact",
+            "first_seen",
+            "seeded"
+        ]
+    );
+}
+
+#[test]
+fn the_summary_is_last_and_complete() {
+    let mut fake = Fake::new(1, 64);
+    let mut edge = Edge {
+        old_state: 1,
+        new_state: 4,
+        count: 2,
+        timed: 1,
+        total_ns: 312,
+        max_ns: 312,
+        ..Edge::default()
+    };
+    edge.hist[0] = 1;
+    fake.edges = vec![
+        Edge {
+            old_state: 7,
+            new_state: 2,
+            count: 9,
+            ..Edge::default()
+        },
+        edge,
+    ];
+    let text = text(&fake, "json=1");
+    let line = text.lines().last().unwrap();
+    let expected = "{\"type\":\"summary\",\"ts\":\"2023-11-14T22:13:20.000000000Z\",\
+        \"since\":\"2023-11-14T22:12:20.000000000Z\",\"active_ns\":60000000000,\"states\":{\
+        \"ESTABLISHED\":1,\"SYN_SENT\":0,\"SYN_RECV\":0,\"FIN_WAIT1\":0,\"FIN_WAIT2\":0,\
+        \"TIME_WAIT\":0,\"CLOSE\":0,\"CLOSE_WAIT\":0,\"LAST_ACK\":0,\"LISTEN\":1,\"CLOSING\":0,\
+        \"NEW_SYN_RECV\":0},\"transitions\":[{\"old\":\"ESTABLISHED\",\"new\":\"FIN_WAIT1\",\
+        \"count\":2,\"total_ns\":312,\"p50_ns\":312,\"p99_ns\":312,\"max_ns\":312,\"timed\":1},\
+        {\"old\":\"CLOSE\",\"new\":\"SYN_SENT\",\"count\":9,\"timed\":0}],\"tracked\":2,\
+        \"untracked\":5,\"lost\":{\"overwritten\":0,\"kprobe_missed\":0,\"stale\":0},\
+        \"unmatched\":0,\"seeded\":0,\"seen\":3,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
+        \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
+        \"connections\":0,\"overwritten\":0,\"unknown_records\":0}}";
+    assert_eq!(line, expected);
+    assert_eq!(self::text(&fake, "json=1 summary=0"), "");
+}
+
+#[test]
+fn verbose_says_what_a_bare_report_prints() {
+    let kinds = |verbose: u32| -> Vec<String> {
+        let mut fake = Fake::new(1, 64);
+        fake.verbose = verbose;
+        fake.record(0, 1, NOW, 1);
+        *fake.conns.borrow_mut() = vec![conn("10.0.0.1:1", 1, NOW, 3)];
+        json(&fake, "")
+            .iter()
+            .map(|l| l["type"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(kinds(0), ["transition", "summary"]);
+    assert_eq!(kinds(1), ["connection", "summary"]);
+    assert_eq!(kinds(2), ["transition", "connection", "summary"]);
+}
+
+/// A recorder with long addresses, hostile names and every part.
+fn wide() -> Fake {
+    let mut fake = Fake::new(1, 64);
+    fake.verbose = 2;
+    let long: Ipv6Addr = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
+    let mut bytes = full_record(NOW);
+    for at in [40, 56] {
+        bytes[at..at + 16].copy_from_slice(&long.octets());
+    }
+    bytes[104] = 6;
+    fake.rings[0].write(&bytes);
+    let mut live = conn("10.0.0.1:1", 1, ACTIVATED, 1);
+    live[8..24].copy_from_slice(&long.octets());
+    live[72] = 6;
+    *fake.conns.borrow_mut() = vec![live];
+    fake.edges = vec![Edge {
+        old_state: 1,
+        new_state: 4,
+        count: u64::MAX,
+        timed: 0,
+        ..Edge::default()
+    }];
+    fake
+}
+
+#[test]
+fn tables_fit_a_terminal_in_both_languages() {
+    for lang in [Lang::En, Lang::Zh] {
+        for columns in [80, 100, 132, 200] {
+            for keys in ["format=table", "format=detail"] {
+                let fake = wide();
+                let options = options::report(keys).unwrap();
+                let mut form = output(options.format, look(&fake, lang, Some(columns)));
+                let mut out = Vec::new();
+                report(&fake, &options, &mut *form, &mut out).unwrap();
+                let text = String::from_utf8(out).unwrap();
+                let rows = text.lines().take_while(|l| !l.contains("untracked"));
+                let long: Vec<_> = rows.filter(|l| width(l) > columns).collect();
+                assert!(long.is_empty(), "{columns} {keys}: {long:#?}");
+                assert!(
+                    text.contains("FIN_WAIT1") && !text.contains('\x1b'),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_terminal_nothing_is_shortened_or_decorated() {
+    let fake = wide();
+    let text = text(&fake, "");
+    assert_eq!(
+        text.matches("[2001:db8:1234:5678:9abc:def0:1234:5678]:40000")
+            .count(),
+        1
+    );
+    assert!(text.is_ascii() && !text.contains('\x1b'), "{text}");
+    assert_eq!(
+        text.matches("Old state").count(),
+        2,
+        "one heading of the part, one of the totals"
+    );
+    assert!(text.contains("1234/cu\\u{1b}rl"));
+    for state in diagnose_tools::state::State::all() {
+        assert!(
+            text.lines().any(|l| l.starts_with(&*state.name())),
+            "{}",
+            state.name()
+        );
+    }
+}
+
+#[test]
+fn chinese_labels_are_used() {
+    let fake = wide();
+    let options = options::report("format=detail").unwrap();
+    let mut form = output(options.format, look(&fake, Lang::Zh, None));
+    let mut out = Vec::new();
+    report(&fake, &options, &mut *form, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for word in ["发送窗口", "原状态", "汇总", "丢失", "ESTABLISHED"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn a_running_report_is_waited_for() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 1, NOW, 1);
+    fake.busy.set(3);
+    let start = std::time::Instant::now();
+    run_to(&fake, "", &mut Vec::new()).unwrap();
+    assert!(
+        start.elapsed().as_millis() >= 100,
+        "three tries, with pauses"
+    );
+    assert_eq!(fake.consumed(), [1]);
+}
