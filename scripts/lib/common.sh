@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this folder: paths, messages, locks.
+# shellcheck disable=SC2034 # used by those who source this
+# Sourced by the scripts of this folder: paths, messages, locks, kernels.
 
 TREE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 CACHE=${DIAGNOSE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diagnose-tools}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by scripts/vm: what it takes to boot a kernel quickly.
 
-# uncompressed_kernel IMAGE OUTPUT: without KVM a kernel takes longer to
+# uncompress_kernel IMAGE OUTPUT: without KVM a kernel takes longer to
 # decompress itself than to boot. QEMU starts one that is not compressed when
 # it has the note of a PVH kernel.
 uncompress_kernel() {
@@ -41,7 +41,7 @@ PYTHON
 # prepare_boot RELEASE IMAGE: fills the folder whose name it prints with the
 # kernel and virtme-ng's initramfs.
 prepare_boot() {
-	local release=$1 image=$2 dir=$CACHE/boot/$1 stamp
+	local image=$2 dir=$CACHE/boot/$1 stamp
 	stamp=$(stat -L -c '%n %Y %s' "$image")-$VIRTME_VERSION
 	if [[ ! -e $dir/stamp || $(<"$dir/stamp") != "$stamp" ]]; then
 		rm -rf "$dir"
