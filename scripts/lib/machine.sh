@@ -57,6 +57,12 @@ prepare_boot() {
 	echo "$dir"
 }
 
+# shares_files CONFIG: whether a guest with this kernel can see the host's
+# files. Debian's cloud kernels cannot.
+shares_files() {
+	[[ ! -e $1 ]] || grep -q '^CONFIG_9P_FS=[ym]' "$1"
+}
+
 # kvm_works KERNEL: whether a guest really starts. That /dev/kvm opens says
 # little: nested in some virtual machines, no guest ever runs its first
 # instruction.
