@@ -14,8 +14,11 @@
 #include "conns.h"
 #include "pool.h"
 
+/* All parts together hold 1/4 of the most nodes at the most. */
+#define BATCH_MAX 32
+
 /* The worker keeps 1/16 of the most nodes at hand, within these. */
-#define RESERVE_MIN (4 * TCPS_POOL_BATCH)
+#define RESERVE_MIN (4 * BATCH_MAX)
 #define RESERVE_MAX 8192
 
 static struct kmem_cache *cache;
@@ -88,7 +91,7 @@ static void refill_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
 	if (part->spare) {
 		part->open = part->spare;
-		part->nr_open = TCPS_POOL_BATCH;
+		part->nr_open = pool->batch;
 		part->spare = NULL;
 		return;
 	}
@@ -118,10 +121,10 @@ void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn)
 
 	conn->free.next = part->open;
 	part->open = conn;
-	if (likely(++part->nr_open < TCPS_POOL_BATCH))
+	if (likely(++part->nr_open < pool->batch))
 		return;
 	if (part->spare)
-		give_batch(pool, part->spare, TCPS_POOL_BATCH);
+		give_batch(pool, part->spare, pool->batch);
 	part->spare = part->open;
 	part->open = NULL;
 	part->nr_open = 0;
@@ -134,7 +137,7 @@ static void empty_part(void *data)
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 
 	if (part->spare)
-		give_batch(pool, part->spare, TCPS_POOL_BATCH);
+		give_batch(pool, part->spare, pool->batch);
 	if (part->open)
 		give_batch(pool, part->open, part->nr_open);
 	*part = (struct tcps_pool_cpu){};
@@ -191,7 +194,7 @@ static unsigned int claim_nodes(struct tcps_pool *pool)
 
 	raw_spin_lock_irq(&pool->lock);
 	if (below_reserve(pool)) {
-		nr = min_t(unsigned int, TCPS_POOL_BATCH, pool->max - pool->nodes);
+		nr = min_t(unsigned int, pool->batch, pool->max - pool->nodes);
 		WRITE_ONCE(pool->nodes, pool->nodes + nr);
 	}
 	raw_spin_unlock_irq(&pool->lock);
@@ -267,6 +270,7 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 {
 	raw_spin_lock_init(&pool->lock);
 	pool->max = max;
+	pool->batch = clamp_t(unsigned int, max / (8 * num_possible_cpus()), 1, BATCH_MAX);
 	pool->reserve = clamp_t(unsigned int, max / 16, RESERVE_MIN, RESERVE_MAX);
 	pool->next_gather = jiffies;
 	init_irq_work(&pool->kick, kick);
@@ -281,9 +285,14 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 	return 0;
 }
 
-/* The hooks are gone: nothing will kick the worker any more. */
+/*
+ * The hooks are gone. A kick that is on its way is awaited before the worker
+ * is, and the worker's own kick, by giving nodes back, after it.
+ */
 void tcps_pool_quiesce(struct tcps_pool *pool)
 {
+	irq_work_sync(&pool->kick);
+	flush_work(&pool->balance);
 	irq_work_sync(&pool->kick);
 	cancel_work_sync(&pool->balance);
 }

@@ -9,9 +9,6 @@
 
 struct tcps_conn;
 
-/* Free nodes go from hand to hand in chains of this many. */
-#define TCPS_POOL_BATCH 32
-
 /*
  * Locking rule: a part belongs to its CPU, which looks at it with interrupts
  * off only, so it needs no lock; when the pool has run dry, the worker sends
@@ -31,6 +28,7 @@ struct tcps_pool {
 	unsigned int nr_free;		/* nodes in @batches */
 	unsigned int nodes;		/* allocated, in use or free */
 	unsigned int max;
+	unsigned int batch;		/* nodes that go from hand to hand at once */
 	unsigned int reserve;		/* the worker keeps so many in @batches */
 	bool dry;			/* the parts of other CPUs are wanted */
 	unsigned long next_gather;	/* jiffies before which they are left alone */

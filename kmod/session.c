@@ -107,6 +107,17 @@ static bool config_valid(const struct tcpstates_config *config)
 	       !memchr_inv(config->reserved, 0, sizeof(config->reserved));
 }
 
+/* Nobody looks into sockets any more, then no hook runs any more. */
+static void session_end(struct tcps_session *session)
+{
+	down_write(&session->live);
+	session->ended = true;
+	up_write(&session->live);
+	tcps_hooks_detach(&session->hooks);
+	tcps_rings_end(session->rings);
+	tcps_rings_wake_all();
+}
+
 /* control_lock is held. */
 static int activate(const struct tcpstates_config *config, const char **failed_symbol)
 {
@@ -122,6 +133,7 @@ static int activate(const struct tcpstates_config *config, const char **failed_s
 	/* Hooks first, then the walk: what changes meanwhile is in the tree. */
 	err = tcps_hooks_attach(&session->hooks, session, config->hook, failed_symbol);
 	if (err) {
+		session_end(session);
 		tcps_session_put(session);
 		return err;
 	}
@@ -141,17 +153,6 @@ int tcps_activate(const struct tcpstates_config *config, const char **failed_sym
 	err = activate(config, failed_symbol);
 	mutex_unlock(&control_lock);
 	return err;
-}
-
-/* Nobody looks into sockets any more, then no hook runs any more. */
-static void session_end(struct tcps_session *session)
-{
-	down_write(&session->live);
-	session->ended = true;
-	up_write(&session->live);
-	tcps_hooks_detach(&session->hooks);
-	tcps_rings_end(session->rings);
-	tcps_rings_wake_all();
 }
 
 int tcps_deactivate(void)

@@ -1,6 +1,6 @@
 //! How long a state lasted, against what the test itself measured around it.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,33 +51,42 @@ fn around<T>(act: impl FnOnce() -> T) -> ((Instant, Instant), T) {
     ((before, Instant::now()), value)
 }
 
+/// The state that the socket itself says it is in.
+fn state(stream: &TcpStream) -> u8 {
+    traffic::tcp_info(stream).tcpi_state
+}
+
+const FIN_WAIT2: u8 = 5;
+
 /// The client's ESTABLISHED and FIN_WAIT2, the server's CLOSE_WAIT, each held for 300 ms.
 fn measured() {
     tool::activate("");
     let listener = traffic::listen(traffic::V4);
     let mut expected = Vec::new();
     for _ in 0..5 {
-        let (connected, (client, server)) = around(|| traffic::pair(&listener));
+        let (connected, (mut client, mut server)) = around(|| traffic::pair(&listener));
         thread::sleep(HELD);
-        let (shut, ()) = around(|| client.shutdown(Shutdown::Write).expect("shutdown"));
+        let (left, ()) = around(|| client.shutdown(Shutdown::Write).expect("shutdown"));
+        // The other end's state, and the acknowledgement of it, come later.
+        let (arrived, ()) = around(|| {
+            traffic::wait_for_fin(&mut server);
+            while state(&client) != FIN_WAIT2 {
+                thread::yield_now();
+            }
+        });
         thread::sleep(HELD);
         let port = client.local_addr().expect("bound").port();
-        let (closed, ()) = around(|| drop(server));
-        expected.push((
-            port,
-            Between::new(connected, shut),
-            Between::new(shut, closed),
-        ));
+        let (closed, ()) = around(|| {
+            drop(server);
+            traffic::wait_for_fin(&mut client);
+        });
+        let half_closed = Between::new((left.0, arrived.1), closed);
+        expected.push((port, Between::new(connected, left), half_closed));
     }
     let report = tool::report("transitions=1");
     let find = |side: &str, port: u16, new: &str| {
-        let mut found = report
-            .transitions
-            .iter()
-            .filter(|r| r[side] == port && r["new"] == new);
-        found
-            .next()
-            .unwrap_or_else(|| panic!("no {new} of {side} {port}"))
+        let mut found = report.transitions.iter().filter(|r| r[side] == port && r["new"] == new);
+        found.next().unwrap_or_else(|| panic!("no {new} of {side} {port}"))
     };
     for (port, established, half_closed) in expected {
         assert!(established.least >= HELD && half_closed.least >= HELD);

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-const INSIDE: &str = "DIAGNOSE_TOOLS_GUEST";
+/// Set inside of the machine, to the name of the group of scenarios to run.
+const GROUP: &str = "DIAGNOSE_TOOLS_GUEST";
 
 /// What the machine looks like.
 pub struct Machine {
@@ -12,6 +13,8 @@ pub struct Machine {
     pub memory: &'static str,
     /// Guest time counts instructions.
     pub icount: bool,
+    /// Emulated CPUs take turns: see `scripts/vm --help`.
+    pub turns: bool,
     pub timeout_s: u32,
 }
 
@@ -21,46 +24,41 @@ impl Default for Machine {
             cpus: 2,
             memory: "2G",
             icount: false,
+            turns: false,
             timeout_s: 1500,
         }
     }
 }
 
-/// Does this process run inside of the machine?
-pub fn inside() -> bool {
-    env::var_os(INSIDE).is_some()
+/// The group of scenarios to run here; nothing on the host.
+pub fn group() -> Option<String> {
+    env::var(GROUP).ok()
 }
 
-/// Boots the machine and runs this program in it with the same arguments.
-/// Its exit status is the answer; a machine that could not run is a failure.
-pub fn boot(machine: &Machine) -> ExitCode {
+/// Boots the machine and runs this program in it, with the same arguments,
+/// for a group of its scenarios. True when they all passed; a machine that
+/// could not run is a failure.
+pub fn boot(machine: &Machine, group: &str) -> bool {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut vm = Command::new(top.join("scripts/vm"));
-    vm.args([
-        "--cpus",
-        &machine.cpus.to_string(),
-        "--memory",
-        machine.memory,
-    ]);
+    vm.args(["--cpus", &machine.cpus.to_string(), "--memory", machine.memory]);
     vm.args(["--timeout", &machine.timeout_s.to_string()]);
-    if machine.icount {
-        vm.arg("--icount");
-    }
+    vm.args(machine.icount.then_some("--icount"));
+    vm.args(machine.turns.then_some("--turns"));
     let program = env::current_exe().expect("path of this program");
-    vm.arg("--")
-        .arg("env")
-        .arg(format!("{INSIDE}=1"))
-        .arg(program);
+    vm.arg("--").arg("env").arg(format!("{GROUP}={group}")).arg(program);
     vm.args(env::args_os().skip(1)).current_dir(top);
+    // The runner need not build a controller: the tests have their own.
+    vm.env("DIAGNOSE_TOOLS_BIN_DIR", Path::new(super::tool::PROGRAM).parent().expect("a folder"));
     match vm.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) if status.success() => true,
         Ok(status) => {
-            eprintln!("the virtual machine ended with {status}");
-            ExitCode::FAILURE
+            eprintln!("the virtual machine of the group '{group}' ended with {status}");
+            false
         }
         Err(err) => {
             eprintln!("scripts/vm could not be started: {err}");
-            ExitCode::FAILURE
+            false
         }
     }
 }

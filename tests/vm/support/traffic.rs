@@ -25,7 +25,7 @@ pub fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
 }
 
 /// The peer has closed.
-fn wait_for_fin(stream: &mut TcpStream) {
+pub fn wait_for_fin(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0; 1]).expect("a FIN"), 0);
 }
 
@@ -151,4 +151,19 @@ pub fn churn(stop: &std::sync::atomic::AtomicBool) -> u64 {
         count += 1;
     }
     count
+}
+
+/// What the kernel says of the socket: TCP_INFO.
+#[allow(unsafe_code, reason = "nix does not know this option")]
+pub fn tcp_info(stream: &TcpStream) -> libc::tcp_info {
+    // SAFETY: integers only: all zero is a value of it.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: `info` has room for `len` bytes.
+    let ret = unsafe {
+        let to = (&raw mut info).cast();
+        libc::getsockopt(stream.as_raw_fd(), libc::SOL_TCP, libc::TCP_INFO, to, &raw mut len)
+    };
+    assert_eq!(ret, 0, "TCP_INFO: {}", std::io::Error::last_os_error());
+    info
 }
