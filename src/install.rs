@@ -13,7 +13,7 @@ use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module}
 use crate::abi::{self, padded_text};
 use crate::device::{Device, check_version, device_path};
 use crate::error::{Error, Result, write_error};
-use crate::{activate, build, node};
+use crate::{build, node};
 
 /// A folder with a folder per kernel release: where modules are looked for first.
 const MODULES_VARIABLE: &str = "DIAGNOSE_TOOLS_MODULES";
@@ -47,7 +47,8 @@ pub fn install(out: &mut dyn Write) -> Result<()> {
     print(out, &format!("{word}: module {version}{from}"))
 }
 
-/// Deactivates and unloads the module.
+/// Unloads the module, which ends its recording. While the device is open the
+/// kernel refuses, and the recording goes on.
 ///
 /// # Errors
 /// No permission, or a process holds the device: the message names it.
@@ -55,7 +56,6 @@ pub fn uninstall(out: &mut dyn Write) -> Result<()> {
     if !is_loaded() {
         return print(out, "not installed: the module is not loaded");
     }
-    deactivate()?;
     // The name has no NUL byte.
     let name = CString::new(abi::MODULE_NAME).unwrap_or_default();
     match delete_module(&name, DeleteModuleFlags::O_NONBLOCK) {
@@ -74,19 +74,6 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
 /// Whether the kernel has the module.
 pub fn is_loaded() -> bool {
     Path::new("/sys/module").join(abi::MODULE_NAME).exists()
-}
-
-/// Stops the recording, if there is one and the module is of our version;
-/// unloading stops that of another version.
-fn deactivate() -> Result<()> {
-    match Device::open() {
-        Ok(device) => match activate::stop(&device) {
-            Err(Error::NotActive) => Ok(()),
-            other => other,
-        },
-        Err(Error::Permission) => Err(Error::Permission),
-        Err(_) => Ok(()),
-    }
 }
 
 /// Loads the module; the path, and whether it was not loaded before.

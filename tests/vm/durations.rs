@@ -85,8 +85,13 @@ fn measured() {
     }
     let report = tool::report("transitions=1");
     let find = |side: &str, port: u16, new: &str| {
-        let mut found = report.transitions.iter().filter(|r| r[side] == port && r["new"] == new);
-        found.next().unwrap_or_else(|| panic!("no {new} of {side} {port}"))
+        let mut found = report
+            .transitions
+            .iter()
+            .filter(|r| r[side] == port && r["new"] == new);
+        found
+            .next()
+            .unwrap_or_else(|| panic!("no {new} of {side} {port}"))
     };
     for (port, established, half_closed) in expected {
         assert!(established.least >= HELD && half_closed.least >= HELD);

@@ -59,18 +59,30 @@ const AT_ONCE: &str = "at-once";
 const IN_TURNS: &str = "in-turns";
 
 fn machine(group: &str) -> Machine {
-    Machine { cpus: 2, memory: "4G", turns: group == IN_TURNS, ..Machine::default() }
+    Machine {
+        cpus: 2,
+        memory: "4G",
+        turns: group == IN_TURNS,
+        ..Machine::default()
+    }
 }
 
 /// Boots a machine for each group that has a scenario which was asked for.
 fn run_on_host(arguments: &Arguments) -> ExitCode {
     let mut passed = true;
     for group in [AT_ONCE, IN_TURNS] {
-        if trials(group).iter().any(|trial| is_wanted(arguments, trial)) {
+        if trials(group)
+            .iter()
+            .any(|trial| is_wanted(arguments, trial))
+        {
             passed &= guest::boot(&machine(group), group);
         }
     }
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn is_wanted(arguments: &Arguments, trial: &Trial) -> bool {

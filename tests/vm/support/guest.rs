@@ -1,11 +1,12 @@
 //! The virtual machine that the tests run in.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Set inside of the machine, to the name of the group of scenarios to run.
 const GROUP: &str = "DIAGNOSE_TOOLS_GUEST";
+const OTHER_MODULES: &str = "DIAGNOSE_TOOLS_OTHER_MODULES";
 
 /// What the machine looks like.
 pub struct Machine {
@@ -35,21 +36,64 @@ pub fn group() -> Option<String> {
     env::var(GROUP).ok()
 }
 
+/// Where a module with calls of another version is found, inside of the machine.
+pub fn other_modules() -> PathBuf {
+    env::var_os(OTHER_MODULES)
+        .expect("the host has built it")
+        .into()
+}
+
+/// Builds the module from a copy of the sources whose call version is 99.
+fn build_other_modules(top: &Path) -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-version");
+    let script = r#"
+        mkdir -p "$2" && cp -r "$1/kmod" "$1/include" "$1/scripts" "$2" &&
+        sed -i 's/^\(#define TCPSTATES_CALL_VERSION\).*/\1 99/' "$2/include/tcpstates.h" &&
+        "$2/scripts/build-module""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", script, "sh"]).arg(top).arg(&copy);
+    let output = shell.output().expect("sh(1)");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let path = String::from_utf8(output.stdout).expect("a path");
+    // .../modules/RELEASE/tcpstates.ko
+    Path::new(path.trim_end())
+        .ancestors()
+        .nth(2)
+        .expect("a folder of modules")
+        .to_owned()
+}
+
 /// Boots the machine and runs this program in it, with the same arguments,
 /// for a group of its scenarios. True when they all passed; a machine that
 /// could not run is a failure.
 pub fn boot(machine: &Machine, group: &str) -> bool {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut vm = Command::new(top.join("scripts/vm"));
-    vm.args(["--cpus", &machine.cpus.to_string(), "--memory", machine.memory]);
+    vm.args([
+        "--cpus",
+        &machine.cpus.to_string(),
+        "--memory",
+        machine.memory,
+    ]);
     vm.args(["--timeout", &machine.timeout_s.to_string()]);
     vm.args(machine.icount.then_some("--icount"));
     vm.args(machine.turns.then_some("--turns"));
     let program = env::current_exe().expect("path of this program");
-    vm.arg("--").arg("env").arg(format!("{GROUP}={group}")).arg(program);
+    vm.arg("--")
+        .arg("env")
+        .arg(format!("{GROUP}={group}"))
+        .arg(program);
     vm.args(env::args_os().skip(1)).current_dir(top);
     // The runner need not build a controller: the tests have their own.
-    vm.env("DIAGNOSE_TOOLS_BIN_DIR", Path::new(super::tool::PROGRAM).parent().expect("a folder"));
+    vm.env(
+        "DIAGNOSE_TOOLS_BIN_DIR",
+        Path::new(super::tool::PROGRAM).parent().expect("a folder"),
+    );
+    vm.env(OTHER_MODULES, build_other_modules(top));
     match vm.status() {
         Ok(status) if status.success() => true,
         Ok(status) => {

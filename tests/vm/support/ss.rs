@@ -23,6 +23,24 @@ pub fn table(netns: Option<&str>) -> Vec<Row> {
     text.lines().map(parse).collect()
 }
 
+/// Ends every TCP socket of a namespace.
+pub fn kill(netns: &str) {
+    let output = Command::new("ss")
+        .args(["-N", netns, "-t", "-a", "-K"])
+        .output()
+        .expect("ss(8)");
+    assert!(
+        output.status.success(),
+        "ss: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let left = table(Some(netns))
+        .into_iter()
+        .filter(|row| row.0 != "TIME_WAIT")
+        .count();
+    assert_eq!(left, 0, "sockets that could not be ended");
+}
+
 fn parse(line: &str) -> Row {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let state = match fields[0] {

@@ -162,7 +162,13 @@ pub fn tcp_info(stream: &TcpStream) -> libc::tcp_info {
     // SAFETY: `info` has room for `len` bytes.
     let ret = unsafe {
         let to = (&raw mut info).cast();
-        libc::getsockopt(stream.as_raw_fd(), libc::SOL_TCP, libc::TCP_INFO, to, &raw mut len)
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_TCP,
+            libc::TCP_INFO,
+            to,
+            &raw mut len,
+        )
     };
     assert_eq!(ret, 0, "TCP_INFO: {}", std::io::Error::last_os_error());
     info
