@@ -30,9 +30,17 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     if guest::group().is_none() && !arguments.list {
-        let machine =
-            guest::Machine { cpus: 1, icount: true, timeout_s: 900, ..Default::default() };
-        return if guest::boot(&machine, "cost") { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        let machine = guest::Machine {
+            cpus: 1,
+            icount: true,
+            timeout_s: 900,
+            ..Default::default()
+        };
+        return if guest::boot(&machine, "cost") {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     let trials: Vec<Trial> = vec![scenario("recording_costs_no_more_than_allowed", cost)];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -58,7 +58,7 @@ fn hold(count: usize, nowhere: Option<Ipv4Addr>) -> Held {
 /// FIN_WAIT1 and LAST_ACK stay.
 struct CutLink {
     near: Netns,
-    _far: Netns,
+    far: Netns,
     held: Held,
 }
 
@@ -90,11 +90,7 @@ fn cut_link(count: usize) -> CutLink {
     thread::sleep(Duration::from_millis(200));
     far.ip(&["link", "set", "wire", "down"]);
     drop(near_ends);
-    CutLink {
-        near,
-        _far: far,
-        held,
-    }
+    CutLink { near, far, held }
 }
 
 type Row = (String, (std::net::Ipv6Addr, u16), (std::net::Ipv6Addr, u16));
@@ -203,7 +199,9 @@ fn equals_ss() {
     assert_gauges();
     drop((here, there, more, cut.held, apart));
     // What lingers behind the cut link would end in the middle of other scenarios.
-    ss::kill(&cut.near.name);
+    for netns in [&cut.near, &cut.far] {
+        ss::kill(&netns.name);
+    }
     tool::tcpstates(&["--deactivate"]);
 }
 

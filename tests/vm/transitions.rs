@@ -13,12 +13,11 @@ use crate::support::{scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        scenario("transitions_equal_the_trace_event_by_tracepoint", || {
-            truth("tracepoint")
-        }),
-        scenario("transitions_equal_the_trace_event_by_kprobes", || {
-            truth("kprobe")
-        }),
+        scenario(
+            "transitions_equal_the_trace_event_by_tracepoint",
+            by_tracepoint,
+        ),
+        scenario("transitions_equal_the_trace_event_by_kprobes", by_kprobes),
         scenario("a_connection_keeps_its_id_and_its_sides", identity),
     ]
 }
@@ -73,51 +72,72 @@ fn multiset(changes: impl Iterator<Item = Change>) -> BTreeMap<Change, i64> {
     set
 }
 
-fn assert_equal(truth: &BTreeMap<Change, i64>, told: &BTreeMap<Change, i64>) {
-    let mut differences = Vec::new();
+/// How many events of the truth are missing; there must be none beside them.
+fn missing(truth: &BTreeMap<Change, i64>, told: &BTreeMap<Change, i64>) -> u64 {
+    let mut missing = 0;
     for (change, count) in truth {
         let other = told.get(change).copied().unwrap_or(0);
-        if *count != other {
-            differences.push(format!("{change:?}: {count} times, told {other} times"));
-        }
+        assert!(
+            other <= *count,
+            "{change:?}: {count} times, told {other} times"
+        );
+        missing += count - other;
     }
     for (change, count) in told {
-        if !truth.contains_key(change) {
-            differences.push(format!("{change:?}: never, told {count} times"));
-        }
+        assert!(
+            truth.contains_key(change),
+            "{change:?}: never, told {count} times"
+        );
     }
-    assert!(
-        differences.is_empty(),
-        "{} differ: {:#?}",
-        differences.len(),
-        &differences
-    );
+    u64::try_from(missing).expect("a count")
 }
 
-fn truth(hook: &str) {
+fn by_tracepoint() {
+    assert_eq!(truth("tracepoint"), 0);
+}
+
+/// The kernel does not run a kprobe while another one's handler runs on the
+/// same CPU, as when an interrupt brings packets in the middle of it. That is
+/// rare, and counted to the event; without it nothing is missing.
+fn by_kprobes() {
+    let tries: Vec<u64> = (0..5)
+        .map(|_| truth("kprobe"))
+        .take_while(|missed| *missed > 0)
+        .collect();
+    assert!(tries.len() < 5, "missed in every try: {tries:?}");
+}
+
+/// Number of events that the kernel did not let the hook see.
+fn truth(hook: &str) -> u64 {
     tool::activate(&format!("hook={hook}"));
     let trace = Trace::start();
     workload();
     std::thread::sleep(Duration::from_millis(300));
     let truth = trace.stop();
     let report = tool::report("transitions=1");
+    tool::tcpstates(&["--deactivate"]);
 
     let connections = truth.iter().filter(|c| c.new == "SYN_SENT").count();
     assert!(
         connections >= 2000,
         "only {connections} connections were made"
     );
-    assert_equal(
+    let missing = missing(
         &multiset(truth.iter().cloned()),
         &multiset(report.transitions.iter().map(change)),
     );
+    assert_eq!(
+        missing,
+        report.number("/lost/kprobe_missed"),
+        "what is missing is counted"
+    );
     // The totals tell the same, from counters that are not the ring.
-    assert_eq!(report.number("/recorded"), truth.len() as u64);
-    for cause in ["overwritten", "kprobe_missed"] {
-        assert_eq!(report.number(&format!("/lost/{cause}")), 0, "{cause}");
+    assert_eq!(report.number("/recorded") + missing, truth.len() as u64);
+    assert_eq!(report.number("/lost/overwritten"), 0);
+    if missing == 0 {
+        assert_totals(&truth, &report.summary);
     }
-    assert_totals(&truth, &report.summary);
-    tool::tcpstates(&["--deactivate"]);
+    missing
 }
 
 /// The summary's from×to table against the truth.
