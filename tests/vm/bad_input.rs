@@ -223,7 +223,7 @@ fn busy() {
 fn report_running() {
     tool::activate("");
     traffic::refused(traffic::V4);
-    let device = OwnedFd::from(File::from(device::open()));
+    let device = OwnedFd::from(device::open());
     let lock = Flock::lock(device, FlockArg::LockExclusiveNonblock).expect("nobody else reports");
     assert_fails(&["tcpstates", "--report=transitions=1"], 1, RUNNING);
     let peek = tool::report("peek=1 transitions=1");
