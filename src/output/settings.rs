@@ -74,9 +74,25 @@ struct HookJson {
     missed: u64,
 }
 
-/// As the user writes them: all values are texts.
+/// A value as programs like it: numbers where the key takes nothing else, and
+/// expressions as the user writes them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Setting<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+fn setting<'a>(key: &str, value: &'a str) -> Setting<'a> {
+    const NUMBERS: [&str; 6] = ["verbose", "min-ms", "ring", "max-conns", "family", "netns"];
+    match value.parse() {
+        Ok(number) if NUMBERS.contains(&key) => Setting::Number(number),
+        _ => Setting::Text(value),
+    }
+}
+
 fn pairs<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+    to.collect_map(pairs.iter().map(|(key, value)| (key, setting(key, value))))
 }
 
 impl HookJson {
