@@ -7,7 +7,7 @@ CACHE=${DIAGNOSE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diagnose-tools}
 VIRTME_VERSION=1.42
 VIRTME_ENV=$CACHE/virtme-ng-$VIRTME_VERSION
 
-# Called as the commands that start a session of virtme-ng, apt or make.
+# depmod and others are not on everybody's path.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 die() {
