@@ -45,7 +45,10 @@ pub fn module(release: &str) -> Result<PathBuf> {
     }
     let build = Path::new(STATE).join(release).join("build");
     let built = build.join("kmod").join(format!("{}.ko", abi::MODULE_NAME));
-    let failed = |e| Error::system(format!("copying the sources to {}", build.display()), e);
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::PermissionDenied => Error::Permission,
+        _ => Error::system(format!("copying the sources to {}", build.display()), e),
+    };
     if !refresh(&sources, &build).map_err(failed)? && built.is_file() {
         return Ok(built);
     }

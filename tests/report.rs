@@ -518,3 +518,21 @@ fn a_running_report_is_waited_for() {
     );
     assert_eq!(fake.consumed(), [1]);
 }
+
+#[test]
+fn the_books_are_lines_that_add_up() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 70, NOW, 1);
+    let text = text(&fake, "port=1");
+    let end: Vec<_> = text.lines().rev().take(5).collect();
+    assert_eq!(
+        end,
+        [
+            "This report: read 64, shown 0, overwritten 6, unknown records 0",
+            "Lost: overwritten 6, missed by kprobes 0, ends not seen 0",
+            "Transitions: recorded 70 = reported 64 + overwritten 6 + pending 0",
+            "Transitions: seen 73 = recorded 70 + filtered 2 + too short 1",
+            "Live connections: tracked 2, untracked 5, unmatched 0, found at activation 0",
+        ]
+    );
+}

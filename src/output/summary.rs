@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::i18n::Labels;
 use crate::output::look::Look;
@@ -33,7 +33,8 @@ pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
     if let Some(width) = look.width {
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_style(TableComponent::HeaderLines, '─');
+        table.set_style(TableComponent::MiddleHeaderIntersections, '─');
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     }
@@ -73,70 +74,57 @@ fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
     table.trim_fmt()
 }
 
-/// The books, in lines that each add up.
+/// A sign, a label and a number of a line of counts.
+type Count = (&'static str, &'static str, u64);
+
+fn write_line(out: &mut dyn Write, title: &str, counts: &[Count]) -> io::Result<()> {
+    let text: String = counts
+        .iter()
+        .map(|(sign, label, n)| format!("{sign} {label} {n}"))
+        .collect();
+    writeln!(out, "{title}:{text}")
+}
+
 fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
     let (s, this) = (&summary.stats, &summary.this_report);
-    writeln!(
-        out,
-        "{}: {} {}, {} {}, {} {}, {} {}",
-        l.connections,
-        l.tracked,
-        s.tracked,
-        l.untracked,
-        s.untracked,
-        l.unmatched,
-        s.unmatched,
-        l.seeded,
-        s.seeded
-    )?;
-    writeln!(
-        out,
-        "{}: {} {} = {} {} + {} {} + {} {}",
-        l.transitions,
-        l.seen,
-        s.seen,
-        l.recorded,
-        s.recorded,
-        l.filtered,
-        s.filtered,
-        l.too_short,
-        s.too_short
-    )?;
-    writeln!(
-        out,
-        "{}: {} {} = {} {} + {} {} + {} {}",
-        l.transitions,
-        l.recorded,
-        s.recorded,
-        l.reported,
-        s.reported,
-        l.overwritten,
-        summary.overwritten,
-        l.pending,
-        summary.pending
-    )?;
-    writeln!(
-        out,
-        "{}: {} {}, {} {}, {} {}",
-        l.lost,
-        l.overwritten,
-        summary.overwritten,
-        l.kprobe_missed,
-        s.kprobe_missed,
-        l.stale,
-        s.stale
-    )?;
-    writeln!(
-        out,
-        "{}: {} {}, {} {}, {} {}, {} {}",
-        l.this_report,
-        l.read,
-        this.transitions,
-        l.shown,
-        this.shown,
-        l.overwritten,
-        this.overwritten,
-        l.unknown,
-        this.unknown_records
-    )
+    let tracked = [
+        ("", l.tracked, s.tracked),
+        (",", l.untracked, s.untracked),
+        (",", l.unmatched, s.unmatched),
+        (",", l.seeded, s.seeded),
+    ];
+    let lost = [
+        ("", l.overwritten, summary.overwritten),
+        (",", l.kprobe_missed, s.kprobe_missed),
+        (",", l.stale, s.stale),
+    ];
+    let read = [
+        ("", l.read, this.transitions),
+        (",", l.shown, this.shown),
+        (",", l.overwritten, this.overwritten),
+        (",", l.unknown, this.unknown_records),
+    ];
+    write_line(out, l.connections, &tracked)?;
+    write_books(out, l, summary)?;
+    write_line(out, l.lost, &lost)?;
+    write_line(out, l.this_report, &read)
+}
+
+/// Two lines that each add up.
+fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+    let s = &summary.stats;
+    let seen = [
+        ("", l.seen, s.seen),
+        (" =", l.recorded, s.recorded),
+        (" +", l.filtered, s.filtered),
+        (" +", l.too_short, s.too_short),
+    ];
+    let recorded = [
+        ("", l.recorded, s.recorded),
+        (" =", l.reported, s.reported),
+        (" +", l.overwritten, summary.overwritten),
+        (" +", l.pending, summary.pending),
+    ];
+    write_line(out, l.transitions, &seen)?;
+    write_line(out, l.transitions, &recorded)
 }
