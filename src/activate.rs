@@ -53,25 +53,29 @@ fn activated(settings: &Settings, stats: &Stats) -> String {
 /// # Errors
 /// Not active.
 pub fn deactivate(recorder: &impl Recorder, out: &mut dyn Write) -> Result<()> {
-    stop(recorder)?;
+    let lost = unreported(recorder)?;
+    recorder.deactivate()?;
+    warn_discarded(lost);
     writeln!(out, "deactivated")
         .and_then(|()| out.flush())
         .map_err(write_error)
 }
 
-/// Stops recording without a word on stdout.
+/// Events that a report would still give, or count as overwritten; 0 when not active.
 ///
 /// # Errors
-/// Not active.
-pub fn stop(recorder: &impl Recorder) -> Result<()> {
+/// The call fails.
+pub fn unreported(recorder: &impl Recorder) -> Result<u64> {
     let stats = recorder.stats()?;
-    recorder.deactivate()?;
     let given = stats.reported.saturating_add(stats.overwritten);
-    match stats.recorded.saturating_sub(given) {
-        0 => {}
-        n => crate::say::warn(&format!(
-            "{n} events that no --report had given were discarded"
-        )),
+    Ok(stats.recorded.saturating_sub(given))
+}
+
+/// Says that so many events are gone, if there are any.
+pub fn warn_discarded(events: u64) {
+    if events > 0 {
+        crate::say::warn(&format!(
+            "{events} events that no --report had given were discarded"
+        ));
     }
-    Ok(())
 }

@@ -43,6 +43,8 @@ fn carry_out(task: Task) -> Result<()> {
         Task::Completions(shell) => print(&mut out, &completions(shell)),
         Task::TcpStates(actions, style) => {
             let device = Device::open()?;
+            // A closed pipe stops the chain as a failure does: in `--report --deactivate`
+            // the events that nobody took must not be thrown away.
             actions
                 .iter()
                 .try_for_each(|action| tcpstates(&device, action, style, &file))

@@ -13,7 +13,7 @@ use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module}
 use crate::abi::{self, padded_text};
 use crate::device::{Device, check_version, device_path};
 use crate::error::{Error, Result, write_error};
-use crate::{build, node};
+use crate::{activate, build, node};
 
 /// A folder with a folder per kernel release: where modules are looked for first.
 const MODULES_VARIABLE: &str = "DIAGNOSE_TOOLS_MODULES";
@@ -56,10 +56,15 @@ pub fn uninstall(out: &mut dyn Write) -> Result<()> {
     if !is_loaded() {
         return print(out, "not installed: the module is not loaded");
     }
+    // The device is closed again before unloading; of another version nothing is known.
+    let lost = Device::open().and_then(|d| activate::unreported(&d));
     // The name has no NUL byte.
     let name = CString::new(abi::MODULE_NAME).unwrap_or_default();
     match delete_module(&name, DeleteModuleFlags::O_NONBLOCK) {
-        Ok(()) => print(out, "uninstalled"),
+        Ok(()) => {
+            activate::warn_discarded(lost.unwrap_or(0));
+            print(out, "uninstalled")
+        }
         Err(Errno::ENOENT) => print(out, "not installed: the module is not loaded"),
         Err(errno) => Err(unload_error(errno)),
     }
@@ -140,13 +145,13 @@ fn unload_error(errno: Errno) -> Error {
     }
 }
 
-/// Processes that have the device open, as `PID (NAME)`.
+/// Processes that have the device open or mapped, as `PID (NAME)`.
 fn holders() -> Vec<String> {
     let Some(device) = fs::metadata(device_path()).ok().map(|m| m.rdev()) else {
         return vec![];
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let holding = processes.filter(|p| has_open(&p.path(), device));
+    let holding = processes.filter(|p| has_open(&p.path(), device) || has_mapped(&p.path()));
     holding.map(|p| holder_name(&p.path())).collect()
 }
 
@@ -157,6 +162,14 @@ fn has_open(process: &Path, device: u64) -> bool {
         .flatten();
     let mut opened = fds.filter_map(|fd| fs::metadata(fd.path()).ok());
     opened.any(|m| m.rdev() == device)
+}
+
+/// A mapping holds the module when the file is closed, too.
+fn has_mapped(process: &Path) -> bool {
+    let maps = fs::read_to_string(process.join("maps")).unwrap_or_default();
+    let device = device_path();
+    maps.lines()
+        .any(|l| device.to_str().is_some_and(|d| l.ends_with(d)))
 }
 
 fn holder_name(process: &Path) -> String {

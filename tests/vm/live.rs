@@ -220,13 +220,26 @@ fn assert_gauges() {
     }
     assert_eq!(report.number("/tracked"), report.connections.len() as u64);
     for connection in &report.connections {
-        assert!(connection["age_ns"].as_u64().is_some_and(|age| age > 0), "{connection}");
+        assert!(
+            connection["age_ns"].as_u64().is_some_and(|age| age > 0),
+            "{connection}"
+        );
     }
     // What was there before is at least as old as said, and no more is claimed.
-    let exact = report.connections.iter().filter(|c| c["age_exact"] == true).count();
+    let exact = report
+        .connections
+        .iter()
+        .filter(|c| c["age_exact"] == true)
+        .count();
     let seeded = report.number("/seeded") as usize;
-    assert!(exact + seeded >= report.connections.len(), "{exact} exact, {seeded} seeded");
-    assert!(exact < report.connections.len() / 2, "most were opened before: {exact} exact");
+    assert!(
+        exact + seeded >= report.connections.len(),
+        "{exact} exact, {seeded} seeded"
+    );
+    assert!(
+        exact < report.connections.len() / 2,
+        "most were opened before: {exact} exact"
+    );
     assert_eq!(report.number("/untracked"), 0);
 }
 
