@@ -124,7 +124,7 @@ struct tcpstates_record {
  * Reader: load-acquire @head; for each position below it, load-acquire the
  * record's seq, copy the record, read barrier, load seq again. Equal and
  * (position + 1) * 2: whole. Higher: overwritten, the record is lost to
- * this reader. These pair with the barriers in kmod/ring.c.
+ * this reader. These pair with the barriers in kmod/ring.h.
  */
 #define TCPSTATES_RING_MAGIC	0x54435053	/* "TCPS" */
 

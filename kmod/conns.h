@@ -42,7 +42,8 @@ struct tcps_conn {
  * Locking rule: @lock guards @root, @nr_born and every node in the tree. It
  * is raw and taken with interrupts off, from hooks in any context, from the
  * seeding (inside of the kernel's hash bucket locks) and from snapshots;
- * inside of it only the pool's locks are taken, and nothing sleeps.
+ * inside of it only the pool's lock is taken, and nothing sleeps. It is held
+ * for a look-up, an update and the record of a transition.
  */
 struct tcps_shard {
 	raw_spinlock_t lock;

@@ -198,7 +198,7 @@ impl RingReader {
 
     /// Position of the next record that the module will write.
     pub fn head(&self) -> u64 {
-        // Pairs with the release store of head in kmod/ring.c.
+        // Pairs with the release store of head in kmod/ring.h.
         self.view.load(HEAD_WORD, Ordering::Acquire)
     }
 
