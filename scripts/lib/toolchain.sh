@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Sourced by scripts/build-module: which compiler builds for a kernel, and a
+# newer one than this system has.
+
+# What Debian builds its kernels from 6.12 on with, tools of kbuild included:
+# a folder of the cache holds this suite, just large enough to build modules.
+TOOLCHAIN_SUITE=trixie
+TOOLCHAIN_GCC=14
+TOOLCHAIN_PACKAGES=gcc-14,make,pahole,libelf1t64,libssl3t64,zlib1g
+TOOLCHAIN=$CACHE/toolchain-$TOOLCHAIN_SUITE-gcc-$TOOLCHAIN_GCC
+
+# make_for HEADERS ARGUMENT...: runs make with a compiler that suits.
+make_for() {
+	local headers=$1 version host
+	shift
+	version=$(sed -n 's/^CONFIG_GCC_VERSION=\([0-9]*\)[0-9]\{4\}$/\1/p' "$headers/.config")
+	host=$(gcc -dumpversion | cut -d. -f1)
+	if command -v "gcc-$version" >/dev/null; then
+		make -C "$headers" "$@"
+	elif ((version <= host)); then
+		make -C "$headers" CC=gcc "$@"
+	elif ((version <= TOOLCHAIN_GCC)); then
+		in_toolchain make -C "$headers" "$@"
+	else
+		die "the kernel of $headers was built with gcc $version: install gcc-$version"
+	fi
+}
+
+# The folder is made under another name first: under its own it is complete.
+make_toolchain() {
+	local log=$CACHE/debootstrap.log
+	take_lock toolchain
+	[[ ! -d $TOOLCHAIN ]] || return 0
+	((EUID == 0)) || die "gcc $TOOLCHAIN_GCC has to be unpacked, which takes root"
+	note "unpacking Debian $TOOLCHAIN_SUITE with gcc $TOOLCHAIN_GCC into the cache: about a minute"
+	rm -rf "$TOOLCHAIN.new"
+	unshare --mount debootstrap --variant=minbase --force-check-gpg --keyring="$KEYRING" \
+		--include="$TOOLCHAIN_PACKAGES" "$TOOLCHAIN_SUITE" "$TOOLCHAIN.new" "$(mirror debian)" \
+		>"$log" 2>&1 </dev/null || die "debootstrap failed: $(tail -n 1 "$log") (full log: $log)"
+	rm -rf "$TOOLCHAIN.new"/var/{cache/apt/archives,lib/apt/lists}
+	mv "$TOOLCHAIN.new" "$TOOLCHAIN"
+}
+
+# in_toolchain COMMAND...: as root in that folder, which has the cache at its
+# usual place. Whatever becomes of the command, its mounts go with it.
+in_toolchain() {
+	# in a shell of its own: others may build meanwhile
+	[[ -d $TOOLCHAIN ]] || (make_toolchain) || exit 1
+	# shellcheck disable=SC2016 # for the other shell
+	unshare --mount sh -ec '
+		root=$1 cache=$2
+		shift 2
+		mkdir -p "$root$cache"
+		mount -t proc proc "$root/proc"
+		mount --rbind /dev "$root/dev"
+		mount --bind "$cache" "$root$cache"
+		exec chroot "$root" env -i PATH=/usr/bin:/usr/sbin "$@"
+	' sh "$TOOLCHAIN" "$CACHE" "$@"
+}
