@@ -50,15 +50,7 @@ static inline unsigned int tcps_nr_listen_buckets(const struct inet_hashinfo *ha
 	return hashinfo->lhash2_mask + 1;
 }
 
-#ifdef TCPS_HAVE_LISTEN_NULLS
-static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucket *bucket,
-					      const struct sock *sk)
-{
-	struct hlist_nulls_node *node = sk ? sk->sk_nulls_node.next : bucket->nulls_head.first;
-
-	return is_a_nulls(node) ? NULL : hlist_nulls_entry(node, struct sock, sk_nulls_node);
-}
-#else
+#ifdef TCPS_HAVE_LISTEN_PORTADDR
 static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucket *bucket,
 					      const struct sock *sk)
 {
@@ -68,6 +60,14 @@ static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucke
 
 	icsk = hlist_entry_safe(node, struct inet_connection_sock, icsk_listen_portaddr_node);
 	return (struct sock *)icsk;
+}
+#else
+static inline struct sock *tcps_next_listener(const struct inet_listen_hashbucket *bucket,
+					      const struct sock *sk)
+{
+	struct hlist_nulls_node *node = sk ? sk->sk_nulls_node.next : bucket->nulls_head.first;
+
+	return is_a_nulls(node) ? NULL : hlist_nulls_entry(node, struct sock, sk_nulls_node);
 }
 #endif
 
