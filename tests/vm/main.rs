@@ -3,6 +3,9 @@
 //! Started on the host, this program boots a virtual machine and runs itself
 //! inside, where it drives the tool with real sockets and compares what it
 //! says with a truth that the tool did not make.
+//!
+//! `--smoke` leaves one scenario of each kind. `DIAGNOSE_TOOLS_KERNEL` names
+//! the kernel to boot, see `scripts/vm --help`.
 
 #![allow(
     clippy::expect_used,
@@ -25,14 +28,31 @@ mod privilege;
 mod support;
 mod transitions;
 
+use std::env;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use support::guest::{self, Machine};
 
+/// What `--smoke` leaves: one scenario of each kind, enough to see whether the
+/// tool works on a kernel at all.
+const SMOKE: [&str; 11] = [
+    "without_the_module_each_option_says_so",
+    "another_version_of_the_module_is_refused",
+    "transitions_equal_the_trace_event_by_tracepoint",
+    "transitions_equal_the_trace_event_by_kprobes",
+    "the_live_table_equals_ss",
+    "durations_are_what_was_measured_around_them",
+    "an_overrun_ring_tells_exactly_what_it_lost",
+    "a_follower_sees_events_at_once_and_moves_nothing",
+    "a_ring_cannot_be_made_writable",
+    "other_users_are_refused_by_tool_and_device",
+    "a_busy_module_stays_and_names_its_users",
+];
+
 /// Scenarios of a group, in the order in which they run: one at a time,
 /// because there is one module and one truth.
-fn trials(group: &str) -> Vec<Trial> {
+fn trials(group: &str, smoke: bool) -> Vec<Trial> {
     let modules = match group {
         AT_ONCE => vec![
             bad_input::without_module(),
@@ -52,11 +72,20 @@ fn trials(group: &str) -> Vec<Trial> {
         IN_TURNS => vec![life_cycle::trials(), fuzz::trials()],
         other => panic!("no group '{other}'"),
     };
-    modules.into_iter().flatten().collect()
+    let all = modules.into_iter().flatten();
+    all.filter(|trial| !smoke || SMOKE.contains(&trial.name()))
+        .collect()
+}
+
+/// Scenarios of all groups.
+fn all_trials(smoke: bool) -> Vec<Trial> {
+    let groups = GROUPS.into_iter();
+    groups.flat_map(|group| trials(group, smoke)).collect()
 }
 
 const AT_ONCE: &str = "at-once";
 const IN_TURNS: &str = "in-turns";
+const GROUPS: [&str; 2] = [AT_ONCE, IN_TURNS];
 
 fn machine(group: &str) -> Machine {
     Machine {
@@ -68,10 +97,10 @@ fn machine(group: &str) -> Machine {
 }
 
 /// Boots a machine for each group that has a scenario which was asked for.
-fn run_on_host(arguments: &Arguments) -> ExitCode {
+fn run_on_host(arguments: &Arguments, smoke: bool) -> ExitCode {
     let mut passed = true;
-    for group in [AT_ONCE, IN_TURNS] {
-        if trials(group)
+    for group in GROUPS {
+        if trials(group, smoke)
             .iter()
             .any(|trial| is_wanted(arguments, trial))
         {
@@ -94,14 +123,18 @@ fn is_wanted(arguments: &Arguments, trial: &Trial) -> bool {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let (smoke, others): (Vec<_>, Vec<_>) = env::args().partition(|arg| arg == "--smoke");
+    let smoke = !smoke.is_empty();
+    assert_eq!(
+        all_trials(true).len(),
+        SMOKE.len(),
+        "SMOKE names each of its scenarios once, and none that is not there"
+    );
+    let mut arguments = Arguments::from_iter(others);
     arguments.test_threads = Some(1);
     match guest::group() {
-        Some(group) => libtest_mimic::run(&arguments, trials(&group)).exit_code(),
-        None if arguments.list => {
-            let all = [AT_ONCE, IN_TURNS].into_iter().flat_map(trials).collect();
-            libtest_mimic::run(&arguments, all).exit_code()
-        }
-        None => run_on_host(&arguments),
+        Some(group) => libtest_mimic::run(&arguments, trials(&group, smoke)).exit_code(),
+        None if arguments.list => libtest_mimic::run(&arguments, all_trials(smoke)).exit_code(),
+        None => run_on_host(&arguments, smoke),
     }
 }
