@@ -27,13 +27,15 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		1
-#define TCPSTATES_RECORD_VERSION	1
+#define TCPSTATES_CALL_VERSION		2
+#define TCPSTATES_RECORD_VERSION	2
 
 /*
  * States are the kernel's (include/net/tcp_states.h), which are those of
- * RFC 9293 and NEW_SYN_RECV, the state of a request socket. 0 is unused.
+ * RFC 9293 and NEW_SYN_RECV, the state of a request socket. 0 is the old
+ * state of a connection that a SYN begins: it was not there before.
  */
+#define TCPSTATES_STATE_NEW	0
 #define TCPSTATES_NR_STATES	13
 
 /* tcpstates_ident.role: which side of the connection this socket is. */
@@ -46,28 +48,38 @@
 #define TCPSTATES_HAS_OWNER	0x0001	/* pid and comm are known */
 #define TCPSTATES_HAS_UID	0x0002	/* uid is known */
 #define TCPSTATES_SEEDED	0x0004	/* older than the activation */
+#define TCPSTATES_HAS_LISTENER	0x0008	/* listener_addr and listener_port are known */
 
 /*
  * Who: the identity of a connection, from the socket (struct sock_common,
- * struct inet_sock). An IPv4 address is stored as ::ffff:a.b.c.d.
+ * struct inet_sock, struct inet_request_sock, struct inet_timewait_sock). An
+ * IPv4 address is stored as ::ffff:a.b.c.d.
+ *
+ * The owner is the process that called connect(), listen() or accept().
  */
 struct tcpstates_ident {
 	__u64 conn;		/* own id, unique in one activation; 0: not tracked */
+	__u64 cgroup;		/* id of the owner's cgroup, else of the socket's; 0: unknown */
 	__u8  laddr[16];	/* skc_rcv_saddr or skc_v6_rcv_saddr */
 	__u8  raddr[16];	/* skc_daddr or skc_v6_daddr */
-	__u16 lport;		/* inet_sport; 0: not chosen yet */
-	__u16 rport;		/* inet_dport */
+	__u8  listener_addr[16]; /* laddr of the listener that got the SYN */
+	__u16 lport;		/* inet_sport, ir_num, tw_sport; 0: not chosen yet */
+	__u16 rport;		/* inet_dport, ir_rmt_port, tw_dport */
+	__u16 listener_port;
+	__u16 flags;		/* TCPSTATES_HAS_*, TCPSTATES_SEEDED */
 	__u32 netns;		/* inode number of the network namespace */
 	__u32 pid;		/* thread group, in the initial pid namespace */
 	__u32 uid;		/* sk_uid, in the initial user namespace */
 	__u8  comm[16];		/* of the thread group's leader, NUL padded */
 	__u8  family;		/* the socket's: 4 or 6 */
 	__u8  role;		/* TCPSTATES_ROLE_* */
-	__u16 flags;		/* TCPSTATES_HAS_*, TCPSTATES_SEEDED */
-	__u32 reserved;
+	__u8  reserved[2];
 };
 
-/* How much: the socket's own meters at one moment. */
+/*
+ * How much: the socket's own meters at one moment. Only a full socket has
+ * them (TCPSTATES_HAS_METERS), a request or timewait socket has not.
+ */
 struct tcpstates_meters {
 	__u64 bytes_sent;	/* tcp_sock.bytes_sent, retransmitted ones too */
 	__u64 bytes_acked;	/* tcp_sock.bytes_acked */
@@ -92,6 +104,37 @@ struct tcpstates_meters {
 /* tcpstates_record.flags and tcpstates_conn.flags */
 #define TCPSTATES_SINCE_KNOWN	0x0001	/* the time in the state is known ... */
 #define TCPSTATES_SINCE_EXACT	0x0002	/* ... and not only a lower bound */
+#define TCPSTATES_HAS_METERS	0x0004	/* meters are known */
+#define TCPSTATES_HAS_SYNACKS	0x0008	/* synacks is known */
+
+/*
+ * tcpstates_record.reason, tcpstates_conn.reason: why a connection ends, from
+ * the first sign of it on; or, on its first record, by which way it began.
+ */
+#define TCPSTATES_REASON_NONE			0	/* no end in sight, or not known why */
+#define TCPSTATES_REASON_CLOSED_LOCAL		1	/* our FIN came first */
+#define TCPSTATES_REASON_CLOSED_PEER		2	/* the peer's FIN came first */
+#define TCPSTATES_REASON_CLOSED_BOTH		3	/* the FINs crossed */
+#define TCPSTATES_REASON_RESET_SENT		4	/* SO_LINGER 0, disconnect, data after close */
+#define TCPSTATES_REASON_RESET_RECEIVED		5
+#define TCPSTATES_REASON_TIMEOUT_RETRANSMIT	6	/* data was never acknowledged */
+#define TCPSTATES_REASON_TIMEOUT_KEEPALIVE	7
+#define TCPSTATES_REASON_TIMEOUT_PROBE		8	/* the window stayed zero */
+#define TCPSTATES_REASON_TIMEOUT_SYN		9	/* no answer to our SYN, or to our SYN-ACK */
+#define TCPSTATES_REASON_REFUSED		10	/* a reset answered our SYN */
+#define TCPSTATES_REASON_UNREACHABLE		11	/* ICMP or routing said so, see error */
+#define TCPSTATES_REASON_UNREAD_DATA		12	/* closed before all was read: reset sent */
+#define TCPSTATES_REASON_ABORTED		13	/* by the administrator (`ss -K`) */
+#define TCPSTATES_REASON_LISTENER_CLOSED	14	/* before accept() */
+#define TCPSTATES_REASON_NETNS_GONE		15
+#define TCPSTATES_REASON_ACCEPT_QUEUE_FULL	16	/* the last ACK of the handshake was dropped */
+#define TCPSTATES_REASON_NO_PORT		17	/* connect() found no local port */
+#define TCPSTATES_REASON_FIN_TIMEOUT		18	/* the peer's FIN never came */
+#define TCPSTATES_REASON_REUSED			19	/* a new connection took over a TIME_WAIT */
+#define TCPSTATES_REASON_DUPLICATE		20	/* two CPUs served the same SYN */
+#define TCPSTATES_REASON_SYN_COOKIE		21	/* began: by the return of a SYN cookie */
+#define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with a Fast Open cookie */
+#define TCPSTATES_NR_REASONS			23
 
 /*
  * One record of a ring: 16 to a page, so that none crosses one. @seq is the
@@ -105,11 +148,14 @@ struct tcpstates_record {
 	__u16 type;		/* TCPSTATES_REC_* */
 	__u8  old_state;
 	__u8  new_state;
-	__u16 flags;		/* TCPSTATES_SINCE_* */
-	__u16 reserved0;
+	__u16 flags;		/* TCPSTATES_SINCE_*, TCPSTATES_HAS_* */
+	__u16 reason;		/* TCPSTATES_REASON_* */
 	struct tcpstates_ident who;
 	struct tcpstates_meters meters;
-	__u64 reserved[9];
+	__u16 error;		/* sk_err at CLOSE: an errno; 0: none */
+	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
+	__u32 reserved0;
+	__u64 reserved[5];
 };
 
 /*
@@ -234,6 +280,41 @@ struct tcpstates_settings {
 };
 
 /*
+ * Handshakes on the side of listeners, counted since the activation. Those
+ * that a hook feeds which is not attached stay 0: see TCPSTATES_GET_HOOKS.
+ *
+ * Of the SYNs, some become requests, Fast Open children or SYN cookies, and
+ * the rest was dropped. Each request, the @seeded ones too, is promoted once,
+ * ends for one of the reasons from @expired to @unknown, or is still there.
+ */
+struct tcpstates_handshakes {
+	__u64 syns;			/* SYNs that came to a listener */
+	__u64 requests;			/* half-open requests that they began */
+	__u64 seeded;			/* half-open requests found at the activation */
+	__u64 fast_open;		/* connections that began with data in the SYN */
+	__u64 cookies_sent;		/* SYN cookies */
+	__u64 cookies_accepted;		/* that came back right */
+	__u64 cookies_rejected;		/* that came back wrong, or too late */
+	__u64 syn_queue_full;		/* SYNs dropped: half-open queue full, no cookies */
+	__u64 syn_accept_queue_full;	/* SYNs dropped: accept queue full */
+	__u64 ack_accept_queue_full;	/* last ACKs dropped: accept queue full */
+	__u64 migrated;			/* given to another listener of the port */
+
+	__u64 promoted;			/* to the accept queue */
+	__u64 expired;			/* no answer to the last SYN-ACK */
+	__u64 accept_queue_full;	/* expired after a dropped ACK, or reset for it */
+	__u64 reset_received;
+	__u64 reset_sent;		/* a SYN came that does not belong */
+	__u64 unreachable;		/* ICMP */
+	__u64 aborted;			/* by the administrator (`ss -K`) */
+	__u64 listener_closed;
+	__u64 netns_gone;
+	__u64 duplicate;		/* two CPUs served the same SYN */
+	__u64 unknown;
+	__u64 reserved[2];
+};
+
+/*
  * TCPSTATES_GET_STATS: totals since the activation, and gauges. None of them
  * depends on the rings being read.
  */
@@ -262,6 +343,7 @@ struct tcpstates_stats {
 	__u64 nodes;		/* gauge: nodes allocated, used or free */
 	__u64 states[TCPSTATES_NR_STATES];	/* gauge: tracked, by state */
 	__u64 reserved[8];
+	struct tcpstates_handshakes handshakes;
 };
 
 /*
@@ -326,8 +408,9 @@ struct tcpstates_conn {
 	__u64 first_seen_ns;
 	__u8  state;
 	__u8  reserved0;
-	__u16 flags;		/* TCPSTATES_SINCE_* */
-	__u32 reserved1;
+	__u16 flags;		/* TCPSTATES_SINCE_*, TCPSTATES_HAS_* */
+	__u16 reason;		/* TCPSTATES_REASON_* */
+	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
 	struct tcpstates_meters meters;
 	__u64 reserved[2];
 };

@@ -14,11 +14,14 @@
 #define ASSERT_SIZE(type, size) static_assert(sizeof(struct type) == (size))
 #define ASSERT_OFFSET(type, member, offset) static_assert(offsetof(struct type, member) == (offset))
 
-ASSERT_SIZE(tcpstates_ident, 80);
-ASSERT_OFFSET(tcpstates_ident, lport, 40);
-ASSERT_OFFSET(tcpstates_ident, netns, 44);
-ASSERT_OFFSET(tcpstates_ident, comm, 56);
-ASSERT_OFFSET(tcpstates_ident, flags, 74);
+ASSERT_SIZE(tcpstates_ident, 104);
+ASSERT_OFFSET(tcpstates_ident, cgroup, 8);
+ASSERT_OFFSET(tcpstates_ident, listener_addr, 48);
+ASSERT_OFFSET(tcpstates_ident, lport, 64);
+ASSERT_OFFSET(tcpstates_ident, flags, 70);
+ASSERT_OFFSET(tcpstates_ident, netns, 72);
+ASSERT_OFFSET(tcpstates_ident, comm, 84);
+ASSERT_OFFSET(tcpstates_ident, family, 100);
 
 ASSERT_SIZE(tcpstates_meters, 72);
 ASSERT_OFFSET(tcpstates_meters, snd_cwnd, 24);
@@ -27,7 +30,9 @@ ASSERT_OFFSET(tcpstates_meters, srtt_us, 64);
 ASSERT_SIZE(tcpstates_record, 256);
 ASSERT_OFFSET(tcpstates_record, type, 24);
 ASSERT_OFFSET(tcpstates_record, who, 32);
-ASSERT_OFFSET(tcpstates_record, meters, 112);
+ASSERT_OFFSET(tcpstates_record, reason, 30);
+ASSERT_OFFSET(tcpstates_record, meters, 136);
+ASSERT_OFFSET(tcpstates_record, error, 208);
 
 ASSERT_SIZE(tcpstates_ring_header, 128);
 ASSERT_OFFSET(tcpstates_ring_header, head, 64);
@@ -41,14 +46,17 @@ ASSERT_SIZE(tcpstates_config, 1120);
 ASSERT_SIZE(tcpstates_activate, 1168);
 ASSERT_SIZE(tcpstates_settings, 1176);
 ASSERT_OFFSET(tcpstates_settings, config, 56);
-ASSERT_SIZE(tcpstates_stats, 304);
+ASSERT_SIZE(tcpstates_handshakes, 192);
+ASSERT_SIZE(tcpstates_stats, 496);
 ASSERT_OFFSET(tcpstates_stats, states, 136);
+ASSERT_OFFSET(tcpstates_stats, handshakes, 304);
 ASSERT_SIZE(tcpstates_edge, 1320);
 ASSERT_SIZE(tcpstates_table, 16);
 ASSERT_SIZE(tcpstates_ring_state, 32);
 ASSERT_SIZE(tcpstates_hook, 128);
-ASSERT_SIZE(tcpstates_conn, 192);
-ASSERT_OFFSET(tcpstates_conn, since_ns, 80);
+ASSERT_SIZE(tcpstates_conn, 216);
+ASSERT_OFFSET(tcpstates_conn, since_ns, 104);
+ASSERT_OFFSET(tcpstates_conn, reason, 124);
 ASSERT_SIZE(tcpstates_snapshot, 24);
 ASSERT_SIZE(tcpstates_consumed, 32);
 ASSERT_SIZE(tcpstates_consume, 24);

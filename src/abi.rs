@@ -21,24 +21,26 @@ mod raw {
 }
 
 pub use raw::{
-    TCPSTATES_CALL_VERSION, TCPSTATES_CONNS_MAX, TCPSTATES_CONNS_MIN, TCPSTATES_HAS_OWNER,
-    TCPSTATES_HAS_UID, TCPSTATES_HIST_BUCKETS, TCPSTATES_HIST_MIN_SHIFT, TCPSTATES_HIST_SUB_BITS,
+    TCPSTATES_CALL_VERSION, TCPSTATES_CONNS_MAX, TCPSTATES_CONNS_MIN, TCPSTATES_HAS_LISTENER,
+    TCPSTATES_HAS_METERS, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS, TCPSTATES_HAS_UID,
+    TCPSTATES_HIST_BUCKETS, TCPSTATES_HIST_MIN_SHIFT, TCPSTATES_HIST_SUB_BITS,
     TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_AUTO, TCPSTATES_HOOK_IS_KPROBE, TCPSTATES_HOOK_KPROBE,
-    TCPSTATES_HOOK_REQUIRED, TCPSTATES_HOOK_TRACEPOINT, TCPSTATES_MAX_RULES, TCPSTATES_NR_STATES,
-    TCPSTATES_REC_TRANSITION, TCPSTATES_RECORD_VERSION, TCPSTATES_RING_MAGIC, TCPSTATES_RING_MAX,
-    TCPSTATES_RING_MIN, TCPSTATES_ROLE_CLIENT, TCPSTATES_ROLE_LISTENER, TCPSTATES_ROLE_SERVER,
-    TCPSTATES_SEEDED, TCPSTATES_SIDE_EITHER, TCPSTATES_SIDE_LOCAL, TCPSTATES_SIDE_REMOTE,
-    TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN, TCPSTATES_VERBOSE_MAX,
+    TCPSTATES_HOOK_REQUIRED, TCPSTATES_HOOK_TRACEPOINT, TCPSTATES_MAX_RULES, TCPSTATES_NR_REASONS,
+    TCPSTATES_NR_STATES, TCPSTATES_REC_TRANSITION, TCPSTATES_RECORD_VERSION, TCPSTATES_RING_MAGIC,
+    TCPSTATES_RING_MAX, TCPSTATES_RING_MIN, TCPSTATES_ROLE_CLIENT, TCPSTATES_ROLE_LISTENER,
+    TCPSTATES_ROLE_SERVER, TCPSTATES_SEEDED, TCPSTATES_SIDE_EITHER, TCPSTATES_SIDE_LOCAL,
+    TCPSTATES_SIDE_REMOTE, TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN, TCPSTATES_STATE_NEW,
+    TCPSTATES_VERBOSE_MAX,
 };
 pub use raw::{
     tcpstates_activate as Activate, tcpstates_addr_rule as RawAddrRule, tcpstates_config as Config,
     tcpstates_conn as RawConn, tcpstates_consume as Consume, tcpstates_consumed as Consumed,
-    tcpstates_edge as Edge, tcpstates_filter as RawFilter, tcpstates_hook as Hook,
-    tcpstates_ident as RawIdent, tcpstates_meters as RawMeters, tcpstates_port_rule as RawPortRule,
-    tcpstates_record as RawRecord, tcpstates_ring_header as RingHeader,
-    tcpstates_ring_state as RingState, tcpstates_settings as Settings,
-    tcpstates_snapshot as Snapshot, tcpstates_stats as Stats, tcpstates_table as Table,
-    tcpstates_version as Version,
+    tcpstates_edge as Edge, tcpstates_filter as RawFilter, tcpstates_handshakes as RawHandshakes,
+    tcpstates_hook as Hook, tcpstates_ident as RawIdent, tcpstates_meters as RawMeters,
+    tcpstates_port_rule as RawPortRule, tcpstates_record as RawRecord,
+    tcpstates_ring_header as RingHeader, tcpstates_ring_state as RingState,
+    tcpstates_settings as Settings, tcpstates_snapshot as Snapshot, tcpstates_stats as Stats,
+    tcpstates_table as Table, tcpstates_version as Version,
 };
 
 /// Request numbers of the calls, evaluated from the header by its C macros.
@@ -99,27 +101,34 @@ mod layout {
     use std::mem::offset_of;
 
     const _: () = {
-        assert!(TCPSTATES_CALL_VERSION == 1 && TCPSTATES_RECORD_VERSION == 1);
-        assert!(size_of::<RawIdent>() == 80);
-        assert!(offset_of!(RawIdent, laddr) == 8);
-        assert!(offset_of!(RawIdent, raddr) == 24);
-        assert!(offset_of!(RawIdent, lport) == 40);
-        assert!(offset_of!(RawIdent, netns) == 44);
-        assert!(offset_of!(RawIdent, comm) == 56);
-        assert!(offset_of!(RawIdent, family) == 72);
-        assert!(offset_of!(RawIdent, flags) == 74);
+        assert!(TCPSTATES_CALL_VERSION == 2 && TCPSTATES_RECORD_VERSION == 2);
+        assert!(size_of::<RawIdent>() == 104);
+        assert!(offset_of!(RawIdent, cgroup) == 8);
+        assert!(offset_of!(RawIdent, laddr) == 16);
+        assert!(offset_of!(RawIdent, raddr) == 32);
+        assert!(offset_of!(RawIdent, listener_addr) == 48);
+        assert!(offset_of!(RawIdent, lport) == 64);
+        assert!(offset_of!(RawIdent, listener_port) == 68);
+        assert!(offset_of!(RawIdent, flags) == 70);
+        assert!(offset_of!(RawIdent, netns) == 72);
+        assert!(offset_of!(RawIdent, comm) == 84);
+        assert!(offset_of!(RawIdent, family) == 100);
         assert!(size_of::<RawMeters>() == 72);
         assert!(offset_of!(RawMeters, snd_cwnd) == 24);
         assert!(offset_of!(RawMeters, srtt_us) == 64);
         assert!(RECORD_SIZE == 256);
         assert!(offset_of!(RawRecord, seq) == 0);
         assert!(offset_of!(RawRecord, type_) == 24);
+        assert!(offset_of!(RawRecord, reason) == 30);
         assert!(offset_of!(RawRecord, who) == 32);
-        assert!(offset_of!(RawRecord, meters) == 112);
-        assert!(CONN_SIZE == 192);
-        assert!(offset_of!(RawConn, since_ns) == 80);
-        assert!(offset_of!(RawConn, state) == 96);
-        assert!(offset_of!(RawConn, meters) == 104);
+        assert!(offset_of!(RawRecord, meters) == 136);
+        assert!(offset_of!(RawRecord, error) == 208);
+        assert!(offset_of!(RawRecord, synacks) == 210);
+        assert!(CONN_SIZE == 216);
+        assert!(offset_of!(RawConn, since_ns) == 104);
+        assert!(offset_of!(RawConn, state) == 120);
+        assert!(offset_of!(RawConn, reason) == 124);
+        assert!(offset_of!(RawConn, meters) == 128);
         assert!(size_of::<RingHeader>() == 128);
         assert!(offset_of!(RingHeader, capacity) == 16);
         assert!(offset_of!(RingHeader, head) == 64);
@@ -133,7 +142,9 @@ mod layout {
         assert!(size_of::<Config>() == 24 + 1032 + 64);
         assert!(size_of::<Activate>() == 1120 + 48);
         assert!(size_of::<Settings>() == 56 + 1120);
-        assert!(size_of::<Stats>() == 8 * (4 + 6 + 1 + 6 + 13 + 8));
+        assert!(size_of::<RawHandshakes>() == 8 * (11 + 11 + 2));
+        assert!(size_of::<Stats>() == 8 * (4 + 6 + 1 + 6 + 13 + 8) + 192);
+        assert!(offset_of!(Stats, handshakes) == 304);
         assert!(size_of::<Edge>() == 40 + 160 * 8);
         assert!(size_of::<Table>() == 16);
         assert!(size_of::<RingState>() == 32);

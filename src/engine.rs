@@ -13,6 +13,7 @@ use crate::device::Device;
 use crate::error::{Error, Result, write_error};
 use crate::options::ReportOptions;
 use crate::output::{Look, Output, output};
+use crate::places::Places;
 use crate::recorder::Recorder;
 use crate::terminal::Style;
 use crate::time::Clock;
@@ -87,7 +88,8 @@ fn form(
     options: &ReportOptions,
     style: Style,
 ) -> Result<Box<dyn Output>> {
-    Ok(output(options.format, look(recorder, style)?))
+    let look = look(recorder, style)?;
+    Ok(output(options.format, look, Places::of_host()))
 }
 
 fn completions(shell: Shell) -> String {

@@ -1,13 +1,15 @@
-//! Rule expressions over addresses, ports and states: their grammar, their
+//! Rule expressions over addresses, ports, states and reasons: their grammar, their
 //! form in the ABI, and their evaluation, which is the module's
 //! (`include/tcpstates.h`, beside `struct tcpstates_filter`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::abi::{self, RawAddrRule, RawFilter, RawPortRule};
+use crate::reason::Reason;
 use crate::record::{Conn, Ident, Transition};
 use crate::state::State;
 
@@ -97,11 +99,20 @@ pub struct Filter {
     pub ports: Vec<PortRule>,
 }
 
-/// States that are meant; empty: any.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StateRules {
-    wanted: Vec<State>,
-    refused: Vec<State>,
+/// Values that are meant; empty: any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules<T> {
+    wanted: Vec<T>,
+    refused: Vec<T>,
+}
+
+impl<T> Default for Rules<T> {
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
 }
 
 /// What a report shows.
@@ -110,7 +121,9 @@ pub struct Show {
     /// Of these connections.
     pub filter: Filter,
     /// In these states.
-    pub states: StateRules,
+    pub states: Rules<State>,
+    /// For these reasons.
+    pub reasons: Rules<Reason>,
     /// Nanoseconds in the (old) state, at least; an unknown time is never too short,
     /// as in the module.
     pub min_ns: u64,
@@ -232,32 +245,60 @@ fn parse_port(text: &str) -> Parsed<u16> {
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub fn parse_states(text: &str) -> Parsed<StateRules> {
-    let parsed = alternatives(text, |part, negate| match State::from_name(part) {
-        Some(state) => Ok((state, negate)),
-        None => Err(unknown_state(part)),
-    })?;
-    let pick = |negated| {
-        parsed
-            .iter()
-            .filter(|(_, n)| *n == negated)
-            .map(|(s, _)| *s)
-            .collect()
-    };
-    Ok(StateRules {
-        wanted: pick(false),
-        refused: pick(true),
+pub fn parse_states(text: &str) -> Parsed<Rules<State>> {
+    parse_rules(text, |name| {
+        State::from_name(name).ok_or_else(|| unknown_state(name))
     })
 }
 
 fn unknown_state(name: &str) -> String {
-    let upper = name.to_ascii_uppercase();
-    let distance = |state: &State| strsim::damerau_levenshtein(&upper, &state.name());
-    let near = State::all()
-        .min_by_key(distance)
-        .filter(|s| distance(s) <= 3);
-    let hint = near.map_or(String::new(), |s| format!(", did you mean {}?", s.name()));
-    format!("'{}' is not a state{hint}", crate::text::printable(name))
+    match name.eq_ignore_ascii_case(&State::NEW.name()) {
+        true => {
+            "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV".into()
+        }
+        false => unknown_name(name, "state", State::all().map(State::name)),
+    }
+}
+
+/// Reads an expression of reasons.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_reasons(text: &str) -> Parsed<Rules<Reason>> {
+    let unknown = |name: &str| unknown_name(name, "reason", Reason::all().filter_map(Reason::name));
+    parse_rules(text, |name| {
+        Reason::from_name(name).ok_or_else(|| unknown(name))
+    })
+}
+
+fn parse_rules<T>(text: &str, value: impl Fn(&str) -> Parsed<T>) -> Parsed<Rules<T>> {
+    let mut rules = Rules::default();
+    for (value, negate) in alternatives(text, |part, negate| Ok((value(part)?, negate)))? {
+        let list = if negate {
+            &mut rules.refused
+        } else {
+            &mut rules.wanted
+        };
+        list.push(value);
+    }
+    Ok(rules)
+}
+
+/// That `name` is none of `names`, with the nearest of them.
+fn unknown_name(name: &str, what: &str, names: impl Iterator<Item = Cow<'static, str>>) -> String {
+    let lower = name.to_ascii_lowercase();
+    let near = names
+        .map(|n| {
+            (
+                strsim::damerau_levenshtein(&lower, &n.to_ascii_lowercase()),
+                n,
+            )
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= 3);
+    let hint = near.map_or(String::new(), |(_, n)| format!(", did you mean {n}?"));
+    let name = crate::text::printable(name);
+    format!("'{name}' is not a {what}{hint}")
 }
 
 /// Reads a namespace: its inode number, or its name under `/run/netns`.
@@ -454,15 +495,23 @@ impl fmt::Display for PortRule {
     }
 }
 
-impl StateRules {
-    /// Whether one of `states` is wanted and none is refused.
+impl<T> Rules<T> {
+    /// Whether one of those that are wanted is met and none that is refused.
+    fn hold(&self, met: impl Fn(&T) -> bool) -> bool {
+        (self.wanted.is_empty() || self.wanted.iter().any(&met)) && !self.refused.iter().any(met)
+    }
+}
+
+impl Rules<State> {
+    /// `SYN_RECV` means half-open requests too, `NEW_SYN_RECV` only them.
     fn matches(&self, states: &[State]) -> bool {
-        let named = |rules: &[State]| {
-            rules
-                .iter()
-                .any(|r| states.iter().any(|s| s == r || s.shown() == r.name()))
-        };
-        (self.wanted.is_empty() || named(&self.wanted)) && !named(&self.refused)
+        self.hold(|rule| states.iter().any(|s| s == rule || s.known_as() == *rule))
+    }
+}
+
+impl Rules<Reason> {
+    fn matches(&self, reason: Reason) -> bool {
+        self.hold(|rule| *rule == reason)
     }
 }
 
@@ -471,6 +520,7 @@ impl Show {
     pub fn transition(&self, event: &Transition) -> bool {
         event.in_old.ns().is_none_or(|ns| ns >= self.min_ns)
             && self.states.matches(&[event.old, event.new])
+            && self.reasons.matches(event.reason)
             && self.filter.matches(&event.who)
     }
 
@@ -478,6 +528,7 @@ impl Show {
     pub fn connection(&self, conn: &Conn, now_ns: u64) -> bool {
         conn.age(now_ns).ns().is_none_or(|ns| ns >= self.min_ns)
             && self.states.matches(&[conn.state])
+            && self.reasons.matches(conn.reason)
             && self.filter.matches(&conn.who)
     }
 }
@@ -558,7 +609,7 @@ mod tests {
         let rules = parse_states("established|!time_wait").unwrap();
         assert_eq!(
             rules,
-            StateRules {
+            Rules {
                 wanted: vec![State(1)],
                 refused: vec![State(6)]
             }
@@ -569,7 +620,23 @@ mod tests {
             "'ESTABLISHD' is not a state, did you mean ESTABLISHED?"
         );
         assert_eq!(error("FOO"), "'FOO' is not a state");
+        let new = "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV";
+        assert_eq!((error("new"), error("!NEW")), (new.into(), new.into()));
         assert_eq!(error("LISTEN|"), "an alternative is empty");
+    }
+
+    #[test]
+    fn reasons_are_read_and_hold() {
+        let shows = |text, reason| parse_reasons(text).unwrap().matches(Reason(reason));
+        assert!(shows("refused|Closed_Peer", 10) && shows("refused|closed_peer", 2));
+        assert!(!shows("refused", 2) && !shows("refused", 0));
+        assert!(shows("!refused", 0) && !shows("!refused", 10));
+        assert!(Rules::<Reason>::default().matches(Reason::NONE));
+        assert_eq!(
+            parse_reasons("refuse").unwrap_err(),
+            "'refuse' is not a reason, did you mean refused?"
+        );
+        assert_eq!(parse_reasons("none").unwrap_err(), "'none' is not a reason");
     }
 
     #[test]
@@ -698,5 +765,7 @@ mod tests {
         assert!(shows("NEW_SYN_RECV", State::NEW_SYN_RECV));
         assert!(!shows("NEW_SYN_RECV", State::SYN_RECV));
         assert!(!shows("!SYN_RECV", State::NEW_SYN_RECV) && shows("!SYN_RECV", State::LISTEN));
+        assert!(!shows("!NEW_SYN_RECV", State::NEW_SYN_RECV));
+        assert!(shows("!NEW_SYN_RECV", State::SYN_RECV));
     }
 }

@@ -112,13 +112,24 @@ const PARTS: &[Key] = &[
 
 const PEEK: &[Key] = &[key("peek", BOOL, "0", "do not mark events as reported")];
 
-const STATE: &[Key] = &[key(
-    "state",
-    "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
-     LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
-    "any",
-    "states to show; of a transition, the old or the new one",
-)];
+const CHOICE: &[Key] = &[
+    key(
+        "state",
+        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
+         LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
+        "any",
+        "states to show; of a transition, the old or the new one",
+    ),
+    key(
+        "reason",
+        "closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit \
+         timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted \
+         listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate \
+         syn_cookie fast_open, ! negates, | separates",
+        "any",
+        "reasons to show: why connections end, or how they began",
+    ),
+];
 
 const REPORT_LINES: &[Key] = &[
     key(
@@ -145,9 +156,9 @@ const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
 /// Keys of `--activate`.
 pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING];
 /// Keys of `--report`.
-pub const REPORT: Keys = &[PARTS, PEEK, FILTER, STATE, REPORT_LINES];
+pub const REPORT: Keys = &[PARTS, PEEK, FILTER, CHOICE, REPORT_LINES];
 /// Keys of `--follow`.
-pub const FOLLOW: Keys = &[PARTS, FILTER, STATE, FOLLOW_LINES];
+pub const FOLLOW: Keys = &[PARTS, FILTER, CHOICE, FOLLOW_LINES];
 /// Those of them that are not as for `--report`.
 pub const FOLLOW_OWN: Keys = &[FOLLOW_LINES];
 /// Keys of `--settings`.
@@ -186,6 +197,7 @@ pub fn help(title: &str, keys: Keys) -> String {
 mod tests {
     use super::*;
     use crate::abi;
+    use crate::reason::Reason;
 
     #[test]
     fn ranges_are_those_of_the_header() {
@@ -202,9 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn states_are_all_named() {
-        let state = &STATE[0];
-        assert!(state.values.starts_with(&crate::state::state_names()));
+    fn states_and_reasons_are_all_named() {
+        assert!(CHOICE[0].values.starts_with(&crate::state::state_names()));
+        let reasons: Vec<_> = Reason::all().filter_map(Reason::name).collect();
+        assert!(CHOICE[1].values.starts_with(&reasons.join(" ")));
     }
 
     #[test]

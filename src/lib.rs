@@ -3,8 +3,8 @@
 //!
 //! From the kernel up: [`abi`] is the header's structures; [`device`] and
 //! [`ring`] hold all unsafe code, behind the safe trait [`recorder`];
-//! [`record`], [`merge`], [`filter`], [`select`], [`hist`] and [`summary`] make
-//! sense of what comes; [`output`] prints it; [`report`], [`follow`],
+//! [`record`], [`merge`], [`filter`], [`select`], [`hist`], [`handshakes`] and
+//! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it; [`report`], [`follow`],
 //! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
 //! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
 
@@ -22,6 +22,7 @@ pub mod engine;
 pub mod error;
 pub mod filter;
 pub mod follow;
+pub mod handshakes;
 pub mod hist;
 pub mod i18n;
 pub mod install;
@@ -31,6 +32,8 @@ pub mod merge;
 pub mod node;
 pub mod options;
 pub mod output;
+pub mod places;
+pub mod reason;
 pub mod record;
 pub mod recorder;
 pub mod report;

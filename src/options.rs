@@ -2,7 +2,7 @@
 
 use crate::abi::{self, Config};
 use crate::error::Result;
-use crate::filter::{self, Filter, Show, Side, StateRules};
+use crate::filter::{self, Filter, Show, Side};
 use crate::keys;
 use crate::keyval::Pairs;
 
@@ -141,7 +141,10 @@ fn showing(pairs: &Pairs) -> Result<ReportOptions> {
             filter: read_filter(pairs)?,
             states: pairs
                 .get("state", filter::parse_states)?
-                .unwrap_or(StateRules::default()),
+                .unwrap_or_default(),
+            reasons: pairs
+                .get("reason", filter::parse_reasons)?
+                .unwrap_or_default(),
             min_ns: pairs.get("min-ms", milliseconds)?.unwrap_or(0),
         },
         sort: pairs.get("sort", sort)?.unwrap_or_default(),

@@ -6,6 +6,7 @@ use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::abi::{self, ConnBytes, RawConn, RawIdent, RawMeters, RawRecord, RecordBytes};
+use crate::reason::Reason;
 use crate::state::State;
 
 /// A length of time, as far as it is known.
@@ -93,6 +94,15 @@ impl Owner {
     }
 }
 
+/// An address and a port, as the module has them: IPv4 as `::ffff:a.b.c.d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address.
+    pub addr: [u8; 16],
+    /// Port.
+    pub port: u16,
+}
+
 /// Who a connection is: `struct tcpstates_ident`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ident {
@@ -106,8 +116,12 @@ pub struct Ident {
     pub lport: u16,
     /// Remote port.
     pub rport: u16,
+    /// The local end of the listener that got the SYN, when known.
+    pub listener: Option<Endpoint>,
     /// Inode number of the network namespace.
     pub netns: u32,
+    /// Id of the owner's or the socket's cgroup, when known.
+    pub cgroup: Option<u64>,
     /// The owner, when known.
     pub owner: Option<Owner>,
     /// `sk_uid` in the initial user namespace, when known.
@@ -128,13 +142,20 @@ impl Ident {
             pid: abi::u32_at(bytes, offset_of!(RawIdent, pid)),
             comm: array(bytes, offset_of!(RawIdent, comm)),
         };
+        let listener = Endpoint {
+            addr: array(bytes, offset_of!(RawIdent, listener_addr)),
+            port: abi::u16_at(bytes, offset_of!(RawIdent, listener_port)),
+        };
+        let cgroup = abi::u64_at(bytes, offset_of!(RawIdent, cgroup));
         Self {
             conn: abi::u64_at(bytes, offset_of!(RawIdent, conn)),
             laddr: array(bytes, offset_of!(RawIdent, laddr)),
             raddr: array(bytes, offset_of!(RawIdent, raddr)),
             lport: abi::u16_at(bytes, offset_of!(RawIdent, lport)),
             rport: abi::u16_at(bytes, offset_of!(RawIdent, rport)),
+            listener: has(abi::TCPSTATES_HAS_LISTENER).then_some(listener),
             netns: abi::u32_at(bytes, offset_of!(RawIdent, netns)),
+            cgroup: (cgroup != 0).then_some(cgroup),
             owner: has(abi::TCPSTATES_HAS_OWNER).then_some(owner),
             uid: has(abi::TCPSTATES_HAS_UID)
                 .then_some(abi::u32_at(bytes, offset_of!(RawIdent, uid))),
@@ -152,6 +173,12 @@ impl Ident {
     /// The remote address as the socket's family has it.
     pub fn remote(&self) -> IpAddr {
         address(&self.raddr, self.family)
+    }
+
+    /// The listener's address and port, when known.
+    pub fn listener(&self) -> Option<(IpAddr, u16)> {
+        self.listener
+            .map(|end| (address(&end.addr, self.family), end.port))
     }
 }
 
@@ -227,10 +254,16 @@ pub struct Transition {
     pub old: State,
     /// State after.
     pub new: State,
+    /// Why it ends, or how it began.
+    pub reason: Reason,
+    /// The socket's error number; 0: none.
+    pub error: u16,
+    /// SYN-ACKs sent, when known.
+    pub synacks: Option<u16>,
     /// Who.
     pub who: Ident,
-    /// How much, at the change.
-    pub meters: Meters,
+    /// How much, at the change; only a full socket tells it.
+    pub meters: Option<Meters>,
 }
 
 impl Transition {
@@ -240,16 +273,17 @@ impl Transition {
         if kind != abi::TCPSTATES_REC_TRANSITION {
             return None;
         }
+        let flags = abi::u16_at(bytes, offset_of!(RawRecord, flags));
         Some(Self {
             ts: abi::u64_at(bytes, offset_of!(RawRecord, ts)),
-            in_old: Span::new(
-                abi::u64_at(bytes, offset_of!(RawRecord, in_old_ns)),
-                abi::u16_at(bytes, offset_of!(RawRecord, flags)),
-            ),
+            in_old: Span::new(abi::u64_at(bytes, offset_of!(RawRecord, in_old_ns)), flags),
             old: State(bytes[offset_of!(RawRecord, old_state)]),
             new: State(bytes[offset_of!(RawRecord, new_state)]),
+            reason: Reason(abi::u16_at(bytes, offset_of!(RawRecord, reason))),
+            error: abi::u16_at(bytes, offset_of!(RawRecord, error)),
+            synacks: synacks(abi::u16_at(bytes, offset_of!(RawRecord, synacks)), flags),
             who: Ident::decode(&array(bytes, offset_of!(RawRecord, who))),
-            meters: Meters::decode(&array(bytes, offset_of!(RawRecord, meters))),
+            meters: meters(&array(bytes, offset_of!(RawRecord, meters)), flags),
         })
     }
 
@@ -270,22 +304,26 @@ pub struct Conn {
     pub since: Span,
     /// Monotonic nanoseconds.
     pub first_seen_ns: u64,
-    /// How much, now.
-    pub meters: Meters,
+    /// Why it ends, as far as that shows, or how it began.
+    pub reason: Reason,
+    /// SYN-ACKs sent, when known.
+    pub synacks: Option<u16>,
+    /// How much, now; only a full socket tells it.
+    pub meters: Option<Meters>,
 }
 
 impl Conn {
     /// Decodes an element of a snapshot.
     pub fn decode(bytes: &ConnBytes) -> Self {
+        let flags = abi::u16_at(bytes, offset_of!(RawConn, flags));
         Self {
             who: Ident::decode(&array(bytes, offset_of!(RawConn, who))),
             state: State(bytes[offset_of!(RawConn, state)]),
-            since: Span::new(
-                abi::u64_at(bytes, offset_of!(RawConn, since_ns)),
-                abi::u16_at(bytes, offset_of!(RawConn, flags)),
-            ),
+            since: Span::new(abi::u64_at(bytes, offset_of!(RawConn, since_ns)), flags),
             first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
-            meters: Meters::decode(&array(bytes, offset_of!(RawConn, meters))),
+            reason: Reason(abi::u16_at(bytes, offset_of!(RawConn, reason))),
+            synacks: synacks(abi::u16_at(bytes, offset_of!(RawConn, synacks)), flags),
+            meters: meters(&array(bytes, offset_of!(RawConn, meters)), flags),
         }
     }
 
@@ -302,6 +340,14 @@ impl Conn {
     pub fn is_listener(&self) -> bool {
         is_listener(&self.who, &[self.state])
     }
+}
+
+fn synacks(number: u16, flags: u16) -> Option<u16> {
+    (u32::from(flags) & abi::TCPSTATES_HAS_SYNACKS != 0).then_some(number)
+}
+
+fn meters(bytes: &[u8; size_of::<RawMeters>()], flags: u16) -> Option<Meters> {
+    (u32::from(flags) & abi::TCPSTATES_HAS_METERS != 0).then(|| Meters::decode(bytes))
 }
 
 fn is_listener(who: &Ident, states: &[State]) -> bool {
@@ -343,7 +389,9 @@ pub(crate) mod tests {
             raddr: octets(remote.ip()),
             lport: local.port(),
             rport: remote.port(),
+            listener: None,
             netns: 4_026_531_840,
+            cgroup: None,
             owner: None,
             uid: None,
             family: if local.is_ipv4() { 4 } else { 6 },
@@ -377,6 +425,8 @@ pub(crate) mod tests {
             let conn = Conn::decode(&random_bytes(&mut seed));
             assert!(!conn.state.name().is_empty() && !conn.who.local().to_string().is_empty());
             assert!(conn.age(u64::MAX).ns().is_none() || conn.since.ns().is_some());
+            assert!(t.reason == Reason::NONE || t.reason.name().is_some());
+            assert!(crate::reason::error_name(t.error).is_some() || t.error == 0);
         }
         assert!(known > 20_000 && known < 40_000, "{known}");
     }
@@ -389,14 +439,21 @@ pub(crate) mod tests {
         bytes[24..26].copy_from_slice(&1u16.to_ne_bytes());
         bytes[26] = 1;
         bytes[27] = 4;
-        bytes[28] = 3;
+        bytes[28] = 3 | 4 | 8;
+        bytes[30] = 10;
         bytes[32..40].copy_from_slice(&9u64.to_ne_bytes());
-        bytes[40..56].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
-        bytes[72..74].copy_from_slice(&8080u16.to_ne_bytes());
-        bytes[104] = 4;
-        bytes[105] = 2;
-        bytes[112..120].copy_from_slice(&123u64.to_ne_bytes());
-        bytes[176..180].copy_from_slice(&55u32.to_ne_bytes());
+        bytes[40..48].copy_from_slice(&77u64.to_ne_bytes());
+        bytes[48..64].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
+        bytes[80..96].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 3).to_ipv6_mapped().octets());
+        bytes[96..98].copy_from_slice(&8080u16.to_ne_bytes());
+        bytes[100..102].copy_from_slice(&8081u16.to_ne_bytes());
+        bytes[102] = 8;
+        bytes[132] = 4;
+        bytes[133] = 2;
+        bytes[136..144].copy_from_slice(&123u64.to_ne_bytes());
+        bytes[200..204].copy_from_slice(&55u32.to_ne_bytes());
+        bytes[208..210].copy_from_slice(&111u16.to_ne_bytes());
+        bytes[210..212].copy_from_slice(&6u16.to_ne_bytes());
         let t = Transition::decode(&bytes).unwrap();
         assert_eq!((t.ts, t.in_old), (77, Span::Exact(5_000)));
         assert_eq!((t.old, t.new), (State::ESTABLISHED, State(4)));
@@ -404,7 +461,32 @@ pub(crate) mod tests {
         assert_eq!(t.who.local().to_string(), "10.0.0.1");
         assert_eq!(t.who.role, Some(Role::Server));
         assert_eq!((t.who.owner, t.who.uid), (None, None));
-        assert_eq!((t.meters.bytes_sent, t.meters.srtt_us), (123, 55));
+        let meters = t.meters.unwrap();
+        assert_eq!((meters.bytes_sent, meters.srtt_us), (123, 55));
+        assert_eq!((t.reason, t.error, t.synacks), (Reason(10), 111, Some(6)));
+        let listener = t.who.listener().map(|(ip, port)| (ip.to_string(), port));
+        assert_eq!(listener, Some(("10.0.0.3".into(), 8081)));
+        assert_eq!(t.who.cgroup, Some(77));
+    }
+
+    #[test]
+    fn without_their_flags_fields_are_unknown() {
+        let mut bytes = [0xff; abi::RECORD_SIZE];
+        bytes[24..26].copy_from_slice(&1u16.to_ne_bytes());
+        bytes[28..30].fill(0);
+        bytes[40..48].fill(0);
+        bytes[102..104].fill(0);
+        let t = Transition::decode(&bytes).unwrap();
+        assert_eq!((t.synacks, t.meters), (None, None));
+        assert_eq!((t.who.listener, t.who.cgroup), (None, None));
+        let mut bytes = [0xff; abi::CONN_SIZE];
+        bytes[122..124].fill(0);
+        let conn = Conn::decode(&bytes);
+        assert_eq!((conn.synacks, conn.meters), (None, None));
+        bytes[122] = 4 | 8;
+        let conn = Conn::decode(&bytes);
+        assert_eq!(conn.synacks, Some(0xffff));
+        assert_eq!(conn.meters.unwrap().retrans, u32::MAX);
     }
 
     #[test]

@@ -76,8 +76,9 @@ pub fn summarize(
         Some(count) => count,
         None => unconsumed_overwritten(recorder, settings.config.ring_records)?,
     };
-    let edges = recorder.edges()?;
-    Ok(Summary::new(&recorder.stats()?, &edges, unconsumed, this))
+    let (edges, hooks) = (recorder.edges()?, recorder.hooks()?);
+    let stats = recorder.stats()?;
+    Ok(Summary::new(&stats, &edges, &hooks, unconsumed, this))
 }
 
 /// Prints the transitions, then marks them as reported unless this is a peek.

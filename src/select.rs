@@ -18,8 +18,8 @@ impl Sortable for Event {
         match sort {
             Sort::Time => self.record.ts,
             Sort::Age => self.record.in_old.ns().unwrap_or(0),
-            Sort::Bytes => self.record.meters.bytes(),
-            Sort::Retrans => self.record.meters.retrans.into(),
+            Sort::Bytes => self.record.meters.map_or(0, |m| m.bytes()),
+            Sort::Retrans => self.record.meters.map_or(0, |m| m.retrans.into()),
         }
     }
 }
@@ -30,8 +30,8 @@ impl Sortable for Conn {
             Sort::Time => self.first_seen_ns,
             // The older its entry, the longer it is in the state.
             Sort::Age => self.since.ns().map_or(0, |since| !since),
-            Sort::Bytes => self.meters.bytes(),
-            Sort::Retrans => self.meters.retrans.into(),
+            Sort::Bytes => self.meters.map_or(0, |m| m.bytes()),
+            Sort::Retrans => self.meters.map_or(0, |m| m.retrans.into()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::abi;
 pub struct State(pub u8);
 
 const NAMES: [&str; abi::TCPSTATES_NR_STATES as usize] = [
-    "STATE_0",
+    "NEW",
     "ESTABLISHED",
     "SYN_SENT",
     "SYN_RECV",
@@ -25,6 +25,8 @@ const NAMES: [&str; abi::TCPSTATES_NR_STATES as usize] = [
 ];
 
 impl State {
+    /// Where a connection comes from that a SYN began: the old state of its first transition only.
+    pub const NEW: Self = Self(abi::TCPSTATES_STATE_NEW as u8);
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
     /// SYN received, as a full socket.
@@ -49,15 +51,20 @@ impl State {
         }
     }
 
-    /// The name of a connection's state: a half-open request is `SYN_RECV`.
-    pub fn shown(self) -> Cow<'static, str> {
+    /// The state that people know it by: a half-open request is in `SYN_RECV`.
+    pub fn known_as(self) -> Self {
         match self {
-            Self::NEW_SYN_RECV => Self::SYN_RECV.name(),
-            other => other.name(),
+            Self::NEW_SYN_RECV => Self::SYN_RECV,
+            other => other,
         }
     }
 
-    /// The state with this name, in any case.
+    /// The name of the state that people know it by.
+    pub fn shown(self) -> Cow<'static, str> {
+        self.known_as().name()
+    }
+
+    /// The one of the twelve states with this name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|s| s.name().eq_ignore_ascii_case(name))
     }
@@ -79,7 +86,7 @@ mod tests {
         assert_eq!(State::LISTEN.name(), "LISTEN");
         assert_eq!(State::all().count(), 12);
         assert_eq!(State(200).name(), "STATE_200");
-        assert_eq!(State(0).name(), "STATE_0");
+        assert_eq!(State::NEW.shown(), "NEW");
     }
 
     #[test]
@@ -92,7 +99,7 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case() {
         assert_eq!(State::from_name("time_wait"), Some(State(6)));
-        assert_eq!(State::from_name("STATE_0"), None);
+        assert_eq!(State::from_name("NEW"), None);
         assert_eq!(State::from_name(""), None);
     }
 }

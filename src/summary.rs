@@ -1,7 +1,11 @@
 //! The totals: the last thing that a report says, and always there.
 
-use crate::abi::{self, Edge, Stats};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::abi::{self, Edge, Hook, Stats};
 use crate::error::Result;
+use crate::handshakes::{self, Counter};
 use crate::hist::percentile;
 use crate::merge::Progress;
 use crate::recorder::Recorder;
@@ -65,13 +69,45 @@ impl EdgeTotal {
     }
 }
 
+/// The kinds of transitions by the states that people know: no pair of names comes twice.
+fn merged(edges: &[Edge]) -> Vec<EdgeTotal> {
+    let mut known: BTreeMap<(State, State), Edge> = BTreeMap::new();
+    for edge in edges {
+        let pair = [edge.old_state, edge.new_state].map(|n| State(n).known_as());
+        match known.entry((pair[0], pair[1])) {
+            Entry::Vacant(entry) => {
+                let [old_state, new_state] = pair.map(|s| s.0);
+                entry.insert(Edge {
+                    old_state,
+                    new_state,
+                    ..*edge
+                });
+            }
+            Entry::Occupied(mut entry) => add_edge(entry.get_mut(), edge),
+        }
+    }
+    known.values().map(EdgeTotal::new).collect()
+}
+
+fn add_edge(sum: &mut Edge, edge: &Edge) {
+    sum.count = sum.count.saturating_add(edge.count);
+    sum.timed = sum.timed.saturating_add(edge.timed);
+    sum.total_ns = sum.total_ns.saturating_add(edge.total_ns);
+    sum.max_ns = sum.max_ns.max(edge.max_ns);
+    for (sum, count) in sum.hist.iter_mut().zip(&edge.hist) {
+        *sum = sum.saturating_add(*count);
+    }
+}
+
 /// The totals since the activation, and what this report did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Summary {
     /// What the module counted.
     pub stats: Counts,
     /// The kinds of transitions, by old and new state.
     pub edges: Vec<EdgeTotal>,
+    /// What became of the SYNs that listeners got.
+    pub handshakes: Vec<Counter>,
     /// Transitions that were overwritten before any report could read them.
     pub overwritten: u64,
     /// Transitions that the next report will give.
@@ -97,12 +133,18 @@ pub struct Counts {
     pub unmatched: u64,
     pub stale: u64,
     pub seeded: u64,
+    /// `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`, which only has
+    /// them, does not belong into a sum.
     pub states: Vec<(State, u64)>,
 }
 
 impl Counts {
     fn new(stats: &Stats) -> Self {
         let of = |state: State| stats.states.get(usize::from(state.0)).copied().unwrap_or(0);
+        let known_as = |state: State| match state {
+            State::SYN_RECV => of(state).saturating_add(of(State::NEW_SYN_RECV)),
+            other => of(other),
+        };
         Self {
             now_ns: stats.now_ns,
             activated_ns: stats.activated_ns,
@@ -117,7 +159,7 @@ impl Counts {
             unmatched: stats.unmatched,
             stale: stats.stale,
             seeded: stats.seeded,
-            states: State::all().map(|s| (s, of(s))).collect(),
+            states: State::all().map(|s| (s, known_as(s))).collect(),
         }
     }
 
@@ -132,14 +174,19 @@ impl Summary {
     ///
     /// `unconsumed` are transitions that are known to be overwritten, but that no
     /// report has consumed yet.
-    pub fn new(stats: &Stats, edges: &[Edge], unconsumed: u64, this_report: ThisReport) -> Self {
-        let mut edges: Vec<_> = edges.iter().map(EdgeTotal::new).collect();
-        edges.sort_by_key(|e| (e.old, e.new));
+    pub fn new(
+        stats: &Stats,
+        edges: &[Edge],
+        hooks: &[Hook],
+        unconsumed: u64,
+        this_report: ThisReport,
+    ) -> Self {
         let overwritten = stats.overwritten.saturating_add(unconsumed);
         let gone = stats.reported.saturating_add(overwritten);
         Self {
             stats: Counts::new(stats),
-            edges,
+            edges: merged(edges),
+            handshakes: handshakes::counters(&stats.handshakes, hooks),
             overwritten,
             pending: stats.recorded.saturating_sub(gone),
             this_report,
@@ -157,4 +204,62 @@ pub fn unconsumed_overwritten(recorder: &impl Recorder, ring_records: u32) -> Re
         oldest.saturating_sub(ring.consumed)
     };
     Ok(recorder.rings()?.iter().map(gone).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(old: u8, new: u8, bucket: usize, max_ns: u64) -> Edge {
+        let mut edge = Edge {
+            old_state: old,
+            new_state: new,
+            count: 3,
+            timed: 1,
+            total_ns: max_ns,
+            max_ns,
+            ..Edge::default()
+        };
+        edge.hist[bucket] = 1;
+        edge
+    }
+
+    #[test]
+    fn a_pair_of_names_comes_once() {
+        let edges = [
+            edge(12, 1, 0, 500),
+            edge(0, 12, 0, 7),
+            edge(3, 1, 100, 1 << 40),
+            edge(1, 4, 0, 9),
+        ];
+        let rows = merged(&edges);
+        let pairs: Vec<_> = rows.iter().map(|e| (e.old.0, e.new.0)).collect();
+        assert_eq!(pairs, [(0, 3), (1, 4), (3, 1)]);
+        let both = &rows[2];
+        assert_eq!((both.count, both.timed), (6, 2));
+        assert_eq!(both.total_ns, 500 + (1 << 40));
+        assert_eq!(both.times.map(|t| (t[0], t[2])), Some((1024, 1 << 40)));
+    }
+
+    #[test]
+    fn absurd_counts_stay_at_their_most() {
+        let mut most = edge(3, 1, 0, 1);
+        (most.count, most.timed, most.total_ns) = (u64::MAX, u64::MAX, u64::MAX);
+        most.hist = [u64::MAX; 160];
+        let rows = merged(&[most, edge(12, 1, 0, 5)]);
+        assert_eq!(
+            (rows.len(), rows[0].count, rows[0].total_ns),
+            (1, u64::MAX, u64::MAX)
+        );
+    }
+
+    #[test]
+    fn syn_recv_counts_requests_too() {
+        let mut stats = Stats::default();
+        (stats.states[3], stats.states[12]) = (2, 5);
+        let counts = Counts::new(&stats);
+        let of = |state| counts.states.iter().find(|s| s.0 == state).map(|s| s.1);
+        assert_eq!(of(State::SYN_RECV), Some(7));
+        assert_eq!(of(State::NEW_SYN_RECV), Some(5));
+    }
 }

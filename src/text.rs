@@ -78,6 +78,38 @@ pub fn shorten(text: &str, columns: usize) -> String {
         .collect()
 }
 
+/// At most `columns` columns of a text: it loses its end.
+pub fn cut(text: &str, columns: usize) -> String {
+    let mut start = text;
+    while width(start) + usize::from(start.len() < text.len()) > columns {
+        let mut chars = start.chars();
+        if chars.next_back().is_none() {
+            break;
+        }
+        start = chars.as_str();
+    }
+    match start.len() == text.len() {
+        true => text.to_owned(),
+        false => format!("{start}~"),
+    }
+}
+
+/// At most `columns` columns of a path: it loses its beginning.
+pub fn shorten_path(text: &str, columns: usize) -> String {
+    let mut end = text;
+    while width(end) + usize::from(end.len() < text.len()) > columns {
+        let mut chars = end.chars();
+        if chars.next().is_none() {
+            break;
+        }
+        end = chars.as_str();
+    }
+    match end.len() == text.len() {
+        true => text.to_owned(),
+        false => format!("~{end}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +141,25 @@ mod tests {
         for columns in 4..50 {
             assert_eq!(shorten(long, columns).len(), columns.min(long.len()));
         }
+    }
+
+    #[test]
+    fn a_short_column_keeps_the_end_of_a_path() {
+        let long = "/system.slice/nginx.service";
+        assert_eq!(shorten_path(long, 14), "~nginx.service");
+        assert_eq!(shorten_path(long, 27), long);
+        assert_eq!(shorten_path("/容器/状态", 6), "~/状态");
+        for columns in 1..40 {
+            assert_eq!(shorten_path(long, columns).len(), columns.min(long.len()));
+        }
+    }
+
+    #[test]
+    fn a_short_column_keeps_the_beginning_of_a_text() {
+        assert_eq!(cut("1234/nginx", 8), "1234/ng~");
+        assert_eq!(cut("1234/nginx", 10), "1234/nginx");
+        assert_eq!(cut("1/状态", 5), "1/状~");
+        assert_eq!(cut("ab", 0), "~");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Wrong command lines, with what each says on stderr, to the letter: 76 of
+//! Wrong command lines, with what each says on stderr, to the letter: 80 of
 //! them, each one line, exit status 2, nothing on stdout, nothing done.
 
 mod cli;
@@ -7,12 +7,13 @@ use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook";
-const REPORT_KEYS: &str = "; allowed keys: transitions connections summary format json peek addr laddr raddr port lport rport family netns min-ms state sort limit";
-const FOLLOW_KEYS: &str = "; allowed keys: transitions connections summary format json addr laddr raddr port lport rport family netns min-ms state sort limit";
+const REPORT_KEYS: &str = "; allowed keys: transitions connections summary format json peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const FOLLOW_KEYS: &str = "; allowed keys: transitions connections summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
 const STATES: &str = "; allowed: ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates";
+const REASONS: &str = "; allowed: closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate syn_cookie fast_open, ! negates, | separates";
 const NETNS: &str = "; allowed: inode number, or a name under /run/netns";
 
 /// Arguments, and what stderr says in two parts.
@@ -85,6 +86,10 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--report=json=2"], "--report: bad value '2' of 'json': it is not 0 or 1; allowed: 0 or 1", ""),
     (&["tcpstates", "--report=state=ESTABLISHD"], "--report: bad value 'ESTABLISHD' of 'state': 'ESTABLISHD' is not a state, did you mean ESTABLISHED?", STATES),
     (&["tcpstates", "--report=state=OPEN"], "--report: bad value 'OPEN' of 'state': 'OPEN' is not a state", STATES),
+    (&["tcpstates", "--report=state=NEW"], "--report: bad value 'NEW' of 'state': no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV", STATES),
+    (&["tcpstates", "--report=reason=refuse"], "--report: bad value 'refuse' of 'reason': 'refuse' is not a reason, did you mean refused?", REASONS),
+    (&["tcpstates", "--follow=reason=!"], "--follow: bad value '!' of 'reason': an alternative is empty", REASONS),
+    (&["tcpstates", "--activate=reason=refused"], "--activate: unknown key 'reason' with value 'refused'", ACTIVATE_KEYS),
     (&["tcpstates", "--report=sort=name"], "--report: bad value 'name' of 'sort': it is not an order; allowed: time, age, bytes or retrans", ""),
     (&["tcpstates", "--report=limit=0"], "--report: bad value '0' of 'limit': it is out of range; allowed: 1 or more", ""),
     (&["tcpstates", "--report=limit=many"], "--report: bad value 'many' of 'limit': it is not a number; allowed: 1 or more", ""),

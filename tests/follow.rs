@@ -4,12 +4,14 @@ mod fake;
 
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::time::Duration;
 
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::follow::follow;
 use diagnose_tools::i18n::Lang;
 use diagnose_tools::options;
 use diagnose_tools::output::{Look, output};
+use diagnose_tools::places::Places;
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::time::Clock;
 use fake::{Fake, Happening, NOW, conn};
@@ -25,7 +27,13 @@ fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
         width: None,
         color: false,
     };
-    follow(fake, &options, &mut *output(options.format, look), out)
+    let places = Places::new(None, "/nonexistent".into(), Duration::ZERO);
+    follow(
+        fake,
+        &options,
+        &mut *output(options.format, look, places),
+        out,
+    )
 }
 
 fn run(fake: &Fake, keys: &str, script: Vec<Happening>) -> String {

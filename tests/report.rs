@@ -2,19 +2,25 @@
 
 mod fake;
 
+use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::mem::offset_of;
 use std::net::Ipv6Addr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use diagnose_tools::abi::Edge;
+use diagnose_tools::abi::{Edge, RawConn, RawIdent, RawRecord, TCPSTATES_HOOK_ATTACHED};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::i18n::Lang;
 use diagnose_tools::options;
 use diagnose_tools::output::{Look, output};
+use diagnose_tools::places::Places;
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::report::report;
 use diagnose_tools::text::width;
 use diagnose_tools::time::Clock;
-use fake::{ACTIVATED, Fake, NOW, conn, full_record, record};
+use fake::{ACTIVATED, Bytes, Fake, NOW, conn, full_record, hook, record};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -28,9 +34,14 @@ fn look(fake: &Fake, lang: Lang, width: Option<usize>) -> Look {
     }
 }
 
+/// A host without cgroups and without names of namespaces.
+fn nowhere() -> Places {
+    Places::new(None, PathBuf::from("/nonexistent"), Duration::ZERO)
+}
+
 fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
     let options = options::report(keys)?;
-    let mut form = output(options.format, look(fake, Lang::En, None));
+    let mut form = output(options.format, look(fake, Lang::En, None), nowhere());
     report(fake, &options, &mut *form, out)
 }
 
@@ -266,9 +277,11 @@ fn a_transition_has_the_fields_of_the_interface_in_order() {
     let text = text(&fake, "json=1");
     let expected = "{\"type\":\"transition\",\"ts\":\"2023-11-14T22:13:19.999999999Z\",\"cpu\":0,\
         \"seq\":0,\"conn\":42,\"netns\":4026531840,\"family\":4,\"laddr\":\"10.0.0.1\",\
-        \"lport\":40000,\"raddr\":\"10.0.0.2\",\"rport\":80,\"old\":\"ESTABLISHED\",\
+        \"lport\":40000,\"raddr\":\"10.0.0.2\",\"rport\":80,\"listener_addr\":\"10.0.0.9\",\
+        \"listener_port\":8443,\"old\":\"ESTABLISHED\",\
         \"new\":\"FIN_WAIT1\",\"in_old_ns\":5000000000,\"in_old_exact\":true,\
-        \"role\":\"client\",\"pid\":1234,\"comm\":\"cu\\u001brl\",\"uid\":1000,\
+        \"role\":\"client\",\"reason\":\"reset_received\",\"error\":\"ECONNRESET\",\"synacks\":6,\
+        \"pid\":1234,\"comm\":\"cu\\u001brl\",\"uid\":1000,\"cgroup_id\":18446744073709551615,\
         \"bytes_sent\":18446744073709551615,\"bytes_acked\":0,\"bytes_received\":0,\
         \"snd_cwnd\":0,\"snd_wnd\":0,\"rcv_wnd\":0,\"sndbuf\":0,\"sndbuf_used\":0,\"rcvbuf\":0,\
         \"rcvbuf_used\":0,\"retrans\":3,\"srtt_us\":250}";
@@ -279,9 +292,10 @@ fn a_transition_has_the_fields_of_the_interface_in_order() {
 fn what_is_unknown_is_absent() {
     let fake = Fake::new(1, 64);
     let mut bare = record(NOW);
-    bare[28..30].fill(0); // flags: the time is not known
-    bare[72..74].fill(0); // lport
-    bare[32..40].fill(0); // conn
+    let who = offset_of!(RawRecord, who);
+    bare[offset_of!(RawRecord, flags)] = 0;
+    bare[who + offset_of!(RawIdent, lport)..][..2].fill(0);
+    bare[who + offset_of!(RawIdent, conn)..][..8].fill(0);
     fake.rings[0].write(&bare);
     let line = &json(&fake, "")[0];
     for field in [
@@ -295,6 +309,18 @@ fn what_is_unknown_is_absent() {
         "uid",
         "srtt_us",
         "backlog",
+        "bytes_sent",
+        "retrans",
+        "snd_cwnd",
+        "reason",
+        "error",
+        "synacks",
+        "listener_addr",
+        "listener_port",
+        "cgroup",
+        "cgroup_id",
+        "container",
+        "netns_name",
     ] {
         assert!(line.get(field).is_none(), "{field}: {line}");
     }
@@ -305,9 +331,9 @@ fn what_is_unknown_is_absent() {
 fn connections_have_ages_and_orders() {
     let fake = Fake::new(1, 64);
     *fake.conns.borrow_mut() = vec![
-        conn("10.0.0.1:3", 8, NOW - 5_000_000_000, 3),
-        conn("10.0.0.1:1", 1, ACTIVATED, 1),
-        conn("10.0.0.1:2", 10, NOW - 10_000_000_000, 3),
+        conn("10.0.0.1:3", 8, NOW - 5_000_000_000, 7),
+        conn("10.0.0.1:1", 1, ACTIVATED, 5),
+        conn("10.0.0.1:2", 10, NOW - 10_000_000_000, 7),
         conn("10.0.0.1:4", 6, NOW, 0),
     ];
     let ports = |keys: &str| -> Vec<u64> {
@@ -393,7 +419,13 @@ fn the_summary_is_last_and_complete() {
         \"TIME_WAIT\":0,\"CLOSE\":0,\"CLOSE_WAIT\":0,\"LAST_ACK\":0,\"LISTEN\":1,\"CLOSING\":0,\
         \"NEW_SYN_RECV\":0},\"transitions\":[{\"old\":\"ESTABLISHED\",\"new\":\"FIN_WAIT1\",\
         \"count\":2,\"total_ns\":312,\"p50_ns\":312,\"p99_ns\":312,\"max_ns\":312,\"timed\":1},\
-        {\"old\":\"CLOSE\",\"new\":\"SYN_SENT\",\"count\":9,\"timed\":0}],\"tracked\":2,\
+        {\"old\":\"CLOSE\",\"new\":\"SYN_SENT\",\"count\":9,\"timed\":0}],\"handshakes\":{\
+        \"requests\":0,\"seeded\":0,\"fast_open\":0,\"cookies_sent\":0,\"cookies_accepted\":0,\
+        \"cookies_rejected\":0,\"syn_queue_full\":0,\"syn_accept_queue_full\":0,\
+        \"ack_accept_queue_full\":0,\"migrated\":0,\"promoted\":0,\"expired\":0,\
+        \"accept_queue_full\":0,\"reset_received\":0,\"reset_sent\":0,\"unreachable\":0,\
+        \"aborted\":0,\"listener_closed\":0,\"netns_gone\":0,\"duplicate\":0,\"unknown\":0},\
+        \"tracked\":2,\
         \"untracked\":5,\"lost\":{\"overwritten\":0,\"kprobe_missed\":0,\"stale\":0},\
         \"unmatched\":0,\"seeded\":0,\"seen\":3,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
         \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
@@ -425,14 +457,19 @@ fn wide() -> Fake {
     fake.verbose = 2;
     let long: Ipv6Addr = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
     let mut bytes = full_record(NOW);
-    for at in [40, 56] {
-        bytes[at..at + 16].copy_from_slice(&long.octets());
+    let who = offset_of!(RawRecord, who);
+    for at in [
+        offset_of!(RawIdent, laddr),
+        offset_of!(RawIdent, raddr),
+        offset_of!(RawIdent, listener_addr),
+    ] {
+        bytes[who + at..][..16].copy_from_slice(&long.octets());
     }
-    bytes[104] = 6;
+    bytes[who + offset_of!(RawIdent, family)] = 6;
     fake.rings[0].write(&bytes);
     let mut live = conn("10.0.0.1:1", 1, ACTIVATED, 1);
-    live[8..24].copy_from_slice(&long.octets());
-    live[72] = 6;
+    live[offset_of!(RawIdent, laddr)..][..16].copy_from_slice(&long.octets());
+    live[offset_of!(RawIdent, family)] = 6;
     *fake.conns.borrow_mut() = vec![live];
     fake.edges = vec![Edge {
         old_state: 1,
@@ -447,11 +484,11 @@ fn wide() -> Fake {
 #[test]
 fn tables_fit_a_terminal_in_both_languages() {
     for lang in [Lang::En, Lang::Zh] {
-        for columns in [80, 100, 132, 200] {
+        for columns in [80, 100, 118, 132, 200] {
             for keys in ["format=table", "format=detail"] {
                 let fake = wide();
                 let options = options::report(keys).unwrap();
-                let mut form = output(options.format, look(&fake, lang, Some(columns)));
+                let mut form = output(options.format, look(&fake, lang, Some(columns)), nowhere());
                 let mut out = Vec::new();
                 report(&fake, &options, &mut *form, &mut out).unwrap();
                 let text = String::from_utf8(out).unwrap();
@@ -496,7 +533,7 @@ fn without_a_terminal_nothing_is_shortened_or_decorated() {
 fn chinese_labels_are_used() {
     let fake = wide();
     let options = options::report("format=detail").unwrap();
-    let mut form = output(options.format, look(&fake, Lang::Zh, None));
+    let mut form = output(options.format, look(&fake, Lang::Zh, None), nowhere());
     let mut out = Vec::new();
     report(&fake, &options, &mut *form, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -535,4 +572,234 @@ fn the_books_are_lines_that_add_up() {
             "Live connections: tracked 2, untracked 5, unmatched 0, found at activation 0",
         ]
     );
+}
+
+/// A directory of cgroups, and of names of network namespaces, that goes away with the test.
+struct Host(PathBuf);
+
+impl Host {
+    fn new(name: &str) -> Self {
+        let dir = format!("diagnose-tools-host-{}-{name}", std::process::id());
+        let host = Self(std::env::temp_dir().join(dir));
+        fs::create_dir_all(host.0.join("netns")).unwrap();
+        host
+    }
+
+    /// Makes a cgroup and tells its id.
+    fn cgroup(&self, path: &str) -> u64 {
+        let dir = self.0.join("cgroup").join(path);
+        fs::create_dir_all(&dir).unwrap();
+        dir.metadata().unwrap().ino()
+    }
+
+    /// Names the network namespace of this process, and tells its number.
+    fn name_netns(&self, name: &str) -> u32 {
+        let own = Path::new("/proc/self/ns/net");
+        std::os::unix::fs::symlink(own, self.0.join("netns").join(name)).unwrap();
+        own.metadata().unwrap().ino().try_into().unwrap()
+    }
+
+    fn places(&self) -> Places {
+        Places::new(
+            Some(self.0.join("cgroup")),
+            self.0.join("netns"),
+            Duration::ZERO,
+        )
+    }
+
+    fn report(&self, fake: &Fake, keys: &str) -> String {
+        let options = options::report(keys).unwrap();
+        let mut form = output(options.format, look(fake, Lang::En, None), self.places());
+        let mut out = Vec::new();
+        report(fake, &options, &mut *form, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[test]
+fn cgroups_containers_and_namespaces_have_names() {
+    let host = Host::new("names");
+    let path = format!("system.slice/docker-{CONTAINER}.scope");
+    let (id, netns) = (host.cgroup(&path), host.name_netns("blue"));
+    let mut fake = Fake::new(1, 64);
+    fake.verbose = 2;
+    let mut event = Bytes(full_record(NOW));
+    event.place(offset_of!(RawRecord, who), id, netns);
+    fake.rings[0].write(&event.0);
+    let mut live = Bytes(conn("10.0.0.1:1", 1, NOW, 7));
+    live.place(offset_of!(RawConn, who), id, netns);
+    *fake.conns.borrow_mut() = vec![live.0];
+    let text = host.report(&fake, "json=1 peek=1");
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    for line in &lines[..2] {
+        assert_eq!(line["cgroup"], format!("/{path}"));
+        assert_eq!(line["cgroup_id"], id);
+        assert_eq!(line["container"], CONTAINER);
+        assert_eq!(
+            (&line["netns"], &line["netns_name"]),
+            (&netns.into(), &"blue".into())
+        );
+    }
+    let table = host.report(&fake, "peek=1 transitions=0 summary=0");
+    assert!(table.contains(" 0123456789ab -\n"), "{table}");
+    let detail = host.report(&fake, "peek=1 format=detail summary=0");
+    for value in [
+        format!("/{path}\n"),
+        format!("{CONTAINER}\n"),
+        format!("{netns} (blue)\n"),
+    ] {
+        assert_eq!(detail.matches(&value).count(), 2, "{value}: {detail}");
+    }
+}
+
+#[test]
+fn a_half_open_request_is_syn_recv_and_has_no_meters() {
+    let mut fake = Fake::new(1, 64);
+    fake.verbose = 2;
+    let mut bytes = Bytes(full_record(NOW));
+    bytes
+        .put(offset_of!(RawRecord, old_state), [0])
+        .put(offset_of!(RawRecord, new_state), [12])
+        .put(offset_of!(RawRecord, flags), 8u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, synacks), 0u16.to_ne_bytes());
+    fake.rings[0].write(&bytes.0);
+    let mut live = Bytes(conn("10.0.0.1:1", 12, NOW, 3 | 8));
+    live.put(offset_of!(RawConn, synacks), 2u16.to_ne_bytes());
+    live.put(offset_of!(RawConn, reason), 16u16.to_ne_bytes());
+    *fake.conns.borrow_mut() = vec![live.0];
+    let lines = json(&fake, "peek=1 state=SYN_RECV");
+    assert_eq!(
+        (&lines[0]["old"], &lines[0]["new"]),
+        (&"NEW".into(), &"SYN_RECV".into())
+    );
+    assert_eq!(lines[0]["synacks"], 0);
+    assert_eq!(
+        (&lines[1]["state"], &lines[1]["synacks"]),
+        (&"SYN_RECV".into(), &2.into())
+    );
+    assert_eq!(lines[1]["reason"], "accept_queue_full");
+    for line in &lines[..2] {
+        assert!(
+            line.get("bytes_sent").is_none() && line.get("rcvbuf").is_none(),
+            "{line}"
+        );
+    }
+    assert_eq!(json(&fake, "peek=1 state=NEW_SYN_RECV").len(), 3);
+    assert_eq!(json(&fake, "peek=1 state=!SYN_RECV").len(), 1);
+    let detail = text(&fake, "peek=1 format=detail summary=0");
+    assert!(
+        !detail.contains("Send window") && !detail.contains("NEW_SYN_RECV"),
+        "{detail}"
+    );
+    assert!(
+        detail.contains("NEW -> SYN_RECV") && detail.contains("10.0.0.9:8443"),
+        "{detail}"
+    );
+    let table = text(&fake, "peek=1 transitions=0 summary=0");
+    let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[row.len() - 5..], ["-", "-", "-", "-", "-"], "{table}");
+}
+
+#[test]
+fn reasons_choose_and_are_shown() {
+    let fake = Fake::new(1, 64);
+    fake.rings[0].write(&full_record(NOW));
+    fake.record(0, 1, NOW, 1);
+    let count = |keys: &str| of_type(&json(&fake, &format!("peek=1 {keys}")), "transition").len();
+    assert_eq!(count("reason=reset_received|refused"), 1);
+    assert_eq!(count("reason=!reset_received"), 1);
+    assert_eq!(count("reason=refused"), 0);
+    let table = text(&fake, "peek=1 summary=0");
+    let reasons: Vec<_> = table
+        .lines()
+        .filter_map(|l| l.split_whitespace().rev().nth(1))
+        .collect();
+    assert_eq!(reasons, ["Reason", "reset_received", "-"], "{table}");
+    let detail = text(
+        &fake,
+        "peek=1 summary=0 format=detail limit=1 reason=reset_received",
+    );
+    let line = |label: &str| detail.lines().find(|l| l.contains(label)).unwrap();
+    assert!(line("Reason").ends_with("reset_received"), "{detail}");
+    assert!(
+        line("Error").contains("ECONNRESET") && line("SYN-ACKs").ends_with(" 6"),
+        "{detail}"
+    );
+}
+
+#[test]
+fn half_open_requests_are_counted_in_syn_recv() {
+    let mut fake = Fake::new(1, 64);
+    fake.half_open = [1, 4];
+    fake.edges = [12, 3]
+        .map(|old_state| Edge {
+            old_state,
+            new_state: 1,
+            count: 2,
+            ..Edge::default()
+        })
+        .to_vec();
+    let summary = &json(&fake, "")[0];
+    assert_eq!(summary["states"]["SYN_RECV"], 5);
+    assert_eq!(summary["states"]["NEW_SYN_RECV"], 4);
+    let rows = summary["transitions"].as_array().unwrap();
+    assert_eq!(
+        (rows.len(), &rows[0]["old"], &rows[0]["count"]),
+        (1, &"SYN_RECV".into(), &4.into())
+    );
+    let text = text(&fake, "");
+    let line = |start: &str| text.lines().find(|l| l.starts_with(start)).unwrap();
+    assert!(line("SYN_RECV ").ends_with(" 5"), "{text}");
+    assert!(
+        line("NEW_SYN_RECV, counted in SYN_RECV").ends_with(" (4)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn handshakes_are_told() {
+    let mut fake = Fake::new(1, 64);
+    fake.handshakes.syns = 10;
+    fake.handshakes.requests = 7;
+    fake.handshakes.expired = 3;
+    assert!(json(&fake, "")[0]["handshakes"].get("syns").is_none());
+    fake.hooks
+        .push(hook("tcp_conn_request", "SYNs", TCPSTATES_HOOK_ATTACHED));
+    let told = &json(&fake, "")[0]["handshakes"];
+    assert_eq!((&told["syns"], &told["expired"]), (&10.into(), &3.into()));
+    assert_eq!(
+        (&told["syn_dropped_other"], &told["migrated"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(told.as_object().unwrap().len(), 23);
+    let table = text(&fake, "");
+    let detail = text(&fake, "format=detail");
+    for (label, count, zero) in [
+        ("SYNs received", "10", false),
+        ("SYNs dropped otherwise", "3", false),
+        ("given to another listener", "0", true),
+    ] {
+        let has = |text: &str| {
+            text.lines()
+                .any(|l| l.starts_with(label) && l.split(' ').next_back() == Some(count))
+        };
+        assert_eq!(
+            (has(&table), has(&detail)),
+            (!zero, true),
+            "{label}: {table}{detail}"
+        );
+    }
+    fake.handshakes = Default::default();
+    assert!(!text(&fake, "").contains("Handshakes"), "nothing to tell");
 }

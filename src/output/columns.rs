@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use crate::output::look::Look;
-use crate::text::{pad, shorten, width};
+use crate::text::{cut, pad, shorten, width};
 
 /// One column.
 pub struct Column {
     /// Its heading.
     pub head: &'static str,
-    /// Its width; wider cells shift what follows.
+    /// Its width; wider cells that are not cut shift what follows.
     pub width: usize,
     /// How its cells lie.
     pub kind: Kind,
@@ -20,7 +20,7 @@ pub struct Column {
 /// How the cells of a column lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// To the left.
+    /// To the left, and cut on a terminal.
     Text,
     /// To the right.
     Number,
@@ -42,6 +42,7 @@ impl Column {
         match self.kind {
             Kind::Number => format!("{}{text}", pad("", self.width.saturating_sub(width(text)))),
             Kind::Endpoint if terminal => pad(&shorten(text, self.width), self.width),
+            Kind::Text if terminal && width(text) > self.width => cut(text, self.width),
             _ if last => text.to_owned(),
             _ => pad(text, self.width),
         }

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 
 use crate::merge::Event;
+use crate::output::Output;
 use crate::output::look::{Look, state_style};
-use crate::output::table::{lost_line, process};
-use crate::output::{Output, summary};
+use crate::output::summary::{self, Zeros};
+use crate::output::table::{lost_line, process, reason};
+use crate::places::Places;
+use crate::reason::error_name;
 use crate::record::{Conn, Ident, Meters, Role};
 use crate::summary::Summary;
-use crate::text::{endpoint, pad, width};
+use crate::text::{cut, endpoint, pad, printable, shorten, shorten_path, width};
 use crate::time::span;
 
 /// A label and its value.
@@ -20,11 +23,12 @@ const FIELD: usize = 18;
 /// Prints all fields.
 pub struct Detail {
     look: Look,
+    places: Places,
     label: usize,
 }
 
 impl Detail {
-    pub fn new(look: Look) -> Self {
+    pub fn new(look: Look, places: Places) -> Self {
         let l = look.labels;
         let longest = [
             l.snd_cwnd,
@@ -35,7 +39,11 @@ impl Detail {
             l.in_old_long,
         ];
         let label = longest.into_iter().map(width).max().unwrap_or(0);
-        Self { look, label }
+        Self {
+            look,
+            places,
+            label,
+        }
     }
 
     /// Lines of one or two fields.
@@ -63,12 +71,36 @@ impl Detail {
                 &[(l.local, endpoint(who.local(), who.lport))],
                 &[(l.remote, endpoint(who.remote(), who.rport))],
             ],
-        )
+        )?;
+        let listener = who.listener().map(|(ip, port)| endpoint(ip, port));
+        self.known(out, l.listener, listener, shorten)
     }
 
-    fn identity(&self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
+    /// A line of one field, made fit for the terminal, if its value is known.
+    fn known(
+        &self,
+        out: &mut dyn Write,
+        label: &'static str,
+        value: Option<String>,
+        fit: fn(&str, usize) -> String,
+    ) -> io::Result<()> {
+        let Some(value) = value else {
+            return Ok(());
+        };
+        let value = match self.look.width {
+            Some(columns) => fit(&value, columns.saturating_sub(self.label + 3)),
+            None => value,
+        };
+        self.lines(out, &[&[(label, value)]])
+    }
+
+    fn identity(&mut self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
         let l = self.look.labels;
-        let unknown = || "-".to_owned();
+        let place = self.places.of(who);
+        let namespace = match &place.netns {
+            Some(name) => format!("{} ({})", who.netns, printable(name)),
+            None => who.netns.to_string(),
+        };
         let conn = if who.conn == 0 {
             unknown()
         } else {
@@ -85,14 +117,29 @@ impl Detail {
                     (l.connection, conn),
                     (l.role, who.role.map_or("-", Role::name).to_owned()),
                 ],
-                &[(l.namespace, who.netns.to_string())],
             ],
-        )
+        )?;
+        let cgroup = match place.cgroup_path() {
+            Some(path) => Some(printable(path)),
+            None => who.cgroup.map(|id| id.to_string()),
+        };
+        let container = place.container().map(printable);
+        self.known(out, l.namespace, Some(namespace), cut)?;
+        self.known(out, l.container, container, cut)?;
+        self.known(out, l.cgroup, cgroup, shorten_path)
     }
 
-    fn meters(&self, out: &mut dyn Write, meters: &Meters, listener: bool) -> io::Result<()> {
+    /// Lines of what only a full socket has.
+    fn meters(
+        &self,
+        out: &mut dyn Write,
+        meters: Option<Meters>,
+        listener: bool,
+    ) -> io::Result<()> {
+        let Some(m) = meters else {
+            return Ok(());
+        };
         let l = self.look.labels;
-        let m = meters;
         let text = |n: u64| n.to_string();
         let srtt = match m.srtt_us {
             0 => "-".into(),
@@ -131,6 +178,14 @@ impl Detail {
     }
 }
 
+fn synacks(sent: Option<u16>) -> String {
+    sent.map_or_else(unknown, |n| n.to_string())
+}
+
+fn unknown() -> String {
+    "-".into()
+}
+
 /// The accept queue is a listener's.
 fn queue(length: u32, listener: bool) -> String {
     if listener {
@@ -159,10 +214,17 @@ impl Output for Detail {
                     (l.old, record.old.shown().into_owned()),
                     (l.new, record.new.shown().into_owned()),
                 ],
-                &[(l.in_old_long, span(record.in_old))],
+                &[
+                    (l.in_old_long, span(record.in_old)),
+                    (l.reason, reason(record.reason)),
+                ],
+                &[
+                    (l.error, error_name(record.error).unwrap_or_else(unknown)),
+                    (l.synacks, synacks(record.synacks)),
+                ],
             ],
         )?;
-        self.meters(out, &record.meters, record.is_listener())?;
+        self.meters(out, record.meters, record.is_listener())?;
         self.identity(out, &record.who)?;
         writeln!(out)
     }
@@ -189,9 +251,13 @@ impl Output for Detail {
                     (l.in_state, span(conn.age(now_ns))),
                 ],
                 &[(l.first_seen, seen)],
+                &[
+                    (l.reason, reason(conn.reason)),
+                    (l.synacks, synacks(conn.synacks)),
+                ],
             ],
         )?;
-        self.meters(out, &conn.meters, conn.is_listener())?;
+        self.meters(out, conn.meters, conn.is_listener())?;
         self.identity(out, &conn.who)?;
         writeln!(out)
     }
@@ -201,6 +267,6 @@ impl Output for Detail {
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-        summary::write(out, &self.look, summary)
+        summary::write(out, &self.look, summary, Zeros::Told)
     }
 }

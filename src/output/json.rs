@@ -7,9 +7,12 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use crate::handshakes::Counter;
 use crate::merge::Event;
 use crate::output::Output;
-use crate::record::{Conn, Ident, Meters, Owner};
+use crate::places::{Place, Places};
+use crate::reason::error_name;
+use crate::record::{Conn, Ident, Meters, Owner, Role};
 use crate::state::State;
 use crate::summary::{EdgeTotal, Summary, ThisReport};
 use crate::time::Clock;
@@ -17,61 +20,90 @@ use crate::time::Clock;
 /// Prints JSON lines.
 pub struct Json {
     clock: Clock,
+    places: Places,
 }
 
 impl Json {
-    pub fn new(clock: Clock) -> Self {
-        Self { clock }
+    pub fn new(clock: Clock, places: Places) -> Self {
+        Self { clock, places }
     }
 }
 
 #[derive(Serialize)]
-struct TupleJson {
+struct TupleJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     conn: Option<u64>,
     netns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
     family: u8,
     laddr: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     lport: Option<u16>,
     raddr: IpAddr,
     rport: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener_addr: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener_port: Option<u16>,
 }
 
-impl TupleJson {
-    fn new(who: &Ident) -> Self {
+impl<'a> TupleJson<'a> {
+    fn new(who: &Ident, place: &'a Place) -> Self {
+        let (listener_addr, listener_port) = who.listener().unzip();
         Self {
             conn: some(who.conn),
             netns: who.netns,
+            netns_name: place.netns.as_deref(),
             family: who.family,
             laddr: who.local(),
             lport: some(who.lport),
             raddr: who.remote(),
             rport: who.rport,
+            listener_addr,
+            listener_port,
         }
     }
 }
 
 #[derive(Serialize)]
-struct OwnerJson {
+struct CauseJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    synacks: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct OwnerJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a str>,
 }
 
-impl OwnerJson {
-    fn new(who: &Ident) -> Self {
+impl<'a> OwnerJson<'a> {
+    fn new(who: &Ident, place: &'a Place) -> Self {
         let comm = |owner: &Owner| String::from_utf8_lossy(owner.comm_bytes()).into_owned();
         Self {
-            role: who.role.map(|r| r.name()),
             pid: who.owner.map(|o| o.pid),
             comm: who.owner.as_ref().map(comm),
             uid: who.uid,
+            cgroup: place.cgroup_path(),
+            cgroup_id: who.cgroup,
+            container: place.container(),
         }
     }
 }
@@ -124,13 +156,13 @@ fn some<T: Default + PartialEq>(number: T) -> Option<T> {
 }
 
 #[derive(Serialize)]
-struct TransitionJson {
+struct TransitionJson<'a> {
     r#type: &'static str,
     ts: String,
     cpu: u32,
     seq: u64,
     #[serde(flatten)]
-    tuple: TupleJson,
+    tuple: TupleJson<'a>,
     old: Cow<'static, str>,
     new: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,19 +170,23 @@ struct TransitionJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     in_old_exact: Option<bool>,
     #[serde(flatten)]
-    owner: OwnerJson,
+    cause: CauseJson,
     #[serde(flatten)]
-    meters: MetersJson,
+    owner: OwnerJson<'a>,
+    #[serde(flatten)]
+    meters: Option<MetersJson>,
 }
 
 #[derive(Serialize)]
-struct ConnectionJson {
+struct ConnectionJson<'a> {
     r#type: &'static str,
     ts: String,
     #[serde(flatten)]
-    tuple: TupleJson,
+    tuple: TupleJson<'a>,
     #[serde(flatten)]
-    owner: OwnerJson,
+    cause: CauseJson,
+    #[serde(flatten)]
+    owner: OwnerJson<'a>,
     state: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ns: Option<u64>,
@@ -159,7 +195,7 @@ struct ConnectionJson {
     first_seen: String,
     seeded: bool,
     #[serde(flatten)]
-    meters: MetersJson,
+    meters: Option<MetersJson>,
 }
 
 #[derive(Serialize)]
@@ -178,6 +214,8 @@ struct SummaryJson<'a> {
     #[serde(serialize_with = "states")]
     states: &'a [(State, u64)],
     transitions: Vec<EdgeJson>,
+    #[serde(serialize_with = "counts")]
+    handshakes: &'a [Counter],
     tracked: u64,
     untracked: u64,
     lost: CausesJson,
@@ -229,6 +267,11 @@ fn states<S: Serializer>(states: &&[(State, u64)], to: S) -> Result<S::Ok, S::Er
     to.collect_map(states.iter().map(|(state, n)| (state.name(), n)))
 }
 
+fn counts<S: Serializer>(counters: &&[Counter], to: S) -> Result<S::Ok, S::Error> {
+    let known = counters.iter().filter_map(|c| Some((c.name, c.count?)));
+    to.collect_map(known)
+}
+
 impl EdgeJson {
     fn new(edge: &EdgeTotal) -> Self {
         Self {
@@ -265,35 +308,51 @@ pub(super) fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<(
 impl Output for Json {
     fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
         let record = &event.record;
+        let place = self.places.of(&record.who);
+        let listener = record.is_listener();
         let object = TransitionJson {
             r#type: "transition",
             ts: self.clock.rfc3339(record.ts),
             cpu: event.cpu,
             seq: event.seq,
-            tuple: TupleJson::new(&record.who),
+            tuple: TupleJson::new(&record.who, &place),
             old: record.old.shown(),
             new: record.new.shown(),
             in_old_ns: record.in_old.ns(),
             in_old_exact: record.in_old.exact(),
-            owner: OwnerJson::new(&record.who),
-            meters: MetersJson::new(&record.meters, record.is_listener()),
+            cause: CauseJson {
+                role: record.who.role.map(Role::name),
+                reason: record.reason.name(),
+                error: error_name(record.error),
+                synacks: record.synacks,
+            },
+            owner: OwnerJson::new(&record.who, &place),
+            meters: record.meters.map(|m| MetersJson::new(&m, listener)),
         };
         line(out, &object)
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         let age = conn.age(now_ns);
+        let place = self.places.of(&conn.who);
+        let listener = conn.is_listener();
         let object = ConnectionJson {
             r#type: "connection",
             ts: self.clock.rfc3339(now_ns),
-            tuple: TupleJson::new(&conn.who),
-            owner: OwnerJson::new(&conn.who),
+            tuple: TupleJson::new(&conn.who, &place),
+            cause: CauseJson {
+                role: conn.who.role.map(Role::name),
+                reason: conn.reason.name(),
+                error: None,
+                synacks: conn.synacks,
+            },
+            owner: OwnerJson::new(&conn.who, &place),
             state: conn.state.shown(),
             age_ns: age.ns(),
             age_exact: age.exact(),
             first_seen: self.clock.rfc3339(conn.first_seen_ns),
             seeded: conn.who.seeded,
-            meters: MetersJson::new(&conn.meters, conn.is_listener()),
+            meters: conn.meters.map(|m| MetersJson::new(&m, listener)),
         };
         line(out, &object)
     }
@@ -318,6 +377,7 @@ impl Output for Json {
             active_ns: stats.active_ns(),
             states: &stats.states,
             transitions: summary.edges.iter().map(EdgeJson::new).collect(),
+            handshakes: &summary.handshakes,
             tracked: stats.tracked,
             untracked: stats.untracked,
             lost: CausesJson {

@@ -40,7 +40,7 @@ pub fn state_style(state: State) -> Style {
         "ESTABLISHED" | "LISTEN" => AnsiColor::Green,
         "SYN_SENT" | "SYN_RECV" => AnsiColor::Yellow,
         "CLOSE_WAIT" | "LAST_ACK" => AnsiColor::Magenta,
-        "CLOSE" | "TIME_WAIT" => return Style::new().dimmed(),
+        "NEW" | "CLOSE" | "TIME_WAIT" => return Style::new().dimmed(),
         _ => AnsiColor::Cyan,
     };
     Style::new().fg_color(Some(color.into()))

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 
 use crate::merge::Event;
 use crate::options::Format;
+use crate::places::Places;
 use crate::record::Conn;
 use crate::summary::Summary;
 
@@ -43,10 +44,10 @@ pub trait Output {
 }
 
 /// The output in this format.
-pub fn output(format: Format, look: Look) -> Box<dyn Output> {
+pub fn output(format: Format, look: Look, places: Places) -> Box<dyn Output> {
     match format {
-        Format::Json => Box::new(json::Json::new(look.clock)),
-        Format::Table => Box::new(table::Table::new(look)),
-        Format::Detail => Box::new(detail::Detail::new(look)),
+        Format::Json => Box::new(json::Json::new(look.clock, places)),
+        Format::Table => Box::new(table::Table::new(look, places)),
+        Format::Detail => Box::new(detail::Detail::new(look, places)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
 use crate::abi::{self, Hook, Settings, Stats, padded_text};
@@ -171,6 +172,7 @@ pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> i
     )?;
     writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
     write_resources(out, look, view)?;
+    write_missing(out, look, &view.hooks)?;
     writeln!(out, "\n{}", hooks(look, &view.hooks))
 }
 
@@ -214,6 +216,18 @@ fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io:
         l.stale,
         causes.stale
     )
+}
+
+/// What cannot be told without the hooks that this kernel does not have.
+fn write_missing(out: &mut dyn Write, look: &Look, hooks: &[Hook]) -> io::Result<()> {
+    let l = look.labels;
+    let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+    for hook in hooks.iter().map(HookJson::new).filter(|h| !h.attached) {
+        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
+        let text = format!("{}: {symbol}; {}: {feeds}", l.not_attached, l.loses);
+        writeln!(out, "{}", look.paint(red, &text))?;
+    }
+    Ok(())
 }
 
 fn hooks(look: &Look, hooks: &[Hook]) -> String {

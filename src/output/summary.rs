@@ -6,11 +6,21 @@ use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::i18n::Labels;
 use crate::output::look::Look;
+use crate::state::State;
 use crate::summary::{EdgeTotal, Summary};
 use crate::time::duration;
 
-/// Writes all totals.
-pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary) -> io::Result<()> {
+/// Whether what was never counted is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Zeros {
+    /// Left out.
+    Left,
+    /// Told as well.
+    Told,
+}
+
+/// Writes all totals; `zeros` is about the handshakes.
+pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary, zeros: Zeros) -> io::Result<()> {
     let (l, stats) = (look.labels, &summary.stats);
     let now = look.clock.local(stats.now_ns);
     let since = look.clock.local(stats.activated_ns);
@@ -24,6 +34,9 @@ pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary) -> io::Result<
     writeln!(out, "\n{}\n", states(look, summary))?;
     if !summary.edges.is_empty() {
         writeln!(out, "{}\n", edges(look, &summary.edges))?;
+    }
+    if let Some(handshakes) = handshakes(look, summary, zeros) {
+        writeln!(out, "{handshakes}\n")?;
     }
     write_counts(out, l, summary)
 }
@@ -52,7 +65,13 @@ fn states(look: &Look, summary: &Summary) -> String {
     let l = look.labels;
     let mut table = table(look, &[l.state, l.connections], 1);
     for (state, count) in &summary.stats.states {
-        table.add_row([state.name().into_owned(), count.to_string()]);
+        let name = state.name().into_owned();
+        // Part of what SYN_RECV counts: not to be added up.
+        let row = match *state {
+            State::NEW_SYN_RECV => [format!("{name}, {}", l.in_syn_recv), format!("({count})")],
+            _ => [name, count.to_string()],
+        };
+        table.add_row(row);
     }
     table.add_row([l.total.to_owned(), summary.stats.tracked.to_string()]);
     table.trim_fmt()
@@ -72,6 +91,23 @@ fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
         table.add_row(names.into_iter().chain(numbers));
     }
     table.trim_fmt()
+}
+
+/// What became of the SYNs; `None` when there is nothing to tell.
+fn handshakes(look: &Look, summary: &Summary, zeros: Zeros) -> Option<String> {
+    let l = look.labels;
+    let told = |count: Option<u64>| zeros == Zeros::Told || count.is_some_and(|n| n > 0);
+    let counters: Vec<_> = summary
+        .handshakes
+        .iter()
+        .filter(|c| told(c.count))
+        .collect();
+    let mut table = table(look, &[l.handshakes, l.count], 1);
+    for counter in &counters {
+        let count = counter.count.map_or("-".into(), |n| n.to_string());
+        table.add_row([(counter.label)(l).to_owned(), count]);
+    }
+    (!counters.is_empty()).then(|| table.trim_fmt())
 }
 
 /// A sign, a label and a number of a line of counts.

@@ -1,17 +1,21 @@
 //! One line each, in columns that fit the terminal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use anstyle::Style;
 
 use crate::merge::Event;
+use crate::output::Output;
 use crate::output::columns::{Cell, Column, Kind, write_cells, write_head};
 use crate::output::look::{Look, state_style};
-use crate::output::{Output, summary};
-use crate::record::{Conn, Ident};
+use crate::output::summary::{self, Zeros};
+use crate::places::{Place, Places};
+use crate::reason::Reason;
+use crate::record::{Conn, Ident, Meters};
 use crate::state::State;
 use crate::summary::Summary;
-use crate::text::{endpoint, printable_bytes};
+use crate::text::{endpoint, printable, printable_bytes};
 use crate::time::span;
 
 const STATE: usize = 11;
@@ -24,6 +28,10 @@ const ENDPOINT: [usize; 2] = [21, 47];
 const SHORTEST: usize = 12;
 /// `PID/NAME`: what is worth a column, and the longest.
 const PROCESS: [usize; 2] = [12, 23];
+/// The longest name of a reason.
+const REASON: usize = 18;
+/// How much of a container's id is shown.
+const CONTAINER: usize = 12;
 const BYTES: usize = 11;
 const RETRANS: usize = 7;
 
@@ -37,17 +45,19 @@ enum Part {
 /// Prints one line each.
 pub struct Table {
     look: Look,
+    places: Places,
     part: Option<Part>,
     transitions: TransitionColumns,
     connections: ConnectionColumns,
 }
 
 impl Table {
-    pub fn new(look: Look) -> Self {
+    pub fn new(look: Look, places: Places) -> Self {
         Self {
             transitions: TransitionColumns::for_width(look.width),
             connections: ConnectionColumns::for_width(look.width),
             look,
+            places,
             part: None,
         }
     }
@@ -68,11 +78,51 @@ impl Table {
     }
 }
 
+/// Columns of a terminal that are left for two endpoints and what else there may be.
+struct Room(usize);
+
+impl Room {
+    /// What a terminal of `width` has beside `used` columns and their gaps.
+    fn new(width: usize, used: usize) -> Self {
+        Self(width.saturating_sub(used))
+    }
+
+    /// Takes so many, if two endpoints still fit.
+    fn take(&mut self, columns: usize) -> bool {
+        let fits = self.0 >= 2 * ENDPOINT[0] + columns;
+        if fits {
+            self.0 -= columns;
+        }
+        fits
+    }
+
+    /// Width of the process column if its least is taken, and more of what is left.
+    fn process(&mut self, taken: bool) -> usize {
+        if !taken {
+            return 0;
+        }
+        let spare = self.0.saturating_sub(2 * ENDPOINT[0]);
+        let more = spare.min(PROCESS[1] - PROCESS[0]);
+        self.0 -= more;
+        PROCESS[0] + more
+    }
+
+    /// Shares what is left.
+    fn endpoint(self) -> usize {
+        (self.0 / 2).clamp(SHORTEST, ENDPOINT[1])
+    }
+}
+
+fn column(head: &'static str, width: usize, kind: Kind) -> Column {
+    Column { head, width, kind }
+}
+
 /// Widths of the columns of transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TransitionColumns {
     time: usize,
     endpoint: usize,
+    reason: bool,
     /// 0: no such column.
     process: usize,
 }
@@ -83,72 +133,41 @@ impl TransitionColumns {
             return Self {
                 time: TIME[1],
                 endpoint: ENDPOINT[0],
+                reason: true,
                 process: PROCESS[1],
             };
         };
-        // Two states, the span, and the gaps between six columns.
-        let room = width.saturating_sub(2 * STATE + SPAN + 5);
-        let long = room >= TIME[1] + 2 * ENDPOINT[0];
-        let time = TIME[usize::from(long)];
-        let room = room.saturating_sub(time);
-        let process = process_width(room);
-        let endpoint = (room - process.map_or(0, |p| p + 1)) / 2;
+        // The time, two states, the span, and the gaps between six columns.
+        let mut room = Room::new(width, TIME[0] + 2 * STATE + SPAN + 5);
+        let reason = room.take(REASON + 1);
+        let process = room.take(PROCESS[0] + 1);
+        let long = room.take(TIME[1] - TIME[0]);
         Self {
-            time,
-            endpoint: endpoint.clamp(SHORTEST, ENDPOINT[1]),
-            process: process.unwrap_or(0),
+            time: TIME[usize::from(long)],
+            reason,
+            process: room.process(process),
+            endpoint: room.endpoint(),
         }
     }
 
     fn columns(&self, look: &Look) -> Vec<Column> {
         let l = look.labels;
         let mut columns = vec![
-            Column {
-                head: l.time,
-                width: self.time,
-                kind: Kind::Text,
-            },
-            Column {
-                head: l.local,
-                width: self.endpoint,
-                kind: Kind::Endpoint,
-            },
-            Column {
-                head: l.remote,
-                width: self.endpoint,
-                kind: Kind::Endpoint,
-            },
-            Column {
-                head: l.old,
-                width: STATE,
-                kind: Kind::Text,
-            },
-            Column {
-                head: l.new,
-                width: STATE,
-                kind: Kind::Text,
-            },
-            Column {
-                head: l.in_old,
-                width: SPAN,
-                kind: Kind::Number,
-            },
+            column(l.time, self.time, Kind::Text),
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.old, STATE, Kind::Text),
+            column(l.new, STATE, Kind::Text),
+            column(l.in_old, SPAN, Kind::Number),
         ];
+        if self.reason {
+            columns.push(column(l.reason, REASON, Kind::Text));
+        }
         if self.process > 0 {
-            columns.push(Column {
-                head: l.process,
-                width: self.process,
-                kind: Kind::Text,
-            });
+            columns.push(column(l.process, self.process, Kind::Text));
         }
         columns
     }
-}
-
-/// Width of the process column beside two endpoints in `room` columns, if it is worth one.
-fn process_width(room: usize) -> Option<usize> {
-    let left = room.checked_sub(2 * ENDPOINT[0] + 1)?;
-    (left >= PROCESS[0]).then_some(left.min(PROCESS[1]))
 }
 
 /// Widths of the columns of live connections.
@@ -157,6 +176,7 @@ struct ConnectionColumns {
     endpoint: usize,
     /// Whether bytes and retransmissions have columns.
     meters: bool,
+    container: bool,
     /// 0: no such column.
     process: usize,
 }
@@ -167,70 +187,41 @@ impl ConnectionColumns {
             return Self {
                 endpoint: ENDPOINT[0],
                 meters: true,
+                container: true,
                 process: PROCESS[1],
             };
         };
         // The state, the span, and the gaps between four columns.
-        let room = width.saturating_sub(STATE + SPAN + 3);
-        let wanted = 2 * (BYTES + 1) + RETRANS + 1;
-        let meters = room >= wanted + 2 * ENDPOINT[0];
-        let room = if meters { room - wanted } else { room };
-        let process = process_width(room);
-        let endpoint = (room - process.map_or(0, |p| p + 1)) / 2;
+        let mut room = Room::new(width, STATE + SPAN + 3);
+        let meters = room.take(2 * (BYTES + 1) + RETRANS + 1);
+        let process = room.take(PROCESS[0] + 1);
+        let container = room.take(CONTAINER + 1);
         Self {
-            endpoint: endpoint.clamp(SHORTEST, ENDPOINT[1]),
             meters,
-            process: process.unwrap_or(0),
+            container,
+            process: room.process(process),
+            endpoint: room.endpoint(),
         }
     }
 
     fn columns(&self, look: &Look) -> Vec<Column> {
         let l = look.labels;
         let mut columns = vec![
-            Column {
-                head: l.local,
-                width: self.endpoint,
-                kind: Kind::Endpoint,
-            },
-            Column {
-                head: l.remote,
-                width: self.endpoint,
-                kind: Kind::Endpoint,
-            },
-            Column {
-                head: l.state,
-                width: STATE,
-                kind: Kind::Text,
-            },
-            Column {
-                head: l.in_state,
-                width: SPAN,
-                kind: Kind::Number,
-            },
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.state, STATE, Kind::Text),
+            column(l.in_state, SPAN, Kind::Number),
         ];
         if self.meters {
-            columns.push(Column {
-                head: l.sent,
-                width: BYTES,
-                kind: Kind::Number,
-            });
-            columns.push(Column {
-                head: l.received,
-                width: BYTES,
-                kind: Kind::Number,
-            });
-            columns.push(Column {
-                head: l.retrans_short,
-                width: RETRANS,
-                kind: Kind::Number,
-            });
+            columns.push(column(l.sent, BYTES, Kind::Number));
+            columns.push(column(l.received, BYTES, Kind::Number));
+            columns.push(column(l.retrans_short, RETRANS, Kind::Number));
+        }
+        if self.container {
+            columns.push(column(l.container, CONTAINER, Kind::Text));
         }
         if self.process > 0 {
-            columns.push(Column {
-                head: l.process,
-                width: self.process,
-                kind: Kind::Text,
-            });
+            columns.push(column(l.process, self.process, Kind::Text));
         }
         columns
     }
@@ -238,6 +229,17 @@ impl ConnectionColumns {
 
 fn state_cell(state: State) -> Cell {
     Cell(state.shown().into_owned(), state_style(state))
+}
+
+/// The word of a reason, or `-`.
+pub(super) fn reason(reason: Reason) -> String {
+    reason.name().map_or_else(|| "-".into(), Cow::into_owned)
+}
+
+/// The beginning of a container's id, or `-`.
+fn container(place: &Place) -> String {
+    let short = |id: &str| printable(id).chars().take(CONTAINER).collect();
+    place.container().map_or_else(|| "-".into(), short)
 }
 
 /// `PID/NAME`, or `-`.
@@ -256,15 +258,18 @@ impl Output for Table {
             true => self.look.clock.local_day(record.ts),
             false => self.look.clock.local_short(record.ts),
         };
-        let cells = [
+        let mut cells: Vec<Cell> = vec![
             time.into(),
             endpoint(who.local(), who.lport).into(),
             endpoint(who.remote(), who.rport).into(),
             state_cell(record.old),
             state_cell(record.new),
             span(record.in_old).into(),
-            process(who).into(),
         ];
+        if self.transitions.reason {
+            cells.push(reason(record.reason).into());
+        }
+        cells.push(process(who).into());
         write_cells(
             out,
             &self.look,
@@ -283,9 +288,16 @@ impl Output for Table {
             span(conn.age(now_ns)).into(),
         ];
         if self.connections.meters {
-            cells.push(conn.meters.bytes_sent.to_string().into());
-            cells.push(conn.meters.bytes_received.to_string().into());
-            cells.push(conn.meters.retrans.to_string().into());
+            let number = |of: fn(&Meters) -> u64| match &conn.meters {
+                Some(meters) => of(meters).to_string(),
+                None => "-".into(),
+            };
+            cells.push(number(|m| m.bytes_sent).into());
+            cells.push(number(|m| m.bytes_received).into());
+            cells.push(number(|m| m.retrans.into()).into());
+        }
+        if self.connections.container {
+            cells.push(container(&self.places.of(who)).into());
         }
         cells.push(process(who).into());
         write_cells(
@@ -304,7 +316,7 @@ impl Output for Table {
         if self.part.is_some() {
             writeln!(out)?;
         }
-        summary::write(out, &self.look, summary)
+        summary::write(out, &self.look, summary, Zeros::Left)
     }
 }
 
@@ -324,34 +336,21 @@ mod tests {
         for width in 72..260 {
             let c = TransitionColumns::for_width(Some(width));
             let process = if c.process > 0 { c.process + 1 } else { 0 };
-            let used = c.time + 2 * c.endpoint + 2 * STATE + SPAN + 5 + process;
+            let reason = if c.reason { REASON + 1 } else { 0 };
+            let used = c.time + 2 * c.endpoint + 2 * STATE + SPAN + 5 + process + reason;
             assert!(used <= width, "{width}: {c:?} takes {used}");
         }
-        let at = |width| TransitionColumns::for_width(Some(width));
-        assert_eq!(
-            at(80),
-            TransitionColumns {
-                time: 8,
-                endpoint: 18,
-                process: 0
-            }
-        );
-        assert_eq!(
-            at(120),
-            TransitionColumns {
-                time: 18,
-                endpoint: 21,
-                process: 23
-            }
-        );
-        assert_eq!(
-            at(0),
-            TransitionColumns {
-                time: 8,
-                endpoint: SHORTEST,
-                process: 0
-            }
-        );
+        let at = |width| {
+            let c = TransitionColumns::for_width(Some(width));
+            (c.time, c.endpoint, c.reason, c.process)
+        };
+        assert_eq!(at(80), (8, 18, false, 0));
+        assert_eq!(at(99), (8, 21, false, 12));
+        assert_eq!(at(105), (8, 21, true, 0));
+        assert_eq!(at(120), (8, 21, true, 14));
+        assert_eq!(at(132), (18, 21, true, 16));
+        assert_eq!(at(200), (18, 47, true, 23));
+        assert_eq!(at(0), (8, SHORTEST, false, 0));
     }
 
     #[test]
@@ -364,10 +363,12 @@ mod tests {
             } else {
                 0
             };
-            let used = 2 * c.endpoint + STATE + SPAN + 3 + process + meters;
+            let container = if c.container { CONTAINER + 1 } else { 0 };
+            let used = 2 * c.endpoint + STATE + SPAN + 3 + process + meters + container;
             assert!(used <= width, "{width}: {c:?} takes {used}");
         }
         assert!(ConnectionColumns::for_width(Some(100)).meters);
         assert!(!ConnectionColumns::for_width(Some(80)).meters);
+        assert!(ConnectionColumns::for_width(Some(132)).container);
     }
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Config, Consumed, Edge, Hook, RawConn, RawIdent, RawMeters, RawRecord, RingHeader,
-    RingState, Settings, Stats,
+    self, Config, Consumed, Edge, Hook, RawConn, RawHandshakes, RawIdent, RawMeters, RawRecord,
+    RingHeader, RingState, Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::record::Conn;
@@ -24,6 +24,8 @@ pub const GENERATION: u64 = 7;
 /// Monotonic time of every call; wall-clock time is 2023-11-14T22:13:20Z then.
 pub const NOW: u64 = 1_000_000_000_000;
 pub const NOW_REAL: u64 = 1_700_000_000_000_000_000;
+/// The cgroup of [`full_record`], which no directory is.
+pub const CGROUP: u64 = u64::MAX;
 pub const ACTIVATED: u64 = NOW - 60_000_000_000;
 
 const WORDS: usize = abi::RECORD_SIZE / 8;
@@ -46,7 +48,10 @@ impl FakeRing {
             overwritten: Cell::new(0),
         };
         let pair = |low: u32, high: u32| (u64::from(high) << 32) | u64::from(low);
-        ring.words[0].store(pair(abi::TCPSTATES_RING_MAGIC, 1), Ordering::Relaxed);
+        ring.words[0].store(
+            pair(abi::TCPSTATES_RING_MAGIC, abi::TCPSTATES_RECORD_VERSION),
+            Ordering::Relaxed,
+        );
         ring.words[1].store(pair(abi::RECORD_SIZE as u32, cpu), Ordering::Relaxed);
         ring.words[2].store(capacity, Ordering::Relaxed);
         ring.words[3].store(GENERATION, Ordering::Relaxed);
@@ -89,6 +94,11 @@ pub struct Fake {
     pub generation: Cell<u64>,
     pub conns: RefCell<Vec<[u8; abi::CONN_SIZE]>>,
     pub edges: Vec<Edge>,
+    /// Counters of handshakes, and what the module hooked.
+    pub handshakes: RawHandshakes,
+    pub hooks: Vec<Hook>,
+    /// Connections in SYN_RECV and NEW_SYN_RECV.
+    pub half_open: [u64; 2],
     /// How many tries for the lock fail, as another report holds it.
     pub busy: Cell<u32>,
     /// Whether this report holds it.
@@ -120,6 +130,13 @@ impl Fake {
             generation: Cell::new(GENERATION),
             conns: RefCell::default(),
             edges: Vec::new(),
+            handshakes: RawHandshakes::default(),
+            hooks: vec![hook(
+                "some_hook",
+                "some things",
+                abi::TCPSTATES_HOOK_REQUIRED,
+            )],
+            half_open: [0, 0],
             busy: Cell::new(0),
             held: Rc::default(),
             consume_calls: Cell::new(0),
@@ -213,6 +230,8 @@ impl Recorder for Fake {
             ..clocks
         };
         (stats.states[1], stats.states[10]) = (1, 1);
+        [stats.states[3], stats.states[12]] = self.half_open;
+        stats.handshakes = self.handshakes;
         Ok(stats)
     }
 
@@ -239,14 +258,7 @@ impl Recorder for Fake {
     }
 
     fn hooks(&self) -> Result<Vec<Hook>> {
-        let mut hook = Hook {
-            flags: abi::TCPSTATES_HOOK_REQUIRED,
-            missed: 4,
-            ..Hook::default()
-        };
-        hook.symbol[..9].copy_from_slice(b"some_hook");
-        hook.feeds[..11].copy_from_slice(b"some things");
-        Ok(vec![hook])
+        Ok(self.hooks.clone())
     }
 
     /// Two at a time.
@@ -313,6 +325,18 @@ impl Recorder for Fake {
     }
 }
 
+/// A hook that missed four calls.
+pub fn hook(symbol: &str, feeds: &str, flags: u32) -> Hook {
+    let mut hook = Hook {
+        flags,
+        missed: 4,
+        ..Hook::default()
+    };
+    hook.symbol[..symbol.len()].copy_from_slice(symbol.as_bytes());
+    hook.feeds[..feeds.len()].copy_from_slice(feeds.as_bytes());
+    hook
+}
+
 /// Writes numbers into the bytes of a structure.
 pub struct Bytes<const N: usize>(pub [u8; N]);
 
@@ -341,10 +365,16 @@ impl<const N: usize> Bytes<N> {
             .put(at + offset_of!(RawIdent, family), [4])
     }
 
+    pub fn place(&mut self, at: usize, cgroup: u64, netns: u32) -> &mut Self {
+        self.put(at + offset_of!(RawIdent, cgroup), cgroup.to_ne_bytes())
+            .put(at + offset_of!(RawIdent, netns), netns.to_ne_bytes())
+    }
+
     fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
         self.put(at + offset_of!(RawIdent, pid), pid.to_ne_bytes());
         self.0[at + offset_of!(RawIdent, comm)..][..comm.len()].copy_from_slice(comm);
-        let flags = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
+        let flags = abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID | abi::TCPSTATES_HAS_LISTENER;
+        let flags = flags as u16;
         self.put(at + offset_of!(RawIdent, flags), flags.to_ne_bytes())
     }
 }
@@ -362,7 +392,7 @@ pub fn record(ts: u64) -> [u8; abi::RECORD_SIZE] {
         .put(offset_of!(RawRecord, type_), 1u16.to_ne_bytes())
         .put(offset_of!(RawRecord, old_state), [1])
         .put(offset_of!(RawRecord, new_state), [4])
-        .put(offset_of!(RawRecord, flags), 3u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, flags), 7u16.to_ne_bytes())
         .ident(who, "10.0.0.1:40000", "10.0.0.2:80");
     bytes.0
 }
@@ -371,7 +401,18 @@ pub fn record(ts: u64) -> [u8; abi::RECORD_SIZE] {
 pub fn full_record(ts: u64) -> [u8; abi::RECORD_SIZE] {
     let mut bytes = Bytes(record(ts));
     let (who, meters) = (offset_of!(RawRecord, who), offset_of!(RawRecord, meters));
+    let listener = Ipv4Addr::new(10, 0, 0, 9).to_ipv6_mapped().octets();
     bytes
+        .put(offset_of!(RawRecord, flags), 15u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, reason), 5u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, error), 104u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, synacks), 6u16.to_ne_bytes())
+        .put(who + offset_of!(RawIdent, cgroup), CGROUP.to_ne_bytes())
+        .put(who + offset_of!(RawIdent, listener_addr), listener)
+        .put(
+            who + offset_of!(RawIdent, listener_port),
+            8443u16.to_ne_bytes(),
+        )
         .owner(who, 1234, b"cu\x1brl")
         .put(who + offset_of!(RawIdent, uid), 1000u32.to_ne_bytes())
         .put(who + offset_of!(RawIdent, role), [1])

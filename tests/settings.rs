@@ -1,0 +1,98 @@
+//! `--settings` against a recorder in memory.
+
+mod fake;
+
+use diagnose_tools::abi::{TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_KPROBE};
+use diagnose_tools::i18n::Lang;
+use diagnose_tools::options::SettingsOptions;
+use diagnose_tools::output::Look;
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::settings::settings;
+use diagnose_tools::time::Clock;
+use fake::{Fake, hook};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+fn text(fake: &Fake, lang: Lang, json: bool) -> String {
+    let look = Look {
+        labels: lang.labels(),
+        clock: Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC),
+        width: None,
+        color: false,
+    };
+    let mut out = Vec::new();
+    settings(fake, SettingsOptions { json }, &look, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// An activation in which two optional hooks are missing.
+fn degraded() -> Fake {
+    let mut fake = Fake::new(1, 64);
+    fake.hooks = vec![
+        hook(
+            "security_sock_graft",
+            "owners of accepted sockets",
+            TCPSTATES_HOOK_IS_KPROBE,
+        ),
+        hook(
+            "inet_sock_set_state",
+            "transitions",
+            TCPSTATES_HOOK_ATTACHED,
+        ),
+        hook(
+            "tcp_conn_request",
+            "SYNs that were dropped",
+            TCPSTATES_HOOK_IS_KPROBE,
+        ),
+    ];
+    fake
+}
+
+#[test]
+fn what_is_missing_and_what_is_lost_is_plain() {
+    let text = text(&degraded(), Lang::En, false);
+    let missing: Vec<_> = text
+        .lines()
+        .filter(|l| l.starts_with("not attached"))
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "not attached: security_sock_graft; lost: owners of accepted sockets",
+            "not attached: tcp_conn_request; lost: SYNs that were dropped",
+        ]
+    );
+    let chinese = self::text(&degraded(), Lang::Zh, false);
+    assert!(
+        chinese.contains("未挂接: tcp_conn_request; 丢失: SYNs"),
+        "{chinese}"
+    );
+}
+
+#[test]
+fn json_tells_of_each_hook_whether_it_is_attached() {
+    let value: Value = serde_json::from_str(&text(&degraded(), Lang::En, true)).unwrap();
+    let lost: Vec<_> = value["hooks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|h| h["attached"] == false)
+        .map(|h| (h["symbol"].as_str().unwrap(), h["feeds"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        lost,
+        [
+            ("security_sock_graft", "owners of accepted sockets"),
+            ("tcp_conn_request", "SYNs that were dropped"),
+        ]
+    );
+}
+
+#[test]
+fn with_all_hooks_nothing_is_missing() {
+    let mut fake = Fake::new(1, 64);
+    fake.hooks = vec![hook("a", "b", TCPSTATES_HOOK_ATTACHED)];
+    assert!(!text(&fake, Lang::En, false).contains("not attached"));
+    fake.active.set(false);
+    assert!(text(&fake, Lang::En, false).starts_with("not active"));
+}
