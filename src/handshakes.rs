@@ -4,9 +4,6 @@
 use crate::abi::{self, Hook, RawHandshakes, padded_text};
 use crate::i18n::Labels;
 
-/// The function whose hook sees each SYN.
-const SYN_HOOK: &str = "tcp_conn_request";
-
 /// One counter.
 #[derive(Debug, Clone, Copy)]
 pub struct Counter {
@@ -14,16 +11,33 @@ pub struct Counter {
     pub name: &'static str,
     /// What people call it.
     pub label: fn(&Labels) -> &'static str,
-    /// `None` when the hook that feeds it is not attached.
+    /// `None` when a hook that feeds it is missing.
     pub count: Option<u64>,
 }
 
+/// The functions whose hooks feed a counter: of each group one is enough.
+type Feeds = &'static [&'static [&'static str]];
+
+const ALWAYS: Feeds = &[];
+const SYN: Feeds = &[&["tcp_conn_request"]];
+const FAST_OPEN: Feeds = &[&["inet_csk_reqsk_queue_add"]];
+const COOKIE_SENT: Feeds = &[&["cookie_v4_init_sequence", "cookie_v6_init_sequence"]];
+const COOKIE_ACCEPTED: Feeds = &[&["cookie_tcp_reqsk_alloc"]];
+// All that came back, less those that were accepted.
+const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], COOKIE_ACCEPTED[0]];
+const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
+const PACKET: Feeds = &[&["tcp_check_req"]];
+const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
+const DROP: Feeds = &[&["__inet_csk_reqsk_queue_drop"]];
+const ICMP: Feeds = &[&["tcp_req_err"]];
+const ABORT: Feeds = &[&["tcp_abort"]];
+
 macro_rules! counters {
-    ($from:expr; $($name:ident: $label:ident,)*) => {
-        [$(Counter {
+    ($hooks:expr; $($name:ident, $label:ident, $count:expr, $feeds:expr;)*) => {
+        vec![$(Counter {
             name: stringify!($name),
             label: |l| l.$label,
-            count: Some($from.$name),
+            count: fed($hooks, $feeds).then_some($count),
         },)*]
     };
 }
@@ -31,44 +45,31 @@ macro_rules! counters {
 /// All counters, in the header's order, and the SYNs that were dropped for another reason
 /// than those that have counters.
 pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
-    let of_syns = counters! { raw;
-        requests: hs_requests,
-        seeded: hs_seeded,
-        fast_open: hs_fast_open,
-        cookies_sent: hs_cookies_sent,
-        cookies_accepted: hs_cookies_accepted,
-        cookies_rejected: hs_cookies_rejected,
-        syn_queue_full: hs_syn_queue_full,
-        syn_accept_queue_full: hs_syn_accept_queue_full,
-    };
-    let of_requests = counters! { raw;
-        ack_accept_queue_full: hs_ack_accept_queue_full,
-        migrated: hs_migrated,
-        promoted: hs_promoted,
-        expired: hs_expired,
-        accept_queue_full: hs_accept_queue_full,
-        reset_received: hs_reset_received,
-        reset_sent: hs_reset_sent,
-        unreachable: hs_unreachable,
-        aborted: hs_aborted,
-        listener_closed: hs_listener_closed,
-        netns_gone: hs_netns_gone,
-        duplicate: hs_duplicate,
-        unknown: hs_unknown,
-    };
-    let sees_syns = attached(hooks, SYN_HOOK);
-    let syns = Counter {
-        name: "syns",
-        label: |l| l.hs_syns,
-        count: sees_syns.then_some(raw.syns),
-    };
-    let dropped = Counter {
-        name: "syn_dropped_other",
-        label: |l| l.hs_syn_dropped_other,
-        count: sees_syns.then(|| dropped_otherwise(raw)),
-    };
-    let first = [syns].into_iter().chain(of_syns);
-    first.chain([dropped]).chain(of_requests).collect()
+    counters! { hooks;
+        syns, hs_syns, raw.syns, SYN;
+        requests, hs_requests, raw.requests, ALWAYS;
+        seeded, hs_seeded, raw.seeded, ALWAYS;
+        fast_open, hs_fast_open, raw.fast_open, FAST_OPEN;
+        cookies_sent, hs_cookies_sent, raw.cookies_sent, COOKIE_SENT;
+        cookies_accepted, hs_cookies_accepted, raw.cookies_accepted, COOKIE_ACCEPTED;
+        cookies_rejected, hs_cookies_rejected, raw.cookies_rejected, COOKIE_REJECTED;
+        syn_queue_full, hs_syn_queue_full, raw.syn_queue_full, SYN;
+        syn_accept_queue_full, hs_syn_accept_queue_full, raw.syn_accept_queue_full, SYN;
+        syn_dropped_other, hs_syn_dropped_other, dropped_otherwise(raw), SYN_DROPPED;
+        ack_accept_queue_full, hs_ack_accept_queue_full, raw.ack_accept_queue_full, PACKET;
+        migrated, hs_migrated, raw.migrated, MIGRATION;
+        promoted, hs_promoted, raw.promoted, ALWAYS;
+        expired, hs_expired, raw.expired, DROP;
+        accept_queue_full, hs_accept_queue_full, raw.accept_queue_full, PACKET;
+        reset_received, hs_reset_received, raw.reset_received, PACKET;
+        reset_sent, hs_reset_sent, raw.reset_sent, PACKET;
+        unreachable, hs_unreachable, raw.unreachable, ICMP;
+        aborted, hs_aborted, raw.aborted, ABORT;
+        listener_closed, hs_listener_closed, raw.listener_closed, DROP;
+        netns_gone, hs_netns_gone, raw.netns_gone, DROP;
+        duplicate, hs_duplicate, raw.duplicate, DROP;
+        unknown, hs_unknown, raw.unknown, ALWAYS;
+    }
 }
 
 fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
@@ -82,10 +83,21 @@ fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
     told.into_iter().fold(raw.syns, u64::saturating_sub)
 }
 
-fn attached(hooks: &[Hook], symbol: &str) -> bool {
-    hooks
-        .iter()
-        .any(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED != 0 && padded_text(&h.symbol) == symbol)
+/// Whether no group of hooks is missing. The module lists those that it could not attach; one
+/// that it does not list it does not need.
+fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
+    let of = |group: &[&str]| -> Vec<bool> {
+        let listed = hooks
+            .iter()
+            .filter(|h| group.contains(&padded_text(&h.symbol).as_str()));
+        listed
+            .map(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED != 0)
+            .collect()
+    };
+    feeds.iter().all(|group| {
+        let attached = of(group);
+        attached.is_empty() || attached.contains(&true)
+    })
 }
 
 #[cfg(test)]
@@ -136,7 +148,53 @@ mod tests {
     }
 
     #[test]
-    fn without_their_hook_syns_are_unknown() {
+    fn what_no_hook_feeds_is_unknown() {
+        let raw = RawHandshakes::default();
+        let unknown = |missing: &[&str]| -> Vec<&str> {
+            let hooks: Vec<_> = missing.iter().map(|s| hook(s, 0)).collect();
+            let all = counters(&raw, &hooks);
+            let names = all.into_iter().filter(|c| c.count.is_none());
+            names.map(|c| c.name).collect()
+        };
+        let syns = [
+            "syns",
+            "syn_queue_full",
+            "syn_accept_queue_full",
+            "syn_dropped_other",
+        ];
+        let drops = ["expired", "listener_closed", "netns_gone", "duplicate"];
+        assert_eq!(unknown(&["tcp_conn_request"]), syns);
+        assert_eq!(unknown(&["__inet_csk_reqsk_queue_drop"]), drops);
+        assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
+        assert_eq!(
+            unknown(&["cookie_tcp_reqsk_alloc"]),
+            ["cookies_accepted", "cookies_rejected"]
+        );
+        assert_eq!(
+            unknown(&["inet_csk_reqsk_queue_add"]),
+            ["fast_open", "syn_dropped_other"]
+        );
+        assert_eq!(unknown(&["tcp_conn"]), [""; 0]);
+    }
+
+    #[test]
+    fn one_of_two_hooks_is_enough() {
+        let raw = RawHandshakes {
+            cookies_sent: 5,
+            ..RawHandshakes::default()
+        };
+        let mut hooks = [
+            hook("cookie_v4_init_sequence", abi::TCPSTATES_HOOK_ATTACHED),
+            hook("cookie_v6_init_sequence", 0),
+        ];
+        assert_eq!(count("cookies_sent", &raw, &hooks), Some(5));
+        hooks[0].flags = 0;
+        assert_eq!(count("cookies_sent", &raw, &hooks), None);
+        assert_eq!(count("syn_dropped_other", &raw, &hooks), None);
+    }
+
+    #[test]
+    fn syns_that_became_nothing_were_dropped() {
         let mut raw = RawHandshakes {
             syns: 100,
             requests: 50,
@@ -147,19 +205,8 @@ mod tests {
             seeded: 1000,
             ..RawHandshakes::default()
         };
-        let attached = [hook(SYN_HOOK, abi::TCPSTATES_HOOK_ATTACHED)];
-        assert_eq!(count("syns", &raw, &attached), Some(100));
-        assert_eq!(count("syn_dropped_other", &raw, &attached), Some(17));
-        for hooks in [
-            &[][..],
-            &[hook(SYN_HOOK, 0)],
-            &[hook("tcp_conn", abi::TCPSTATES_HOOK_ATTACHED)],
-        ] {
-            assert_eq!(count("syns", &raw, hooks), None);
-            assert_eq!(count("syn_dropped_other", &raw, hooks), None);
-            assert_eq!(count("requests", &raw, hooks), Some(50));
-        }
+        assert_eq!(count("syn_dropped_other", &raw, &[]), Some(17));
         raw.requests = 500;
-        assert_eq!(count("syn_dropped_other", &raw, &attached), Some(0));
+        assert_eq!(count("syn_dropped_other", &raw, &[]), Some(0));
     }
 }

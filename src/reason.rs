@@ -99,6 +99,14 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_is_explained() {
+        let readme = include_str!("../README.md");
+        for name in Reason::all().filter_map(Reason::name) {
+            assert!(readme.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn names_are_found_in_any_case() {
         assert_eq!(Reason::from_name("Refused"), Some(Reason(10)));
         assert_eq!(Reason::from_name("none"), None);

@@ -238,7 +238,9 @@ mod tests {
         let both = &rows[2];
         assert_eq!((both.count, both.timed), (6, 2));
         assert_eq!(both.total_ns, 500 + (1 << 40));
-        assert_eq!(both.times.map(|t| (t[0], t[2])), Some((1024, 1 << 40)));
+        let [median, p99, longest] = both.times.unwrap();
+        assert_eq!((median, longest), (1024, 1 << 40));
+        assert_eq!(p99, crate::hist::upper_bound(100));
     }
 
     #[test]

@@ -420,8 +420,8 @@ fn the_summary_is_last_and_complete() {
         \"NEW_SYN_RECV\":0},\"transitions\":[{\"old\":\"ESTABLISHED\",\"new\":\"FIN_WAIT1\",\
         \"count\":2,\"total_ns\":312,\"p50_ns\":312,\"p99_ns\":312,\"max_ns\":312,\"timed\":1},\
         {\"old\":\"CLOSE\",\"new\":\"SYN_SENT\",\"count\":9,\"timed\":0}],\"handshakes\":{\
-        \"requests\":0,\"seeded\":0,\"fast_open\":0,\"cookies_sent\":0,\"cookies_accepted\":0,\
-        \"cookies_rejected\":0,\"syn_queue_full\":0,\"syn_accept_queue_full\":0,\
+        \"syns\":0,\"requests\":0,\"seeded\":0,\"fast_open\":0,\"cookies_sent\":0,\"cookies_accepted\":0,\
+        \"cookies_rejected\":0,\"syn_queue_full\":0,\"syn_accept_queue_full\":0,\"syn_dropped_other\":0,\
         \"ack_accept_queue_full\":0,\"migrated\":0,\"promoted\":0,\"expired\":0,\
         \"accept_queue_full\":0,\"reset_received\":0,\"reset_sent\":0,\"unreachable\":0,\
         \"aborted\":0,\"listener_closed\":0,\"netns_gone\":0,\"duplicate\":0,\"unknown\":0},\
@@ -689,6 +689,9 @@ fn a_half_open_request_is_syn_recv_and_has_no_meters() {
         (&"SYN_RECV".into(), &2.into())
     );
     assert_eq!(lines[1]["reason"], "accept_queue_full");
+    let kinds = |keys: &str| json(&fake, &format!("peek=1 {keys}")).len() - 1;
+    assert_eq!(kinds("reason=accept_queue_full transitions=0"), 1);
+    assert_eq!(kinds("reason=!accept_queue_full transitions=0"), 0);
     for line in &lines[..2] {
         assert!(
             line.get("bytes_sent").is_none() && line.get("rcvbuf").is_none(),
@@ -773,9 +776,11 @@ fn handshakes_are_told() {
     fake.handshakes.syns = 10;
     fake.handshakes.requests = 7;
     fake.handshakes.expired = 3;
-    assert!(json(&fake, "")[0]["handshakes"].get("syns").is_none());
-    fake.hooks
-        .push(hook("tcp_conn_request", "SYNs", TCPSTATES_HOOK_ATTACHED));
+    fake.hooks.push(hook("tcp_conn_request", "SYNs", 0));
+    let untold = json(&fake, "");
+    assert!(untold[0]["handshakes"].get("syns").is_none());
+    assert_eq!(untold[0]["handshakes"]["requests"], 7);
+    fake.hooks[1].flags = TCPSTATES_HOOK_ATTACHED;
     let told = &json(&fake, "")[0]["handshakes"];
     assert_eq!((&told["syns"], &told["expired"]), (&10.into(), &3.into()));
     assert_eq!(

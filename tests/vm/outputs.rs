@@ -38,6 +38,7 @@ fn formats() {
             "LAST_ACK",
             "LISTEN",
             "CLOSING",
+            "NEW_SYN_RECV",
         ] {
             assert!(
                 text.contains(state),
