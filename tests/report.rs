@@ -607,9 +607,9 @@ impl Host {
         )
     }
 
-    fn report(&self, fake: &Fake, keys: &str) -> String {
+    fn report(&self, fake: &Fake, keys: &str, width: Option<usize>) -> String {
         let options = options::report(keys).unwrap();
-        let mut form = output(options.format, look(fake, Lang::En, None), self.places());
+        let mut form = output(options.format, look(fake, Lang::En, width), self.places());
         let mut out = Vec::new();
         report(fake, &options, &mut *form, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -637,7 +637,7 @@ fn cgroups_containers_and_namespaces_have_names() {
     let mut live = Bytes(conn("10.0.0.1:1", 1, NOW, 7));
     live.place(offset_of!(RawConn, who), id, netns);
     *fake.conns.borrow_mut() = vec![live.0];
-    let text = host.report(&fake, "json=1 peek=1");
+    let text = host.report(&fake, "json=1 peek=1", None);
     let lines: Vec<Value> = text
         .lines()
         .map(|l| serde_json::from_str(l).unwrap())
@@ -651,9 +651,14 @@ fn cgroups_containers_and_namespaces_have_names() {
             (&netns.into(), &"blue".into())
         );
     }
-    let table = host.report(&fake, "peek=1 transitions=0 summary=0");
+    let table = host.report(&fake, "peek=1 transitions=0 summary=0", None);
     assert!(table.contains(" 0123456789ab -\n"), "{table}");
-    let detail = host.report(&fake, "peek=1 format=detail summary=0");
+    let narrow = host.report(&fake, "peek=1 format=detail summary=0", Some(80));
+    for value in [" 0123456789abcdef", "~", "89abcdef.scope\n"] {
+        assert!(narrow.contains(value), "{value}: {narrow}");
+    }
+    assert!(narrow.lines().all(|l| width(l) <= 80), "{narrow}");
+    let detail = host.report(&fake, "peek=1 format=detail summary=0", None);
     for value in [
         format!("/{path}\n"),
         format!("{CONTAINER}\n"),
