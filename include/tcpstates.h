@@ -388,9 +388,10 @@ struct tcpstates_ring_state {
 };
 
 /* tcpstates_hook.flags */
-#define TCPSTATES_HOOK_IS_KPROBE	0x0001	/* else a tracepoint */
+#define TCPSTATES_HOOK_IS_KPROBE	0x0001	/* none of the ways: a tracepoint */
 #define TCPSTATES_HOOK_REQUIRED		0x0002
 #define TCPSTATES_HOOK_ATTACHED		0x0004
+#define TCPSTATES_HOOK_IS_FTRACE	0x0008	/* a function's entry, by ftrace */
 
 /* TCPSTATES_GET_HOOKS: one element per hook of the activation. */
 struct tcpstates_hook {

@@ -2,7 +2,9 @@
 
 mod fake;
 
-use diagnose_tools::abi::{TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_KPROBE};
+use diagnose_tools::abi::{
+    TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_FTRACE, TCPSTATES_HOOK_IS_KPROBE,
+};
 use diagnose_tools::i18n::Lang;
 use diagnose_tools::options::SettingsOptions;
 use diagnose_tools::output::Look;
@@ -86,6 +88,16 @@ fn json_tells_of_each_hook_whether_it_is_attached() {
             ("tcp_conn_request", "SYNs that were dropped"),
         ]
     );
+}
+
+#[test]
+fn hooks_are_of_three_kinds() {
+    let mut fake = Fake::new(1, 64);
+    let flags = [0, TCPSTATES_HOOK_IS_KPROBE, TCPSTATES_HOOK_IS_FTRACE];
+    fake.hooks = flags.map(|flag| hook("a", "b", flag)).to_vec();
+    let value: Value = serde_json::from_str(&text(&fake, Lang::En, true)).unwrap();
+    let kinds = [0, 1, 2].map(|n| value["hooks"][n]["kind"].clone());
+    assert_eq!(kinds, ["tracepoint", "kprobe", "ftrace"]);
 }
 
 #[test]

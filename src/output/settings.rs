@@ -99,10 +99,17 @@ fn pairs<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::E
 impl HookJson {
     fn new(hook: &Hook) -> Self {
         let has = |flag| hook.flags & flag != 0;
-        let kprobe = has(abi::TCPSTATES_HOOK_IS_KPROBE);
+        let kind = match (
+            has(abi::TCPSTATES_HOOK_IS_KPROBE),
+            has(abi::TCPSTATES_HOOK_IS_FTRACE),
+        ) {
+            (true, _) => "kprobe",
+            (false, true) => "ftrace",
+            (false, false) => "tracepoint",
+        };
         Self {
             symbol: padded_text(&hook.symbol),
-            kind: if kprobe { "kprobe" } else { "tracepoint" },
+            kind,
             required: has(abi::TCPSTATES_HOOK_REQUIRED),
             attached: has(abi::TCPSTATES_HOOK_ATTACHED),
             feeds: padded_text(&hook.feeds),
