@@ -6,6 +6,8 @@
 #ifndef TCPS_COMPAT_H
 #define TCPS_COMPAT_H
 
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/tcp.h>
 #include <net/inet_hashtables.h>
@@ -31,6 +33,55 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 	return tcp_snd_cwnd(tp);
 #else
 	return tp->snd_cwnd;
+#endif
+}
+
+/*
+ * Arguments of a function that is hooked by ftrace: from all of its registers
+ * (until 5.10), or from those that carry arguments, which cost less to save.
+ */
+#if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) && defined(TCPS_HAVE_FTRACE_PT_REGS)
+#define TCPS_HAVE_FTRACE
+#define TCPS_FTRACE_FLAGS \
+	(FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_RECURSION_SAFE | FTRACE_OPS_FL_PERMANENT)
+typedef struct pt_regs tcps_ftrace_regs;
+
+static inline unsigned long tcps_ftrace_argument(tcps_ftrace_regs *regs, unsigned int nr)
+{
+	return regs_get_kernel_argument(regs, nr);
+}
+#elif defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && \
+	(defined(TCPS_HAVE_FTRACE_ARGUMENT) || defined(TCPS_HAVE_FTRACE_REGS_MEMBER))
+#define TCPS_HAVE_FTRACE
+#define TCPS_FTRACE_FLAGS FTRACE_OPS_FL_PERMANENT
+typedef struct ftrace_regs tcps_ftrace_regs;
+
+static inline unsigned long tcps_ftrace_argument(tcps_ftrace_regs *regs, unsigned int nr)
+{
+#ifdef TCPS_HAVE_FTRACE_ARGUMENT
+	return ftrace_regs_get_argument(regs, nr);
+#else
+	return regs_get_kernel_argument(&regs->regs, nr);
+#endif
+}
+#endif
+
+/* Is this SYN for a TIME_WAIT that it takes over? It passes on a number then. */
+static inline bool tcps_takes_over_timewait(const struct sk_buff *skb)
+{
+#ifdef TCPS_HAVE_TW_ISN_IN_SKB
+	return TCP_SKB_CB(skb)->tcp_tw_isn;
+#else
+	return __this_cpu_read(tcp_tw_isn);
+#endif
+}
+
+static inline struct kretprobe *tcps_kretprobe(struct kretprobe_instance *instance)
+{
+#ifdef TCPS_HAVE_GET_KRETPROBE
+	return get_kretprobe(instance);
+#else
+	return instance->rp;
 #endif
 }
 

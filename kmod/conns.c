@@ -64,25 +64,6 @@ size_t tcps_conns_memory(struct tcps_conns *conns)
 	return (sizeof(*conns->shards) << conns->bits) + tcps_pool_memory(&conns->pool);
 }
 
-/* The first connection of the shard behind @after. */
-struct tcps_conn *tcps_conns_next(struct tcps_shard *shard, const struct sock *after)
-{
-	struct rb_node *rb = shard->root.rb_node;
-	struct tcps_conn *next = NULL;
-
-	while (rb) {
-		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
-
-		if (conn->sk > after) {
-			next = conn;
-			rb = rb->rb_left;
-		} else {
-			rb = rb->rb_right;
-		}
-	}
-	return next;
-}
-
 static void link_conn(struct tcps_shard *shard, struct tcps_conn *conn)
 {
 	struct rb_node **link = &shard->root.rb_node, *parent = NULL;
@@ -114,8 +95,9 @@ struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *sh
 
 	if (!conn)
 		return NULL;
-	memset(conn, 0, sizeof(*conn));
-	conn->sk = sk;
+	*conn = (struct tcps_conn){ .index = conn->index };
+	/* Pairs with the snapshot's look at a node whose shard it does not know. */
+	WRITE_ONCE(conn->sk, sk);
 	conn->id = new_id(conns, shard);
 	link_conn(shard, conn);
 	return conn;
@@ -124,5 +106,15 @@ struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *sh
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn)
 {
 	rb_erase(&conn->rb, &shard->root);
+	WRITE_ONCE(conn->sk, NULL);
 	tcps_pool_put(&conns->pool, conn);
+}
+
+/* @sk, which has no node, stands for the connection from now on. */
+void tcps_conns_move(struct tcps_shard *from, struct tcps_shard *to, struct tcps_conn *conn,
+		     const struct sock *sk)
+{
+	rb_erase(&conn->rb, &from->root);
+	WRITE_ONCE(conn->sk, sk);
+	link_conn(to, conn);
 }

@@ -12,10 +12,23 @@
 
 struct sock;
 
+/* What kind of socket stands for a connection now, and how it is read. */
+enum tcps_kind {
+	TCPS_FULL,	/* struct tcp_sock */
+	TCPS_REQUEST,	/* struct tcp_request_sock: half-open */
+	TCPS_TIMEWAIT,	/* struct tcp_timewait_sock: TIME_WAIT, orphaned FIN_WAIT2 */
+};
+
 /*
- * One live connection. Its addresses are not kept here: while the node is in
- * the tree its socket is not freed (it leaves at CLOSE, or when the socket is
- * destroyed), so they are read from the socket under the shard's lock.
+ * One live connection, from its SYN to the end of TIME_WAIT: it moves from
+ * the request to the child, and from there to the timewait socket. Its
+ * addresses are not kept here: while the node is in the tree its socket is
+ * not freed, so they are read from the socket under the shard's lock. What is
+ * reached through a pointer of the socket only is kept here (namespace,
+ * cgroup), and so is what the next kind of socket does not have (uid).
+ *
+ * The node leaves at CLOSE, when a request or timewait socket is freed, and,
+ * should a CLOSE not be seen, when the full socket is destroyed.
  */
 struct tcps_conn {
 	union {
@@ -26,20 +39,35 @@ struct tcps_conn {
 			unsigned int nr;		/* likewise */
 		} free;
 	};
-	const struct sock *sk;	/* the key; never leaves the kernel */
+	const struct sock *sk;	/* the key, NULL: free; never leaves the kernel */
 	u64 id;
 	u64 since_ns;		/* entry of @state */
 	u64 first_seen_ns;
+	u64 cgroup;
+	char comm[TASK_COMM_LEN];
+	__u8 listener_addr[16];
+	u32 index;		/* in the pool's list of nodes */
+	u32 netns;
 	u32 pid;
+	u32 uid;
+	u16 listener_port;
+	u16 flags;		/* TCPSTATES_HAS_*, _SEEDED */
+	u8 since_flags;		/* TCPSTATES_SINCE_* */
 	u8 state;
 	u8 role;		/* TCPSTATES_ROLE_* */
-	u16 flags;		/* TCPSTATES_HAS_OWNER, _SEEDED */
-	u16 since_flags;	/* TCPSTATES_SINCE_* */
-	char comm[TASK_COMM_LEN];
+	u8 kind;		/* enum tcps_kind */
+	u8 reason;		/* TCPSTATES_REASON_*: the end as far as it is seen */
+	u8 hint;		/* likewise: what an end would be due to now */
+	bool connecting;	/* SYN_SENT is not recorded yet: no SYN was sent */
 };
 
+/* Two cache lines. */
+static_assert(sizeof(struct tcps_conn) == 128);
+
 /*
- * Locking rule: @lock guards @root, @nr_born and every node in the tree. It
+ * Locking rule: @lock guards @root, @nr_born and every node in the tree. Two
+ * shards are locked together, in the order of their addresses, to move a node
+ * from one to the other: it is in exactly one of them at any time. The lock
  * is raw and taken with interrupts off, from hooks in any context, from the
  * seeding (inside of the kernel's hash bucket locks) and from snapshots;
  * inside of it only the pool's lock is taken, and nothing sleeps. It is held
@@ -66,6 +94,33 @@ static inline struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, cons
 	return &conns->shards[hash_ptr(sk, conns->bits)];
 }
 
+/* Both shards, which may be the same one. Interrupts are off. */
+static inline void tcps_shards_lock(struct tcps_shard *a, struct tcps_shard *b)
+{
+	if (a > b)
+		swap(a, b);
+	raw_spin_lock(&a->lock);
+	if (a != b)
+		raw_spin_lock_nested(&b->lock, SINGLE_DEPTH_NESTING);
+}
+
+static inline void tcps_shards_unlock(struct tcps_shard *a, struct tcps_shard *b)
+{
+	raw_spin_unlock(&a->lock);
+	if (a != b)
+		raw_spin_unlock(&b->lock);
+}
+
+/*
+ * Does nothing stand for @sk here? For who knows that its node, if it has
+ * one, can neither come nor go meanwhile: an empty tree then stays free of it,
+ * and is seen without the lock.
+ */
+static inline bool tcps_shard_lacks(const struct tcps_shard *shard)
+{
+	return !READ_ONCE(shard->root.rb_node);
+}
+
 /* The shard's lock is held, here and below. */
 static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk)
 {
@@ -81,9 +136,10 @@ static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const 
 	return NULL;
 }
 
-struct tcps_conn *tcps_conns_next(struct tcps_shard *shard, const struct sock *after);
 struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard,
 				 const struct sock *sk);
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn);
+void tcps_conns_move(struct tcps_shard *from, struct tcps_shard *to, struct tcps_conn *conn,
+		     const struct sock *sk);
 
 #endif

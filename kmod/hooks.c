@@ -1,94 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of hooks, attached all or none. A hook that is required and
- * missing fails the activation by its name, an optional one is listed with
+ * The hooks of an activation, attached all or none. A hook that is required
+ * and missing fails the activation by its name, an optional one is listed with
  * what is lost without it.
  */
 #include <linux/string.h>
-#include <net/sock.h>
-#include <trace/events/sock.h>
-#include <trace/events/tcp.h>
+#include <net/request_sock.h>
 
+#include "compat.h"
 #include "hooks.h"
 #include "session.h"
-#include "transition.h"
 
-#define IN_TRACEPOINT	BIT(TCPSTATES_HOOK_TRACEPOINT)
-#define IN_KPROBE	BIT(TCPSTATES_HOOK_KPROBE)
-
-struct tcps_hook_spec {
-	const char *symbol;
-	const char *feeds;
-	unsigned int modes;	/* IN_*: the modes that it belongs to */
-	bool required;
-	void *probe;		/* of a tracepoint, NULL for a kprobe */
-	kprobe_pre_handler_t handler;
-};
-
-static void on_set_state(void *data, const struct sock *sk, const int old, const int new)
+/* Can a node be left when a request like this one goes? Not while this holds. */
+bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req)
 {
-	tcps_transition(data, sk, old, new);
+	return hooks->sees & (req->rsk_ops->family == AF_INET6 ? TCPS_SEES_V6_REQUESTS_FREED :
+								 TCPS_SEES_V4_REQUESTS_FREED);
 }
 
-static void on_destroy_sock(void *data, struct sock *sk)
+bool tcps_hooks_see_drops(const struct tcps_hooks *hooks)
 {
-	tcps_sock_destroyed(data, sk);
+	return hooks->sees & TCPS_SEES_REQUESTS_DROPPED;
 }
 
-/* inet_sk_state_store(sk, new) and inet_sk_set_state(sk, new), at their entry. */
-static int on_store_state(struct kprobe *kprobe, struct pt_regs *regs)
+static void take_arguments(struct pt_regs *regs, unsigned long *args)
+{
+	unsigned int i;
+
+	for (i = 0; i < TCPS_ARGS; i++)
+		args[i] = regs_get_kernel_argument(regs, i);
+}
+
+static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct tcps_hook *hook = container_of(kprobe, struct tcps_hook, kprobe);
-	const struct sock *sk = (const struct sock *)regs_get_kernel_argument(regs, 0);
-	int new = (int)regs_get_kernel_argument(regs, 1);
+	unsigned long args[TCPS_ARGS];
 
-	tcps_transition(hook->session, sk, READ_ONCE(sk->sk_state), new);
+	take_arguments(regs, args);
+	hook->spec->at_entry(hook->session, args);
 	return 0;
 }
 
-static const struct tcps_hook_spec specs[] = {
-	{
-		.symbol = "inet_sock_set_state",
-		.feeds = "transitions of sockets",
-		.modes = IN_TRACEPOINT,
-		.required = true,
-		.probe = on_set_state,
-	},
-	{
-		.symbol = "inet_sk_state_store",
-		.feeds = "transitions of sockets",
-		.modes = IN_KPROBE,
-		.required = true,
-		.handler = on_store_state,
-	},
-	{
-		.symbol = "inet_sk_set_state",
-		.feeds = "transitions of sockets",
-		.modes = IN_KPROBE,
-		.required = true,
-		.handler = on_store_state,
-	},
-	{
-		/*
-		 * No node may outlive its socket. Its CLOSE has removed it,
-		 * unless the kernel missed a kprobe, or goes a way to free a
-		 * socket that is not known here.
-		 */
-		.symbol = "tcp_destroy_sock",
-		.feeds = "removal of sockets whose end was not seen",
-		.modes = IN_TRACEPOINT | IN_KPROBE,
-		.required = true,
-		.probe = on_destroy_sock,
-	},
-};
-
-static_assert(ARRAY_SIZE(specs) <= TCPS_HOOKS_MAX);
-
-/* The kernel's prototypes, not ours, decide what a probe is called with. */
-static inline void check_prototypes(void)
+static int before_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	check_trace_callback_type_inet_sock_set_state(on_set_state);
-	check_trace_callback_type_tcp_destroy_sock(on_destroy_sock);
+	take_arguments(regs, (unsigned long *)instance->data);
+	return 0;
+}
+
+static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
+						    kretprobe);
+
+	hook->spec->at_return(hook->session, (unsigned long *)instance->data,
+			      regs_return_value(regs));
+	return 0;
 }
 
 struct tracepoint_search {
@@ -106,7 +72,7 @@ static void match_tracepoint(struct tracepoint *tracepoint, void *data)
 
 static int attach_tracepoint(struct tcps_hook *hook)
 {
-	struct tracepoint_search search = { .name = hook->spec->symbol };
+	struct tracepoint_search search = { .name = hook->symbol };
 
 	for_each_kernel_tracepoint(match_tracepoint, &search);
 	if (!search.found)
@@ -115,40 +81,102 @@ static int attach_tracepoint(struct tcps_hook *hook)
 	return tracepoint_probe_register(hook->tracepoint, hook->spec->probe, hook->session);
 }
 
-static int attach_kprobe(struct tcps_hook *hook)
+static int attach_kretprobe(struct tcps_hook *hook)
 {
-	hook->kprobe.symbol_name = hook->spec->symbol;
-	hook->kprobe.pre_handler = hook->spec->handler;
-	return register_kprobe(&hook->kprobe);
+	memset(&hook->kretprobe, 0, sizeof(hook->kretprobe));
+	hook->kretprobe.kp.symbol_name = hook->symbol;
+	hook->kretprobe.entry_handler = before_return;
+	hook->kretprobe.handler = on_return;
+	hook->kretprobe.data_size = TCPS_ARGS * sizeof(unsigned long);
+	return register_kretprobe(&hook->kretprobe);
 }
 
-static int attach(struct tcps_hook *hook)
+/* A kprobe, which is left disabled if ftrace can take its place. */
+static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
-	int err = hook->spec->probe ? attach_tracepoint(hook) : attach_kprobe(hook);
+	struct kprobe *kprobe = &hook->kprobe;
+	int err;
 
-	hook->attached = !err;
+	memset(kprobe, 0, sizeof(*kprobe));
+	kprobe->symbol_name = hook->symbol;
+	kprobe->pre_handler = on_kprobe;
+	kprobe->flags = KPROBE_FLAG_DISABLED;
+	err = register_kprobe(kprobe);
+	if (err)
+		return err;
+	hook->way = TCPS_BY_FTRACE;
+	if (hooks->mode == TCPSTATES_HOOK_TRACEPOINT && kprobe->flags & KPROBE_FLAG_FTRACE &&
+	    !tcps_functions_add(&hooks->functions, (unsigned long)kprobe->addr, hook->spec))
+		return 0;
+	hook->way = TCPS_BY_KPROBE;
+	err = enable_kprobe(kprobe);
+	if (err) {
+		unregister_kprobe(kprobe);
+		hook->way = TCPS_NOT_ATTACHED;
+	}
 	return err;
 }
 
-static void detach(struct tcps_hook *hook)
+static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
-	if (!hook->attached)
-		return;
-	if (hook->spec->probe)
-		tracepoint_probe_unregister(hook->tracepoint, hook->spec->probe, hook->session);
-	else
-		unregister_kprobe(&hook->kprobe);
-	hook->attached = false;
+	int err;
+
+	if (hook->spec->at_entry)
+		return attach_function(hooks, hook);
+	if (hook->spec->probe) {
+		err = attach_tracepoint(hook);
+		hook->way = err ? TCPS_NOT_ATTACHED : TCPS_BY_TRACEPOINT;
+	} else {
+		err = attach_kretprobe(hook);
+		hook->way = err ? TCPS_NOT_ATTACHED : TCPS_BY_KRETPROBE;
+	}
+	return err;
 }
 
-/* On return no hook runs any more, on any CPU. */
+/* By the first of its symbols that is there; else it keeps the first one's name. */
+static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
+{
+	unsigned int i;
+	int err = -ENOENT;
+
+	for (i = 0; err && i < TCPS_SYMBOLS_MAX && hook->spec->symbols[i]; i++) {
+		hook->symbol = hook->spec->symbols[i];
+		err = attach_symbol(hooks, hook);
+	}
+	if (err)
+		hook->symbol = hook->spec->symbols[0];
+	else
+		hooks->sees |= hook->spec->sees;
+	return err;
+}
+
+/*
+ * On return no hook runs any more, on any CPU. Kprobes go together, because
+ * the kernel waits for their last callers each time. In which order does not
+ * matter: a hook looks into no other socket than the one it was called for.
+ */
 void tcps_hooks_detach(struct tcps_hooks *hooks)
 {
-	unsigned int i = hooks->nr;
+	struct kretprobe *kretprobes[TCPS_HOOKS_MAX];
+	struct kprobe *kprobes[TCPS_HOOKS_MAX];
+	unsigned int i, nr = 0, nr_ret = 0;
 
-	while (i--)
-		detach(&hooks->hook[i]);
-	/* Tracepoints let the last callers go on; unregister_kprobe() waited. */
+	tcps_functions_detach(&hooks->functions);
+	for (i = 0; i < hooks->nr; i++) {
+		struct tcps_hook *hook = &hooks->hook[i];
+
+		if (hook->way == TCPS_BY_TRACEPOINT)
+			tracepoint_probe_unregister(hook->tracepoint, hook->spec->probe,
+						    hook->session);
+		else if (hook->way == TCPS_BY_KRETPROBE)
+			kretprobes[nr_ret++] = &hook->kretprobe;
+		else if (hook->way != TCPS_NOT_ATTACHED)
+			kprobes[nr++] = &hook->kprobe;
+		hook->way = TCPS_NOT_ATTACHED;
+	}
+	unregister_kprobes(kprobes, nr);
+	unregister_kretprobes(kretprobes, nr_ret);
+	/* Tracepoints let the last callers go on. */
 	tracepoint_synchronize_unregister();
 }
 
@@ -158,22 +186,26 @@ static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < ARRAY_SIZE(specs); i++) {
+	for (i = 0; i < tcps_nr_hook_specs; i++) {
+		const struct tcps_hook_spec *spec = &tcps_hook_specs[i];
 		struct tcps_hook *hook = &hooks->hook[hooks->nr];
 
-		if (!(specs[i].modes & BIT(hooks->mode)))
+		if (!(spec->modes & BIT(hooks->mode)))
 			continue;
 		memset(hook, 0, sizeof(*hook));
-		hook->spec = &specs[i];
+		hook->spec = spec;
 		hook->session = session;
 		hooks->nr++;
-		err = attach(hook);
-		if (err && hook->spec->required) {
-			*failed = hook->spec->symbol;
+		err = attach(hooks, hook);
+		if (err && spec->required) {
+			*failed = hook->symbol;
 			return err;
 		}
 	}
-	return 0;
+	err = tcps_functions_attach(&hooks->functions);
+	if (err)
+		*failed = "ftrace";
+	return err;
 }
 
 static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
@@ -182,7 +214,9 @@ static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u
 	int err;
 
 	hooks->nr = 0;
+	hooks->sees = 0;
 	hooks->mode = mode;
+	tcps_functions_init(&hooks->functions, session);
 	err = attach_all(hooks, session, failed);
 	if (err)
 		tcps_hooks_detach(hooks);
@@ -205,7 +239,26 @@ int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u3
 
 static u64 hook_missed(const struct tcps_hook *hook)
 {
-	return hook->spec->probe ? 0 : READ_ONCE(hook->kprobe.nmissed);
+	switch (hook->way) {
+	case TCPS_BY_KPROBE:
+		return READ_ONCE(hook->kprobe.nmissed);
+	case TCPS_BY_KRETPROBE:
+		return READ_ONCE(hook->kretprobe.nmissed) + READ_ONCE(hook->kretprobe.kp.nmissed);
+	default:
+		return 0;
+	}
+}
+
+/* TCPSTATES_HOOK_* of the way it is, or would be, attached. */
+static u32 way_flags(const struct tcps_hook *hook)
+{
+	u32 attached = hook->way == TCPS_NOT_ATTACHED ? 0 : TCPSTATES_HOOK_ATTACHED;
+
+	if (hook->spec->probe)
+		return attached;
+	if (hook->way == TCPS_BY_FTRACE)
+		return attached | TCPSTATES_HOOK_IS_FTRACE;
+	return attached | TCPSTATES_HOOK_IS_KPROBE;
 }
 
 /* Calls that the kernel could not pass on, since the activation. */
@@ -222,13 +275,10 @@ u64 tcps_hooks_missed(const struct tcps_hooks *hooks)
 void tcps_hook_describe(const struct tcps_hook *hook, struct tcpstates_hook *out)
 {
 	memset(out, 0, sizeof(*out));
-	strscpy(out->symbol, hook->spec->symbol, sizeof(out->symbol));
+	strscpy(out->symbol, hook->symbol, sizeof(out->symbol));
 	strscpy(out->feeds, hook->spec->feeds, sizeof(out->feeds));
-	if (!hook->spec->probe)
-		out->flags |= TCPSTATES_HOOK_IS_KPROBE;
+	out->flags = way_flags(hook);
 	if (hook->spec->required)
 		out->flags |= TCPSTATES_HOOK_REQUIRED;
-	if (hook->attached)
-		out->flags |= TCPSTATES_HOOK_ATTACHED;
 	out->missed = hook_missed(hook);
 }

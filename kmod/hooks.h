@@ -1,35 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The table of hooks, attached all or none. */
+/* The hooks of an activation, attached all or none. */
 #ifndef TCPS_HOOKS_H
 #define TCPS_HOOKS_H
 
 #include <linux/kprobes.h>
 #include <linux/tracepoint.h>
 
+#include "functions.h"
+#include "hook_specs.h"
 #include "tcpstates.h"
 
-#define TCPS_HOOKS_MAX 8
-
+struct request_sock;
 struct tcps_session;
-struct tcps_hook_spec;
+
+/* How a function is hooked. */
+enum tcps_way {
+	TCPS_NOT_ATTACHED,
+	TCPS_BY_TRACEPOINT,
+	TCPS_BY_FTRACE,
+	TCPS_BY_KPROBE,
+	TCPS_BY_KRETPROBE,
+};
 
 struct tcps_hook {
 	const struct tcps_hook_spec *spec;
 	struct tcps_session *session;
 	struct tracepoint *tracepoint;
-	struct kprobe kprobe;
-	bool attached;
+	union {
+		struct kprobe kprobe;	/* by ftrace: disabled, it finds the address */
+		struct kretprobe kretprobe;
+	};
+	const char *symbol;	/* of the spec's, the one that is attached */
+	enum tcps_way way;
 };
 
 struct tcps_hooks {
-	u32 mode;	/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
+	u32 mode;		/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
 	unsigned int nr;
+	unsigned int sees;	/* TCPS_SEES_* */
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
+	struct tcps_functions functions;
 };
 
 int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
 		      const char **failed);
 void tcps_hooks_detach(struct tcps_hooks *hooks);
+bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req);
+bool tcps_hooks_see_drops(const struct tcps_hooks *hooks);
 u64 tcps_hooks_missed(const struct tcps_hooks *hooks);
 void tcps_hook_describe(const struct tcps_hook *hook, struct tcpstates_hook *out);
 

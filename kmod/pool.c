@@ -161,24 +161,38 @@ static void gather(struct tcps_pool *pool)
 		on_each_cpu(empty_part, pool, true);
 }
 
-static void free_chain(struct tcps_conn *chain)
+static void free_chain(struct tcps_pool *pool, struct tcps_conn *chain)
 {
 	struct tcps_conn *next;
 
 	for (; chain; chain = next) {
 		next = chain->free.next;
+		xa_erase(&pool->all, chain->index);
 		kmem_cache_free(cache, chain);
 	}
 }
 
-static struct tcps_conn *alloc_chain(unsigned int nr)
+static struct tcps_conn *alloc_node(struct tcps_pool *pool)
+{
+	struct tcps_conn *conn = kmem_cache_zalloc(cache, GFP_KERNEL | __GFP_NOWARN);
+
+	if (!conn)
+		return NULL;
+	if (xa_alloc(&pool->all, &conn->index, conn, xa_limit_32b, GFP_KERNEL | __GFP_NOWARN)) {
+		kmem_cache_free(cache, conn);
+		return NULL;
+	}
+	return conn;
+}
+
+static struct tcps_conn *alloc_chain(struct tcps_pool *pool, unsigned int nr)
 {
 	struct tcps_conn *chain = NULL, *conn;
 
 	while (nr--) {
-		conn = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
+		conn = alloc_node(pool);
 		if (!conn) {
-			free_chain(chain);
+			free_chain(pool, chain);
 			return NULL;
 		}
 		conn->free.next = chain;
@@ -222,7 +236,7 @@ static bool fill(struct tcps_pool *pool)
 		nr = claim_nodes(pool);
 		if (!nr)
 			return filled || READ_ONCE(pool->nr_free);
-		batch = alloc_chain(nr);
+		batch = alloc_chain(pool, nr);
 		settle_nodes(pool, batch, nr);
 		if (!batch)
 			return filled;
@@ -244,6 +258,7 @@ static void trim(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch;
 
+	down_write(&pool->keep);
 	do {
 		batch = NULL;
 		raw_spin_lock_irq(&pool->lock);
@@ -252,8 +267,9 @@ static void trim(struct tcps_pool *pool)
 			WRITE_ONCE(pool->nodes, pool->nodes - batch->free.nr);
 		}
 		raw_spin_unlock_irq(&pool->lock);
-		free_chain(batch);
+		free_chain(pool, batch);
 	} while (batch);
+	up_write(&pool->keep);
 }
 
 static void balance(struct work_struct *work)
@@ -273,6 +289,8 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 	pool->batch = clamp_t(unsigned int, max / (8 * num_possible_cpus()), 1, BATCH_MAX);
 	pool->reserve = clamp_t(unsigned int, max / 16, RESERVE_MIN, RESERVE_MAX);
 	pool->next_gather = jiffies;
+	xa_init_flags(&pool->all, XA_FLAGS_ALLOC);
+	init_rwsem(&pool->keep);
 	init_irq_work(&pool->kick, kick);
 	INIT_WORK(&pool->balance, balance);
 	pool->cpu = alloc_percpu(struct tcps_pool_cpu);
@@ -280,6 +298,7 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 		return -ENOMEM;
 	if (!fill(pool)) {
 		free_percpu(pool->cpu);
+		xa_destroy(&pool->all);
 		return -ENOMEM;
 	}
 	return 0;
@@ -306,12 +325,13 @@ void tcps_pool_destroy(struct tcps_pool *pool)
 	for_each_possible_cpu(cpu) {
 		struct tcps_pool_cpu *part = per_cpu_ptr(pool->cpu, cpu);
 
-		free_chain(part->open);
-		free_chain(part->spare);
+		free_chain(pool, part->open);
+		free_chain(pool, part->spare);
 	}
 	while ((batch = pop_batch(pool)))
-		free_chain(batch);
+		free_chain(pool, batch);
 	free_percpu(pool->cpu);
+	xa_destroy(&pool->all);
 }
 
 /* For all activations: an old one may still be read when the next begins. */

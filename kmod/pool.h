@@ -4,8 +4,10 @@
 #define TCPS_POOL_H
 
 #include <linux/irq_work.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 struct tcps_conn;
 
@@ -14,7 +16,9 @@ struct tcps_conn;
  * off only, so it needs no lock; when the pool has run dry, the worker sends
  * a function to each CPU to empty its part. @lock guards what is common; it
  * is raw, taken with interrupts off, and held for some pointer moves. Nodes
- * are allocated and freed in process context.
+ * are allocated and freed in process context; @all lists them, used or free,
+ * and who looks at nodes through it holds @keep for reading: meanwhile none
+ * is freed.
  */
 struct tcps_pool_cpu {
 	struct tcps_conn *open;		/* chain that is taken from and put to */
@@ -33,6 +37,8 @@ struct tcps_pool {
 	bool dry;			/* the parts of other CPUs are wanted */
 	unsigned long next_gather;	/* jiffies before which they are left alone */
 	struct tcps_pool_cpu __percpu *cpu;
+	struct xarray all;
+	struct rw_semaphore keep;
 	struct irq_work kick;
 	struct work_struct balance;
 };

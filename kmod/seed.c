@@ -4,58 +4,105 @@
  *
  * The hooks are attached already: a socket that is found in the tree was
  * seen by one, and is left alone. A socket is unhashed before its CLOSE is
- * seen, so under the bucket's lock it is alive, and will leave the tree again.
+ * seen, a request or timewait socket before it is freed, so under the bucket's
+ * lock it is alive, and will leave the tree again.
  */
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <net/inet_timewait_sock.h>
+#include <net/request_sock.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
+#include "change.h"
 #include "compat.h"
 #include "seed.h"
 #include "session.h"
+#include "sockinfo.h"
 
 /* Walked buckets between two chances for others to run. */
 #define BUCKETS_AT_A_TIME 1024
+
+static u8 kind_of(const struct sock *sk)
+{
+	if (sk->sk_state == TCP_NEW_SYN_RECV)
+		return TCPS_REQUEST;
+	if (sk->sk_state == TCP_TIME_WAIT)
+		return TCPS_TIMEWAIT;
+	return TCPS_FULL;
+}
+
+static void seed_full(struct tcps_conn *conn, const struct sock *sk)
+{
+	conn->cgroup = tcps_sock_cgroup(sk);
+	if (conn->state == TCP_LISTEN)
+		conn->role = TCPSTATES_ROLE_LISTENER;
+	else if (conn->state == TCP_SYN_SENT)
+		conn->role = TCPSTATES_ROLE_CLIENT;
+}
+
+static void seed_request(struct tcps_conn *conn, const struct sock *sk)
+{
+	tcps_come_to(conn, inet_reqsk((struct sock *)sk)->rsk_listener);
+}
+
+/* How long ago a TIME_WAIT began is known from when its timer will end it. */
+static void seed_timewait(struct tcps_conn *conn, const struct sock *sk)
+{
+	const struct inet_timewait_sock *tw = inet_twsk(sk);
+	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
+
+	conn->state = READ_ONCE(tw->tw_substate);
+	if (conn->state != TCP_TIME_WAIT || left < 0 || left > TCP_TIMEWAIT_LEN)
+		return;
+	conn->since_ns -= jiffies_to_nsecs(TCP_TIMEWAIT_LEN - left);
+	conn->first_seen_ns = conn->since_ns;
+	conn->since_flags |= TCPSTATES_SINCE_EXACT;
+}
+
+/* The shard's lock is held. */
+static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_shard *shard,
+				   const struct sock *sk)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	u8 kind = kind_of(sk);
+	struct tcps_conn *conn;
+
+	conn = tcps_conns_add(&session->conns, shard, sk);
+	if (!conn)
+		return NULL;
+	conn->kind = kind;
+	conn->state = sk->sk_state;
+	conn->netns = tcps_sock_netns(sk);
+	conn->since_ns = ktime_get_ns();
+	conn->first_seen_ns = conn->since_ns;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN;
+	conn->flags = TCPSTATES_SEEDED;
+	if (kind == TCPS_FULL)
+		seed_full(conn, sk);
+	else if (kind == TCPS_REQUEST)
+		seed_request(conn, sk);
+	else
+		seed_timewait(conn, sk);
+	stats->seeded++;
+	stats->handshakes.seeded += kind == TCPS_REQUEST;
+	stats->states[conn->state]++;
+	return conn;
+}
 
 /* Bring the socket into the tree; false when no node is free. */
 static bool add_socket(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_cpu_stats *stats;
-	struct tcps_conn *conn;
 	unsigned long flags;
-	bool added = true;
+	bool added;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	if (tcps_conns_find(shard, sk))
-		goto out;
-	conn = tcps_conns_add(&session->conns, shard, sk);
-	if (!conn) {
-		added = false;
-		goto out;
-	}
-	conn->state = sk->sk_state;
-	conn->since_ns = ktime_get_ns();
-	conn->first_seen_ns = conn->since_ns;
-	conn->since_flags = TCPSTATES_SINCE_KNOWN;
-	conn->flags = TCPSTATES_SEEDED;
-	if (conn->state == TCP_LISTEN)
-		conn->role = TCPSTATES_ROLE_LISTENER;
-	else if (conn->state == TCP_SYN_SENT)
-		conn->role = TCPSTATES_ROLE_CLIENT;
-	stats = tcps_stats_this_cpu(session->stats);
-	stats->seeded++;
-	stats->states[conn->state]++;
-out:
+	added = tcps_conns_find(shard, sk) || seed_conn(session, shard, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	return added;
-}
-
-/* Sockets of the established hash that are neither requests nor timewait. */
-static bool is_full_socket(const struct sock *sk)
-{
-	return sk_fullsock(sk) && sk->sk_protocol == IPPROTO_TCP;
 }
 
 /* Number of sockets of the bucket that found no free node. */
@@ -72,7 +119,7 @@ static unsigned int seed_established(struct tcps_session *session, struct inet_h
 		return 0;
 	spin_lock_bh(lock);
 	sk_nulls_for_each(sk, node, &bucket->chain)
-		left += is_full_socket(sk) && !add_socket(session, sk);
+		left += !add_socket(session, sk);
 	spin_unlock_bh(lock);
 	return left;
 }

@@ -4,13 +4,15 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 #include <net/sock.h>
 
+#include "change.h"
 #include "session.h"
 #include "snapshot.h"
 #include "sockinfo.h"
 
-/* Connections that are copied under one hold of a shard's lock. */
+/* Connections that are copied to the caller at once. */
 #define PIECE (PAGE_SIZE / sizeof(struct tcpstates_conn))
 
 /*
@@ -21,15 +23,11 @@
 static void correct_seeded(struct tcps_session *session, struct tcps_conn *conn)
 {
 	u8 state = READ_ONCE(conn->sk->sk_state);
-	struct tcps_cpu_stats *stats;
 
-	if (conn->since_flags & TCPSTATES_SINCE_EXACT || state == conn->state ||
-	    state >= TCPSTATES_NR_STATES)
+	if (conn->kind != TCPS_FULL || conn->since_flags & TCPSTATES_SINCE_EXACT ||
+	    state == conn->state || state >= TCPSTATES_NR_STATES)
 		return;
-	stats = tcps_stats_this_cpu(session->stats);
-	stats->states[conn->state]--;
-	stats->states[state]++;
-	conn->state = state;
+	tcps_set_state(session, conn, state);
 }
 
 /* The shard's lock is held, so the socket is alive. */
@@ -38,60 +36,78 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn,
 {
 	memset(out, 0, sizeof(*out));
 	correct_seeded(session, conn);
-	tcps_sock_ident(conn->sk, conn, &out->who);
+	tcps_conn_ident(conn->sk, conn->kind, conn, &out->who);
 	out->since_ns = conn->since_ns;
 	out->first_seen_ns = conn->first_seen_ns;
 	out->state = conn->state;
-	out->flags = conn->since_flags;
-	tcps_sock_meters(conn->sk, &out->meters);
+	out->reason = conn->reason;
+	out->flags = conn->since_flags |
+		     tcps_sock_measure(conn->sk, conn->kind, &out->meters, &out->synacks);
 }
 
-/* Up to @max connections of the cursor's shard. session->live is held. */
-static unsigned int take_piece(struct tcps_session *session, struct tcps_cursor *cursor,
-			       struct tcpstates_conn *out, unsigned int max)
+/*
+ * Which shard a node is in is told by its socket, which changes when the
+ * connection moves on: look again until both belong together. False for a
+ * node that is free.
+ */
+static bool take_node(struct tcps_session *session, struct tcps_conn *conn,
+		      struct tcpstates_conn *out)
 {
-	struct tcps_shard *shard = &session->conns.shards[cursor->shard];
-	struct tcps_conn *conn;
+	struct tcps_shard *shard;
+	const struct sock *sk;
 	unsigned long flags;
+	bool taken = false;
+
+	while (!taken) {
+		/* Pairs with the writes of tcps_conns_add(), _move() and _remove(). */
+		sk = READ_ONCE(conn->sk);
+		if (!sk)
+			return false;
+		shard = tcps_conns_shard(&session->conns, sk);
+		raw_spin_lock_irqsave(&shard->lock, flags);
+		if (conn->sk == sk) {
+			describe(session, conn, out);
+			taken = true;
+		}
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+	}
+	return true;
+}
+
+/*
+ * Up to @want connections from the cursor on, in the order of the nodes: a
+ * connection keeps its node wherever it moves, so none is given twice.
+ */
+static unsigned int take_nodes(struct tcps_session *session, struct tcps_cursor *cursor,
+			       struct tcpstates_conn *piece, unsigned int want)
+{
+	struct tcps_pool *pool = &session->conns.pool;
+	struct tcps_conn *conn;
 	unsigned int nr = 0;
 
-	if (RB_EMPTY_ROOT(&shard->root))
-		return 0;
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_next(shard, cursor->last);
-	while (conn && nr < max) {
-		describe(session, conn, &out[nr++]);
-		cursor->last = conn->sk;
-		conn = rb_entry_safe(rb_next(&conn->rb), struct tcps_conn, rb);
+	down_read(&pool->keep);
+	while (nr < want) {
+		conn = xa_find(&pool->all, &cursor->next, ULONG_MAX, XA_PRESENT);
+		if (!conn) {
+			cursor->at_end = true;
+			break;
+		}
+		cursor->next++;
+		nr += take_node(session, conn, &piece[nr]);
+		if (need_resched())
+			break;
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	up_read(&pool->keep);
 	return nr;
 }
 
-static bool at_end(const struct tcps_session *session, const struct tcps_cursor *cursor)
-{
-	return cursor->shard >= 1U << session->conns.bits;
-}
-
-/* Fill the piece from as many shards as it takes. */
 static int fill_piece(struct tcps_session *session, struct tcps_cursor *cursor,
 		      struct tcpstates_conn *piece, unsigned int want)
 {
-	unsigned int nr = 0;
+	int nr;
 
 	down_read(&session->live);
-	if (session->ended) {
-		up_read(&session->live);
-		return -ENOLINK;
-	}
-	while (nr < want && !at_end(session, cursor)) {
-		nr += take_piece(session, cursor, piece + nr, want - nr);
-		/* A full piece may leave some of the shard. */
-		if (nr < want) {
-			cursor->shard++;
-			cursor->last = NULL;
-		}
-	}
+	nr = session->ended ? -ENOLINK : take_nodes(session, cursor, piece, want);
 	up_read(&session->live);
 	return nr;
 }
@@ -103,7 +119,7 @@ static int copy_pieces(struct tcps_session *session, struct tcps_cursor *cursor,
 	unsigned int want;
 	int nr;
 
-	while (call->count < call->capacity && !at_end(session, cursor)) {
+	while (call->count < call->capacity && !cursor->at_end) {
 		want = min_t(unsigned int, PIECE, call->capacity - call->count);
 		nr = fill_piece(session, cursor, piece, want);
 		if (nr < 0)

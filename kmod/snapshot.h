@@ -3,16 +3,17 @@
 #ifndef TCPS_SNAPSHOT_H
 #define TCPS_SNAPSHOT_H
 
+#include <linux/types.h>
+
 #include "tcpstates.h"
 
-struct sock;
 struct tcps_session;
 
 /* Where a snapshot has come to; belongs to an open file. */
 struct tcps_cursor {
 	u64 generation;		/* 0: nothing was begun */
-	unsigned int shard;
-	const struct sock *last;	/* of the shard; compared, never followed */
+	unsigned long next;	/* index of the node that may come next */
+	bool at_end;
 };
 
 int tcps_snapshot(struct tcps_session *session, struct tcps_cursor *cursor,

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is read from a socket, without its lock and from any context: single
- * words, each of them what the socket held at some moment of the read. A
- * lock would cost more than a meter that is a packet old.
+ * What is read from a socket of any kind, without its lock and from any
+ * context: single words, each of them what the socket held at some moment of
+ * the read. A lock would cost more than a meter that is a packet old.
  */
 #ifndef TCPS_SOCKINFO_H
 #define TCPS_SOCKINFO_H
 
+#include <linux/cgroup.h>
 #include <linux/string.h>
 #include <linux/uidgid.h>
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
+#include <net/request_sock.h>
 #include <net/sock.h>
 
 #include "compat.h"
@@ -23,6 +25,17 @@ static inline void tcps_set_v4(__u8 *addr, __be32 v4)
 	*(__be64 *)addr = 0;
 	*(__be32 *)(addr + 8) = htonl(0xffff);
 	*(__be32 *)(addr + 12) = v4;
+}
+
+static inline void tcps_sock_laddr(const struct sock *sk, __u8 *addr)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		memcpy(addr, &sk->sk_v6_rcv_saddr, sizeof(sk->sk_v6_rcv_saddr));
+		return;
+	}
+#endif
+	tcps_set_v4(addr, sk->sk_rcv_saddr);
 }
 
 static inline void tcps_sock_addrs(const struct sock *sk, struct tcpstates_ident *who)
@@ -41,33 +54,65 @@ static inline void tcps_sock_addrs(const struct sock *sk, struct tcpstates_ident
 }
 
 /*
- * Addresses, ports, family and namespace. The local port is taken from
- * inet_sport, which outlives inet_num on the way to CLOSE.
+ * Addresses, ports and family are in struct sock_common, which all kinds
+ * begin with; but the local port of a full socket is taken from inet_sport,
+ * which outlives skc_num on the way to CLOSE.
  */
-static inline void tcps_sock_tuple(const struct sock *sk, struct tcpstates_ident *who)
+static inline void tcps_sock_tuple(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
 {
 	tcps_sock_addrs(sk, who);
-	who->lport = ntohs(READ_ONCE(inet_sk(sk)->inet_sport));
-	who->rport = ntohs(READ_ONCE(inet_sk(sk)->inet_dport));
-	who->netns = sock_net(sk)->ns.inum;
+	if (likely(kind == TCPS_FULL))
+		who->lport = ntohs(READ_ONCE(inet_sk(sk)->inet_sport));
+	else
+		who->lport = sk->sk_num;
+	who->rport = ntohs(READ_ONCE(sk->sk_dport));
 }
 
-/* All of the identity; of a socket without a node, what the socket tells. */
-static inline void tcps_sock_ident(const struct sock *sk, const struct tcps_conn *conn,
+static inline u32 tcps_sock_netns(const struct sock *sk)
+{
+	return sock_net(sk)->ns.inum;
+}
+
+/* A kuid is the number in the initial user namespace. Full sockets only. */
+static inline u32 tcps_sock_uid(const struct sock *sk)
+{
+	return __kuid_val(READ_ONCE(sk->sk_uid));
+}
+
+/* The cgroup in which the socket was made; 0: not known. Full sockets only. */
+static inline u64 tcps_sock_cgroup(const struct sock *sk)
+{
+#ifdef CONFIG_SOCK_CGROUP_DATA
+	struct cgroup *cgroup = sock_cgroup_ptr((struct sock_cgroup_data *)&sk->sk_cgrp_data);
+
+	return cgroup ? cgroup_id(cgroup) : 0;
+#else
+	return 0;
+#endif
+}
+
+/*
+ * All of the identity, but for the socket's address and kind from the node
+ * only: in a snapshot, no pointer of the socket is followed.
+ */
+static inline void tcps_conn_ident(const struct sock *sk, u8 kind, const struct tcps_conn *conn,
 				   struct tcpstates_ident *who)
 {
-	static const struct tcps_conn nobody;
-
-	if (!conn)
-		conn = &nobody;
-	tcps_sock_tuple(sk, who);
+	tcps_sock_tuple(sk, kind, who);
 	who->conn = conn->id;
+	who->cgroup = conn->cgroup;
+	memcpy(who->listener_addr, conn->listener_addr, sizeof(who->listener_addr));
+	who->listener_port = conn->listener_port;
+	who->flags = conn->flags;
+	who->netns = conn->netns;
 	who->pid = conn->pid;
-	/* A kuid is the number in the initial user namespace. */
-	who->uid = __kuid_val(sk->sk_uid);
+	who->uid = conn->uid;
+	if (likely(kind == TCPS_FULL)) {
+		who->uid = tcps_sock_uid(sk);
+		who->flags |= TCPSTATES_HAS_UID;
+	}
 	memcpy(who->comm, conn->comm, sizeof(who->comm));
 	who->role = conn->role;
-	who->flags = conn->flags | TCPSTATES_HAS_UID;
 }
 
 static inline void tcps_sock_meters(const struct sock *sk, struct tcpstates_meters *meters)
@@ -88,6 +133,27 @@ static inline void tcps_sock_meters(const struct sock *sk, struct tcpstates_mete
 	meters->max_backlog = READ_ONCE(sk->sk_max_ack_backlog);
 	meters->retrans = READ_ONCE(tp->total_retrans);
 	meters->srtt_us = READ_ONCE(tp->srtt_us) >> 3;
+}
+
+/* The first SYN-ACK and those sent again. */
+static inline u16 tcps_request_synacks(const struct sock *sk)
+{
+	return 1 + READ_ONCE(inet_reqsk((struct sock *)sk)->num_retrans);
+}
+
+/* Meters and SYN-ACKs, as far as the kind has them; the TCPSTATES_HAS_* of them. */
+static inline u16 tcps_sock_measure(const struct sock *sk, u8 kind,
+				    struct tcpstates_meters *meters, __u16 *synacks)
+{
+	if (likely(kind == TCPS_FULL)) {
+		tcps_sock_meters(sk, meters);
+		return TCPSTATES_HAS_METERS;
+	}
+	if (kind == TCPS_REQUEST) {
+		*synacks = tcps_request_synacks(sk);
+		return TCPSTATES_HAS_SYNACKS;
+	}
+	return 0;
 }
 
 #endif

@@ -51,6 +51,18 @@ void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr)
 	local_irq_restore(flags);
 }
 
+/* All members are counters. */
+static void add_handshakes(const struct tcpstates_handshakes *from,
+			   struct tcpstates_handshakes *to)
+{
+	const __u64 *counter = (const __u64 *)from;
+	__u64 *sum = (__u64 *)to;
+	size_t i;
+
+	for (i = 0; i < sizeof(*from) / sizeof(*counter); i++)
+		sum[i] += READ_ONCE(counter[i]);
+}
+
 static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
 {
 	unsigned int i;
@@ -64,6 +76,14 @@ static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *ou
 	out->seeded += READ_ONCE(cpu->seeded);
 	for (i = 0; i < TCPSTATES_NR_STATES; i++)
 		out->states[i] += READ_ONCE(cpu->states[i]);
+	add_handshakes(&cpu->handshakes, &out->handshakes);
+}
+
+/* Each cookie that came back was counted as rejected first. */
+static void settle_cookies(struct tcpstates_handshakes *handshakes)
+{
+	handshakes->cookies_rejected -= min(handshakes->cookies_rejected,
+					    handshakes->cookies_accepted);
 }
 
 /*
@@ -90,6 +110,7 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 	for_each_possible_cpu(cpu)
 		add_cpu(stats->cpu[cpu], out);
 	settle_gauges(out);
+	settle_cookies(&out->handshakes);
 }
 
 /* False when no such transition was seen. */

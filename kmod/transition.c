@@ -1,177 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens when a socket changes its state, or is destroyed. Called by
- * the hooks in any context that TCP runs in; nothing here sleeps, allocates
- * or prints. Interrupts stay off from the look-up to the commit, so that the
- * records of a ring are in the order of their times, and a connection's
- * records in the order of its life. The record is written under the shard's
- * lock, straight from the node: a copy to take along would cost more.
+ * What happens when a full socket changes its state, connects, is accepted or
+ * is destroyed. Called by the hooks in any context that TCP runs in; nothing
+ * here sleeps, allocates or prints.
  */
 #include <linux/ktime.h>
 #include <linux/preempt.h>
-#include <linux/sched.h>
 #include <net/tcp_states.h>
 
+#include "change.h"
+#include "reason.h"
 #include "session.h"
 #include "sockinfo.h"
 #include "transition.h"
-
-struct transition {
-	const struct sock *sk;
-	u8 old;
-	u8 new;
-	u16 since_flags;
-	u64 now;
-	u64 in_old_ns;
-};
-
-/* The socket begins a life: nothing that was known of its address holds. */
-static bool is_birth(const struct transition *t)
-{
-	if (t->new == TCP_CLOSE)
-		return false;
-	/* A listener never receives a SYN itself: this is a fresh clone of it. */
-	return t->old == TCP_CLOSE || (t->old == TCP_LISTEN && t->new == TCP_SYN_RECV);
-}
-
-static u8 birth_role(const struct transition *t)
-{
-	switch (t->new) {
-	case TCP_SYN_SENT:
-		return TCPSTATES_ROLE_CLIENT;
-	case TCP_LISTEN:
-		return TCPSTATES_ROLE_LISTENER;
-	case TCP_SYN_RECV:
-		return TCPSTATES_ROLE_SERVER;
-	default:
-		return TCPSTATES_ROLE_UNKNOWN;
-	}
-}
-
-/* The current task owns the connection. Only for what runs in its context. */
-static void own_conn(struct tcps_conn *conn)
-{
-	const struct task_struct *leader = current->group_leader;
-
-	conn->pid = task_tgid_nr(current);
-	/* A task that renames itself meanwhile may tear the name, not its end. */
-	memcpy(conn->comm, leader->comm, sizeof(conn->comm));
-	conn->comm[sizeof(conn->comm) - 1] = '\0';
-	conn->flags |= TCPSTATES_HAS_OWNER;
-}
-
-/* A node for a socket that has none; NULL when no node is free. */
-static struct tcps_conn *add_conn(struct tcps_session *session, struct tcps_shard *shard,
-				  struct tcps_cpu_stats *stats, const struct transition *t)
-{
-	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, t->sk);
-
-	if (!conn) {
-		stats->untracked += is_birth(t);
-		return NULL;
-	}
-	conn->first_seen_ns = t->now;
-	conn->state = TCP_CLOSE;
-	stats->states[TCP_CLOSE]++;
-	if (!is_birth(t))
-		return conn;
-	conn->role = birth_role(t);
-	/* connect() and listen() run in their caller, a SYN in anybody. */
-	if (in_task() && t->old == TCP_CLOSE)
-		own_conn(conn);
-	return conn;
-}
-
-static void remove_conn(struct tcps_session *session, struct tcps_shard *shard,
-			struct tcps_cpu_stats *stats, struct tcps_conn *conn)
-{
-	stats->states[conn->state]--;
-	tcps_conns_remove(&session->conns, shard, conn);
-}
-
-/* The socket's node as it was before the transition, or NULL. */
-static struct tcps_conn *find_conn(struct tcps_session *session, struct tcps_shard *shard,
-				   struct tcps_cpu_stats *stats, const struct transition *t)
-{
-	struct tcps_conn *conn = tcps_conns_find(shard, t->sk);
-
-	if (conn && is_birth(t)) {
-		/* The end of an earlier socket at this address was not seen. */
-		stats->stale++;
-		remove_conn(session, shard, stats, conn);
-		return NULL;
-	}
-	if (!conn && !is_birth(t) && t->old != TCP_CLOSE)
-		stats->unmatched++;
-	return conn;
-}
-
-/* The time in the old state, as far as the node tells it. */
-static void take_time(const struct tcps_conn *conn, struct transition *t)
-{
-	if (conn->state != t->old || !(conn->since_flags & TCPSTATES_SINCE_KNOWN))
-		return;
-	t->since_flags = conn->since_flags;
-	t->in_old_ns = t->now - conn->since_ns;
-}
-
-/* Move the node on; at CLOSE it goes. */
-static void apply(struct tcps_session *session, struct tcps_shard *shard,
-		  struct tcps_cpu_stats *stats, struct tcps_conn *conn,
-		  const struct transition *t)
-{
-	if (t->new == TCP_CLOSE) {
-		remove_conn(session, shard, stats, conn);
-		return;
-	}
-	stats->states[conn->state]--;
-	stats->states[t->new]++;
-	conn->state = t->new;
-	conn->since_ns = t->now;
-	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
-}
-
-static void write_record(struct tcps_ring *ring, const struct tcps_conn *conn,
-			 const struct transition *t)
-{
-	struct tcpstates_record *rec = tcps_ring_begin(ring);
-
-	rec->ts = t->now;
-	rec->in_old_ns = t->in_old_ns;
-	rec->type = TCPSTATES_REC_TRANSITION;
-	rec->old_state = t->old;
-	rec->new_state = t->new;
-	rec->flags = t->since_flags;
-	tcps_sock_ident(t->sk, conn, &rec->who);
-	tcps_sock_meters(t->sk, &rec->meters);
-	tcps_ring_commit(ring, rec);
-}
-
-/* min-ms counts only where the time is known. */
-static bool is_too_short(const struct tcps_session *session, const struct transition *t)
-{
-	return t->in_old_ns < session->config.min_ns && (t->since_flags & TCPSTATES_SINCE_KNOWN);
-}
-
-static noinline bool passes_filter(const struct tcpstates_filter *filter, const struct sock *sk)
-{
-	struct tcpstates_ident who;
-
-	tcps_sock_tuple(sk, &who);
-	return tcps_filter_match(filter, &who);
-}
-
-/* Write the record, or count why there is none. */
-static void record(struct tcps_session *session, struct tcps_cpu_stats *stats,
-		   const struct tcps_conn *conn, const struct transition *t)
-{
-	if (session->has_filter && !passes_filter(&session->config.filter, t->sk))
-		stats->filtered++;
-	else if (is_too_short(session, t))
-		stats->too_short++;
-	else
-		write_record(&session->rings->cpu[smp_processor_id()]->ring, conn, t);
-}
 
 /* The tracepoint is shared with other protocols, and states may be added. */
 static bool is_ours(const struct sock *sk, int old, int new)
@@ -180,58 +21,198 @@ static bool is_ours(const struct sock *sk, int old, int new)
 	       (unsigned int)old < TCPSTATES_NR_STATES && (unsigned int)new < TCPSTATES_NR_STATES;
 }
 
+static u8 birth_role(u8 new)
+{
+	switch (new) {
+	case TCP_SYN_SENT:
+		return TCPSTATES_ROLE_CLIENT;
+	case TCP_LISTEN:
+		return TCPSTATES_ROLE_LISTENER;
+	default:
+		return TCPSTATES_ROLE_UNKNOWN;
+	}
+}
+
+/* The socket begins a life: nothing that was known of its address holds. */
+static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
+			       const struct tcps_change *change)
+{
+	struct tcps_conn *conn;
+
+	tcps_forget_stale(session, shard, change->sk);
+	conn = tcps_begin(session, shard, change->sk, TCPS_FULL, TCP_CLOSE, change->now);
+	if (!conn)
+		return NULL;
+	conn->role = birth_role(change->new);
+	/* connect() and listen() run in their caller. */
+	if (in_task())
+		tcps_own(conn);
+	return conn;
+}
+
+/*
+ * The kernel's own steps that end nothing: a full socket whose place a
+ * timewait socket has taken, or a child that lost its request to another CPU.
+ */
+static bool is_husk(const struct tcps_change *change)
+{
+	return change->new == TCP_CLOSE &&
+	       (change->old == TCP_FIN_WAIT2 || change->old == TCP_CLOSING ||
+		change->old == TCP_SYN_RECV);
+}
+
+/* A socket in the middle of its life that has no node. */
+static struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
+			       const struct tcps_change *change)
+{
+	tcps_stats_this_cpu(session->stats)->unmatched++;
+	if (change->new == TCP_CLOSE)
+		return NULL;
+	return tcps_begin(session, shard, change->sk, TCPS_FULL, change->old, change->now);
+}
+
+/* The step that was put off. @conn is NULL for who found no node. */
+static void record_connecting(struct tcps_session *session, struct tcps_shard *shard,
+			      struct tcps_conn *conn, const struct sock *sk, u64 now)
+{
+	const struct tcps_change change = {
+		.sk = sk,
+		.kind = TCPS_FULL,
+		.old = TCP_CLOSE,
+		.new = TCP_SYN_SENT,
+		.now = now,
+	};
+
+	if (conn) {
+		conn->connecting = false;
+		conn->since_flags = 0;
+		tcps_set_state(session, conn, TCP_CLOSE);
+	}
+	tcps_change(session, shard, conn, &change);
+}
+
+/* CLOSE -> SYN_SENT is recorded when the SYN is sent: the port is chosen then. */
+static void put_off_connecting(struct tcps_session *session, struct tcps_conn *conn, u64 now)
+{
+	tcps_set_state(session, conn, TCP_SYN_SENT);
+	conn->since_ns = now;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
+	conn->connecting = true;
+}
+
+static void take_reason(const struct tcps_conn *conn, struct tcps_change *change)
+{
+	change->reason = tcps_close_reason(change->sk, conn, change->old);
+	change->error = READ_ONCE(change->sk->sk_err);
+}
+
+/* The shard's lock is held. */
+static void transition(struct tcps_session *session, struct tcps_shard *shard,
+		       struct tcps_change *change)
+{
+	struct tcps_conn *conn;
+
+	if (change->old == TCP_CLOSE) {
+		conn = begin(session, shard, change);
+		if (change->new == TCP_SYN_SENT) {
+			if (conn)
+				put_off_connecting(session, conn, change->now);
+			return;
+		}
+	} else {
+		conn = tcps_conns_find(shard, change->sk);
+		if (!conn) {
+			if (is_husk(change))
+				return;
+			conn = adopt(session, shard, change);
+		}
+	}
+	if (change->new == TCP_CLOSE)
+		take_reason(conn, change);
+	/* connect() failed before its SYN. */
+	if (conn && unlikely(conn->connecting))
+		record_connecting(session, shard, conn, change->sk, change->now);
+	tcps_change(session, shard, conn, change);
+}
+
 /*
  * @sk is about to go from @old to @new. Its owner holds it, so it is alive
  * throughout.
  */
 void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new)
 {
-	struct transition t = { .sk = sk, .old = old, .new = new };
-	struct tcps_cpu_stats *stats;
+	struct tcps_change change = { .sk = sk, .kind = TCPS_FULL, .old = old, .new = new };
+	struct tcps_shard *shard;
+	unsigned long flags;
+
+	if (!is_ours(sk, old, new) || old == new)
+		return;
+	/* A listener's fresh clone: its request has told of the SYN already. */
+	if (old == TCP_LISTEN && new == TCP_SYN_RECV)
+		return;
+	shard = tcps_conns_shard(&session->conns, sk);
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	change.now = ktime_get_ns();
+	transition(session, shard, &change);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* @sk is about to send its SYN, from the port that has been chosen. */
+void tcps_connecting(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (!conn || conn->connecting)
+		record_connecting(session, shard, conn, sk, ktime_get_ns());
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* accept() gives @sk to the current task. */
+void tcps_accepted(struct tcps_session *session, const struct sock *sk)
+{
 	struct tcps_shard *shard;
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	if (!is_ours(sk, old, new))
+	if (sk->sk_protocol != IPPROTO_TCP || !in_task())
 		return;
 	shard = tcps_conns_shard(&session->conns, sk);
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	t.now = ktime_get_ns();
-	stats = tcps_stats_this_cpu(session->stats);
-	stats->seen++;
-	conn = find_conn(session, shard, stats, &t);
-	if (!conn && new != TCP_CLOSE)
-		conn = add_conn(session, shard, stats, &t);
+	conn = tcps_conns_find(shard, sk);
 	if (conn)
-		take_time(conn, &t);
-	tcps_stats_edge(stats, old, new, t.since_flags & TCPSTATES_SINCE_EXACT, t.in_old_ns);
-	record(session, stats, conn, &t);
-	if (conn)
-		apply(session, shard, stats, conn, &t);
+		tcps_own(conn);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
-	tcps_rings_wake(session->rings);
+}
+
+/* The administrator ends @sk, a socket of any kind. */
+void tcps_aborted(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (conn)
+		conn->hint = TCPSTATES_REASON_ABORTED;
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
 /* @sk is about to be freed: if its end was not seen, its node goes now. */
 void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_cpu_stats *stats;
-	struct tcps_conn *conn;
 	unsigned long flags;
 
-	/*
-	 * The node of this socket can neither come nor go on another CPU
-	 * meanwhile, so an empty tree, seen without the lock, has none.
-	 */
-	if (RB_EMPTY_ROOT(&shard->root))
+	if (tcps_shard_lacks(shard))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, sk);
-	if (conn) {
-		stats = tcps_stats_this_cpu(session->stats);
-		stats->stale++;
-		remove_conn(session, shard, stats, conn);
-	}
+	tcps_forget_stale(session, shard, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What happens when a socket changes its state, or is destroyed. */
+/* What happens when a full socket changes its state, connects, is accepted or destroyed. */
 #ifndef TCPS_TRANSITION_H
 #define TCPS_TRANSITION_H
 
@@ -7,6 +7,9 @@ struct sock;
 struct tcps_session;
 
 void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new);
+void tcps_connecting(struct tcps_session *session, const struct sock *sk);
+void tcps_accepted(struct tcps_session *session, const struct sock *sk);
+void tcps_aborted(struct tcps_session *session, const struct sock *sk);
 void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk);
 
 #endif

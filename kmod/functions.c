@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Functions hooked at their entry by ftrace. */
+#include <linux/ftrace.h>
+#include <linux/hash.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "functions.h"
+
+#ifdef TCPS_HAVE_FTRACE
+
+static struct tcps_function *slot_of(struct tcps_functions *functions, unsigned long ip)
+{
+	unsigned int i = hash_long(ip, TCPS_FUNCTIONS_BITS);
+
+	while (functions->by_ip[i].ip && functions->by_ip[i].ip != ip)
+		i = (i + 1) % ARRAY_SIZE(functions->by_ip);
+	return &functions->by_ip[i];
+}
+
+/* No hooked function is called from here, so it need not guard against itself. */
+static void notrace on_function(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+				tcps_ftrace_regs *regs)
+{
+	struct tcps_functions *functions = container_of(ops, struct tcps_functions, ops);
+	/* Not in a loop: from constant numbers the compiler makes plain loads. */
+	const unsigned long args[TCPS_ARGS] = {
+		tcps_ftrace_argument(regs, 0),
+		tcps_ftrace_argument(regs, 1),
+		tcps_ftrace_argument(regs, 2),
+		tcps_ftrace_argument(regs, 3),
+	};
+
+	/* Pairs with the release in tcps_functions_attach(). */
+	if (likely(smp_load_acquire(&functions->armed)))
+		slot_of(functions, ip)->at_entry(functions->session, args);
+}
+
+void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session)
+{
+	memset(functions, 0, sizeof(*functions));
+	functions->session = session;
+	functions->ops.func = on_function;
+	functions->ops.flags = TCPS_FTRACE_FLAGS;
+}
+
+/* @ip is where the function calls ftrace. */
+int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
+		       const struct tcps_hook_spec *spec)
+{
+	int err = ftrace_set_filter_ip(&functions->ops, ip, 0, 0);
+
+	if (err)
+		return err;
+	*slot_of(functions, ip) = (struct tcps_function){ ip, spec->at_entry };
+	functions->nr++;
+	return 0;
+}
+
+static void drop_filter(struct tcps_functions *functions)
+{
+	ftrace_set_filter(&functions->ops, NULL, 0, 1);
+	functions->nr = 0;
+}
+
+int tcps_functions_attach(struct tcps_functions *functions)
+{
+	int err;
+
+	/* An empty filter would mean every function there is. */
+	if (!functions->nr)
+		return 0;
+	err = register_ftrace_function(&functions->ops);
+	if (err) {
+		drop_filter(functions);
+		return err;
+	}
+	/* Pairs with the acquire in on_function(): all of them are patched. */
+	smp_store_release(&functions->armed, true);
+	return 0;
+}
+
+/* On return no hook runs any more, on any CPU. */
+void tcps_functions_detach(struct tcps_functions *functions)
+{
+	if (!functions->nr)
+		return;
+	if (functions->armed)
+		unregister_ftrace_function(&functions->ops);
+	functions->armed = false;
+	drop_filter(functions);
+}
+
+#else
+
+void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session)
+{
+}
+
+int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
+		       const struct tcps_hook_spec *spec)
+{
+	return -EOPNOTSUPP;
+}
+
+int tcps_functions_attach(struct tcps_functions *functions)
+{
+	return 0;
+}
+
+void tcps_functions_detach(struct tcps_functions *functions)
+{
+}
+
+#endif

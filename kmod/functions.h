@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Functions hooked at their entry by ftrace, which costs less than half of a
+ * kprobe, and, unlike one, also runs when an interrupt has come in the middle
+ * of another one's handler.
+ */
+#ifndef TCPS_FUNCTIONS_H
+#define TCPS_FUNCTIONS_H
+
+#include <linux/ftrace.h>
+#include <linux/types.h>
+
+#include "hook_specs.h"
+
+struct tcps_session;
+
+/* More than twice the hooks, so that the search for an address is short. */
+#define TCPS_FUNCTIONS_BITS	6
+
+struct tcps_function {
+	unsigned long ip;	/* 0: free */
+	void (*at_entry)(struct tcps_session *session, const unsigned long *args);
+};
+
+/*
+ * Locking rule: @by_ip does not change while @ops is registered. The functions
+ * are patched one after the other: until @armed none is acted upon, so that
+ * nothing begins whose end could be missed.
+ */
+struct tcps_functions {
+	struct ftrace_ops ops;
+	struct tcps_session *session;
+	bool armed;
+	unsigned int nr;
+	struct tcps_function by_ip[1 << TCPS_FUNCTIONS_BITS];
+};
+
+void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session);
+int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
+		       const struct tcps_hook_spec *spec);
+int tcps_functions_attach(struct tcps_functions *functions);
+void tcps_functions_detach(struct tcps_functions *functions);
+
+#endif

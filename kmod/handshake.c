@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens from the arrival of a SYN to the accept queue.
+ *
+ * A SYN makes a request socket, which is the connection in SYN_RECV. It is
+ * promoted, when the last ACK makes a full socket, its child; or it is dropped
+ * and then freed. Only these two end it here, because only they are sure: who
+ * drops a request may find that another CPU has just promoted it. A drop, and
+ * what led to it, leaves the reason in the node, for the case that it ends.
+ */
+#include <linux/ktime.h>
+#include <linux/skbuff.h>
+#include <net/inet_connection_sock.h>
+#include <net/net_namespace.h>
+#include <net/request_sock.h>
+#include <net/tcp.h>
+
+#include "change.h"
+#include "compat.h"
+#include "handshake.h"
+#include "session.h"
+#include "sockinfo.h"
+
+/* Of this CPU; interrupts are off. */
+static struct tcpstates_handshakes *handshakes(struct tcps_session *session)
+{
+	return &tcps_stats_this_cpu(session->stats)->handshakes;
+}
+
+/* Will the kernel answer this SYN with a cookie if it must? */
+static bool gives_cookies(const struct sock *listener)
+{
+	return IS_ENABLED(CONFIG_SYN_COOKIES) &&
+	       READ_ONCE(sock_net(listener)->ipv4.sysctl_tcp_syncookies);
+}
+
+/* A SYN has come to @listener: the kernel's own checks come next. */
+void tcps_syn(struct tcps_session *session, const struct sock *listener,
+	      const struct sk_buff *skb)
+{
+	struct tcpstates_handshakes *count;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	count = handshakes(session);
+	count->syns++;
+	/* One that takes over a TIME_WAIT is let in where others are not. */
+	if (unlikely(inet_csk_reqsk_queue_is_full(listener)) && !gives_cookies(listener) &&
+	    !tcps_takes_over_timewait(skb))
+		count->syn_queue_full++;
+	else if (unlikely(sk_acceptq_is_full(listener)))
+		count->syn_accept_queue_full++;
+	local_irq_restore(flags);
+}
+
+/* A node for a connection that has come to @listener. */
+static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
+			       const struct sock *listener, const struct sock *sk, u8 kind,
+			       u64 now)
+{
+	struct tcps_conn *conn;
+
+	tcps_forget_stale(session, shard, sk);
+	conn = tcps_begin(session, shard, sk, kind, TCPSTATES_STATE_NEW, now);
+	if (conn)
+		tcps_come_to(conn, listener);
+	return conn;
+}
+
+/* @req is about to be found by packets: a connection is half-open. */
+void tcps_request_added(struct tcps_session *session, const struct sock *listener,
+			struct request_sock *req)
+{
+	struct tcps_change change = {
+		.sk = req_to_sk(req),
+		.kind = TCPS_REQUEST,
+		.old = TCPSTATES_STATE_NEW,
+		.new = TCP_NEW_SYN_RECV,
+	};
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (!tcps_hooks_free_requests(&session->hooks, req))
+		return;
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	change.now = ktime_get_ns();
+	handshakes(session)->requests++;
+	conn = begin(session, shard, listener, change.sk, TCPS_REQUEST, change.now);
+	tcps_change(session, shard, conn, &change);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* What an end of the request would be due to, as things are now. */
+static void leave_hint(struct tcps_session *session, const struct sock *sk, u8 reason)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (conn && conn->kind == TCPS_REQUEST)
+		conn->hint = reason;
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* A bare ACK is ignored for a while if the listener waits for data. */
+static bool is_deferred(const struct sock *listener, const struct sk_buff *skb,
+			const struct request_sock *req)
+{
+	return req->num_timeout < READ_ONCE(inet_csk(listener)->icsk_accept_queue.rskq_defer_accept) &&
+	       TCP_SKB_CB(skb)->end_seq == tcp_rsk(req)->rcv_isn + 1;
+}
+
+/* The ACK that would complete the handshake finds no place for it. */
+static noinline void ack_finds_no_place(struct tcps_session *session, const struct sock *listener,
+					const struct sk_buff *skb, struct request_sock *req)
+{
+	unsigned long flags;
+
+	if (TCP_SKB_CB(skb)->ack_seq != tcp_rsk(req)->snt_isn + 1 || is_deferred(listener, skb, req))
+		return;
+	local_irq_save(flags);
+	handshakes(session)->ack_accept_queue_full++;
+	local_irq_restore(flags);
+	leave_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
+}
+
+/* A packet for @req: what will it have been if it ends the request? */
+void tcps_request_checked(struct tcps_session *session, const struct sock *listener,
+			  const struct sk_buff *skb, struct request_sock *req)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+
+	if (unlikely(th->rst))
+		leave_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
+	else if (unlikely(th->syn))
+		leave_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
+	else if (unlikely(sk_acceptq_is_full(listener)))
+		ack_finds_no_place(session, listener, skb, req);
+}
+
+/* An ICMP error about the SYN-ACK of @sk, a request. */
+void tcps_request_unreachable(struct tcps_session *session, const struct sock *sk, u32 seq,
+			      bool abort)
+{
+	if (abort && seq == tcp_rsk(inet_reqsk((struct sock *)sk))->snt_isn)
+		leave_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
+}
+
+/* Why a request is dropped; @hint tells of the last packet for it. */
+static u8 drop_reason(const struct sock *listener, u8 hint, bool from_timer)
+{
+	if (!check_net(sock_net(listener)))
+		return TCPSTATES_REASON_NETNS_GONE;
+	if (READ_ONCE(listener->sk_state) != TCP_LISTEN)
+		return TCPSTATES_REASON_LISTENER_CLOSED;
+	if (!from_timer || hint == TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
+		return hint;
+	return TCPSTATES_REASON_TIMEOUT_SYN;
+}
+
+/* @req is about to be dropped, unless somebody else was first. */
+void tcps_request_dropped(struct tcps_session *session, const struct sock *listener,
+			  struct request_sock *req, bool from_timer)
+{
+	const struct sock *sk = req_to_sk(req);
+	struct tcps_shard *shard;
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	/* As after every promotion. */
+	if (sk_unhashed(sk))
+		return;
+	shard = tcps_conns_shard(&session->conns, sk);
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (conn)
+		conn->hint = drop_reason(listener, conn->hint, from_timer);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* Where the end of a request for this reason is counted. */
+static __u64 *counter_of(struct tcpstates_handshakes *count, u8 reason)
+{
+	switch (reason) {
+	case TCPSTATES_REASON_TIMEOUT_SYN:
+		return &count->expired;
+	case TCPSTATES_REASON_ACCEPT_QUEUE_FULL:
+		return &count->accept_queue_full;
+	case TCPSTATES_REASON_RESET_RECEIVED:
+		return &count->reset_received;
+	case TCPSTATES_REASON_RESET_SENT:
+		return &count->reset_sent;
+	case TCPSTATES_REASON_UNREACHABLE:
+		return &count->unreachable;
+	case TCPSTATES_REASON_ABORTED:
+		return &count->aborted;
+	case TCPSTATES_REASON_LISTENER_CLOSED:
+		return &count->listener_closed;
+	case TCPSTATES_REASON_NETNS_GONE:
+		return &count->netns_gone;
+	case TCPSTATES_REASON_DUPLICATE:
+		return &count->duplicate;
+	default:
+		return &count->unknown;
+	}
+}
+
+/* The memory of @req is about to go: if it stood for a connection, that ends. */
+void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
+{
+	struct tcps_change change = {
+		.sk = req_to_sk(req),
+		.kind = TCPS_REQUEST,
+		.old = TCP_NEW_SYN_RECV,
+		.new = TCP_CLOSE,
+	};
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (tcps_shard_lacks(shard))
+		return;
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, change.sk);
+	if (conn) {
+		change.now = ktime_get_ns();
+		change.reason = conn->hint;
+		/* It was never dropped, because it never got into the hash. */
+		if (!change.reason && tcps_hooks_see_drops(&session->hooks))
+			change.reason = TCPSTATES_REASON_DUPLICATE;
+		++*counter_of(handshakes(session), change.reason);
+		tcps_change(session, shard, conn, &change);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	if (conn)
+		tcps_rings_wake(session->rings);
+}
+
+/* @to, which stands for no connection yet, takes the place of @req. */
+static struct tcps_conn *hand_over(struct tcps_session *session, struct request_sock *req,
+				   const struct sock *to, const struct sock *listener, u8 kind)
+{
+	const struct sock *from = req_to_sk(req);
+	struct tcps_shard *near = tcps_conns_shard(&session->conns, from);
+	struct tcps_shard *far = tcps_conns_shard(&session->conns, to);
+	struct tcps_conn *conn;
+
+	tcps_shards_lock(near, far);
+	conn = tcps_conns_find(near, from);
+	if (conn) {
+		tcps_forget_stale(session, far, to);
+		tcps_conns_move(near, far, conn, to);
+		conn->kind = kind;
+		conn->hint = TCPSTATES_REASON_NONE;
+		if (listener != req->rsk_listener)
+			tcps_come_to(conn, listener);
+		if (kind == TCPS_FULL)
+			tcps_set_state(session, conn, TCP_SYN_RECV);
+	}
+	tcps_shards_unlock(near, far);
+	return conn;
+}
+
+/* @listener's port has lost another listener, whose request is copied for it. */
+void tcps_request_migrated(struct tcps_session *session, struct request_sock *from,
+			   struct request_sock *to, const struct sock *listener)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	handshakes(session)->migrated++;
+	hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
+	local_irq_restore(flags);
+}
+
+/*
+ * The handshake is complete: @child goes to the accept queue of @listener. It
+ * is locked, so nobody changes its state meanwhile.
+ */
+void tcps_request_promoted(struct tcps_session *session, const struct sock *listener,
+			   const struct sock *child, struct request_sock *req)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (hand_over(session, req, child, listener, TCPS_FULL))
+		handshakes(session)->promoted++;
+	local_irq_restore(flags);
+}
+
+/*
+ * @child goes to the accept queue. Of a request that was half-open it stands
+ * for the connection already; but a SYN with a Fast Open cookie, or an ACK
+ * with a SYN cookie, makes a child at once.
+ */
+void tcps_child_queued(struct tcps_session *session, const struct sock *listener,
+		       struct request_sock *req, const struct sock *child)
+{
+	struct tcps_change change = {
+		.sk = child,
+		.kind = TCPS_FULL,
+		.old = TCPSTATES_STATE_NEW,
+		.new = TCP_SYN_RECV,
+	};
+	bool fast_open = tcp_rsk(req)->tfo_listener;
+	struct tcps_shard *shard;
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (likely(!fast_open && req->rsk_listener))
+		return;
+	change.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
+	shard = tcps_conns_shard(&session->conns, child);
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	if (!tcps_conns_find(shard, child)) {
+		change.now = ktime_get_ns();
+		handshakes(session)->fast_open += fast_open;
+		conn = begin(session, shard, listener, child, TCPS_FULL, change.now);
+		tcps_change(session, shard, conn, &change);
+		if (conn) {
+			/* How it began says nothing about its end. */
+			conn->reason = TCPSTATES_REASON_NONE;
+			/* The kernel kept nothing of the SYN, nor of its time. */
+			if (!fast_open)
+				conn->since_flags = 0;
+		}
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+void tcps_cookie_sent(struct tcps_session *session)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	handshakes(session)->cookies_sent++;
+	local_irq_restore(flags);
+}
+
+/*
+ * An ACK that belongs to no connection has come to @listener. If the kernel
+ * takes it for the return of a cookie, it counts as rejected until it is
+ * accepted: see tcps_stats_sum().
+ */
+void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
+		      const struct sk_buff *skb)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+	unsigned long flags;
+
+	if (!gives_cookies(listener) || !th->ack || th->rst || tcp_synq_no_recent_overflow(listener))
+		return;
+	local_irq_save(flags);
+	handshakes(session)->cookies_rejected++;
+	local_irq_restore(flags);
+}
+
+void tcps_cookie_accepted(struct tcps_session *session)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	handshakes(session)->cookies_accepted++;
+	local_irq_restore(flags);
+}

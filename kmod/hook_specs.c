@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of hooks: what each of them is, and where its calls go. */
+#include <linux/kernel.h>
+#include <net/inet_timewait_sock.h>
+#include <net/request_sock.h>
+#include <net/sock.h>
+#include <trace/events/sock.h>
+#include <trace/events/tcp.h>
+
+#include "handshake.h"
+#include "hook_specs.h"
+#include "timewait.h"
+#include "transition.h"
+
+#define IN_TRACEPOINT	BIT(TCPSTATES_HOOK_TRACEPOINT)
+#define IN_KPROBE	BIT(TCPSTATES_HOOK_KPROBE)
+#define IN_ALL		(IN_TRACEPOINT | IN_KPROBE)
+
+/* Arguments of the function that is hooked, by their number. */
+static inline void *ptr(const unsigned long *args, unsigned int nr)
+{
+	return (void *)args[nr];
+}
+
+/* The caller need not have extended these to a whole register. */
+static inline u32 number(const unsigned long *args, unsigned int nr)
+{
+	return args[nr];
+}
+
+static inline bool flag(const unsigned long *args, unsigned int nr)
+{
+	return (u8)args[nr];
+}
+
+static void on_set_state(void *data, const struct sock *sk, const int old, const int new)
+{
+	tcps_transition(data, sk, old, new);
+}
+
+static void on_destroy_sock(void *data, struct sock *sk)
+{
+	tcps_sock_destroyed(data, sk);
+}
+
+/* The kernel's prototypes, not ours, decide what a probe is called with. */
+static inline void check_prototypes(void)
+{
+	check_trace_callback_type_inet_sock_set_state(on_set_state);
+	check_trace_callback_type_tcp_destroy_sock(on_destroy_sock);
+}
+
+/* inet_sk_state_store(sk, new), inet_sk_set_state(sk, new) */
+static void on_store_state(struct tcps_session *session, const unsigned long *args)
+{
+	const struct sock *sk = ptr(args, 0);
+
+	tcps_transition(session, sk, READ_ONCE(sk->sk_state), number(args, 1));
+}
+
+/* tcp_connect(sk) */
+static void on_connect(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_connecting(session, ptr(args, 0));
+}
+
+/* security_sock_graft(sk, parent) */
+static void on_sock_graft(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_accepted(session, ptr(args, 0));
+}
+
+/* tcp_abort(sk, err) */
+static void on_abort(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_aborted(session, ptr(args, 0));
+}
+
+/* tcp_conn_request(rsk_ops, af_ops, listener, skb) */
+static void on_conn_request(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_syn(session, ptr(args, 2), ptr(args, 3));
+}
+
+/* inet_csk_reqsk_queue_hash_add(listener, req, ...) */
+static void on_request_hashed(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_request_added(session, ptr(args, 0), ptr(args, 1));
+}
+
+/* tcp_check_req(listener, skb, req, ...) */
+static void on_check_request(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_request_checked(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+}
+
+/* tcp_req_err(req, seq, abort) */
+static void on_request_error(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_request_unreachable(session, ptr(args, 0), number(args, 1), flag(args, 2));
+}
+
+/* __inet_csk_reqsk_queue_drop(listener, req, from_timer) */
+static void on_request_drop(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_request_dropped(session, ptr(args, 0), ptr(args, 1), flag(args, 2));
+}
+
+/* inet_csk_complete_hashdance(listener, child, req, own_req) */
+static void on_hashdance(struct tcps_session *session, const unsigned long *args)
+{
+	if (flag(args, 3))
+		tcps_request_promoted(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+}
+
+/* tcp_v4_reqsk_destructor(req), tcp_v6_reqsk_destructor(req) */
+static void on_request_free(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_request_freed(session, ptr(args, 0));
+}
+
+/* inet_csk_reqsk_queue_add(listener, req, child) */
+static void on_queue_add(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_child_queued(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+}
+
+/* cookie_v4_init_sequence(skb, mss), cookie_v6_init_sequence(skb, mss) */
+static void on_cookie_sent(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_cookie_sent(session);
+}
+
+/* cookie_v4_check(listener, skb), cookie_v6_check(listener, skb) */
+static void on_cookie_check(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_cookie_back(session, ptr(args, 0), ptr(args, 1));
+}
+
+/* cookie_tcp_reqsk_alloc(...): called for cookies that are right */
+static void on_cookie_alloc(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_cookie_accepted(session);
+}
+
+/* new = inet_reqsk_clone(req, listener) */
+static void on_request_clone(struct tcps_session *session, const unsigned long *args,
+			     unsigned long ret)
+{
+	if (ret)
+		tcps_request_migrated(session, ptr(args, 0), (void *)ret, ptr(args, 1));
+}
+
+/* inet_twsk_hashdance(tw, sk, ...), inet_twsk_hashdance_schedule(tw, sk, ...) */
+static void on_timewait_hashdance(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_timewait_begun(session, ptr(args, 0), ptr(args, 1));
+}
+
+/* __inet_twsk_schedule(tw, timeo, rearm) */
+static void on_timewait_schedule(struct tcps_session *session, const unsigned long *args)
+{
+	if (flag(args, 2))
+		tcps_timewait_rearmed(session, ptr(args, 0));
+}
+
+/* tcp_timewait_state_process(tw, skb, ...) */
+static void on_timewait_packet(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_timewait_packet(session, ptr(args, 0), ptr(args, 1));
+}
+
+/* tcp_twsk_destructor(tw) */
+static void on_timewait_free(struct tcps_session *session, const unsigned long *args)
+{
+	tcps_timewait_freed(session, ptr(args, 0));
+}
+
+/*
+ * In the order in which they are attached: what ends a connection comes before
+ * what begins one, so that no node is left whose socket may go unseen.
+ */
+const struct tcps_hook_spec tcps_hook_specs[] = {
+	{
+		/*
+		 * No node may outlive its socket. Its CLOSE has removed it,
+		 * unless the kernel missed a kprobe, or goes a way to free a
+		 * socket that is not known here.
+		 */
+		.symbols = { "tcp_destroy_sock" },
+		.feeds = "removal of sockets whose end was not seen",
+		.modes = IN_ALL,
+		.required = true,
+		.probe = on_destroy_sock,
+	},
+	{
+		.symbols = { "tcp_v4_reqsk_destructor" },
+		.feeds = "ends of half-open connections",
+		.modes = IN_ALL,
+		.required = true,
+		.sees = TCPS_SEES_V4_REQUESTS_FREED,
+		.at_entry = on_request_free,
+	},
+	{
+		.symbols = { "tcp_v6_reqsk_destructor" },
+		.feeds = "half-open connections by IPv6",
+		.modes = IN_ALL,
+		.sees = TCPS_SEES_V6_REQUESTS_FREED,
+		.at_entry = on_request_free,
+	},
+	{
+		.symbols = { "tcp_twsk_destructor" },
+		.feeds = "ends of TIME_WAIT",
+		.modes = IN_ALL,
+		.required = true,
+		.at_entry = on_timewait_free,
+	},
+	{
+		.symbols = { "inet_sock_set_state" },
+		.feeds = "transitions of sockets",
+		.modes = IN_TRACEPOINT,
+		.required = true,
+		.probe = on_set_state,
+	},
+	{
+		.symbols = { "inet_sk_state_store" },
+		.feeds = "transitions of sockets",
+		.modes = IN_KPROBE,
+		.required = true,
+		.at_entry = on_store_state,
+	},
+	{
+		.symbols = { "inet_sk_set_state" },
+		.feeds = "transitions of sockets",
+		.modes = IN_KPROBE,
+		.required = true,
+		.at_entry = on_store_state,
+	},
+	{
+		.symbols = { "tcp_connect" },
+		.feeds = "local ports of clients, CLOSE to SYN_SENT",
+		.modes = IN_ALL,
+		.required = true,
+		.at_entry = on_connect,
+	},
+	{
+		.symbols = { "inet_twsk_hashdance", "inet_twsk_hashdance_schedule" },
+		.feeds = "TIME_WAIT",
+		.modes = IN_ALL,
+		.required = true,
+		.at_entry = on_timewait_hashdance,
+	},
+	{
+		.symbols = { "__inet_twsk_schedule" },
+		.feeds = "FIN_WAIT2 to TIME_WAIT of orphans",
+		.modes = IN_ALL,
+		.at_entry = on_timewait_schedule,
+	},
+	{
+		.symbols = { "tcp_timewait_state_process" },
+		.feeds = "reasons of a TIME_WAIT that ends early",
+		.modes = IN_ALL,
+		.at_entry = on_timewait_packet,
+	},
+	{
+		.symbols = { "inet_csk_complete_hashdance" },
+		.feeds = "completed handshakes",
+		.modes = IN_ALL,
+		.required = true,
+		.at_entry = on_hashdance,
+	},
+	{
+		.symbols = { "__inet_csk_reqsk_queue_drop" },
+		.feeds = "reasons of handshakes that fail",
+		.modes = IN_ALL,
+		.sees = TCPS_SEES_REQUESTS_DROPPED,
+		.at_entry = on_request_drop,
+	},
+	{
+		.symbols = { "tcp_check_req" },
+		.feeds = "resets of handshakes, last ACKs dropped",
+		.modes = IN_ALL,
+		.at_entry = on_check_request,
+	},
+	{
+		.symbols = { "tcp_req_err" },
+		.feeds = "handshakes ended by ICMP",
+		.modes = IN_ALL,
+		.at_entry = on_request_error,
+	},
+	{
+		.symbols = { "tcp_abort" },
+		.feeds = "ends by the administrator",
+		.modes = IN_ALL,
+		.at_entry = on_abort,
+	},
+	{
+		.symbols = { "inet_reqsk_clone" },
+		.feeds = "handshakes that go to another listener",
+		.modes = IN_ALL,
+		.at_return = on_request_clone,
+	},
+	{
+		.symbols = { "inet_csk_reqsk_queue_hash_add" },
+		.feeds = "half-open connections",
+		.modes = IN_ALL,
+		.required = true,
+		.at_entry = on_request_hashed,
+	},
+	{
+		.symbols = { "inet_csk_reqsk_queue_add" },
+		.feeds = "SYN_RECV of Fast Open and SYN cookies",
+		.modes = IN_ALL,
+		.at_entry = on_queue_add,
+	},
+	{
+		.symbols = { "security_sock_graft" },
+		.feeds = "owners of accepted connections",
+		.modes = IN_ALL,
+		.at_entry = on_sock_graft,
+	},
+	{
+		.symbols = { "tcp_conn_request" },
+		.feeds = "counts of SYNs, and of those dropped",
+		.modes = IN_ALL,
+		.at_entry = on_conn_request,
+	},
+	{
+		.symbols = { "cookie_v4_init_sequence" },
+		.feeds = "count of SYN cookies sent by IPv4",
+		.modes = IN_ALL,
+		.at_entry = on_cookie_sent,
+	},
+	{
+		.symbols = { "cookie_v6_init_sequence" },
+		.feeds = "count of SYN cookies sent by IPv6",
+		.modes = IN_ALL,
+		.at_entry = on_cookie_sent,
+	},
+	{
+		.symbols = { "cookie_tcp_reqsk_alloc" },
+		.feeds = "count of SYN cookies accepted",
+		.modes = IN_ALL,
+		.at_entry = on_cookie_alloc,
+	},
+	{
+		.symbols = { "cookie_v4_check" },
+		.feeds = "count of SYN cookies rejected by IPv4",
+		.modes = IN_ALL,
+		.at_entry = on_cookie_check,
+	},
+	{
+		.symbols = { "cookie_v6_check" },
+		.feeds = "count of SYN cookies rejected by IPv6",
+		.modes = IN_ALL,
+		.at_entry = on_cookie_check,
+	},
+};
+
+const unsigned int tcps_nr_hook_specs = ARRAY_SIZE(tcps_hook_specs);
+
+static_assert(ARRAY_SIZE(tcps_hook_specs) <= TCPS_HOOKS_MAX);

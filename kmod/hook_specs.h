@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The table of hooks: what each of them is, and where its calls go. */
+#ifndef TCPS_HOOK_SPECS_H
+#define TCPS_HOOK_SPECS_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+
+#include "tcpstates.h"
+
+#define TCPS_HOOKS_MAX 32
+
+/* Names of one function in different kernels: the first that exists is taken. */
+#define TCPS_SYMBOLS_MAX 2
+
+/* Arguments of a hooked function that are passed on. */
+#define TCPS_ARGS 4
+
+/* What may be relied upon while certain hooks are attached. */
+#define TCPS_SEES_V4_REQUESTS_FREED	BIT(0)
+#define TCPS_SEES_V6_REQUESTS_FREED	BIT(1)
+#define TCPS_SEES_REQUESTS_DROPPED	BIT(2)
+
+struct tcps_session;
+
+/* Exactly one of @probe, @at_entry and @at_return is set. */
+struct tcps_hook_spec {
+	const char *symbols[TCPS_SYMBOLS_MAX];
+	const char *feeds;	/* what is lost without it */
+	unsigned int modes;	/* bits of TCPSTATES_HOOK_*: where it belongs */
+	bool required;
+	unsigned int sees;	/* TCPS_SEES_* */
+	void *probe;		/* of a tracepoint */
+	void (*at_entry)(struct tcps_session *session, const unsigned long *args);
+	void (*at_return)(struct tcps_session *session, const unsigned long *args,
+			  unsigned long ret);
+};
+
+extern const struct tcps_hook_spec tcps_hook_specs[];
+extern const unsigned int tcps_nr_hook_specs;
+
+#endif

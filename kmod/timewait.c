@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens to a connection that a timewait socket stands for: it is small
+ * and takes the place of the full socket in TIME_WAIT, and already in
+ * FIN_WAIT2 when no process has the connection open any more. The full socket
+ * goes to CLOSE then, which ends nothing (see is_husk()).
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/tcp.h>
+#include <net/inet_timewait_sock.h>
+#include <net/net_namespace.h>
+#include <net/tcp.h>
+
+#include "change.h"
+#include "session.h"
+#include "sockinfo.h"
+#include "timewait.h"
+
+/* @tw, which nobody can find yet, is about to take the place of @sk. */
+void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewait_sock *tw,
+			 const struct sock *sk)
+{
+	struct tcps_change change = {
+		.sk = sk,
+		.kind = TCPS_FULL,
+		.old = READ_ONCE(sk->sk_state),
+		.new = READ_ONCE(tw->tw_substate),
+	};
+	const struct sock *tw_sk = (const struct sock *)tw;
+	struct tcps_shard *near = tcps_conns_shard(&session->conns, sk);
+	struct tcps_shard *far = tcps_conns_shard(&session->conns, tw_sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (change.old >= TCPSTATES_NR_STATES || change.new >= TCPSTATES_NR_STATES)
+		return;
+	local_irq_save(flags);
+	tcps_shards_lock(near, far);
+	conn = tcps_conns_find(near, sk);
+	if (change.new != change.old) {
+		change.now = ktime_get_ns();
+		/* While the meters of the full socket can still be had. */
+		tcps_change(session, near, conn, &change);
+	}
+	if (conn) {
+		tcps_forget_stale(session, far, tw_sk);
+		tcps_conns_move(near, far, conn, tw_sk);
+		conn->kind = TCPS_TIMEWAIT;
+		conn->uid = tcps_sock_uid(sk);
+		conn->flags |= TCPSTATES_HAS_UID;
+	}
+	tcps_shards_unlock(near, far);
+	local_irq_restore(flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* The timer starts again: the FIN for an orphaned FIN_WAIT2 may have come. */
+void tcps_timewait_rearmed(struct tcps_session *session, const struct inet_timewait_sock *tw)
+{
+	struct tcps_change change = {
+		.sk = (const struct sock *)tw,
+		.kind = TCPS_TIMEWAIT,
+		.old = TCP_FIN_WAIT2,
+		.new = TCP_TIME_WAIT,
+	};
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (READ_ONCE(tw->tw_substate) != TCP_TIME_WAIT)
+		return;
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, change.sk);
+	if (conn && conn->state == TCP_FIN_WAIT2) {
+		change.now = ktime_get_ns();
+		tcps_change(session, shard, conn, &change);
+		conn->hint = TCPSTATES_REASON_NONE;
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* What an end of @tw before its time would be due to. */
+static u8 early_reason(const struct inet_timewait_sock *tw, const struct sk_buff *skb)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+
+	if (th->rst)
+		return TCPSTATES_REASON_RESET_RECEIVED;
+	if (READ_ONCE(tw->tw_substate) == TCP_FIN_WAIT2)
+		return TCPSTATES_REASON_RESET_SENT;
+	return TCPSTATES_REASON_REUSED;
+}
+
+void tcps_timewait_packet(struct tcps_session *session, const struct inet_timewait_sock *tw,
+			  const struct sk_buff *skb)
+{
+	const struct sock *sk = (const struct sock *)tw;
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (conn)
+		conn->hint = early_reason(tw, skb);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* None: it has lasted as long as it should. */
+static u8 end_reason(const struct inet_timewait_sock *tw, const struct tcps_conn *conn)
+{
+	if (time_after_eq(jiffies, READ_ONCE(tw->tw_timer.expires)))
+		return conn->state == TCP_FIN_WAIT2 ? TCPSTATES_REASON_FIN_TIMEOUT :
+						      TCPSTATES_REASON_NONE;
+	if (!check_net(twsk_net(tw)))
+		return TCPSTATES_REASON_NETNS_GONE;
+	/* Without a packet: for connect(), which needed its port. */
+	return conn->hint ?: TCPSTATES_REASON_REUSED;
+}
+
+/* The memory of @tw is about to go: if it stood for a connection, that ends. */
+void tcps_timewait_freed(struct tcps_session *session, const struct inet_timewait_sock *tw)
+{
+	struct tcps_change change = {
+		.sk = (const struct sock *)tw,
+		.kind = TCPS_TIMEWAIT,
+		.new = TCP_CLOSE,
+	};
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (tcps_shard_lacks(shard))
+		return;
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, change.sk);
+	if (conn) {
+		change.now = ktime_get_ns();
+		change.old = conn->state;
+		change.reason = end_reason(tw, conn);
+		tcps_change(session, shard, conn, &change);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	if (conn)
+		tcps_rings_wake(session->rings);
+}
