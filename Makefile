@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 KERNEL ?=
+KERNELS ?=
 
 CARGO ?= cargo
 RUNNING := $(shell uname -r)
@@ -12,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	check bench install uninstall clean help
+	test-matrix smoke check bench install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -47,6 +48,12 @@ test-vm: ## run the tests in the virtual machine
 
 test-scripts: ## run the tests of the project's own tools
 	@scripts/test scripts
+
+test-matrix: ## run the scenarios on all kernels of scripts/kernels, or KERNELS="NAME..."
+	@scripts/test-matrix $(KERNELS)
+
+smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
+	@scripts/test-matrix --smoke
 
 check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI
 	@scripts/check

@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# Sourced by the scripts that run tests: how many passed, how many failed.
+
+# sum_of WORD FILE: adds up what the lines `test result:` say.
+sum_of() {
+	sed -n "s/.*test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# count_results NAME STATUS FILE: sets $good and $bad from what tests printed
+# into a file before they ended with that status. Tests that could not run, and
+# a run without a test, are a failure.
+count_results() {
+	good=$(sum_of passed "$3")
+	bad=$(sum_of failed "$3")
+	if (($2 != 0 && bad == 0)); then
+		echo "== $1: could not run (status $2)"
+		bad=1
+	elif ((good + bad == 0)); then
+		echo "== $1: no test ran"
+		bad=1
+	fi
+}
