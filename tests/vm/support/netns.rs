@@ -1,6 +1,6 @@
 //! Network namespaces, made with `ip` and entered by threads.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::thread;
@@ -34,6 +34,12 @@ impl Netns {
             .and_then(|f| f.metadata())
             .expect("a namespace")
             .ino()
+    }
+
+    /// Sets one of the namespace's own `net.ipv4`.
+    pub fn sysctl(&self, name: &str, value: &str) {
+        let file = format!("/proc/sys/net/ipv4/{name}");
+        self.run(|| fs::write(file, value).expect("the sysctl"));
     }
 
     fn path(&self) -> String {
