@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Sourced by scripts/build-module: which compiler builds for a kernel, and a
+# shellcheck disable=SC2034 # used by those who source this
 # newer one than this system has.
 
 # What Debian builds its kernels from 6.12 on with, tools of kbuild included:
@@ -9,18 +10,20 @@ TOOLCHAIN_GCC=14
 TOOLCHAIN_PACKAGES=gcc-14,make,pahole,libelf1t64,libssl3t64,zlib1g
 TOOLCHAIN=$CACHE/toolchain-$TOOLCHAIN_SUITE-gcc-$TOOLCHAIN_GCC
 
-# make_for HEADERS ARGUMENT...: runs make with a compiler that suits.
-make_for() {
+# choose_compiler HEADERS: sets $make to the words that build with a compiler
+# that suits.
+choose_compiler() {
 	local headers=$1 version host
-	shift
 	version=$(sed -n 's/^CONFIG_GCC_VERSION=\([0-9]*\)[0-9]\{4\}$/\1/p' "$headers/.config")
 	host=$(gcc -dumpversion | cut -d. -f1)
 	if command -v "gcc-$version" >/dev/null; then
-		make -C "$headers" "$@"
+		make=(make)
 	elif ((version <= host)); then
-		make -C "$headers" CC=gcc "$@"
+		make=(make CC=gcc)
 	elif ((version <= TOOLCHAIN_GCC)); then
-		in_toolchain make -C "$headers" "$@"
+		# in a shell of its own, which gives the lock back
+		[[ -d $TOOLCHAIN ]] || (make_toolchain) || exit 1
+		make=(in_toolchain make)
 	else
 		die "the kernel of $headers was built with gcc $version: install gcc-$version"
 	fi
@@ -44,8 +47,6 @@ make_toolchain() {
 # in_toolchain COMMAND...: as root in that folder, which has the cache at its
 # usual place. Whatever becomes of the command, its mounts go with it.
 in_toolchain() {
-	# in a shell of its own: others may build meanwhile
-	[[ -d $TOOLCHAIN ]] || (make_toolchain) || exit 1
 	# shellcheck disable=SC2016 # for the other shell
 	unshare --mount sh -ec '
 		root=$1 cache=$2
