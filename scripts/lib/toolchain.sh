@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by scripts/build-module: which compiler builds for a kernel, and a
 # shellcheck disable=SC2034 # used by those who source this
+# Sourced by scripts/build-module: which compiler builds for a kernel, and a
 # newer one than this system has.
 
 # What Debian builds its kernels from 6.12 on with, tools of kbuild included:
@@ -21,7 +21,7 @@ choose_compiler() {
 	elif ((version <= host)); then
 		make=(make CC=gcc)
 	elif ((version <= TOOLCHAIN_GCC)); then
-		# in a shell of its own, which gives the lock back
+		# in a shell of its own: the lock is free again afterwards
 		[[ -d $TOOLCHAIN ]] || (make_toolchain) || exit 1
 		make=(in_toolchain make)
 	else
