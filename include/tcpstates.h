@@ -60,17 +60,17 @@
 struct tcpstates_ident {
 	__u64 conn;		/* own id, unique in one activation; 0: not tracked */
 	__u64 cgroup;		/* id of the owner's cgroup, else of the socket's; 0: unknown */
-	__u8  laddr[16];	/* skc_rcv_saddr or skc_v6_rcv_saddr */
-	__u8  raddr[16];	/* skc_daddr or skc_v6_daddr */
 	__u8  listener_addr[16]; /* laddr of the listener that got the SYN */
-	__u16 lport;		/* inet_sport, ir_num, tw_sport; 0: not chosen yet */
-	__u16 rport;		/* inet_dport, ir_rmt_port, tw_dport */
+	__u8  comm[16];		/* of the owner thread group's leader, NUL padded */
+	__u32 netns;		/* inode number of the network namespace */
+	__u32 pid;		/* of the owner: thread group, in the initial pid namespace */
+	__u32 uid;		/* sk_uid, in the initial user namespace */
 	__u16 listener_port;
 	__u16 flags;		/* TCPSTATES_HAS_*, TCPSTATES_SEEDED */
-	__u32 netns;		/* inode number of the network namespace */
-	__u32 pid;		/* thread group, in the initial pid namespace */
-	__u32 uid;		/* sk_uid, in the initial user namespace */
-	__u8  comm[16];		/* of the thread group's leader, NUL padded */
+	__u8  laddr[16];	/* skc_rcv_saddr or skc_v6_rcv_saddr */
+	__u8  raddr[16];	/* skc_daddr or skc_v6_daddr */
+	__u16 lport;		/* inet_sport, ir_num, tw_sport; 0: not chosen yet */
+	__u16 rport;		/* inet_dport, ir_rmt_port, tw_dport */
 	__u8  family;		/* the socket's: 4 or 6 */
 	__u8  role;		/* TCPSTATES_ROLE_* */
 	__u8  reserved[2];
@@ -115,25 +115,25 @@ struct tcpstates_meters {
 #define TCPSTATES_REASON_CLOSED_LOCAL		1	/* our FIN came first */
 #define TCPSTATES_REASON_CLOSED_PEER		2	/* the peer's FIN came first */
 #define TCPSTATES_REASON_CLOSED_BOTH		3	/* the FINs crossed */
-#define TCPSTATES_REASON_RESET_SENT		4	/* SO_LINGER 0, disconnect, data after close */
+#define TCPSTATES_REASON_RESET_SENT		4	/* linger 0, disconnect, data after close */
 #define TCPSTATES_REASON_RESET_RECEIVED		5
 #define TCPSTATES_REASON_TIMEOUT_RETRANSMIT	6	/* data was never acknowledged */
 #define TCPSTATES_REASON_TIMEOUT_KEEPALIVE	7
 #define TCPSTATES_REASON_TIMEOUT_PROBE		8	/* the window stayed zero */
-#define TCPSTATES_REASON_TIMEOUT_SYN		9	/* no answer to our SYN, or to our SYN-ACK */
+#define TCPSTATES_REASON_TIMEOUT_SYN		9	/* no answer to our SYN or SYN-ACK */
 #define TCPSTATES_REASON_REFUSED		10	/* a reset answered our SYN */
 #define TCPSTATES_REASON_UNREACHABLE		11	/* ICMP or routing said so, see error */
 #define TCPSTATES_REASON_UNREAD_DATA		12	/* closed before all was read: reset sent */
 #define TCPSTATES_REASON_ABORTED		13	/* by the administrator (`ss -K`) */
 #define TCPSTATES_REASON_LISTENER_CLOSED	14	/* before accept() */
 #define TCPSTATES_REASON_NETNS_GONE		15
-#define TCPSTATES_REASON_ACCEPT_QUEUE_FULL	16	/* the last ACK of the handshake was dropped */
+#define TCPSTATES_REASON_ACCEPT_QUEUE_FULL	16	/* the handshake's last ACK was dropped */
 #define TCPSTATES_REASON_NO_PORT		17	/* connect() found no local port */
 #define TCPSTATES_REASON_FIN_TIMEOUT		18	/* the peer's FIN never came */
 #define TCPSTATES_REASON_REUSED			19	/* a new connection took over a TIME_WAIT */
 #define TCPSTATES_REASON_DUPLICATE		20	/* two CPUs served the same SYN */
 #define TCPSTATES_REASON_SYN_COOKIE		21	/* began: by the return of a SYN cookie */
-#define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with a Fast Open cookie */
+#define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with its cookie */
 #define TCPSTATES_NR_REASONS			23
 
 /*

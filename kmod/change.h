@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One step of a connection from state to state: time, counters, record. */
+/*
+ * One step of a connection from state to state: time, counters, record. The
+ * record is written under the shard's lock, straight from the node and the
+ * socket: a copy to take along would cost more. It is inline where it is done
+ * for every connection; a call takes another sixth of its cost.
+ */
 #ifndef TCPS_CHANGE_H
 #define TCPS_CHANGE_H
 
+#include <linux/string.h>
 #include <linux/types.h>
+#include <net/tcp_states.h>
 
 #include "conns.h"
-
-struct tcps_session;
-struct tcps_cpu_stats;
+#include "session.h"
+#include "sockinfo.h"
 
 /* A step, as a hook sees it. */
-struct tcps_change {
-	const struct sock *sk;	/* what is read for the record ... */
-	u8 kind;		/* ... and what kind of socket it is */
+struct tcps_step {
 	u8 old;
 	u8 new;
-	u8 reason;		/* TCPSTATES_REASON_*, 0: that of the connection */
-	u16 error;		/* errno that goes with it */
-	u64 now;		/* taken under the shard's lock */
+	u8 kind;	/* of the socket that is read for the record */
+	u8 reason;	/* TCPSTATES_REASON_*, 0: that of the connection */
+	u16 error;	/* errno that goes with it */
 };
 
 /*
@@ -27,14 +31,135 @@ struct tcps_change {
  * connection in the order of its life.
  */
 void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
-		 const struct tcps_change *change);
+		 const struct sock *sk, struct tcps_step step, u64 now);
 struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
 			     const struct sock *sk, u8 kind, u8 state, u64 now);
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn);
 void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
 		       const struct sock *sk);
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state);
-void tcps_own(struct tcps_conn *conn);
+void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
+void tcps_own(struct tcps_conn *conn, const struct sock *sk);
 void tcps_come_to(struct tcps_conn *conn, const struct sock *listener);
+
+void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who);
+bool tcps_passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind);
+
+/* How long the connection was in its old state, as far as the node tells it. */
+struct tcps_in_old {
+	u64 ns;
+	u16 flags;	/* TCPSTATES_SINCE_* */
+};
+
+static __always_inline struct tcps_in_old
+tcps_time_in_old(const struct tcps_conn *conn, u8 old, u64 now)
+{
+	struct tcps_in_old in_old = {};
+
+	if (conn && conn->state == old && conn->since_flags) {
+		in_old.flags = conn->since_flags;
+		in_old.ns = now - conn->since_ns;
+	}
+	return in_old;
+}
+
+static __always_inline void
+tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const struct sock *sk,
+		  struct tcps_step step, struct tcps_in_old in_old, u64 now)
+{
+	struct tcpstates_record *rec = tcps_ring_begin(ring);
+
+	rec->ts = now;
+	rec->in_old_ns = in_old.ns;
+	rec->type = TCPSTATES_REC_TRANSITION;
+	rec->old_state = step.old;
+	rec->new_state = step.new;
+	rec->reason = step.reason;
+	rec->error = step.error;
+	rec->synacks = 0;
+	if (likely(conn))
+		tcps_conn_ident(sk, step.kind, conn, &rec->who);
+	else
+		tcps_ident_stranger(sk, step.kind, &rec->who);
+	/* The slot holds an older record: what this kind lacks is wiped. */
+	if (unlikely(step.kind != TCPS_FULL))
+		memset(&rec->meters, 0, sizeof(rec->meters));
+	rec->flags = in_old.flags |
+		     tcps_sock_measure(sk, step.kind, &rec->meters, &rec->synacks);
+	tcps_ring_commit(ring, rec);
+}
+
+/* min-ms counts only where the time is known. */
+static __always_inline bool tcps_is_too_short(const struct tcps_session *session,
+					      struct tcps_in_old in_old)
+{
+	return in_old.ns < session->config.min_ns && (in_old.flags & TCPSTATES_SINCE_KNOWN);
+}
+
+/* Write the record, or count why there is none. */
+static __always_inline void
+tcps_record(struct tcps_session *session, struct tcps_cpu_stats *stats,
+	    const struct tcps_conn *conn, const struct sock *sk, struct tcps_step step,
+	    struct tcps_in_old in_old, u64 now)
+{
+	if (session->has_filter && !tcps_passes_filter(&session->config.filter, sk, step.kind))
+		stats->filtered++;
+	else if (tcps_is_too_short(session, in_old))
+		stats->too_short++;
+	else
+		tcps_write_record(&session->rings->cpu[smp_processor_id()]->ring, conn, sk, step,
+				  in_old, now);
+}
+
+/* The end that this step begins; 0: none. */
+static __always_inline u8 tcps_reason_of_step(u8 new)
+{
+	switch (new) {
+	case TCP_FIN_WAIT1:
+		return TCPSTATES_REASON_CLOSED_LOCAL;
+	case TCP_CLOSE_WAIT:
+		return TCPSTATES_REASON_CLOSED_PEER;
+	case TCP_CLOSING:
+		return TCPSTATES_REASON_CLOSED_BOTH;
+	default:
+		return TCPSTATES_REASON_NONE;
+	}
+}
+
+static __always_inline void tcps_enter_state(struct tcps_cpu_stats *stats, struct tcps_conn *conn,
+					     u8 state)
+{
+	stats->states[conn->state]--;
+	stats->states[state]++;
+	conn->state = state;
+}
+
+/* Move the node on; at CLOSE it goes. @conn is NULL for who found no node. */
+static __always_inline void
+tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
+		 const struct sock *sk, struct tcps_step step, u64 now)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	struct tcps_in_old in_old = tcps_time_in_old(conn, step.old, now);
+
+	if (!step.reason)
+		step.reason = tcps_reason_of_step(step.new);
+	if (!step.reason && conn)
+		step.reason = conn->reason;
+	stats->seen++;
+	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
+			in_old.ns);
+	tcps_record(session, stats, conn, sk, step, in_old, now);
+	if (!conn)
+		return;
+	if (step.new == TCP_CLOSE) {
+		tcps_forget(session, shard, conn);
+		return;
+	}
+	tcps_enter_state(stats, conn, step.new);
+	conn->since_ns = now;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
+	conn->reason = step.reason;
+}
 
 #endif

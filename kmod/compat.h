@@ -37,33 +37,25 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 }
 
 /*
- * Arguments of a function that is hooked by ftrace: from all of its registers
- * (until 5.10), or from those that carry arguments, which cost less to save.
+ * Functions hooked by ftrace: it saves all registers (until 5.10), or, which
+ * costs less, only those that carry arguments, in the same places.
  */
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) && defined(TCPS_HAVE_FTRACE_PT_REGS)
 #define TCPS_HAVE_FTRACE
 #define TCPS_FTRACE_FLAGS \
 	(FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_RECURSION_SAFE | FTRACE_OPS_FL_PERMANENT)
-typedef struct pt_regs tcps_ftrace_regs;
-
-static inline unsigned long tcps_ftrace_argument(tcps_ftrace_regs *regs, unsigned int nr)
-{
-	return regs_get_kernel_argument(regs, nr);
-}
-#elif defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && \
-	(defined(TCPS_HAVE_FTRACE_ARGUMENT) || defined(TCPS_HAVE_FTRACE_REGS_MEMBER))
+#define tcps_ftrace_pt_regs(regs)	(regs)
+#define tcps_ftrace_regs			struct pt_regs
+#elif defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && defined(TCPS_HAVE_FTRACE_REGS)
 #define TCPS_HAVE_FTRACE
-#define TCPS_FTRACE_FLAGS FTRACE_OPS_FL_PERMANENT
-typedef struct ftrace_regs tcps_ftrace_regs;
-
-static inline unsigned long tcps_ftrace_argument(tcps_ftrace_regs *regs, unsigned int nr)
-{
-#ifdef TCPS_HAVE_FTRACE_ARGUMENT
-	return ftrace_regs_get_argument(regs, nr);
-#else
-	return regs_get_kernel_argument(&regs->regs, nr);
-#endif
-}
+#define TCPS_FTRACE_FLAGS		FTRACE_OPS_FL_PERMANENT
+#define tcps_ftrace_pt_regs(fregs)	(&(fregs)->regs)
+#define tcps_ftrace_regs			struct ftrace_regs
+#elif defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && defined(TCPS_HAVE_ARCH_FTRACE_REGS)
+#define TCPS_HAVE_FTRACE
+#define TCPS_FTRACE_FLAGS		FTRACE_OPS_FL_PERMANENT
+#define tcps_ftrace_pt_regs(fregs)	(&arch_ftrace_regs(fregs)->regs)
+#define tcps_ftrace_regs			struct ftrace_regs
 #endif
 
 /* Is this SYN for a TIME_WAIT that it takes over? It passes on a number then. */

@@ -98,7 +98,7 @@ struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *sh
 	*conn = (struct tcps_conn){ .index = conn->index };
 	/* Pairs with the snapshot's look at a node whose shard it does not know. */
 	WRITE_ONCE(conn->sk, sk);
-	conn->id = new_id(conns, shard);
+	conn->known.id = new_id(conns, shard);
 	link_conn(shard, conn);
 	return conn;
 }

@@ -9,6 +9,7 @@
 #include <linux/spinlock.h>
 
 #include "pool.h"
+#include "tcpstates.h"
 
 struct sock;
 
@@ -19,12 +20,32 @@ enum tcps_kind {
 	TCPS_TIMEWAIT,	/* struct tcp_timewait_sock: TIME_WAIT, orphaned FIN_WAIT2 */
 };
 
+/* What is not in the socket: the head of struct tcpstates_ident, copied as a whole. */
+struct tcps_known {
+	u64 id;
+	u64 cgroup;
+	__u8 listener_addr[16];
+	char comm[TASK_COMM_LEN];
+	u32 netns;
+	u32 pid;
+	u32 uid;
+	u16 listener_port;
+	u16 flags;		/* TCPSTATES_HAS_*, _SEEDED */
+};
+
+static_assert(sizeof(struct tcps_known) == offsetof(struct tcpstates_ident, laddr));
+static_assert(offsetof(struct tcps_known, listener_addr) ==
+	      offsetof(struct tcpstates_ident, listener_addr));
+static_assert(offsetof(struct tcps_known, comm) == offsetof(struct tcpstates_ident, comm));
+static_assert(offsetof(struct tcps_known, netns) == offsetof(struct tcpstates_ident, netns));
+static_assert(offsetof(struct tcps_known, flags) == offsetof(struct tcpstates_ident, flags));
+
 /*
  * One live connection, from its SYN to the end of TIME_WAIT: it moves from
  * the request to the child, and from there to the timewait socket. Its
  * addresses are not kept here: while the node is in the tree its socket is
  * not freed, so they are read from the socket under the shard's lock. What is
- * reached through a pointer of the socket only is kept here (namespace,
+ * reached through a pointer of the socket only is known here (namespace,
  * cgroup), and so is what the next kind of socket does not have (uid).
  *
  * The node leaves at CLOSE, when a request or timewait socket is freed, and,
@@ -40,25 +61,17 @@ struct tcps_conn {
 		} free;
 	};
 	const struct sock *sk;	/* the key, NULL: free; never leaves the kernel */
-	u64 id;
 	u64 since_ns;		/* entry of @state */
 	u64 first_seen_ns;
-	u64 cgroup;
-	char comm[TASK_COMM_LEN];
-	__u8 listener_addr[16];
+	struct tcps_known known;
 	u32 index;		/* in the pool's list of nodes */
-	u32 netns;
-	u32 pid;
-	u32 uid;
-	u16 listener_port;
-	u16 flags;		/* TCPSTATES_HAS_*, _SEEDED */
 	u8 since_flags;		/* TCPSTATES_SINCE_* */
 	u8 state;
 	u8 role;		/* TCPSTATES_ROLE_* */
 	u8 kind;		/* enum tcps_kind */
 	u8 reason;		/* TCPSTATES_REASON_*: the end as far as it is seen */
 	u8 hint;		/* likewise: what an end would be due to now */
-	bool connecting;	/* SYN_SENT is not recorded yet: no SYN was sent */
+	bool connecting;	/* in SYN_SENT, which is not recorded before the SYN is sent */
 };
 
 /* Two cache lines. */
@@ -102,6 +115,8 @@ static inline void tcps_shards_lock(struct tcps_shard *a, struct tcps_shard *b)
 	raw_spin_lock(&a->lock);
 	if (a != b)
 		raw_spin_lock_nested(&b->lock, SINGLE_DEPTH_NESTING);
+	else
+		__acquire(&b->lock);	/* for sparse, and below */
 }
 
 static inline void tcps_shards_unlock(struct tcps_shard *a, struct tcps_shard *b)
@@ -109,6 +124,8 @@ static inline void tcps_shards_unlock(struct tcps_shard *a, struct tcps_shard *b
 	raw_spin_unlock(&a->lock);
 	if (a != b)
 		raw_spin_unlock(&b->lock);
+	else
+		__release(&b->lock);
 }
 
 /*

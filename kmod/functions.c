@@ -23,17 +23,9 @@ static void notrace on_function(unsigned long ip, unsigned long parent_ip, struc
 				tcps_ftrace_regs *regs)
 {
 	struct tcps_functions *functions = container_of(ops, struct tcps_functions, ops);
-	/* Not in a loop: from constant numbers the compiler makes plain loads. */
-	const unsigned long args[TCPS_ARGS] = {
-		tcps_ftrace_argument(regs, 0),
-		tcps_ftrace_argument(regs, 1),
-		tcps_ftrace_argument(regs, 2),
-		tcps_ftrace_argument(regs, 3),
-	};
-
 	/* Pairs with the release in tcps_functions_attach(). */
 	if (likely(smp_load_acquire(&functions->armed)))
-		slot_of(functions, ip)->at_entry(functions->session, args);
+		slot_of(functions, ip)->at_entry(functions->session, tcps_ftrace_pt_regs(regs));
 }
 
 void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session)

@@ -12,6 +12,7 @@
 
 #include "hook_specs.h"
 
+struct pt_regs;
 struct tcps_session;
 
 /* More than twice the hooks, so that the search for an address is short. */
@@ -19,7 +20,7 @@ struct tcps_session;
 
 struct tcps_function {
 	unsigned long ip;	/* 0: free */
-	void (*at_entry)(struct tcps_session *session, const unsigned long *args);
+	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);
 };
 
 /*

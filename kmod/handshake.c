@@ -5,8 +5,8 @@
  * A SYN makes a request socket, which is the connection in SYN_RECV. It is
  * promoted, when the last ACK makes a full socket, its child; or it is dropped
  * and then freed. Only these two end it here, because only they are sure: who
- * drops a request may find that another CPU has just promoted it. A drop, and
- * what led to it, leaves the reason in the node, for the case that it ends.
+ * drops a request may find that another CPU has just promoted it. What leads
+ * to a drop leaves the reason in the node, for the case that it ends.
  */
 #include <linux/ktime.h>
 #include <linux/skbuff.h>
@@ -71,23 +71,24 @@ static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *
 void tcps_request_added(struct tcps_session *session, const struct sock *listener,
 			struct request_sock *req)
 {
-	struct tcps_change change = {
-		.sk = req_to_sk(req),
-		.kind = TCPS_REQUEST,
+	const struct tcps_step step = {
 		.old = TCPSTATES_STATE_NEW,
 		.new = TCP_NEW_SYN_RECV,
+		.kind = TCPS_REQUEST,
 	};
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	const struct sock *sk = req_to_sk(req);
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
+	u64 now;
 
 	if (!tcps_hooks_free_requests(&session->hooks, req))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	change.now = ktime_get_ns();
+	now = ktime_get_ns();
 	handshakes(session)->requests++;
-	conn = begin(session, shard, listener, change.sk, TCPS_REQUEST, change.now);
-	tcps_change(session, shard, conn, &change);
+	conn = begin(session, shard, listener, sk, TCPS_REQUEST, now);
+	tcps_change_here(session, shard, conn, sk, step, now);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -110,7 +111,9 @@ static void leave_hint(struct tcps_session *session, const struct sock *sk, u8 r
 static bool is_deferred(const struct sock *listener, const struct sk_buff *skb,
 			const struct request_sock *req)
 {
-	return req->num_timeout < READ_ONCE(inet_csk(listener)->icsk_accept_queue.rskq_defer_accept) &&
+	const struct request_sock_queue *queue = &inet_csk(listener)->icsk_accept_queue;
+
+	return req->num_timeout < READ_ONCE(queue->rskq_defer_accept) &&
 	       TCP_SKB_CB(skb)->end_seq == tcp_rsk(req)->rcv_isn + 1;
 }
 
@@ -120,7 +123,8 @@ static noinline void ack_finds_no_place(struct tcps_session *session, const stru
 {
 	unsigned long flags;
 
-	if (TCP_SKB_CB(skb)->ack_seq != tcp_rsk(req)->snt_isn + 1 || is_deferred(listener, skb, req))
+	if (TCP_SKB_CB(skb)->ack_seq != tcp_rsk(req)->snt_isn + 1 ||
+	    is_deferred(listener, skb, req))
 		return;
 	local_irq_save(flags);
 	handshakes(session)->ack_accept_queue_full++;
@@ -150,36 +154,35 @@ void tcps_request_unreachable(struct tcps_session *session, const struct sock *s
 		leave_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
 }
 
-/* Why a request is dropped; @hint tells of the last packet for it. */
-static u8 drop_reason(const struct sock *listener, u8 hint, bool from_timer)
-{
-	if (!check_net(sock_net(listener)))
-		return TCPSTATES_REASON_NETNS_GONE;
-	if (READ_ONCE(listener->sk_state) != TCP_LISTEN)
-		return TCPSTATES_REASON_LISTENER_CLOSED;
-	if (!from_timer || hint == TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
-		return hint;
-	return TCPSTATES_REASON_TIMEOUT_SYN;
-}
-
-/* @req is about to be dropped, unless somebody else was first. */
-void tcps_request_dropped(struct tcps_session *session, const struct sock *listener,
-			  struct request_sock *req, bool from_timer)
+/* The SYN-ACK of @req was not answered in time: it is sent again, or that was it. */
+void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
 {
 	const struct sock *sk = req_to_sk(req);
-	struct tcps_shard *shard;
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	/* As after every promotion. */
-	if (sk_unhashed(sk))
-		return;
-	shard = tcps_conns_shard(&session->conns, sk);
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
-	if (conn)
-		conn->hint = drop_reason(listener, conn->hint, from_timer);
+	/* It was answered, but had to wait for room in the accept queue. */
+	if (conn && conn->hint != TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
+		conn->hint = TCPSTATES_REASON_TIMEOUT_SYN;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* Why a request that was not promoted ends. It still holds its listener. */
+static u8 end_reason(const struct request_sock *req, u8 hint, bool sees_timers)
+{
+	const struct sock *listener = req->rsk_listener;
+
+	if (listener && !check_net(sock_net(listener)))
+		return TCPSTATES_REASON_NETNS_GONE;
+	if (listener && READ_ONCE(listener->sk_state) != TCP_LISTEN)
+		return TCPSTATES_REASON_LISTENER_CLOSED;
+	/* No packet ever came for it, nor its timer: it was not in the hash. */
+	if (!hint && sees_timers)
+		return TCPSTATES_REASON_DUPLICATE;
+	return hint;
 }
 
 /* Where the end of a request for this reason is counted. */
@@ -212,28 +215,25 @@ static __u64 *counter_of(struct tcpstates_handshakes *count, u8 reason)
 /* The memory of @req is about to go: if it stood for a connection, that ends. */
 void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 {
-	struct tcps_change change = {
-		.sk = req_to_sk(req),
-		.kind = TCPS_REQUEST,
+	struct tcps_step step = {
 		.old = TCP_NEW_SYN_RECV,
 		.new = TCP_CLOSE,
+		.kind = TCPS_REQUEST,
 	};
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	const struct sock *sk = req_to_sk(req);
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
 
 	if (tcps_shard_lacks(shard))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, change.sk);
+	conn = tcps_conns_find(shard, sk);
 	if (conn) {
-		change.now = ktime_get_ns();
-		change.reason = conn->hint;
-		/* It was never dropped, because it never got into the hash. */
-		if (!change.reason && tcps_hooks_see_drops(&session->hooks))
-			change.reason = TCPSTATES_REASON_DUPLICATE;
-		++*counter_of(handshakes(session), change.reason);
-		tcps_change(session, shard, conn, &change);
+		step.reason = end_reason(req, conn->hint,
+					 session->hooks.sees & TCPS_SEES_REQUEST_TIMERS);
+		++*counter_of(handshakes(session), step.reason);
+		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	if (conn)
@@ -255,11 +255,12 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 		tcps_forget_stale(session, far, to);
 		tcps_conns_move(near, far, conn, to);
 		conn->kind = kind;
-		conn->hint = TCPSTATES_REASON_NONE;
 		if (listener != req->rsk_listener)
 			tcps_come_to(conn, listener);
-		if (kind == TCPS_FULL)
+		if (kind == TCPS_FULL) {
+			conn->hint = TCPSTATES_REASON_NONE;
 			tcps_set_state(session, conn, TCP_SYN_RECV);
+		}
 	}
 	tcps_shards_unlock(near, far);
 	return conn;
@@ -300,27 +301,27 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 void tcps_child_queued(struct tcps_session *session, const struct sock *listener,
 		       struct request_sock *req, const struct sock *child)
 {
-	struct tcps_change change = {
-		.sk = child,
-		.kind = TCPS_FULL,
+	struct tcps_step step = {
 		.old = TCPSTATES_STATE_NEW,
 		.new = TCP_SYN_RECV,
+		.kind = TCPS_FULL,
 	};
 	bool fast_open = tcp_rsk(req)->tfo_listener;
 	struct tcps_shard *shard;
 	struct tcps_conn *conn;
 	unsigned long flags;
+	u64 now;
 
 	if (likely(!fast_open && req->rsk_listener))
 		return;
-	change.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
+	step.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
 	shard = tcps_conns_shard(&session->conns, child);
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	if (!tcps_conns_find(shard, child)) {
-		change.now = ktime_get_ns();
+		now = ktime_get_ns();
 		handshakes(session)->fast_open += fast_open;
-		conn = begin(session, shard, listener, child, TCPS_FULL, change.now);
-		tcps_change(session, shard, conn, &change);
+		conn = begin(session, shard, listener, child, TCPS_FULL, now);
+		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
 			/* How it began says nothing about its end. */
 			conn->reason = TCPSTATES_REASON_NONE;
@@ -353,7 +354,8 @@ void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
 	const struct tcphdr *th = tcp_hdr(skb);
 	unsigned long flags;
 
-	if (!gives_cookies(listener) || !th->ack || th->rst || tcp_synq_no_recent_overflow(listener))
+	if (!gives_cookies(listener) || !th->ack || th->rst ||
+	    tcp_synq_no_recent_overflow(listener))
 		return;
 	local_irq_save(flags);
 	handshakes(session)->cookies_rejected++;

@@ -18,8 +18,7 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 			  const struct sk_buff *skb, struct request_sock *req);
 void tcps_request_unreachable(struct tcps_session *session, const struct sock *sk, u32 seq,
 			      bool abort);
-void tcps_request_dropped(struct tcps_session *session, const struct sock *listener,
-			  struct request_sock *req, bool from_timer);
+void tcps_request_timer(struct tcps_session *session, struct request_sock *req);
 void tcps_request_migrated(struct tcps_session *session, struct request_sock *from,
 			   struct request_sock *to, const struct sock *listener);
 void tcps_request_promoted(struct tcps_session *session, const struct sock *listener,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The table of hooks: what each of them is, and where its calls go. */
 #include <linux/kernel.h>
+#include <linux/ptrace.h>
+#include <linux/timer.h>
 #include <net/inet_timewait_sock.h>
 #include <net/request_sock.h>
 #include <net/sock.h>
@@ -17,20 +19,20 @@
 #define IN_ALL		(IN_TRACEPOINT | IN_KPROBE)
 
 /* Arguments of the function that is hooked, by their number. */
-static inline void *ptr(const unsigned long *args, unsigned int nr)
+static __always_inline void *ptr(struct pt_regs *regs, unsigned int nr)
 {
-	return (void *)args[nr];
+	return (void *)regs_get_kernel_argument(regs, nr);
 }
 
 /* The caller need not have extended these to a whole register. */
-static inline u32 number(const unsigned long *args, unsigned int nr)
+static __always_inline u32 number(struct pt_regs *regs, unsigned int nr)
 {
-	return args[nr];
+	return regs_get_kernel_argument(regs, nr);
 }
 
-static inline bool flag(const unsigned long *args, unsigned int nr)
+static __always_inline bool flag(struct pt_regs *regs, unsigned int nr)
 {
-	return (u8)args[nr];
+	return (u8)regs_get_kernel_argument(regs, nr);
 }
 
 static void on_set_state(void *data, const struct sock *sk, const int old, const int new)
@@ -51,129 +53,145 @@ static inline void check_prototypes(void)
 }
 
 /* inet_sk_state_store(sk, new), inet_sk_set_state(sk, new) */
-static void on_store_state(struct tcps_session *session, const unsigned long *args)
+static void on_store_state(struct tcps_session *session, struct pt_regs *regs)
 {
-	const struct sock *sk = ptr(args, 0);
+	const struct sock *sk = ptr(regs, 0);
 
-	tcps_transition(session, sk, READ_ONCE(sk->sk_state), number(args, 1));
+	tcps_transition(session, sk, READ_ONCE(sk->sk_state), number(regs, 1));
 }
 
 /* tcp_connect(sk) */
-static void on_connect(struct tcps_session *session, const unsigned long *args)
+static void on_connect(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_connecting(session, ptr(args, 0));
+	tcps_connecting(session, ptr(regs, 0));
 }
 
 /* security_sock_graft(sk, parent) */
-static void on_sock_graft(struct tcps_session *session, const unsigned long *args)
+static void on_sock_graft(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_accepted(session, ptr(args, 0));
+	tcps_accepted(session, ptr(regs, 0));
 }
 
 /* tcp_abort(sk, err) */
-static void on_abort(struct tcps_session *session, const unsigned long *args)
+static void on_abort(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_aborted(session, ptr(args, 0));
+	tcps_aborted(session, ptr(regs, 0));
 }
 
 /* tcp_conn_request(rsk_ops, af_ops, listener, skb) */
-static void on_conn_request(struct tcps_session *session, const unsigned long *args)
+static void on_conn_request(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_syn(session, ptr(args, 2), ptr(args, 3));
+	tcps_syn(session, ptr(regs, 2), ptr(regs, 3));
 }
 
 /* inet_csk_reqsk_queue_hash_add(listener, req, ...) */
-static void on_request_hashed(struct tcps_session *session, const unsigned long *args)
+static void on_request_hashed(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_request_added(session, ptr(args, 0), ptr(args, 1));
+	tcps_request_added(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* tcp_check_req(listener, skb, req, ...) */
-static void on_check_request(struct tcps_session *session, const unsigned long *args)
+static void on_check_request(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_request_checked(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+	tcps_request_checked(session, ptr(regs, 0), ptr(regs, 1), ptr(regs, 2));
 }
 
 /* tcp_req_err(req, seq, abort) */
-static void on_request_error(struct tcps_session *session, const unsigned long *args)
+static void on_request_error(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_request_unreachable(session, ptr(args, 0), number(args, 1), flag(args, 2));
+	tcps_request_unreachable(session, ptr(regs, 0), number(regs, 1), flag(regs, 2));
 }
 
-/* __inet_csk_reqsk_queue_drop(listener, req, from_timer) */
-static void on_request_drop(struct tcps_session *session, const unsigned long *args)
+/* reqsk_timer_handler(timer) */
+static void on_request_timer(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_request_dropped(session, ptr(args, 0), ptr(args, 1), flag(args, 2));
+	struct timer_list *timer = ptr(regs, 0);
+
+	tcps_request_timer(session, container_of(timer, struct request_sock, rsk_timer));
 }
 
 /* inet_csk_complete_hashdance(listener, child, req, own_req) */
-static void on_hashdance(struct tcps_session *session, const unsigned long *args)
+static void on_hashdance(struct tcps_session *session, struct pt_regs *regs)
 {
-	if (flag(args, 3))
-		tcps_request_promoted(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+	if (flag(regs, 3))
+		tcps_request_promoted(session, ptr(regs, 0), ptr(regs, 1), ptr(regs, 2));
 }
 
 /* tcp_v4_reqsk_destructor(req), tcp_v6_reqsk_destructor(req) */
-static void on_request_free(struct tcps_session *session, const unsigned long *args)
+static void on_request_free(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_request_freed(session, ptr(args, 0));
+	tcps_request_freed(session, ptr(regs, 0));
 }
 
 /* inet_csk_reqsk_queue_add(listener, req, child) */
-static void on_queue_add(struct tcps_session *session, const unsigned long *args)
+static void on_queue_add(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_child_queued(session, ptr(args, 0), ptr(args, 1), ptr(args, 2));
+	tcps_child_queued(session, ptr(regs, 0), ptr(regs, 1), ptr(regs, 2));
 }
 
 /* cookie_v4_init_sequence(skb, mss), cookie_v6_init_sequence(skb, mss) */
-static void on_cookie_sent(struct tcps_session *session, const unsigned long *args)
+static void on_cookie_sent(struct tcps_session *session, struct pt_regs *regs)
 {
 	tcps_cookie_sent(session);
 }
 
 /* cookie_v4_check(listener, skb), cookie_v6_check(listener, skb) */
-static void on_cookie_check(struct tcps_session *session, const unsigned long *args)
+static void on_cookie_check(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_cookie_back(session, ptr(args, 0), ptr(args, 1));
+	tcps_cookie_back(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* cookie_tcp_reqsk_alloc(...): called for cookies that are right */
-static void on_cookie_alloc(struct tcps_session *session, const unsigned long *args)
+static void on_cookie_alloc(struct tcps_session *session, struct pt_regs *regs)
 {
 	tcps_cookie_accepted(session);
 }
 
 /* new = inet_reqsk_clone(req, listener) */
-static void on_request_clone(struct tcps_session *session, const unsigned long *args,
-			     unsigned long ret)
+struct request_clone {
+	struct request_sock *req;
+	const struct sock *listener;
+};
+
+static void before_request_clone(void *kept, struct pt_regs *regs)
 {
+	struct request_clone *clone = kept;
+
+	clone->req = ptr(regs, 0);
+	clone->listener = ptr(regs, 1);
+}
+
+static void on_request_clone(struct tcps_session *session, const void *kept, unsigned long ret)
+{
+	const struct request_clone *clone = kept;
+
 	if (ret)
-		tcps_request_migrated(session, ptr(args, 0), (void *)ret, ptr(args, 1));
+		tcps_request_migrated(session, clone->req, (void *)ret, clone->listener);
 }
 
 /* inet_twsk_hashdance(tw, sk, ...), inet_twsk_hashdance_schedule(tw, sk, ...) */
-static void on_timewait_hashdance(struct tcps_session *session, const unsigned long *args)
+static void on_timewait_hashdance(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_timewait_begun(session, ptr(args, 0), ptr(args, 1));
+	tcps_timewait_begun(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* __inet_twsk_schedule(tw, timeo, rearm) */
-static void on_timewait_schedule(struct tcps_session *session, const unsigned long *args)
+static void on_timewait_schedule(struct tcps_session *session, struct pt_regs *regs)
 {
-	if (flag(args, 2))
-		tcps_timewait_rearmed(session, ptr(args, 0));
+	if (flag(regs, 2))
+		tcps_timewait_rearmed(session, ptr(regs, 0));
 }
 
 /* tcp_timewait_state_process(tw, skb, ...) */
-static void on_timewait_packet(struct tcps_session *session, const unsigned long *args)
+static void on_timewait_packet(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_timewait_packet(session, ptr(args, 0), ptr(args, 1));
+	tcps_timewait_packet(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* tcp_twsk_destructor(tw) */
-static void on_timewait_free(struct tcps_session *session, const unsigned long *args)
+static void on_timewait_free(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_timewait_freed(session, ptr(args, 0));
+	tcps_timewait_freed(session, ptr(regs, 0));
 }
 
 /*
@@ -270,11 +288,11 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.at_entry = on_hashdance,
 	},
 	{
-		.symbols = { "__inet_csk_reqsk_queue_drop" },
-		.feeds = "reasons of handshakes that fail",
+		.symbols = { "reqsk_timer_handler" },
+		.feeds = "handshakes that expire",
 		.modes = IN_ALL,
-		.sees = TCPS_SEES_REQUESTS_DROPPED,
-		.at_entry = on_request_drop,
+		.sees = TCPS_SEES_REQUEST_TIMERS,
+		.at_entry = on_request_timer,
 	},
 	{
 		.symbols = { "tcp_check_req" },
@@ -298,7 +316,9 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.symbols = { "inet_reqsk_clone" },
 		.feeds = "handshakes that go to another listener",
 		.modes = IN_ALL,
+		.before_return = before_request_clone,
 		.at_return = on_request_clone,
+		.kept = sizeof(struct request_clone),
 	},
 	{
 		.symbols = { "inet_csk_reqsk_queue_hash_add" },

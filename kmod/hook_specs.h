@@ -13,14 +13,12 @@
 /* Names of one function in different kernels: the first that exists is taken. */
 #define TCPS_SYMBOLS_MAX 2
 
-/* Arguments of a hooked function that are passed on. */
-#define TCPS_ARGS 4
-
 /* What may be relied upon while certain hooks are attached. */
 #define TCPS_SEES_V4_REQUESTS_FREED	BIT(0)
 #define TCPS_SEES_V6_REQUESTS_FREED	BIT(1)
-#define TCPS_SEES_REQUESTS_DROPPED	BIT(2)
+#define TCPS_SEES_REQUEST_TIMERS	BIT(2)
 
+struct pt_regs;
 struct tcps_session;
 
 /* Exactly one of @probe, @at_entry and @at_return is set. */
@@ -31,9 +29,10 @@ struct tcps_hook_spec {
 	bool required;
 	unsigned int sees;	/* TCPS_SEES_* */
 	void *probe;		/* of a tracepoint */
-	void (*at_entry)(struct tcps_session *session, const unsigned long *args);
-	void (*at_return)(struct tcps_session *session, const unsigned long *args,
-			  unsigned long ret);
+	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);
+	void (*at_return)(struct tcps_session *session, const void *kept, unsigned long ret);
+	void (*before_return)(void *kept, struct pt_regs *regs);	/* at the entry */
+	size_t kept;	/* bytes that it keeps for @at_return */
 };
 
 extern const struct tcps_hook_spec tcps_hook_specs[];

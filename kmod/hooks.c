@@ -18,32 +18,20 @@ bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct reque
 								 TCPS_SEES_V4_REQUESTS_FREED);
 }
 
-bool tcps_hooks_see_drops(const struct tcps_hooks *hooks)
-{
-	return hooks->sees & TCPS_SEES_REQUESTS_DROPPED;
-}
-
-static void take_arguments(struct pt_regs *regs, unsigned long *args)
-{
-	unsigned int i;
-
-	for (i = 0; i < TCPS_ARGS; i++)
-		args[i] = regs_get_kernel_argument(regs, i);
-}
-
 static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct tcps_hook *hook = container_of(kprobe, struct tcps_hook, kprobe);
-	unsigned long args[TCPS_ARGS];
 
-	take_arguments(regs, args);
-	hook->spec->at_entry(hook->session, args);
+	hook->spec->at_entry(hook->session, regs);
 	return 0;
 }
 
 static int before_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	take_arguments(regs, (unsigned long *)instance->data);
+	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
+						    kretprobe);
+
+	hook->spec->before_return(instance->data, regs);
 	return 0;
 }
 
@@ -52,8 +40,7 @@ static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
 						    kretprobe);
 
-	hook->spec->at_return(hook->session, (unsigned long *)instance->data,
-			      regs_return_value(regs));
+	hook->spec->at_return(hook->session, instance->data, regs_return_value(regs));
 	return 0;
 }
 
@@ -87,7 +74,7 @@ static int attach_kretprobe(struct tcps_hook *hook)
 	hook->kretprobe.kp.symbol_name = hook->symbol;
 	hook->kretprobe.entry_handler = before_return;
 	hook->kretprobe.handler = on_return;
-	hook->kretprobe.data_size = TCPS_ARGS * sizeof(unsigned long);
+	hook->kretprobe.data_size = hook->spec->kept;
 	return register_kretprobe(&hook->kretprobe);
 }
 

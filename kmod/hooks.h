@@ -46,7 +46,6 @@ int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u3
 		      const char **failed);
 void tcps_hooks_detach(struct tcps_hooks *hooks);
 bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req);
-bool tcps_hooks_see_drops(const struct tcps_hooks *hooks);
 u64 tcps_hooks_missed(const struct tcps_hooks *hooks);
 void tcps_hook_describe(const struct tcps_hook *hook, struct tcpstates_hook *out);
 

@@ -16,11 +16,11 @@
 
 ASSERT_SIZE(tcpstates_ident, 104);
 ASSERT_OFFSET(tcpstates_ident, cgroup, 8);
-ASSERT_OFFSET(tcpstates_ident, listener_addr, 48);
-ASSERT_OFFSET(tcpstates_ident, lport, 64);
-ASSERT_OFFSET(tcpstates_ident, flags, 70);
-ASSERT_OFFSET(tcpstates_ident, netns, 72);
-ASSERT_OFFSET(tcpstates_ident, comm, 84);
+ASSERT_OFFSET(tcpstates_ident, listener_addr, 16);
+ASSERT_OFFSET(tcpstates_ident, lport, 96);
+ASSERT_OFFSET(tcpstates_ident, flags, 62);
+ASSERT_OFFSET(tcpstates_ident, netns, 48);
+ASSERT_OFFSET(tcpstates_ident, comm, 32);
 ASSERT_OFFSET(tcpstates_ident, family, 100);
 
 ASSERT_SIZE(tcpstates_meters, 72);

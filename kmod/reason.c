@@ -90,8 +90,8 @@ u8 tcps_close_reason(const struct sock *sk, const struct tcps_conn *conn, u8 old
 		return error_reason(sk, old, error);
 	switch (old) {
 	case TCP_SYN_SENT:
-		return conn && conn->connecting ? connect_reason(sk) :
-						  TCPSTATES_REASON_CLOSED_LOCAL;
+		return READ_ONCE(tcp_sk(sk)->segs_out) ? TCPSTATES_REASON_CLOSED_LOCAL :
+							 connect_reason(sk);
 	case TCP_LISTEN:
 		return TCPSTATES_REASON_CLOSED_LOCAL;
 	case TCP_LAST_ACK:

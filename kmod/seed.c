@@ -36,7 +36,7 @@ static u8 kind_of(const struct sock *sk)
 
 static void seed_full(struct tcps_conn *conn, const struct sock *sk)
 {
-	conn->cgroup = tcps_sock_cgroup(sk);
+	tcps_made_by(conn, sk);
 	if (conn->state == TCP_LISTEN)
 		conn->role = TCPSTATES_ROLE_LISTENER;
 	else if (conn->state == TCP_SYN_SENT)
@@ -75,11 +75,11 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 		return NULL;
 	conn->kind = kind;
 	conn->state = sk->sk_state;
-	conn->netns = tcps_sock_netns(sk);
+	conn->known.netns = tcps_sock_netns(sk);
 	conn->since_ns = ktime_get_ns();
 	conn->first_seen_ns = conn->since_ns;
 	conn->since_flags = TCPSTATES_SINCE_KNOWN;
-	conn->flags = TCPSTATES_SEEDED;
+	conn->known.flags = TCPSTATES_SEEDED;
 	if (kind == TCPS_FULL)
 		seed_full(conn, sk);
 	else if (kind == TCPS_REQUEST)

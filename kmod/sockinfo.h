@@ -38,7 +38,7 @@ static inline void tcps_sock_laddr(const struct sock *sk, __u8 *addr)
 	tcps_set_v4(addr, sk->sk_rcv_saddr);
 }
 
-static inline void tcps_sock_addrs(const struct sock *sk, struct tcpstates_ident *who)
+static __always_inline void tcps_sock_addrs(const struct sock *sk, struct tcpstates_ident *who)
 {
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6) {
@@ -99,19 +99,7 @@ static inline void tcps_conn_ident(const struct sock *sk, u8 kind, const struct 
 				   struct tcpstates_ident *who)
 {
 	tcps_sock_tuple(sk, kind, who);
-	who->conn = conn->id;
-	who->cgroup = conn->cgroup;
-	memcpy(who->listener_addr, conn->listener_addr, sizeof(who->listener_addr));
-	who->listener_port = conn->listener_port;
-	who->flags = conn->flags;
-	who->netns = conn->netns;
-	who->pid = conn->pid;
-	who->uid = conn->uid;
-	if (likely(kind == TCPS_FULL)) {
-		who->uid = tcps_sock_uid(sk);
-		who->flags |= TCPSTATES_HAS_UID;
-	}
-	memcpy(who->comm, conn->comm, sizeof(who->comm));
+	memcpy(who, &conn->known, sizeof(conn->known));
 	who->role = conn->role;
 }
 

@@ -21,11 +21,11 @@
 void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			 const struct sock *sk)
 {
-	struct tcps_change change = {
-		.sk = sk,
-		.kind = TCPS_FULL,
+	/* The meters of the full socket can still be had. */
+	const struct tcps_step step = {
 		.old = READ_ONCE(sk->sk_state),
 		.new = READ_ONCE(tw->tw_substate),
+		.kind = TCPS_FULL,
 	};
 	const struct sock *tw_sk = (const struct sock *)tw;
 	struct tcps_shard *near = tcps_conns_shard(&session->conns, sk);
@@ -33,22 +33,17 @@ void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewai
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	if (change.old >= TCPSTATES_NR_STATES || change.new >= TCPSTATES_NR_STATES)
+	if (step.old >= TCPSTATES_NR_STATES || step.new >= TCPSTATES_NR_STATES)
 		return;
 	local_irq_save(flags);
 	tcps_shards_lock(near, far);
 	conn = tcps_conns_find(near, sk);
-	if (change.new != change.old) {
-		change.now = ktime_get_ns();
-		/* While the meters of the full socket can still be had. */
-		tcps_change(session, near, conn, &change);
-	}
+	if (step.new != step.old)
+		tcps_change_here(session, near, conn, sk, step, ktime_get_ns());
 	if (conn) {
 		tcps_forget_stale(session, far, tw_sk);
 		tcps_conns_move(near, far, conn, tw_sk);
 		conn->kind = TCPS_TIMEWAIT;
-		conn->uid = tcps_sock_uid(sk);
-		conn->flags |= TCPSTATES_HAS_UID;
 	}
 	tcps_shards_unlock(near, far);
 	local_irq_restore(flags);
@@ -58,23 +53,22 @@ void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewai
 /* The timer starts again: the FIN for an orphaned FIN_WAIT2 may have come. */
 void tcps_timewait_rearmed(struct tcps_session *session, const struct inet_timewait_sock *tw)
 {
-	struct tcps_change change = {
-		.sk = (const struct sock *)tw,
-		.kind = TCPS_TIMEWAIT,
+	const struct tcps_step step = {
 		.old = TCP_FIN_WAIT2,
 		.new = TCP_TIME_WAIT,
+		.kind = TCPS_TIMEWAIT,
 	};
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	const struct sock *sk = (const struct sock *)tw;
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
 
 	if (READ_ONCE(tw->tw_substate) != TCP_TIME_WAIT)
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, change.sk);
+	conn = tcps_conns_find(shard, sk);
 	if (conn && conn->state == TCP_FIN_WAIT2) {
-		change.now = ktime_get_ns();
-		tcps_change(session, shard, conn, &change);
+		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 		conn->hint = TCPSTATES_REASON_NONE;
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -123,24 +117,20 @@ static u8 end_reason(const struct inet_timewait_sock *tw, const struct tcps_conn
 /* The memory of @tw is about to go: if it stood for a connection, that ends. */
 void tcps_timewait_freed(struct tcps_session *session, const struct inet_timewait_sock *tw)
 {
-	struct tcps_change change = {
-		.sk = (const struct sock *)tw,
-		.kind = TCPS_TIMEWAIT,
-		.new = TCP_CLOSE,
-	};
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, change.sk);
+	struct tcps_step step = { .new = TCP_CLOSE, .kind = TCPS_TIMEWAIT };
+	const struct sock *sk = (const struct sock *)tw;
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
 
 	if (tcps_shard_lacks(shard))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, change.sk);
+	conn = tcps_conns_find(shard, sk);
 	if (conn) {
-		change.now = ktime_get_ns();
-		change.old = conn->state;
-		change.reason = end_reason(tw, conn);
-		tcps_change(session, shard, conn, &change);
+		step.old = conn->state;
+		step.reason = end_reason(tw, conn);
+		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	if (conn)

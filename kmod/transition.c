@@ -6,6 +6,7 @@
  */
 #include <linux/ktime.h>
 #include <linux/preempt.h>
+#include <net/tcp.h>
 #include <net/tcp_states.h>
 
 #include "change.h"
@@ -23,116 +24,131 @@ static bool is_ours(const struct sock *sk, int old, int new)
 
 static u8 birth_role(u8 new)
 {
-	switch (new) {
-	case TCP_SYN_SENT:
-		return TCPSTATES_ROLE_CLIENT;
-	case TCP_LISTEN:
-		return TCPSTATES_ROLE_LISTENER;
-	default:
-		return TCPSTATES_ROLE_UNKNOWN;
-	}
+	return new == TCP_LISTEN ? TCPSTATES_ROLE_LISTENER : TCPSTATES_ROLE_UNKNOWN;
 }
 
 /* The socket begins a life: nothing that was known of its address holds. */
 static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
-			       const struct tcps_change *change)
+			       const struct sock *sk, u8 role, u64 now)
 {
 	struct tcps_conn *conn;
 
-	tcps_forget_stale(session, shard, change->sk);
-	conn = tcps_begin(session, shard, change->sk, TCPS_FULL, TCP_CLOSE, change->now);
+	tcps_forget_stale(session, shard, sk);
+	conn = tcps_begin(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
 	if (!conn)
 		return NULL;
-	conn->role = birth_role(change->new);
+	conn->role = role;
 	/* connect() and listen() run in their caller. */
 	if (in_task())
-		tcps_own(conn);
+		tcps_own(conn, sk);
+	else
+		tcps_made_by(conn, sk);
 	return conn;
-}
-
-/*
- * The kernel's own steps that end nothing: a full socket whose place a
- * timewait socket has taken, or a child that lost its request to another CPU.
- */
-static bool is_husk(const struct tcps_change *change)
-{
-	return change->new == TCP_CLOSE &&
-	       (change->old == TCP_FIN_WAIT2 || change->old == TCP_CLOSING ||
-		change->old == TCP_SYN_RECV);
 }
 
 /* A socket in the middle of its life that has no node. */
 static struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
-			       const struct tcps_change *change)
+			       const struct sock *sk, struct tcps_step step, u64 now)
 {
+	struct tcps_conn *conn;
+
 	tcps_stats_this_cpu(session->stats)->unmatched++;
-	if (change->new == TCP_CLOSE)
+	if (step.new == TCP_CLOSE)
 		return NULL;
-	return tcps_begin(session, shard, change->sk, TCPS_FULL, change->old, change->now);
+	conn = tcps_begin(session, shard, sk, TCPS_FULL, step.old, now);
+	if (conn)
+		tcps_made_by(conn, sk);
+	return conn;
 }
 
-/* The step that was put off. @conn is NULL for who found no node. */
-static void record_connecting(struct tcps_session *session, struct tcps_shard *shard,
-			      struct tcps_conn *conn, const struct sock *sk, u64 now)
+/*
+ * CLOSE -> SYN_SENT is seen before the local port is chosen. It is recorded
+ * when the SYN is sent, and the node is only made then; but with
+ * TCP_FASTOPEN_CONNECT it is sent with the first data, which may take a while.
+ */
+static bool sends_no_syn_yet(const struct sock *sk)
 {
-	const struct tcps_change change = {
-		.sk = sk,
-		.kind = TCPS_FULL,
-		.old = TCP_CLOSE,
-		.new = TCP_SYN_SENT,
-		.now = now,
-	};
-
-	if (conn) {
-		conn->connecting = false;
-		conn->since_flags = 0;
-		tcps_set_state(session, conn, TCP_CLOSE);
-	}
-	tcps_change(session, shard, conn, &change);
+	return tcp_sk(sk)->fastopen_connect;
 }
 
-/* CLOSE -> SYN_SENT is recorded when the SYN is sent: the port is chosen then. */
-static void put_off_connecting(struct tcps_session *session, struct tcps_conn *conn, u64 now)
+static void put_off_connecting(struct tcps_session *session, struct tcps_shard *shard,
+			       const struct sock *sk, u64 now)
 {
+	struct tcps_conn *conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+
+	if (!conn)
+		return;
 	tcps_set_state(session, conn, TCP_SYN_SENT);
 	conn->since_ns = now;
 	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
 	conn->connecting = true;
 }
 
-static void take_reason(const struct tcps_conn *conn, struct tcps_change *change)
+/* CLOSE -> SYN_SENT of a socket that has a node if there was one. */
+static void record_connecting(struct tcps_session *session, struct tcps_shard *shard,
+			      struct tcps_conn *conn, const struct sock *sk, u64 now)
 {
-	change->reason = tcps_close_reason(change->sk, conn, change->old);
-	change->error = READ_ONCE(change->sk->sk_err);
+	const struct tcps_step step = {
+		.old = TCP_CLOSE,
+		.new = TCP_SYN_SENT,
+		.kind = TCPS_FULL,
+	};
+
+	if (conn && conn->connecting) {
+		conn->connecting = false;
+		conn->since_flags = 0;
+		tcps_set_state(session, conn, TCP_CLOSE);
+	}
+	tcps_change_here(session, shard, conn, sk, step, now);
+}
+
+/*
+ * The kernel's own steps that end nothing: a full socket whose place a
+ * timewait socket has taken, or a child that lost its request to another CPU.
+ */
+static bool is_husk(struct tcps_step step)
+{
+	return step.new == TCP_CLOSE && (step.old == TCP_FIN_WAIT2 || step.old == TCP_CLOSING ||
+					 step.old == TCP_SYN_RECV);
+}
+
+/* connect() failed before it sent anything. */
+static bool is_stillborn(const struct sock *sk, struct tcps_step step)
+{
+	return step.old == TCP_SYN_SENT && step.new == TCP_CLOSE &&
+	       !READ_ONCE(tcp_sk(sk)->segs_out);
 }
 
 /* The shard's lock is held. */
 static void transition(struct tcps_session *session, struct tcps_shard *shard,
-		       struct tcps_change *change)
+		       const struct sock *sk, struct tcps_step step, u64 now)
 {
 	struct tcps_conn *conn;
 
-	if (change->old == TCP_CLOSE) {
-		conn = begin(session, shard, change);
-		if (change->new == TCP_SYN_SENT) {
-			if (conn)
-				put_off_connecting(session, conn, change->now);
+	if (step.old == TCP_CLOSE) {
+		if (step.new == TCP_SYN_SENT) {
+			put_off_connecting(session, shard, sk, now);
 			return;
 		}
+		conn = begin(session, shard, sk, birth_role(step.new), now);
 	} else {
-		conn = tcps_conns_find(shard, change->sk);
-		if (!conn) {
-			if (is_husk(change))
+		conn = tcps_conns_find(shard, sk);
+		if (unlikely(!conn)) {
+			if (is_husk(step))
 				return;
-			conn = adopt(session, shard, change);
+			if (is_stillborn(sk, step))
+				conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+			else
+				conn = adopt(session, shard, sk, step, now);
 		}
 	}
-	if (change->new == TCP_CLOSE)
-		take_reason(conn, change);
-	/* connect() failed before its SYN. */
-	if (conn && unlikely(conn->connecting))
-		record_connecting(session, shard, conn, change->sk, change->now);
-	tcps_change(session, shard, conn, change);
+	if (step.new == TCP_CLOSE) {
+		step.reason = tcps_close_reason(sk, conn, step.old);
+		step.error = READ_ONCE(sk->sk_err);
+		if (is_stillborn(sk, step))
+			record_connecting(session, shard, conn, sk, now);
+	}
+	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
 /*
@@ -141,7 +157,7 @@ static void transition(struct tcps_session *session, struct tcps_shard *shard,
  */
 void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new)
 {
-	struct tcps_change change = { .sk = sk, .kind = TCPS_FULL, .old = old, .new = new };
+	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
 	struct tcps_shard *shard;
 	unsigned long flags;
 
@@ -150,10 +166,11 @@ void tcps_transition(struct tcps_session *session, const struct sock *sk, int ol
 	/* A listener's fresh clone: its request has told of the SYN already. */
 	if (old == TCP_LISTEN && new == TCP_SYN_RECV)
 		return;
+	if (old == TCP_CLOSE && new == TCP_SYN_SENT && !sends_no_syn_yet(sk))
+		return;
 	shard = tcps_conns_shard(&session->conns, sk);
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	change.now = ktime_get_ns();
-	transition(session, shard, &change);
+	transition(session, shard, sk, step, ktime_get_ns());
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -164,11 +181,14 @@ void tcps_connecting(struct tcps_session *session, const struct sock *sk)
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
+	u64 now;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
+	now = ktime_get_ns();
 	conn = tcps_conns_find(shard, sk);
-	if (!conn || conn->connecting)
-		record_connecting(session, shard, conn, sk, ktime_get_ns());
+	if (likely(!conn || !conn->connecting))
+		conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+	record_connecting(session, shard, conn, sk, now);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -186,7 +206,7 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk)
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
 	if (conn)
-		tcps_own(conn);
+		tcps_own(conn, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 

@@ -28,7 +28,7 @@ const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], COOKIE
 const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
 const PACKET: Feeds = &[&["tcp_check_req"]];
 const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
-const DROP: Feeds = &[&["__inet_csk_reqsk_queue_drop"]];
+const TIMER: Feeds = &[&["reqsk_timer_handler"]];
 const ICMP: Feeds = &[&["tcp_req_err"]];
 const ABORT: Feeds = &[&["tcp_abort"]];
 
@@ -59,15 +59,15 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
         ack_accept_queue_full, hs_ack_accept_queue_full, raw.ack_accept_queue_full, PACKET;
         migrated, hs_migrated, raw.migrated, MIGRATION;
         promoted, hs_promoted, raw.promoted, ALWAYS;
-        expired, hs_expired, raw.expired, DROP;
+        expired, hs_expired, raw.expired, TIMER;
         accept_queue_full, hs_accept_queue_full, raw.accept_queue_full, PACKET;
         reset_received, hs_reset_received, raw.reset_received, PACKET;
         reset_sent, hs_reset_sent, raw.reset_sent, PACKET;
         unreachable, hs_unreachable, raw.unreachable, ICMP;
         aborted, hs_aborted, raw.aborted, ABORT;
-        listener_closed, hs_listener_closed, raw.listener_closed, DROP;
-        netns_gone, hs_netns_gone, raw.netns_gone, DROP;
-        duplicate, hs_duplicate, raw.duplicate, DROP;
+        listener_closed, hs_listener_closed, raw.listener_closed, ALWAYS;
+        netns_gone, hs_netns_gone, raw.netns_gone, ALWAYS;
+        duplicate, hs_duplicate, raw.duplicate, TIMER;
         unknown, hs_unknown, raw.unknown, ALWAYS;
     }
 }
@@ -162,9 +162,8 @@ mod tests {
             "syn_accept_queue_full",
             "syn_dropped_other",
         ];
-        let drops = ["expired", "listener_closed", "netns_gone", "duplicate"];
         assert_eq!(unknown(&["tcp_conn_request"]), syns);
-        assert_eq!(unknown(&["__inet_csk_reqsk_queue_drop"]), drops);
+        assert_eq!(unknown(&["reqsk_timer_handler"]), ["expired", "duplicate"]);
         assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
         assert_eq!(
             unknown(&["cookie_tcp_reqsk_alloc"]),

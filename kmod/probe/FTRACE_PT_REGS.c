@@ -2,8 +2,11 @@
 /* Does ftrace pass all registers (until 5.10)? */
 #include <linux/ftrace.h>
 
-void probe(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-	   struct pt_regs *regs);
+static void probe(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+		  struct pt_regs *regs)
+{
+}
+
 ftrace_func_t func(void);
 ftrace_func_t func(void)
 {
