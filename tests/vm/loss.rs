@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::support::tool::{self, Report};
 use crate::support::trace::Trace;
@@ -38,8 +40,12 @@ fn positions(report: &Report) -> BTreeMap<u64, Vec<u64>> {
 /// Traffic on both CPUs at once, of so many connections in all.
 fn on_two_cpus(connections: usize) {
     thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
+        for cpu in 0..2 {
+            scope.spawn(move || {
+                // A scheduler may well leave both threads on one CPU.
+                let mut only = CpuSet::new();
+                only.set(cpu).expect("a CPU");
+                sched_setaffinity(Pid::from_raw(0), &only).expect("affinity");
                 let listener = traffic::listen(traffic::V4);
                 for _ in 0..connections / 2 {
                     traffic::client_first(&listener);
