@@ -58,6 +58,13 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 #define tcps_ftrace_regs			struct ftrace_regs
 #endif
 
+/* Does a request go to another listener of its port when its own is closed? */
+#ifdef TCPS_HAVE_MIGRATE_REQ
+#define TCPS_MIGRATES_REQUESTS	true
+#else
+#define TCPS_MIGRATES_REQUESTS	false
+#endif
+
 /* Is this SYN for a TIME_WAIT that it takes over? It passes on a number then. */
 static inline bool tcps_takes_over_timewait(const struct sk_buff *skb)
 {

@@ -9,6 +9,7 @@
 #include <trace/events/sock.h>
 #include <trace/events/tcp.h>
 
+#include "compat.h"
 #include "handshake.h"
 #include "hook_specs.h"
 #include "timewait.h"
@@ -315,7 +316,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_reqsk_clone" },
 		.feeds = "handshakes that go to another listener",
-		.modes = IN_ALL,
+		.modes = TCPS_MIGRATES_REQUESTS ? IN_ALL : 0,
 		.before_return = before_request_clone,
 		.at_return = on_request_clone,
 		.kept = sizeof(struct request_clone),

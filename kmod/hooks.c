@@ -167,8 +167,9 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	tracepoint_synchronize_unregister();
 }
 
-static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
-		      const char **failed)
+/* Those that look at what a function returns, or all others. */
+static int attach_some(struct tcps_hooks *hooks, struct tcps_session *session, bool at_return,
+		       const char **failed)
 {
 	unsigned int i;
 	int err;
@@ -177,7 +178,7 @@ static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
 		const struct tcps_hook_spec *spec = &tcps_hook_specs[i];
 		struct tcps_hook *hook = &hooks->hook[hooks->nr];
 
-		if (!(spec->modes & BIT(hooks->mode)))
+		if (!(spec->modes & BIT(hooks->mode)) || !!spec->at_return != at_return)
 			continue;
 		memset(hook, 0, sizeof(*hook));
 		hook->spec = spec;
@@ -189,10 +190,26 @@ static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
 			return err;
 		}
 	}
-	err = tcps_functions_attach(&hooks->functions);
+	return 0;
+}
+
+/*
+ * Kretprobes come last: while ftrace is disabled, it refuses our functions, but
+ * takes a kprobe, and complains of it later.
+ */
+static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
+		      const char **failed)
+{
+	int err = attach_some(hooks, session, false, failed);
+
 	if (err)
+		return err;
+	err = tcps_functions_attach(&hooks->functions);
+	if (err) {
 		*failed = "ftrace";
-	return err;
+		return err;
+	}
+	return attach_some(hooks, session, true, failed);
 }
 
 static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,

@@ -30,7 +30,7 @@ pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) 
 fn missing(hook: &Hook) -> String {
     let (symbol, feeds) = (padded_text(&hook.symbol), padded_text(&hook.feeds));
     format!(
-        "this kernel has no `{}` to hook, so there is no {}",
+        "this kernel has no `{}` to hook; lost: {}",
         printable(&symbol),
         printable(&feeds)
     )

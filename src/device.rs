@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "ioctl and mmap")]
 
 use std::any::Any;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -217,15 +217,24 @@ impl Device {
         match errno {
             Errno::ENOENT => Error::NoHook(abi::padded_text(&call.failed_symbol)),
             Errno::ENOMEM => Error::NoMemory(memory_wanted(&call.config)),
+            Errno::EBUSY => Error::FtraceDisabled,
             _ => self.error("activation", errno),
         }
     }
+}
+
+/// The kernel would take kprobes all the same, and warn in its log when they go.
+fn ftrace_is_disabled() -> bool {
+    fs::read_to_string("/proc/sys/kernel/ftrace_enabled").is_ok_and(|text| text.trim() == "0")
 }
 
 impl Recorder for Device {
     type Lock = Flock<OwnedFd>;
 
     fn activate(&self, config: &Config) -> Result<()> {
+        if ftrace_is_disabled() {
+            return Err(Error::FtraceDisabled);
+        }
         let mut call = Activate {
             config: *config,
             ..Activate::default()
