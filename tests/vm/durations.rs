@@ -1,6 +1,6 @@
 //! How long a state lasted, against what the test itself measured around it.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,13 +51,6 @@ fn around<T>(act: impl FnOnce() -> T) -> ((Instant, Instant), T) {
     ((before, Instant::now()), value)
 }
 
-/// The state that the socket itself says it is in.
-fn state(stream: &TcpStream) -> u8 {
-    traffic::tcp_info(stream).tcpi_state
-}
-
-const FIN_WAIT2: u8 = 5;
-
 /// The client's ESTABLISHED and FIN_WAIT2, the server's CLOSE_WAIT, each held for 300 ms.
 fn measured() {
     tool::activate("");
@@ -70,7 +63,7 @@ fn measured() {
         // The other end's state, and the acknowledgement of it, come later.
         let (arrived, ()) = around(|| {
             traffic::wait_for_fin(&mut server);
-            while state(&client) != FIN_WAIT2 {
+            while traffic::tcp_info(&client).tcpi_state != traffic::FIN_WAIT2 {
                 thread::yield_now();
             }
         });
@@ -96,11 +89,11 @@ fn measured() {
     for (port, established, half_closed) in expected {
         assert!(established.least >= HELD && half_closed.least >= HELD);
         established.assert_holds(find("lport", port, "FIN_WAIT1"));
-        half_closed.assert_holds(find("lport", port, "CLOSE"));
+        half_closed.assert_holds(find("lport", port, "TIME_WAIT"));
         half_closed.assert_holds(find("rport", port, "LAST_ACK"));
     }
     assert_histogram(&report.summary);
-    tool::tcpstates(&["--deactivate"]);
+    tool::end();
 }
 
 /// Five times 300 ms in CLOSE_WAIT: the median of the totals says so too,

@@ -74,7 +74,7 @@ impl Follower {
 }
 
 fn at_once() {
-    tool::activate("");
+    tool::activate_here("");
     let follower = follow("");
     let listener = traffic::listen(traffic::V4);
     assert_eq!(follower.next().1["new"], "LISTEN");
@@ -98,7 +98,7 @@ fn at_once() {
 }
 
 fn ends_with_recording() {
-    tool::activate("");
+    tool::activate_here("");
     let follower = follow("");
     traffic::refused(traffic::V4);
     tool::tcpstates(&["--deactivate"]);

@@ -34,7 +34,11 @@ fn max_conns() {
         .filter(|r| r["new"] == "ESTABLISHED")
         .count();
     assert_eq!(established, 500, "transitions are recorded all the same");
-    drop(pairs);
+    for (client, server) in pairs {
+        // No TIME_WAIT is to be kept.
+        traffic::close_by_reset(client);
+        drop(server);
+    }
     drop(listener);
     // What was freed is used again, and the end finds no trace of them.
     let listener = traffic::listen(traffic::V4);

@@ -1,26 +1,35 @@
 //! The live table against `ss -tan`.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::handshakes::patient;
+use crate::support::link::{FAR, Link};
 use crate::support::netns::{self, Netns};
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::{ACK, FIN};
 use crate::support::{scenario, ss, tool, traffic};
 use crate::transitions::{addr, port};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("the_live_table_equals_ss", equals_ss),
-        scenario(
-            "what_changes_while_it_is_found_is_not_lost",
-            changes_while_seeding,
-        ),
+        scenario("time_wait_that_is_found_has_its_true_age", waiting_ages),
         scenario("ages_are_exact_or_at_least", ages),
     ]
+}
+
+/// Activations while connections come and go: the kernel's code is patched.
+pub fn in_turns() -> Vec<Trial> {
+    vec![scenario(
+        "what_changes_while_it_is_found_is_not_lost",
+        changes_while_seeding,
+    )]
 }
 
 /// Sockets that stay open, of a namespace that has a link to nowhere.
@@ -54,28 +63,20 @@ fn hold(count: usize, nowhere: Option<Ipv4Addr>) -> Held {
     held
 }
 
-/// A pair of namespaces with a link that is cut while connections close:
-/// FIN_WAIT1 and LAST_ACK stay.
+/// A link that is cut while connections close: FIN_WAIT1 and LAST_ACK stay.
 struct CutLink {
-    near: Netns,
-    far: Netns,
+    link: Link,
     held: Held,
 }
 
 fn cut_link(count: usize) -> CutLink {
-    let (near, far) = (Netns::new("near"), Netns::new("far"));
-    near.ip(&[
-        "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", "far",
-    ]);
-    for (netns, addr) in [(&near, "10.77.0.1/24"), (&far, "10.77.0.2/24")] {
-        netns.ip(&["addr", "add", addr, "dev", "wire"]);
-        netns.ip(&["link", "set", "wire", "up"]);
-    }
+    let link = Link::new("near", "far");
     // Old kernels cannot be made to end what lingers in FIN_WAIT2.
-    far.sysctl("tcp_fin_timeout", "1");
-    let far_addr = Ipv4Addr::new(10, 77, 0, 2);
-    let listener = far.run(|| TcpListener::bind((far_addr, 0)).expect("a listener"));
-    let pairs: Vec<_> = near.run(|| (0..count).map(|_| traffic::pair(&listener)).collect());
+    link.far.sysctl("net.ipv4.tcp_fin_timeout", "1");
+    let listener = link.far.run(|| traffic::listen(FAR));
+    let pairs: Vec<_> = link
+        .near
+        .run(|| (0..count).map(|_| traffic::pair(&listener)).collect());
     // Half of the far ends close first, so that the near ones are CLOSE_WAIT.
     let mut held = Held {
         listeners: vec![listener],
@@ -90,14 +91,15 @@ fn cut_link(count: usize) -> CutLink {
         held.streams.push(server);
     }
     thread::sleep(Duration::from_millis(200));
-    far.ip(&["link", "set", "wire", "down"]);
+    link.cut();
     drop(near_ends);
-    CutLink { near, far, held }
+    CutLink { link, held }
 }
 
-type Row = (String, (std::net::Ipv6Addr, u16), (std::net::Ipv6Addr, u16));
+type Rows = BTreeMap<Row, usize>;
+pub type Row = (String, (std::net::Ipv6Addr, u16), (std::net::Ipv6Addr, u16));
 
-fn row(connection: &Value) -> Row {
+pub fn row(connection: &Value) -> Row {
     let state = connection["state"].as_str().expect("a state").to_owned();
     (
         state,
@@ -114,11 +116,9 @@ fn count<T: Ord>(rows: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     set
 }
 
-/// What `ss` shows of full sockets; on IPv6 it shows `*` for any address.
-fn truth(netns: Option<&str>) -> BTreeMap<Row, usize> {
-    let rows = ss::table(netns)
-        .into_iter()
-        .filter(|r| r.0 != "TIME_WAIT" && r.0 != "SYN_RECV");
+/// What `ss` shows; on IPv6 it shows `*` for any address.
+fn truth(netns: Option<&str>) -> Rows {
+    let rows = ss::table(netns).into_iter();
     count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
 }
 
@@ -135,23 +135,93 @@ fn unmapped_any((addr, port): (std::net::Ipv6Addr, u16)) -> (std::net::Ipv6Addr,
     )
 }
 
-fn told(netns: u64) -> BTreeMap<Row, usize> {
+fn told(netns: u64) -> Rows {
     let report = tool::report(&format!("peek=1 transitions=0 connections=1 netns={netns}"));
     let rows = report.connections.iter().map(row);
     count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
 }
 
-fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
-    let (truth, told) = (truth(name), told(inode));
-    assert_eq!(
-        told, truth,
-        "the live table of {name:?} is not what ss shows"
+/// The live table of a namespace is what `ss` shows of it, socket by socket;
+/// how many there are in each state.
+pub fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
+    let (truth, told) = at_one_moment(name, inode);
+    let beyond = |one: &Rows, other: &Rows| -> Vec<_> {
+        let more = |(row, n): &(&Row, &usize)| other.get(*row) != Some(*n);
+        let rows = one.iter().filter(more);
+        rows.map(|(row, n)| (row.clone(), *n)).collect()
+    };
+    assert!(
+        told == truth,
+        "the live table of {name:?} is not what ss shows: only ss {:#?}, only the table {:#?}",
+        beyond(&truth, &told),
+        beyond(&told, &truth)
     );
     let mut states = BTreeMap::new();
     for ((state, ..), n) in truth {
         *states.entry(state).or_insert(0) += n;
     }
     states
+}
+
+/// Both tables, while nothing changes; what was told, when that is different,
+/// must be so for longer than a socket takes from one table to the other.
+fn at_one_moment(name: Option<&str>, inode: u64) -> (Rows, Rows) {
+    let mut before = truth(name);
+    for _ in 0..20 {
+        let told = told(inode);
+        let after = truth(name);
+        if before == after && after == told {
+            return (after, told);
+        }
+        before = after;
+        thread::sleep(Duration::from_millis(20));
+    }
+    (before, told(inode))
+}
+
+/// What is no full socket: half-open requests, orphans in FIN_WAIT2 and
+/// TIME_WAIT, whose other ends are made by hand.
+struct Thin {
+    netns: Netns,
+    wire: Wire,
+    listener: TcpListener,
+}
+
+impl Thin {
+    fn new(name: &str) -> Self {
+        let netns = patient(name, 5);
+        let wire = Wire::new(&netns);
+        let listener = netns.run(|| traffic::listen_with_backlog(HOST, 1024));
+        Self {
+            netns,
+            wire,
+            listener,
+        }
+    }
+
+    /// Some of each, from ports that were not used before.
+    fn add(&self, first: u16, count: u16) {
+        let SocketAddr::V4(to) = self.listener.local_addr().expect("bound") else {
+            panic!("HOST is an IPv4 address");
+        };
+        let peer = |n| Peer::new(&self.wire, SocketAddrV4::new(peer_addr(n), 20000 + n), to);
+        for n in first..first + count {
+            peer(n).half_open();
+        }
+        for n in first..first + count / 10 {
+            let mut peer = peer(n + 10_000);
+            peer.open();
+            let (server, _) = self.listener.accept().expect("accept");
+            traffic::set_tcp_option(&server, libc::TCP_LINGER2, 50);
+            drop(server);
+            peer.expect(FIN | ACK);
+            peer.send(ACK);
+        }
+        self.netns.run(|| {
+            let listener = traffic::listen(traffic::V4);
+            (0..count / 2).for_each(|_| traffic::client_first(&listener));
+        });
+    }
 }
 
 /// Size of the established hash that new namespaces have for themselves, where
@@ -179,13 +249,17 @@ fn equals_ss() {
     set_own_hash("0");
     let apart = own_hash.run(|| hold(30, None));
 
+    let thin = Thin::new("thin");
+    thin.add(0, 60);
+
     tool::tcpstates(&["--activate"]);
     let more = hold(20, None);
+    thin.add(1000, 20);
     here.streams.truncate(here.streams.len() - 10);
     thread::sleep(Duration::from_millis(100));
 
     let mut states = assert_same(None, netns::current_inode());
-    for netns in [&spare, &cut.near, &own_hash] {
+    for netns in [&spare, &cut.link.near, &own_hash, &thin.netns] {
         for (state, n) in assert_same(Some(&netns.name), netns.inode()) {
             *states.entry(state).or_insert(0) += n;
         }
@@ -198,21 +272,24 @@ fn equals_ss() {
         "CLOSE_WAIT",
         "LAST_ACK",
         "LISTEN",
+        "SYN_RECV",
+        "TIME_WAIT",
     ] {
         assert!(
             states.get(state).is_some_and(|n| *n > 0),
             "no {state} was made: {states:?}"
         );
     }
+    assert_eq!(states["SYN_RECV"], 80, "{states:?}");
     let total: usize = states.values().sum();
     assert!(total >= 500, "only {total} sockets");
     assert_gauges();
     drop((here, there, more, cut.held, apart));
     // What lingers behind the cut link would end in the middle of other scenarios.
-    for netns in [&cut.near, &cut.far] {
+    for netns in [&cut.link.near, &cut.link.far] {
         ss::kill(netns);
     }
-    tool::tcpstates(&["--deactivate"]);
+    tool::end();
 }
 
 /// The summary's gauges are the live table's sums.
@@ -224,9 +301,14 @@ fn assert_gauges() {
             .iter()
             .map(|c| c["state"].as_str().expect("a state")),
     );
-    for (state, n) in report.summary["states"].as_object().expect("states") {
-        let live = live.get(state.as_str()).copied().unwrap_or(0);
-        assert_eq!(n.as_u64(), Some(live as u64), "{state}");
+    for (state, told) in report.summary["states"].as_object().expect("states") {
+        let shown = match state.as_str() {
+            // Those of SYN_RECV that are half-open requests: here, all.
+            "NEW_SYN_RECV" => "SYN_RECV",
+            other => other,
+        };
+        let live = live.get(shown).copied().unwrap_or(0);
+        assert_eq!(told.as_u64(), Some(live as u64), "{state}");
     }
     assert_eq!(report.number("/tracked"), report.connections.len() as u64);
     for connection in &report.connections {
@@ -274,7 +356,7 @@ fn changes_while_seeding() {
     thread::sleep(Duration::from_millis(300));
     assert_same(None, netns::current_inode());
     drop(held);
-    tool::tcpstates(&["--deactivate"]);
+    tool::end();
 }
 
 /// What was there before the activation is at least as old as it; what came
@@ -285,7 +367,7 @@ fn ages() {
     let old = traffic::pair(&listener);
     tool::tcpstates(&["--activate"]);
     thread::sleep(Duration::from_millis(50));
-    let born = std::time::Instant::now();
+    let born = Instant::now();
     let new = traffic::pair(&listener);
     let port = listener.local_addr().expect("bound").port();
     thread::sleep(Duration::from_millis(200));
@@ -329,5 +411,39 @@ fn ages() {
             "{record}"
         );
     }
-    tool::tcpstates(&["--deactivate"]);
+    tool::end();
+}
+
+/// The kernel counts the time of a timewait socket in ticks.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A timewait socket's timer tells how old it is.
+fn waiting_ages() {
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let port = listener.local_addr().expect("bound").port();
+    let began = Instant::now();
+    (0..3).for_each(|_| traffic::client_first(&listener));
+    let done = Instant::now();
+    thread::sleep(Duration::from_millis(1200));
+    tool::tcpstates(&["--activate"]);
+    let least = done.elapsed();
+    let keys = format!("peek=1 connections=1 transitions=0 rport={port} state=TIME_WAIT");
+    let report = tool::report(&keys);
+    let most = began.elapsed();
+    assert_eq!(report.connections.len(), 3, "{:?}", report.connections);
+    for connection in &report.connections {
+        let age = Duration::from_nanos(connection["age_ns"].as_u64().expect("an age"));
+        assert!(
+            least <= age + TICK && age <= most + TICK,
+            "{least:?} to {most:?}: {connection}"
+        );
+        assert_eq!(connection["age_exact"], true, "{connection}");
+    }
+    // `ss` shows what is left, in whole seconds.
+    for left in ss::time_left(None, "time-wait") {
+        assert!((most + left).abs_diff(Duration::from_secs(60)) < Duration::from_millis(1500));
+    }
+    assert_same(None, netns::current_inode());
+    tool::end();
 }

@@ -18,15 +18,22 @@ mod durations;
 mod filters;
 mod follow;
 mod fuzz;
+mod handshake_ends;
+mod handshakes;
 mod life_cycle;
 mod limits;
 mod live;
 mod loss;
 mod mapping;
 mod outputs;
+mod owner;
 mod privilege;
+mod reasons;
+mod simultaneous;
+mod states;
 mod support;
 mod transitions;
+mod waits;
 
 use std::env;
 use std::process::ExitCode;
@@ -51,7 +58,8 @@ const SMOKE: [&str; 11] = [
 ];
 
 /// Scenarios of a group, in the order in which they run: one at a time,
-/// because there is one module and one truth.
+/// because there is one module and one truth. Only those that wait for long
+/// share a recording, and run side by side.
 fn trials(group: &str, smoke: bool) -> Vec<Trial> {
     let modules = match group {
         AT_ONCE => vec![
@@ -59,6 +67,11 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             transitions::trials(),
             live::trials(),
             durations::trials(),
+            handshakes::trials(),
+            handshake_ends::trials(),
+            simultaneous::trials(),
+            reasons::trials(),
+            owner::trials(),
             filters::trials(),
             outputs::trials(),
             loss::trials(),
@@ -67,14 +80,25 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             mapping::trials(),
             privilege::trials(),
             bad_input::with_module(),
+            // Of what the scenarios before it have made, too.
+            states::trials(),
         ],
+        SIDE_BY_SIDE => vec![waits::trials()],
         // These patch the running kernel's code again and again.
-        IN_TURNS => vec![life_cycle::trials(), fuzz::trials()],
+        IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
         other => panic!("no group '{other}'"),
     };
     let all = modules.into_iter().flatten();
     all.filter(|trial| !smoke || SMOKE.contains(&trial.name()))
         .collect()
+}
+
+/// How many scenarios of a group run at a time.
+fn threads(group: &str) -> usize {
+    match group {
+        SIDE_BY_SIDE => trials(group, false).len(),
+        _ => 1,
+    }
 }
 
 /// Scenarios of all groups.
@@ -84,8 +108,9 @@ fn all_trials(smoke: bool) -> Vec<Trial> {
 }
 
 const AT_ONCE: &str = "at-once";
+const SIDE_BY_SIDE: &str = "side-by-side";
 const IN_TURNS: &str = "in-turns";
-const GROUPS: [&str; 2] = [AT_ONCE, IN_TURNS];
+const GROUPS: [&str; 3] = [AT_ONCE, SIDE_BY_SIDE, IN_TURNS];
 
 fn machine(group: &str) -> Machine {
     Machine {
@@ -131,9 +156,11 @@ fn main() -> ExitCode {
         "SMOKE names each of its scenarios once, and none that is not there"
     );
     let mut arguments = Arguments::from_iter(others);
-    arguments.test_threads = Some(1);
     match guest::group() {
-        Some(group) => libtest_mimic::run(&arguments, trials(&group, smoke)).exit_code(),
+        Some(group) => {
+            arguments.test_threads = Some(threads(&group));
+            libtest_mimic::run(&arguments, trials(&group, smoke)).exit_code()
+        }
         None if arguments.list => libtest_mimic::run(&arguments, all_trials(smoke)).exit_code(),
         None => run_on_host(&arguments, smoke),
     }

@@ -1,9 +1,16 @@
 //! What the scenarios share: the tool, the truths, the traffic.
 
 pub mod device;
+pub mod edges;
 pub mod guest;
+pub mod life;
+pub mod link;
 pub mod memory;
 pub mod netns;
+pub mod nstat;
+pub mod process;
+pub mod raw;
+pub mod segment;
 pub mod ss;
 pub mod tool;
 pub mod trace;
@@ -11,10 +18,11 @@ pub mod traffic;
 
 use libtest_mimic::Trial;
 
-/// A scenario: it fails by panicking.
+/// A scenario: it fails by panicking. It runs in a network namespace of its
+/// own, so that what one leaves in TIME_WAIT is not in the next one's way.
 pub fn scenario(name: &str, run: fn()) -> Trial {
     Trial::test(name, move || {
-        run();
+        netns::alone(run);
         Ok(())
     })
 }

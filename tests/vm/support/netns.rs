@@ -2,10 +2,13 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::ss;
 
 /// A named network namespace; it goes when this does.
 pub struct Netns {
@@ -28,18 +31,19 @@ impl Netns {
         ip(&[&["-n", &self.name], args].concat());
     }
 
-    /// Inode number, by which the tool names the namespace.
-    pub fn inode(&self) -> u64 {
-        File::open(self.path())
-            .and_then(|f| f.metadata())
-            .expect("a namespace")
-            .ino()
+    /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_fin_timeout`.
+    pub fn sysctl(&self, name: &str, value: &str) {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        self.run(|| fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}")));
     }
 
-    /// Sets one of the namespace's own `net.ipv4`.
-    pub fn sysctl(&self, name: &str, value: &str) {
-        let file = format!("/proc/sys/net/ipv4/{name}");
-        self.run(|| fs::write(file, value).expect("the sysctl"));
+    /// Inode number, by which the tool names the namespace.
+    pub fn inode(&self) -> u64 {
+        self.open().metadata().expect("a namespace").ino()
+    }
+
+    pub fn open(&self) -> File {
+        File::open(self.path()).expect("a namespace")
     }
 
     fn path(&self) -> String {
@@ -48,7 +52,7 @@ impl Netns {
 
     /// Runs `inside` in a thread that has entered the namespace.
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
-        let file = File::open(self.path()).expect("a namespace");
+        let file = self.open();
         thread::scope(|scope| {
             scope
                 .spawn(move || {
@@ -63,11 +67,32 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
+        // What its sockets still wait for would end in the middle of other
+        // scenarios. A namespace that is gone already has none.
+        if !thread::panicking() && Path::new(&self.path()).exists() {
+            ss::abort_all(self);
+        }
         // The next one of this name must fail if this one stays.
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
+            .stderr(Stdio::null())
             .status();
     }
+}
+
+/// Runs `inside` in a thread, in a namespace that has only a loopback and
+/// goes with the thread.
+pub fn alone(inside: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("root may make a namespace");
+            ip(&["link", "set", "lo", "up"]);
+            inside();
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
 
 /// Inode number of the namespace that this thread is in.

@@ -27,14 +27,53 @@ pub fn table(netns: Option<&str>) -> Vec<Row> {
     text.lines().map(parse).collect()
 }
 
-/// Ends every TCP socket of a namespace. Those that no process has any more must
-/// end by themselves, when they send the next time: old kernels take from them
-/// what they would send, and they stay for ever.
-pub fn kill(netns: &Netns) {
-    netns.sysctl("tcp_orphan_retries", "1");
+/// How long the timers of the sockets in a state have yet to run, as `ss`
+/// shows it: `timer:(timewait,58sec,0)`, `timer:(timewait,9.312ms,0)`.
+pub fn time_left(netns: Option<&str>, state: &str) -> Vec<Duration> {
+    let mut ss = Command::new("ss");
+    ss.args(["-H", "-t", "-n", "-o"]);
+    if let Some(name) = netns {
+        ss.args(["-N", name]);
+    }
+    let output = ss.args(["state", state]).output().expect("ss(8)");
+    let text = String::from_utf8(output.stdout).expect("ss prints ASCII");
+    let timer = |line: &str| {
+        let field = line.split("timer:(").nth(1).expect("a timer");
+        let time = field.split(',').nth(1).expect("its time");
+        match time.strip_suffix("sec") {
+            Some(seconds) => Duration::from_secs(seconds.parse().expect("seconds")),
+            None => panic!("less than ten seconds are left: {line}"),
+        }
+    };
+    text.lines().map(timer).collect()
+}
+
+/// Number of TCP sockets of all kinds in all namespaces: this one, the first
+/// one and those with a name.
+pub fn everywhere() -> usize {
+    let mut names: Vec<_> = std::fs::read_dir("/run/netns")
+        .expect("/run/netns")
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.into_string().expect("a name"))
+        .collect();
+    let first = format!("first-{}", std::process::id());
+    super::netns::ip(&["netns", "attach", &first, "1"]);
+    names.push(first.clone());
+    let named: usize = names.iter().map(|name| table(Some(name)).len()).sum();
+    super::netns::ip(&["netns", "del", &first]);
+    named + table(None).len()
+}
+
+/// Ends those TCP sockets of a namespace that `ss` finds with this filter.
+pub fn abort(netns: &str, filter: &[&str]) {
+    abort_here(&[&["-N", netns], filter].concat());
+}
+
+/// The same in this namespace.
+pub fn abort_here(filter: &[&str]) {
     let output = Command::new("ss")
-        .args(["-N", &netns.name, "-t", "-K", "state", "all"])
-        .args(["exclude", "fin-wait-1", "exclude", "last-ack"])
+        .args(["-t", "-a", "-n", "-K"])
+        .args(filter)
         .output()
         .expect("ss(8)");
     assert!(
@@ -42,6 +81,28 @@ pub fn kill(netns: &Netns) {
         "ss: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Ends every TCP socket of a namespace but those that no process has any more
+/// and that still have to send: old kernels take from them what they would
+/// send, and they stay for ever. They end by themselves, when they send the
+/// next time.
+pub fn abort_all(netns: &Netns) {
+    netns.sysctl("net.ipv4.tcp_orphan_retries", "1");
+    let all = [
+        "state",
+        "all",
+        "exclude",
+        "fin-wait-1",
+        "exclude",
+        "last-ack",
+    ];
+    abort(&netns.name, &all);
+}
+
+/// Ends every TCP socket of a namespace, and waits for those that end by themselves.
+pub fn kill(netns: &Netns) {
+    abort_all(netns);
     let start = Instant::now();
     while table(Some(&netns.name))
         .iter()

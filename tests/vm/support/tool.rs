@@ -1,8 +1,11 @@
 //! The tool as its users run it.
 
 use std::process::{Command, Stdio};
+use std::sync::Once;
 
 use serde_json::Value;
+
+use super::{edges, netns, ss, traffic};
 
 /// The controller that was built with these tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
@@ -66,6 +69,31 @@ pub fn unloaded() {
 pub fn activate(keys: &str) {
     fresh();
     tcpstates(&[&format!("--activate={keys}")]);
+}
+
+/// The same, of this namespace alone: what earlier scenarios have left in
+/// TIME_WAIT may end at any time.
+pub fn activate_here(keys: &str) {
+    activate(&format!("netns={} {keys}", netns::current_inode()));
+}
+
+/// Starts the one recording that scenarios share which run side by side.
+pub fn activate_beside() {
+    static ACTIVE: Once = Once::new();
+    ACTIVE.call_once(|| activate("ring=262144"));
+}
+
+/// Ends a recording: it made no impossible step, and keeps no connection
+/// that is not there any more.
+pub fn end() {
+    let sockets = || (report("peek=1").number("/tracked"), ss::everywhere() as u64);
+    let equal = || {
+        let (tracked, truth) = sockets();
+        tracked == truth
+    };
+    traffic::until("tracked is what ss shows", equal);
+    edges::check(&report("peek=1").summary);
+    tcpstates(&["--deactivate"]);
 }
 
 /// JSON lines of a report, by type.

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket,
+    sockopt,
 };
 
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -15,6 +16,20 @@ pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 pub fn listen(addr: IpAddr) -> TcpListener {
     TcpListener::bind((addr, 0)).expect("a listener")
+}
+
+/// A listener whose queues are so long.
+pub fn listen_with_backlog(addr: impl Into<IpAddr>, backlog: i32) -> TcpListener {
+    listen_at(SocketAddr::new(addr.into(), 0), backlog)
+}
+
+/// The same at a port that is wanted.
+pub fn listen_at(addr: SocketAddr, backlog: i32) -> TcpListener {
+    let listener = TcpListener::bind(addr).expect("a listener");
+    // A second listen() only changes the length.
+    let backlog = Backlog::new(backlog).expect("a backlog");
+    nix::sys::socket::listen(&listener, backlog).expect("listen");
+    listener
 }
 
 /// A connection: the client's and the server's end.
@@ -151,6 +166,48 @@ pub fn churn(stop: &std::sync::atomic::AtomicBool) -> u64 {
         count += 1;
     }
     count
+}
+
+/// Sets an option of a number, such as TCP_USER_TIMEOUT.
+#[allow(unsafe_code, reason = "nix does not know all of them")]
+pub fn set_tcp_option(socket: &impl AsRawFd, option: i32, value: i32) {
+    // SAFETY: the kernel reads one number there.
+    let ret = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_TCP,
+            option,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(ret, 0, "{option}: {}", std::io::Error::last_os_error());
+}
+
+/// States as TCP_INFO numbers them.
+pub const ESTABLISHED: u8 = 1;
+pub const FIN_WAIT2: u8 = 5;
+pub const CLOSE: u8 = 7;
+
+/// Waits until the socket itself says that it is in a state.
+pub fn wait_for_state(stream: &TcpStream, state: u8) {
+    until("the state is there", || {
+        tcp_info(stream).tcpi_state == state
+    });
+}
+
+/// Waits until something is so, which must not take long.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    within(Duration::from_secs(5), what, is_so);
+}
+
+/// Waits until something is so, at most for a while.
+pub fn within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// What the kernel says of the socket: TCP_INFO.

@@ -1,0 +1,501 @@
+//! What becomes of requests that are not simply answered: each end with its
+//! reason, each counted, against what the kernel counts itself.
+
+use std::io::Read;
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, sendto, setsockopt, socket, sockopt,
+};
+
+use crate::handshakes::patient;
+use crate::support::life::{self, Life};
+use crate::support::netns::{Netns, ip};
+use crate::support::nstat::Counters;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::{ACK, RST, SYN};
+use crate::support::tool::Report;
+use crate::support::{scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("each_end_of_a_request_has_its_reason", ends),
+        scenario("a_full_half_open_queue_is_counted", half_open_queue),
+        scenario("a_full_accept_queue_is_counted", accept_queue),
+        scenario("an_accept_queue_that_resets_is_counted", accept_queue_reset),
+        scenario("syn_cookies_are_counted_as_nstat_does", cookies),
+        scenario("fast_open_begins_with_data", fast_open),
+        scenario("migrated_requests_keep_their_ids", migration),
+        scenario("a_namespace_that_goes_takes_all_with_it", namespace_gone),
+    ]
+}
+
+fn v4(listener: &TcpListener) -> SocketAddrV4 {
+    match listener.local_addr().expect("bound") {
+        SocketAddr::V4(addr) => addr,
+        SocketAddr::V6(addr) => panic!("{addr} is not an IPv4 address"),
+    }
+}
+
+fn listen(netns: &Netns, backlog: i32) -> TcpListener {
+    netns.run(|| traffic::listen_with_backlog(HOST, backlog))
+}
+
+/// So many hand-made peers that have yet to call the listener.
+fn peers<'w>(wire: &'w Wire, listener: &TcpListener, count: u16) -> Vec<Peer<'w>> {
+    let to = v4(listener);
+    (0..count)
+        .map(|n| Peer::new(wire, SocketAddrV4::new(peer_addr(n), 30000 + n), to))
+        .collect()
+}
+
+fn half_open<'w>(wire: &'w Wire, listener: &TcpListener, count: u16) -> Vec<Peer<'w>> {
+    let mut peers = peers(wire, listener, count);
+    for peer in &mut peers {
+        peer.half_open();
+    }
+    peers
+}
+
+/// No request of the namespace is half-open any more.
+fn wait_for_end_of_requests(netns: &Netns) {
+    traffic::within(Duration::from_secs(10), "all requests end", || {
+        let rows = ss::table(Some(&netns.name));
+        rows.iter().all(|row| row.0 != "SYN_RECV")
+    });
+}
+
+/// The life that the peer's connection had on the kernel's side.
+fn life_with(report: &Report, peer: &Peer<'_>) -> Life {
+    life::life(&report.transitions, peer.remote.port(), peer.local.port())
+}
+
+/// The request of each of these peers ended for this reason, with one SYN-ACK.
+fn assert_ended(report: &Report, peers: &[Peer<'_>], reason: &str) {
+    for peer in peers {
+        let life = life_with(report, peer);
+        life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("CLOSE", reason)]);
+        assert_eq!(life.last()["synacks"], 1, "{life:?}");
+        assert!(life.last().get("pid").is_none(), "{life:?}");
+    }
+    assert_handshakes(report, reason, peers.len());
+}
+
+fn assert_handshakes(report: &Report, counter: &str, count: usize) {
+    let told = report.number(&format!("/handshakes/{counter}"));
+    assert_eq!(
+        told, count as u64,
+        "{counter}: {}",
+        report.summary["handshakes"]
+    );
+}
+
+const HOST_UNREACHABLE: u8 = 1;
+
+/// Different numbers of each, so that no counter can stand for another one.
+fn ends() {
+    let netns = patient("ends", 3);
+    let wire = Wire::new(&netns);
+    let listeners: Vec<_> = (0..5).map(|_| listen(&netns, 64)).collect();
+    tool::activate("");
+
+    let mut reset = half_open(&wire, &listeners[0], 3);
+    for peer in &mut reset {
+        peer.send(RST);
+    }
+    // A SYN in the middle of the window belongs to no connection.
+    let mut confused = half_open(&wire, &listeners[1], 4);
+    for peer in &mut confused {
+        peer.seq += 100;
+        peer.send(SYN);
+        peer.expect(RST);
+    }
+    let mut unreachable = peers(&wire, &listeners[2], 5);
+    for peer in &mut unreachable {
+        let synack = peer.half_open();
+        wire.send_unreachable(HOST_UNREACHABLE, &synack);
+    }
+    let aborted = half_open(&wire, &listeners[3], 6);
+    let port = format!("sport = :{}", v4(&listeners[3]).port());
+    ss::abort(&netns.name, &["state", "syn-recv", &port]);
+    let left = ss::table(Some(&netns.name));
+    assert!(left.iter().all(|row| row.0 == "LISTEN"), "{left:?}");
+
+    let orphaned = half_open(&wire, &listeners[4], 7);
+    drop(listeners);
+    wait_for_end_of_requests(&netns);
+    let report = tool::report("transitions=1 connections=1");
+    assert_ended(&report, &reset, "reset_received");
+    assert_ended(&report, &confused, "reset_sent");
+    assert_ended(&report, &unreachable, "unreachable");
+    assert_ended(&report, &aborted, "aborted");
+    assert_ended(&report, &orphaned, "listener_closed");
+    assert_handshakes(&report, "requests", 3 + 4 + 5 + 6 + 7);
+    assert_handshakes(&report, "promoted", 0);
+    assert_handshakes(&report, "unknown", 0);
+    assert_eq!(report.number("/states/NEW_SYN_RECV"), 0);
+    tool::end();
+}
+
+fn half_open_queue() {
+    let netns = patient("narrow", 0);
+    let wire = Wire::new(&netns);
+    let short = listen(&netns, 4);
+    tool::activate("");
+    for peer in &mut peers(&wire, &short, 10) {
+        peer.send(SYN);
+    }
+    let answers = wire.drain(Duration::from_millis(50)).len();
+    let truth = Counters::of(&netns.name);
+    // Some kernels keep one more than the backlog says.
+    assert!((4..=5).contains(&answers), "{answers} answers");
+    let dropped = 10 - answers;
+    assert_eq!(truth.get("TcpExtTCPReqQFullDrop"), dropped as u64);
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "syns", 10);
+    assert_handshakes(&report, "requests", answers);
+    assert_handshakes(&report, "syn_queue_full", dropped);
+    wait_for_end_of_requests(&netns);
+
+    // The queue of all listeners together takes three quarters of its length
+    // from peers that are not known yet; the kernel counts only that it dropped.
+    netns.sysctl("net.ipv4.tcp_max_syn_backlog", "8");
+    let long = listen(&netns, 64);
+    for peer in &mut peers(&wire, &long, 10) {
+        peer.send(SYN);
+    }
+    let more = wire.drain(Duration::from_millis(50)).len();
+    assert_eq!(more, 7, "three quarters, and the one beyond");
+    let truth = Counters::of(&netns.name);
+    assert_eq!(truth.get("TcpExtListenDrops"), dropped as u64 + 3);
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "requests", answers + more);
+    assert_handshakes(&report, "syn_queue_full", dropped);
+    assert_handshakes(&report, "syn_dropped_other", 3);
+    wait_for_end_of_requests(&netns);
+    tool::end();
+}
+
+/// A listener with a backlog of 4, whose accept queue holds five, and has
+/// them; three more peers have got a SYN-ACK, two that came later have not.
+struct Crowd<'w> {
+    listener: TcpListener,
+    served: Vec<Peer<'w>>,
+    late: Vec<Peer<'w>>,
+}
+
+fn crowd<'w>(netns: &Netns, wire: &'w Wire) -> Crowd<'w> {
+    let listener = listen(netns, 4);
+    let mut served = peers(wire, &listener, 10);
+    let mut turned_away = served.split_off(8);
+    let mut late = served.split_off(4);
+    for peer in &mut served {
+        peer.open();
+    }
+    for peer in &mut late {
+        peer.half_open();
+    }
+    late[0].send(ACK);
+    served.push(late.remove(0));
+    for peer in &mut turned_away {
+        peer.send(SYN);
+    }
+    Crowd {
+        listener,
+        served,
+        late,
+    }
+}
+
+fn assert_served(report: &Report, crowd: &Crowd<'_>) {
+    for peer in &crowd.served {
+        life_with(report, peer).assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("ESTABLISHED", "")]);
+    }
+    assert_handshakes(report, "promoted", 5);
+    assert_handshakes(report, "syns", 10);
+    assert_handshakes(report, "requests", 8);
+    assert_handshakes(report, "syn_accept_queue_full", 2);
+    assert_handshakes(report, "accept_queue_full", 3);
+    assert_handshakes(report, "expired", 0);
+    assert_handshakes(report, "reset_sent", 0);
+}
+
+/// The last ACKs of three peers are dropped, and their requests expire.
+fn accept_queue() {
+    let netns = patient("crowded", 0);
+    let wire = Wire::new(&netns);
+    tool::activate("");
+    let mut crowd = crowd(&netns, &wire);
+    for peer in &mut crowd.late {
+        peer.send(ACK);
+    }
+    traffic::until("the last ACKs are dropped", || {
+        Counters::of(&netns.name).get("TcpExtListenOverflows") == 2 + 3
+    });
+    wait_for_end_of_requests(&netns);
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "ack_accept_queue_full", 3);
+    assert_served(&report, &crowd);
+    for peer in &crowd.late {
+        let life = life_with(&report, peer);
+        life.assert_is(&[
+            ("NEW", ""),
+            ("SYN_RECV", ""),
+            ("CLOSE", "accept_queue_full"),
+        ]);
+    }
+    // Those in the queue are there to be accepted.
+    for _ in &crowd.served {
+        crowd.listener.accept().expect("accept");
+    }
+    tool::end();
+}
+
+/// `tcp_abort_on_overflow`: the last ACKs are answered with resets.
+fn accept_queue_reset() {
+    let netns = patient("crowded", 0);
+    netns.sysctl("net.ipv4.tcp_abort_on_overflow", "1");
+    let wire = Wire::new(&netns);
+    tool::activate("");
+    let mut crowd = crowd(&netns, &wire);
+    for peer in &mut crowd.late {
+        peer.send(ACK);
+        peer.expect(RST);
+    }
+    let truth = Counters::of(&netns.name).get("TcpExtListenOverflows");
+    assert_eq!(truth, 2 + 3);
+    let report = tool::report("transitions=1");
+    assert_served(&report, &crowd);
+    for peer in &crowd.late {
+        let life = life_with(&report, peer);
+        life.assert_is(&[
+            ("NEW", ""),
+            ("SYN_RECV", ""),
+            ("CLOSE", "accept_queue_full"),
+        ]);
+    }
+    tool::end();
+}
+
+/// Of fifty cookies, thirty come back right, twelve wrong, and eight never.
+fn cookies() {
+    let netns = patient("cookies", 3);
+    netns.sysctl("net.ipv4.tcp_syncookies", "2");
+    let wire = Wire::new(&netns);
+    let listener = listen(&netns, 64);
+    tool::activate("");
+    let mut peers = half_open(&wire, &listener, 50);
+    let (right, rest) = peers.split_at_mut(30);
+    for peer in right.iter_mut() {
+        peer.send(ACK);
+    }
+    for peer in rest.iter_mut().take(12) {
+        peer.ack = peer.ack.wrapping_add(12345);
+        peer.send(ACK);
+        peer.expect(RST);
+    }
+    let accepted: Vec<_> = right
+        .iter()
+        .map(|_| listener.accept().expect("accept"))
+        .collect();
+    let truth = Counters::of(&netns.name);
+    for (name, count) in [("Sent", 50), ("Recv", 30), ("Failed", 12)] {
+        assert_eq!(truth.get(&format!("TcpExtSyncookies{name}")), count);
+    }
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "syns", 50);
+    assert_handshakes(&report, "cookies_sent", 50);
+    assert_handshakes(&report, "cookies_accepted", 30);
+    assert_handshakes(&report, "cookies_rejected", 12);
+    assert_handshakes(&report, "requests", 0);
+    let lives = life::lives(&report.transitions);
+    assert_eq!(lives.len(), 30, "one each, and none for the others");
+    for peer in right.iter() {
+        let life = life_with(&report, peer);
+        assert_eq!(life.first()["reason"], "syn_cookie", "{life:?}");
+        assert_eq!(life.first()["old"], "NEW", "{life:?}");
+        assert_eq!(life.last()["new"], "ESTABLISHED", "{life:?}");
+        assert_eq!(life.last()["role"], "server", "{life:?}");
+        assert_eq!(life.last()["listener_port"], peer.remote.port(), "{life:?}");
+    }
+    drop(accepted);
+    tool::end();
+}
+
+/// A connection whose first data come with the SYN; neither side asks for a cookie.
+fn call_with_data(to: SocketAddrV4, data: &[u8]) -> TcpStream {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )
+    .expect("socket");
+    let flag = MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);
+    let sent = sendto(socket.as_raw_fd(), data, &SockaddrIn::from(to), flag).expect("sendto");
+    assert_eq!(sent, data.len());
+    TcpStream::from(socket)
+}
+
+fn fast_open() {
+    const COUNT: u64 = 10;
+    let netns = Netns::new("fastopen");
+    // Client and server, both without a cookie.
+    netns.sysctl("net.ipv4.tcp_fastopen", "519");
+    let listener = netns.run(|| traffic::listen(traffic::V4));
+    traffic::set_tcp_option(&listener, libc::TCP_FASTOPEN, 64);
+    let to = v4(&listener);
+    tool::activate("");
+    let mut ports = Vec::new();
+    for _ in 0..COUNT {
+        let client = netns.run(|| call_with_data(to, b"request"));
+        let (mut server, _) = listener.accept().expect("accept");
+        server.read_exact(&mut [0; 7]).expect("the data");
+        ports.push(client.local_addr().expect("bound").port());
+        drop(client);
+        traffic::wait_for_fin(&mut server);
+    }
+    let truth = Counters::of(&netns.name).get("TcpExtTCPFastOpenPassive");
+    assert_eq!(truth, COUNT);
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "fast_open", COUNT as usize);
+    assert_handshakes(&report, "syns", COUNT as usize);
+    assert_handshakes(&report, "requests", 0);
+    for port in ports {
+        let life = life::life(&report.transitions, to.port(), port);
+        life.assert_is(&[
+            ("NEW", ""),
+            ("SYN_RECV", "fast_open"),
+            ("ESTABLISHED", ""),
+            ("CLOSE_WAIT", "closed_peer"),
+            ("LAST_ACK", "closed_peer"),
+            ("CLOSE", "closed_peer"),
+        ]);
+        assert_eq!(life.last()["pid"], std::process::id(), "{life:?}");
+    }
+    tool::end();
+}
+
+/// Two listeners of one port.
+fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
+    let listen = |port| {
+        let socket = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::empty(),
+            None,
+        )
+        .expect("socket");
+        setsockopt(&socket, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
+        let addr = SockaddrIn::from(SocketAddrV4::new(HOST, port));
+        nix::sys::socket::bind(socket.as_raw_fd(), &addr).expect("bind");
+        let backlog = nix::sys::socket::Backlog::new(64).expect("a backlog");
+        nix::sys::socket::listen(&socket, backlog).expect("listen");
+        TcpListener::from(socket)
+    };
+    netns.run(|| {
+        let one = listen(0);
+        let other = listen(one.local_addr().expect("bound").port());
+        (one, other)
+    })
+}
+
+/// One of two listeners goes: the other one gets what it had, half-open or
+/// waiting to be accepted.
+fn migration() {
+    const COUNT: u16 = 40;
+    if !Path::new("/proc/sys/net/ipv4/tcp_migrate_req").exists() {
+        return; // This kernel is older than 5.14.
+    }
+    let netns = patient("migrating", 3);
+    netns.sysctl("net.ipv4.tcp_migrate_req", "1");
+    let wire = Wire::new(&netns);
+    let (one, other) = listen_twice(&netns);
+    tool::activate("");
+    let mut peers = half_open(&wire, &one, COUNT);
+    let (early, late) = peers.split_at_mut(usize::from(COUNT) / 2);
+    for peer in early.iter_mut() {
+        peer.send(ACK);
+    }
+    drop(one);
+    for peer in late.iter_mut() {
+        peer.send(ACK);
+    }
+    let accepted: Vec<_> = (0..COUNT)
+        .map(|_| other.accept().expect("accept"))
+        .collect();
+    let truth = Counters::of(&netns.name).get("TcpExtTCPMigrateReqSuccess");
+    assert!((1..u64::from(COUNT)).contains(&truth), "{truth} migrated");
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "migrated", truth as usize);
+    assert_handshakes(&report, "requests", usize::from(COUNT));
+    assert_handshakes(&report, "promoted", usize::from(COUNT));
+    for peer in &peers {
+        let life = life_with(&report, peer);
+        life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("ESTABLISHED", "")]);
+    }
+    let live = tool::report(&format!(
+        "peek=1 transitions=0 connections=1 netns={} state=ESTABLISHED",
+        netns.inode()
+    ));
+    assert_eq!(live.connections.len(), usize::from(COUNT));
+    for connection in &live.connections {
+        assert_eq!(connection["pid"], std::process::id(), "{connection}");
+    }
+    drop(accepted);
+    tool::end();
+}
+
+/// Its listener goes first, and its requests within a second; then nothing
+/// holds the namespace any more, and what waits in TIME_WAIT goes with it.
+fn namespace_gone() {
+    let netns = patient("doomed", 3);
+    let inode = netns.inode();
+    let wire = Wire::new(&netns);
+    let listener = listen(&netns, 64);
+    tool::activate("");
+    let requests = half_open(&wire, &listener, 5);
+    let ports: Vec<_> = requests
+        .iter()
+        .map(|p| (p.remote.port(), p.local.port()))
+        .collect();
+    let local = netns.run(|| {
+        let listener = traffic::listen(traffic::V4);
+        (0..3).for_each(|_| traffic::client_first(&listener));
+        v4(&listener).port()
+    });
+    let waiting = ss::table(Some(&netns.name));
+    let waiting = waiting.iter().filter(|row| row.0 == "TIME_WAIT").count();
+    assert_eq!(waiting, 3, "the clients have closed first");
+    drop(requests);
+    ip(&["netns", "del", &netns.name]);
+    drop((listener, wire));
+    let keys = format!("peek=1 transitions=0 connections=1 netns={inode}");
+    traffic::within(Duration::from_secs(10), "all of the namespace end", || {
+        tool::report(&keys).connections.is_empty()
+    });
+    let report = tool::report(&format!("transitions=1 netns={inode}"));
+    for (lport, rport) in ports {
+        life::life(&report.transitions, lport, rport).assert_is(&[
+            ("NEW", ""),
+            ("SYN_RECV", ""),
+            ("CLOSE", "listener_closed"),
+        ]);
+    }
+    let clients: Vec<_> = life::lives(&report.transitions)
+        .into_iter()
+        .filter(|l| l.port("rport") == local)
+        .collect();
+    assert_eq!(clients.len(), 3);
+    for life in &clients {
+        let end = life.step("TIME_WAIT", "CLOSE");
+        assert_eq!(end["reason"], "netns_gone", "{life:?}");
+        let lasted = end["in_old_ns"].as_u64().expect("a known time");
+        assert!(lasted < 30_000_000_000, "{life:?}");
+    }
+    tool::end();
+}

@@ -1,0 +1,199 @@
+//! Half-open requests: how long a handshake takes, how many there are, and
+//! what becomes of those that nobody answers.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::life::{self, Life};
+use crate::support::link::{FAR, Link};
+use crate::support::netns::Netns;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::{ACK, SYN};
+use crate::support::{scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario(
+            "handshake_lasts_as_long_as_the_link_makes_it",
+            handshake_time,
+        ),
+        scenario(
+            "half_open_requests_equal_ss_and_expire_with_a_reason",
+            unanswered,
+        ),
+    ]
+}
+
+/// One way of the link takes so long.
+const DELAY: Duration = Duration::from_millis(200);
+/// What the tool may be off, against the kernel's own measurement.
+const TOLERANCE: Duration = Duration::from_millis(20);
+
+/// Round trips as the kernel measured them from SYN to SYN-ACK.
+fn connect_slowly(to: SocketAddr, count: usize) -> Vec<(TcpStream, Duration, Duration)> {
+    let connect = || {
+        let began = Instant::now();
+        let stream = TcpStream::connect(to).expect("connect");
+        let took = began.elapsed();
+        let rtt = u64::from(traffic::tcp_info(&stream).tcpi_rtt);
+        (stream, took, Duration::from_micros(rtt))
+    };
+    (0..count).map(|_| connect()).collect()
+}
+
+fn handshake_time() {
+    let link = Link::new("client", "server");
+    let listener = link.far.run(|| traffic::listen(FAR));
+    // The first connection looks up who is there; later ones need not.
+    let to = listener.local_addr().expect("bound");
+    link.near.run(|| traffic::pair(&listener));
+    link.delay("200ms");
+    tool::activate("");
+    let clients = link.near.run(|| connect_slowly(to, 5));
+    thread::sleep(Duration::from_millis(50));
+    let report = tool::report("transitions=1");
+    for (client, took, rtt) in &clients {
+        assert!(*took >= DELAY && *rtt >= DELAY, "{took:?} {rtt:?}");
+        let port = client.local_addr().expect("bound").port();
+        let server = life::life(&report.transitions, to.port(), port);
+        let record = server.step("SYN_RECV", "ESTABLISHED");
+        assert_eq!(record["in_old_exact"], true, "{record}");
+        assert_near(record, *rtt);
+        // And the process has seen it no sooner than the kernel.
+        let told = Duration::from_nanos(record["in_old_ns"].as_u64().expect("a time"));
+        assert!(told < *took + TOLERANCE, "{told:?}, connect() {took:?}");
+        let client = life::life(&report.transitions, port, to.port());
+        assert_near(client.step("SYN_SENT", "ESTABLISHED"), *rtt);
+    }
+    tool::end();
+}
+
+fn assert_near(record: &Value, truth: Duration) {
+    let told = Duration::from_nanos(record["in_old_ns"].as_u64().expect("a known time"));
+    assert!(
+        told.abs_diff(truth) <= TOLERANCE,
+        "told {told:?}, measured {truth:?}: {record}"
+    );
+}
+
+const SYNS: u16 = 2000;
+
+/// A namespace for half-open requests: without cookies, and with long queues.
+/// Each SYN-ACK is sent so often again.
+pub fn patient(name: &str, retries: u8) -> Netns {
+    let netns = Netns::new(name);
+    for (sysctl, value) in [
+        ("net.ipv4.tcp_syncookies", "0"),
+        ("net.ipv4.tcp_max_syn_backlog", "16384"),
+        ("net.core.somaxconn", "8192"),
+        ("net.ipv4.tcp_synack_retries", &retries.to_string()),
+    ] {
+        netns.sysctl(sysctl, value);
+    }
+    netns
+}
+
+/// SYNs that nobody stands by: the kernel answers each, again after a second,
+/// and gives up after three.
+fn unanswered() {
+    let netns = patient("flooded", 1);
+    let wire = Wire::new(&netns);
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, 4096));
+    let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
+        panic!("HOST is an IPv4 address");
+    };
+    tool::activate("");
+    for number in 0..SYNS {
+        // Not all from one address, and no more than fit into the queue of the wire.
+        let from = SocketAddrV4::new(peer_addr(number / 100), 20000 + number);
+        Peer::new(&wire, from, to).send(SYN);
+    }
+    let mut answers = wire.drain(Duration::from_millis(100));
+    assert_live(&netns, "SYN_RECV", usize::from(SYNS));
+
+    // The second SYN-ACKs come in a second, the end two seconds later.
+    let limit = Duration::from_secs(10);
+    traffic::within(limit, "all requests expire", || {
+        let rows = ss::table(Some(&netns.name));
+        rows.iter().all(|row| row.0 != "SYN_RECV")
+    });
+    answers.extend(wire.drain(Duration::from_millis(100)));
+    let synacks = count_synacks(&answers);
+    assert_eq!(synacks.len(), usize::from(SYNS));
+    assert_expired(&netns, to.port(), &synacks);
+    tool::end();
+}
+
+/// SYN-ACKs that came to each port.
+fn count_synacks(answers: &[crate::support::segment::Segment]) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for answer in answers {
+        assert_eq!(answer.flags & (SYN | ACK), SYN | ACK, "{answer:?}");
+        *counts.entry(answer.to.port()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// What is live in the namespace and in a state is so much, says `ss`, and
+/// the tool says so too, socket by socket.
+fn assert_live(netns: &Netns, state: &str, count: usize) {
+    let mut truth: Vec<_> = ss::table(Some(&netns.name));
+    truth.retain(|row| row.0 == state);
+    assert_eq!(truth.len(), count, "{state} made");
+    let inode = netns.inode();
+    let report = tool::report(&format!(
+        "peek=1 transitions=0 connections=1 netns={inode} state={state}"
+    ));
+    let mut told: Vec<_> = report.connections.iter().map(crate::live::row).collect();
+    truth.sort();
+    told.sort();
+    assert!(truth == told, "{} told of {count}", told.len());
+}
+
+/// Each request has one life: as long as the SYN-ACKs make it, and with as
+/// many of them as came over the wire.
+fn assert_expired(netns: &Netns, port: u16, synacks: &BTreeMap<u16, u64>) {
+    let inode = netns.inode();
+    let report = tool::report(&format!("transitions=1 connections=1 netns={inode}"));
+    let expired: Vec<_> = life::lives(&report.transitions)
+        .into_iter()
+        .filter(|l| l.first()["old"] == "NEW")
+        .collect();
+    assert_eq!(expired.len(), synacks.len());
+    for life in &expired {
+        assert_is_expired(life, port, synacks[&life.port("rport")]);
+    }
+    assert_eq!(report.number("/handshakes/syns"), u64::from(SYNS));
+    assert_eq!(report.number("/handshakes/requests"), u64::from(SYNS));
+    assert_eq!(report.number("/handshakes/expired"), u64::from(SYNS));
+    assert_eq!(report.number("/handshakes/promoted"), 0);
+    let left: Vec<_> = report
+        .connections
+        .iter()
+        .filter(|c| c["state"] != "LISTEN")
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+    assert_eq!(report.number("/states/NEW_SYN_RECV"), 0);
+}
+
+fn assert_is_expired(life: &Life, port: u16, synacks: u64) {
+    life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("CLOSE", "timeout_syn")]);
+    let (first, last) = (life.first(), life.last());
+    for record in [first, last] {
+        assert_eq!(record["lport"], port, "{record}");
+        assert_eq!(record["laddr"], HOST.to_string(), "{record}");
+        assert_eq!(record["listener_port"], port, "{record}");
+        assert_eq!(record["listener_addr"], HOST.to_string(), "{record}");
+        assert_eq!(record["role"], "server", "{record}");
+        assert!(record.get("pid").is_none(), "nobody accepted it: {record}");
+    }
+    assert_eq!(last["synacks"], synacks, "{last}");
+    assert_eq!(synacks, 2, "{last}");
+    let lasted = last["in_old_ns"].as_u64().expect("a known time");
+    assert!((2_900_000_000..5_000_000_000).contains(&lasted), "{last}");
+}

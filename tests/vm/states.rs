@@ -1,0 +1,78 @@
+//! All states there are, and no transition that there is not.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::Trial;
+
+use crate::handshakes::patient;
+use crate::simultaneous::{calling, simultaneous_close, simultaneous_open};
+use crate::support::netns::Netns;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::{edges, scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![scenario("all_twelve_states_and_no_other_step", all)]
+}
+
+/// Those of RFC 9293, and what Linux keeps instead of a socket until a
+/// handshake is done, which is shown as SYN_RECV, too.
+const STATES: [&str; 11] = [
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+];
+
+/// Both ends at once, which only a hand-made peer does.
+fn simultaneous(netns: &Netns, wire: &Wire) {
+    let (socket, mut peer) = simultaneous_open(netns, wire);
+    simultaneous_close(socket, &mut peer);
+    peer.reset();
+    let (socket, mut peer) = calling(netns, wire);
+    peer.answer();
+    simultaneous_close(socket, &mut peer);
+    peer.reset();
+}
+
+/// A request that ends as one.
+fn request(netns: &Netns, wire: &Wire) {
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, 16));
+    let std::net::SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
+        panic!("HOST is an IPv4 address");
+    };
+    let from = std::net::SocketAddrV4::new(peer_addr(0), 5000);
+    Peer::new(wire, from, to).half_open();
+    ss::abort(&netns.name, &["state", "syn-recv"]);
+}
+
+fn all() {
+    let netns = patient("states", 3);
+    let wire = Wire::new(&netns);
+    tool::activate("");
+    traffic::mixed(traffic::V4, 40);
+    traffic::mixed(traffic::V6, 40);
+    simultaneous(&netns, &wire);
+    request(&netns, &wire);
+    let seen = edges::of(&tool::report("peek=1").summary);
+    let into: BTreeSet<_> = seen.keys().map(|(_, new)| new.as_str()).collect();
+    assert_eq!(into, BTreeSet::from(STATES), "{seen:?}");
+    // One of a request, the other one of a socket.
+    for old in ["NEW", "SYN_SENT"] {
+        assert!(
+            seen.contains_key(&(old.to_owned(), "SYN_RECV".to_owned())),
+            "{seen:?}"
+        );
+    }
+    tool::end();
+    println!("transitions of all scenarios so far:");
+    for ((old, new), count) in edges::seen() {
+        println!("{count:8} {old} to {new}");
+    }
+}

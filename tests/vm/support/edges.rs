@@ -1,0 +1,68 @@
+//! Which transitions there are: those of RFC 9293, as far as Linux takes
+//! them, and those of Linux alone. Anything else is a mistake of the tool's.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+/// Each state, and those that may follow.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("NEW", &["SYN_RECV"]),
+    ("CLOSE", &["LISTEN", "SYN_SENT"]),
+    ("LISTEN", &["CLOSE"]),
+    ("SYN_SENT", &["SYN_RECV", "ESTABLISHED", "CLOSE"]),
+    // CLOSE_WAIT: a FIN that comes while a Fast Open's handshake is not done.
+    (
+        "SYN_RECV",
+        &["ESTABLISHED", "FIN_WAIT1", "CLOSE_WAIT", "CLOSE"],
+    ),
+    ("ESTABLISHED", &["FIN_WAIT1", "CLOSE_WAIT", "CLOSE"]),
+    // An ACK and a FIN in one segment are two steps, through FIN_WAIT2.
+    ("FIN_WAIT1", &["FIN_WAIT2", "CLOSING", "CLOSE"]),
+    ("FIN_WAIT2", &["TIME_WAIT", "CLOSE"]),
+    ("CLOSING", &["TIME_WAIT", "CLOSE"]),
+    ("TIME_WAIT", &["CLOSE"]),
+    ("CLOSE_WAIT", &["LAST_ACK", "CLOSE"]),
+    ("LAST_ACK", &["CLOSE"]),
+];
+
+/// How often each transition was seen, by old and new state.
+pub type Edges = BTreeMap<(String, String), u64>;
+
+/// Of all recordings that this program has checked.
+static SEEN: Mutex<Edges> = Mutex::new(BTreeMap::new());
+
+/// The from×to table of a summary.
+pub fn of(summary: &Value) -> Edges {
+    let rows = summary["transitions"].as_array().expect("a table");
+    let edge = |row: &Value| {
+        let name = |key: &str| row[key].as_str().expect("a name").to_owned();
+        (
+            (name("old"), name("new")),
+            row["count"].as_u64().expect("a number"),
+        )
+    };
+    rows.iter().map(edge).collect()
+}
+
+/// The recording has made no transition that there is not.
+pub fn check(summary: &Value) {
+    let edges = of(summary);
+    for ((old, new), count) in &edges {
+        let allowed = ALLOWED.iter().find(|(from, _)| from == old);
+        assert!(
+            allowed.is_some_and(|(_, to)| to.contains(&new.as_str())),
+            "{count} times {old} to {new}, which there is not"
+        );
+    }
+    let mut seen = SEEN.lock().expect("no panic while it is held");
+    for (edge, count) in edges {
+        *seen.entry(edge).or_insert(0) += count;
+    }
+}
+
+/// All transitions that were seen so far.
+pub fn seen() -> Edges {
+    SEEN.lock().expect("no panic while it is held").clone()
+}

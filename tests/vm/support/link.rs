@@ -1,0 +1,54 @@
+//! Two namespaces with a link between them, which can be slow or cut.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+
+use super::netns::Netns;
+
+/// Name of the link at both ends.
+const WIRE: &str = "wire";
+
+pub const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+pub const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+/// Both namespaces; the near one has [`NEAR`], the far one has [`FAR`].
+pub struct Link {
+    pub near: Netns,
+    pub far: Netns,
+}
+
+impl Link {
+    pub fn new(near: &str, far: &str) -> Self {
+        let link = Self {
+            near: Netns::new(near),
+            far: Netns::new(far),
+        };
+        link.near.ip(&[
+            "link", "add", WIRE, "type", "veth", "peer", "name", WIRE, "netns", far,
+        ]);
+        for (netns, addr) in [(&link.near, NEAR), (&link.far, FAR)] {
+            netns.ip(&["addr", "add", &format!("{addr}/24"), "dev", WIRE]);
+            netns.ip(&["link", "set", WIRE, "up"]);
+        }
+        link
+    }
+
+    /// What goes from far to near takes so long from now on.
+    pub fn delay(&self, delay: &str) {
+        let output = Command::new("tc")
+            .args(["-n", &self.far.name, "qdisc", "add", "dev", WIRE, "root"])
+            .args(["netem", "delay", delay])
+            .output()
+            .expect("tc(8)");
+        assert!(
+            output.status.success(),
+            "tc: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Nothing goes through any more.
+    pub fn cut(&self) {
+        self.far.ip(&["link", "set", WIRE, "down"]);
+    }
+}

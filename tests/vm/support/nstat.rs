@@ -1,0 +1,32 @@
+//! Truth: the kernel's own counters of a namespace, as `nstat` reads them.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// All counters of a namespace at one moment.
+pub struct Counters(Value);
+
+impl Counters {
+    pub fn of(netns: &str) -> Self {
+        let output = Command::new("ip")
+            .args(["netns", "exec", netns])
+            .args(["nstat", "--ignore", "--noupdate", "--zeros", "--json"])
+            .output()
+            .expect("ip(8)");
+        assert!(
+            output.status.success(),
+            "nstat: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let tree: Value = serde_json::from_slice(&output.stdout).expect("nstat prints JSON");
+        Self(tree["kernel"].clone())
+    }
+
+    /// A counter by `nstat`'s name for it.
+    pub fn get(&self, name: &str) -> u64 {
+        self.0[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no counter {name}"))
+    }
+}

@@ -1,0 +1,151 @@
+//! Real processes, to own sockets: each is told when to take its next step,
+//! and tells what it has done.
+
+#![allow(unsafe_code, reason = "fork(2)")]
+
+use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork};
+
+use super::netns::Netns;
+
+/// A line to another process.
+pub struct Line(BufReader<UnixStream>);
+
+impl Line {
+    fn pair() -> (Self, Self) {
+        let (one, other) = UnixStream::pair().expect("a pair of sockets");
+        (Self(BufReader::new(one)), Self(BufReader::new(other)))
+    }
+
+    /// Tells the other process some numbers (none: that something is done).
+    pub fn tell(&mut self, numbers: &[u64]) {
+        let text = serde_json::to_string(numbers).expect("numbers");
+        let stream = self.0.get_mut();
+        writeln!(stream, "{text}").expect("the other process listens");
+    }
+
+    /// Waits for the numbers that the other process tells.
+    pub fn hear(&mut self) -> Vec<u64> {
+        let mut text = String::new();
+        self.0.read_line(&mut text).expect("the line");
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("the other process ended: {e}"))
+    }
+
+    /// Passes a descriptor to the other process (SCM_RIGHTS).
+    pub fn pass(&mut self, fd: RawFd) {
+        let fds = [fd];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let socket = self.0.get_ref().as_raw_fd();
+        let byte = [IoSlice::new(b"!")];
+        sendmsg::<UnixAddr>(socket, &byte, &rights, MsgFlags::empty(), None).expect("sendmsg");
+    }
+
+    /// Takes the descriptor that the other process passes.
+    pub fn take(&mut self) -> OwnedFd {
+        assert!(self.0.buffer().is_empty(), "something else was told before");
+        let socket = self.0.get_ref().as_raw_fd();
+        let mut byte = [0; 1];
+        let mut into = [IoSliceMut::new(&mut byte)];
+        let mut space = nix::cmsg_space!(RawFd);
+        let message = recvmsg::<UnixAddr>(socket, &mut into, Some(&mut space), MsgFlags::empty())
+            .expect("recvmsg");
+        let rights = message.cmsgs().expect("control messages").next();
+        let Some(ControlMessageOwned::ScmRights(fds)) = rights else {
+            panic!("no descriptor came");
+        };
+        // SAFETY: the kernel has just made this descriptor for us.
+        unsafe { OwnedFd::from_raw_fd(fds[0]) }
+    }
+}
+
+/// A child process of this one. It is killed when this goes.
+pub struct Process {
+    pid: Pid,
+    pub line: Line,
+    over: bool,
+}
+
+impl Process {
+    /// A process that does `work` in the namespace, and then exits.
+    pub fn start(netns: &Netns, work: impl FnOnce(Line)) -> Self {
+        let netns = netns.open();
+        Self::fork(move |line| {
+            setns(netns, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+            close_all_but(line.0.get_ref().as_raw_fd());
+            work(line);
+        })
+    }
+
+    /// A process that also has all that this one has open.
+    pub fn fork(work: impl FnOnce(Line)) -> Self {
+        let (ours, theirs) = Line::pair();
+        // SAFETY: the child only uses what it has made itself, and the
+        // allocator, which glibc makes usable in it.
+        match unsafe { fork() }.expect("fork") {
+            ForkResult::Parent { child } => Self {
+                pid: child,
+                line: ours,
+                over: false,
+            },
+            ForkResult::Child => {
+                drop(ours);
+                let done = catch_unwind(AssertUnwindSafe(|| work(theirs)));
+                // SAFETY: without what the parent wants to be done at its exit.
+                unsafe { libc::_exit(i32::from(done.is_err())) }
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u64 {
+        self.pid.as_raw() as u64
+    }
+
+    /// Waits for its end, by itself, which must be a good one.
+    pub fn finish(mut self) {
+        let mut rest = Vec::new();
+        self.line
+            .0
+            .read_to_end(&mut rest)
+            .expect("the end of the line");
+        self.over = true;
+        let status = waitpid(self.pid, None).expect("a child");
+        assert_eq!(status, nix::sys::wait::WaitStatus::Exited(self.pid, 0));
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        if !self.over {
+            self.over = true;
+            kill(self.pid, Signal::SIGKILL).expect("a child");
+            waitpid(self.pid, None).expect("a child");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A child has descriptors of all sockets that were open in its parent: they
+/// would stay open when the parent closes them.
+fn close_all_but(keep: RawFd) {
+    let first = libc::STDERR_FILENO as u32 + 1;
+    let keep = keep as u32;
+    for (from, to) in [(first, keep.wrapping_sub(1)), (keep + 1, u32::MAX)] {
+        if from <= to {
+            // SAFETY: nothing of what the parent had open is used any more.
+            let ret = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+            assert_eq!(ret, 0, "close_range");
+        }
+    }
+}
