@@ -24,7 +24,7 @@ const ROUNDS: usize = 4;
 
 /// Instructions per connection over idle that are allowed, with all hooks.
 const TRACEPOINT_MOST: i64 = 6000;
-const KPROBE_MOST: i64 = 8000;
+const KPROBE_MOST: i64 = 10_000;
 
 fn main() -> ExitCode {
     // `cargo bench` says so, which would make these trials be left out.

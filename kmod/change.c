@@ -38,22 +38,32 @@ void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 sta
 	tcps_enter_state(tcps_stats_this_cpu(session->stats), conn, state);
 }
 
-/* A node for @sk, which has none; NULL, and counted, when no node is free. */
+/* A node for @sk, which has none; NULL when no node is free. */
 struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
 			     const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
 	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, sk);
 
-	if (!conn) {
-		stats->untracked++;
+	if (!conn)
 		return NULL;
-	}
 	conn->kind = kind;
 	conn->state = state;
 	conn->first_seen_ns = now;
 	conn->known.netns = tcps_sock_netns(sk);
-	stats->states[state]++;
+	tcps_stats_this_cpu(session->stats)->states[state]++;
+	return conn;
+}
+
+/* A connection begins: nothing that was known of its address holds. Counted if untracked. */
+struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
+				  const struct sock *sk, u8 kind, u8 state, u64 now)
+{
+	struct tcps_conn *conn;
+
+	tcps_forget_stale(session, shard, sk);
+	conn = tcps_begin(session, shard, sk, kind, state, now);
+	if (!conn)
+		tcps_stats_this_cpu(session->stats)->untracked++;
 	return conn;
 }
 

@@ -34,6 +34,8 @@ void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct 
 		 const struct sock *sk, struct tcps_step step, u64 now);
 struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
 			     const struct sock *sk, u8 kind, u8 state, u64 now);
+struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
+				  const struct sock *sk, u8 kind, u8 state, u64 now);
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn);
 void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
 		       const struct sock *sk);

@@ -60,8 +60,7 @@ static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *
 {
 	struct tcps_conn *conn;
 
-	tcps_forget_stale(session, shard, sk);
-	conn = tcps_begin(session, shard, sk, kind, TCPSTATES_STATE_NEW, now);
+	conn = tcps_begin_anew(session, shard, sk, kind, TCPSTATES_STATE_NEW, now);
 	if (conn)
 		tcps_come_to(conn, listener);
 	return conn;

@@ -246,6 +246,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "transitions of sockets",
 		.modes = IN_KPROBE,
 		.required = true,
+		.by_kprobe = true,
 		.at_entry = on_store_state,
 	},
 	{
@@ -253,6 +254,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "transitions of sockets",
 		.modes = IN_KPROBE,
 		.required = true,
+		.by_kprobe = true,
 		.at_entry = on_store_state,
 	},
 	{

@@ -27,6 +27,7 @@ struct tcps_hook_spec {
 	const char *feeds;	/* what is lost without it */
 	unsigned int modes;	/* bits of TCPSTATES_HOOK_*: where it belongs */
 	bool required;
+	bool by_kprobe;		/* also where ftrace could take its place */
 	unsigned int sees;	/* TCPS_SEES_* */
 	void *probe;		/* of a tracepoint */
 	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);

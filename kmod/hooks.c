@@ -92,7 +92,7 @@ static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	if (err)
 		return err;
 	hook->way = TCPS_BY_FTRACE;
-	if (hooks->mode == TCPSTATES_HOOK_TRACEPOINT && kprobe->flags & KPROBE_FLAG_FTRACE &&
+	if (!hook->spec->by_kprobe && kprobe->flags & KPROBE_FLAG_FTRACE &&
 	    !tcps_functions_add(&hooks->functions, (unsigned long)kprobe->addr, hook->spec))
 		return 0;
 	hook->way = TCPS_BY_KPROBE;

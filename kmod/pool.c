@@ -4,7 +4,7 @@
  *
  * Each CPU has a part: an open chain and a spare batch, so that most moves
  * touch its own cache lines only; whole batches go to and from a common list,
- * which a worker keeps between @reserve and four times that.
+ * which a worker keeps between half of @reserve and four times that.
  */
 #include <linux/jiffies.h>
 #include <linux/percpu.h>
@@ -49,9 +49,15 @@ static struct tcps_conn *pop_batch(struct tcps_pool *pool)
 	return batch;
 }
 
-static bool below_reserve(const struct tcps_pool *pool)
+static bool may_grow(const struct tcps_pool *pool)
 {
 	return pool->nr_free < pool->reserve && pool->nodes < pool->max;
+}
+
+/* The worker is woken for half of the reserve, not for each batch. */
+static bool wants_to_grow(const struct tcps_pool *pool)
+{
+	return pool->nr_free < pool->reserve / 2 && pool->nodes < pool->max;
 }
 
 static bool above_reserve(const struct tcps_pool *pool)
@@ -68,7 +74,7 @@ static struct tcps_conn *take_batch(struct tcps_pool *pool)
 	batch = pop_batch(pool);
 	if (!batch)
 		pool->dry = true;
-	wanting = !batch || below_reserve(pool);
+	wanting = !batch || wants_to_grow(pool);
 	raw_spin_unlock(&pool->lock);
 	if (wanting)
 		irq_work_queue(&pool->kick);
@@ -207,7 +213,7 @@ static unsigned int claim_nodes(struct tcps_pool *pool)
 	unsigned int nr = 0;
 
 	raw_spin_lock_irq(&pool->lock);
-	if (below_reserve(pool)) {
+	if (may_grow(pool)) {
 		nr = min_t(unsigned int, pool->batch, pool->max - pool->nodes);
 		WRITE_ONCE(pool->nodes, pool->nodes + nr);
 	}

@@ -27,14 +27,12 @@ static u8 birth_role(u8 new)
 	return new == TCP_LISTEN ? TCPSTATES_ROLE_LISTENER : TCPSTATES_ROLE_UNKNOWN;
 }
 
-/* The socket begins a life: nothing that was known of its address holds. */
+/* The socket begins a life. */
 static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
 			       const struct sock *sk, u8 role, u64 now)
 {
-	struct tcps_conn *conn;
+	struct tcps_conn *conn = tcps_begin_anew(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
 
-	tcps_forget_stale(session, shard, sk);
-	conn = tcps_begin(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
 	if (!conn)
 		return NULL;
 	conn->role = role;
