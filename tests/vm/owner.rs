@@ -94,8 +94,7 @@ const SERVER_UIDS: [u32; 2] = [0, 2002];
 
 impl Crowd {
     /// All are connected, nobody is accepted.
-    fn new(name: &str) -> Self {
-        let netns = Netns::new(name);
+    fn new(netns: Netns) -> Self {
         let mut first = Process::start(&netns, serve);
         let listener = first.line.take();
         let mut second = Process::start(&netns, |line| serve_too(line, SERVER_UIDS[1]));
@@ -150,10 +149,11 @@ fn enter(owners: &mut BTreeMap<u16, (u64, u64)>, process: &mut Process, uid: u32
 }
 
 fn crowds() {
+    // Before the recording: the number of one that goes may be used again, and
+    // is known by what ended in it.
+    let netns = ["crowd1", "crowd2", "crowd3", "crowd4"].map(Netns::new);
     tool::activate("");
-    let mut crowds: Vec<_> = ["crowd1", "crowd2", "crowd3", "crowd4"]
-        .map(Crowd::new)
-        .into();
+    let mut crowds: Vec<_> = netns.map(Crowd::new).into();
     for crowd in &crowds {
         assert_not_accepted(crowd);
     }
