@@ -343,29 +343,25 @@ void tcps_cookie_sent(struct tcps_session *session)
 }
 
 /*
- * An ACK that belongs to no connection has come to @listener. If the kernel
- * takes it for the return of a cookie, it counts as rejected until it is
- * accepted: see tcps_stats_sum().
+ * An ACK that belongs to no connection has come to @listener: will the kernel
+ * take it for the return of a cookie?
  */
-void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
-		      const struct sk_buff *skb)
+bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb)
 {
 	const struct tcphdr *th = tcp_hdr(skb);
-	unsigned long flags;
 
-	if (!gives_cookies(listener) || !th->ack || th->rst ||
-	    tcp_synq_no_recent_overflow(listener))
-		return;
-	local_irq_save(flags);
-	handshakes(session)->cookies_rejected++;
-	local_irq_restore(flags);
+	return gives_cookies(listener) && th->ack && !th->rst &&
+	       !tcp_synq_no_recent_overflow(listener);
 }
 
-void tcps_cookie_accepted(struct tcps_session *session)
+void tcps_cookie_back(struct tcps_session *session, bool accepted)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	handshakes(session)->cookies_accepted++;
+	if (accepted)
+		handshakes(session)->cookies_accepted++;
+	else
+		handshakes(session)->cookies_rejected++;
 	local_irq_restore(flags);
 }

@@ -136,16 +136,26 @@ static void on_cookie_sent(struct tcps_session *session, struct pt_regs *regs)
 	tcps_cookie_sent(session);
 }
 
-/* cookie_v4_check(listener, skb), cookie_v6_check(listener, skb) */
-static void on_cookie_check(struct tcps_session *session, struct pt_regs *regs)
+/* sk = cookie_v4_check(listener, skb), sk = cookie_v6_check(listener, skb) */
+struct cookie_check {
+	const struct sock *listener;	/* NULL: not taken for a cookie */
+};
+
+static void before_cookie_check(void *kept, struct pt_regs *regs)
 {
-	tcps_cookie_back(session, ptr(regs, 0), ptr(regs, 1));
+	struct cookie_check *check = kept;
+	const struct sock *listener = ptr(regs, 0);
+
+	check->listener = tcps_cookie_expected(listener, ptr(regs, 1)) ? listener : NULL;
 }
 
-/* cookie_tcp_reqsk_alloc(...): called for cookies that are right */
-static void on_cookie_alloc(struct tcps_session *session, struct pt_regs *regs)
+/* The listener itself comes back if the cookie was not right. */
+static void on_cookie_check(struct tcps_session *session, const void *kept, unsigned long ret)
 {
-	tcps_cookie_accepted(session);
+	const struct cookie_check *check = kept;
+
+	if (check->listener)
+		tcps_cookie_back(session, (void *)ret != check->listener);
 }
 
 /* new = inet_reqsk_clone(req, listener) */
@@ -361,22 +371,20 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.at_entry = on_cookie_sent,
 	},
 	{
-		.symbols = { "cookie_tcp_reqsk_alloc" },
-		.feeds = "count of SYN cookies accepted",
-		.modes = IN_ALL,
-		.at_entry = on_cookie_alloc,
-	},
-	{
 		.symbols = { "cookie_v4_check" },
-		.feeds = "count of SYN cookies rejected by IPv4",
+		.feeds = "counts of SYN cookies that came back by IPv4",
 		.modes = IN_ALL,
-		.at_entry = on_cookie_check,
+		.before_return = before_cookie_check,
+		.at_return = on_cookie_check,
+		.kept = sizeof(struct cookie_check),
 	},
 	{
 		.symbols = { "cookie_v6_check" },
-		.feeds = "count of SYN cookies rejected by IPv6",
+		.feeds = "counts of SYN cookies that came back by IPv6",
 		.modes = IN_ALL,
-		.at_entry = on_cookie_check,
+		.before_return = before_cookie_check,
+		.at_return = on_cookie_check,
+		.kept = sizeof(struct cookie_check),
 	},
 };
 

@@ -79,13 +79,6 @@ static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *ou
 	add_handshakes(&cpu->handshakes, &out->handshakes);
 }
 
-/* Each cookie that came back was counted as rejected first. */
-static void settle_cookies(struct tcpstates_handshakes *handshakes)
-{
-	handshakes->cookies_rejected -= min(handshakes->cookies_rejected,
-					    handshakes->cookies_accepted);
-}
-
 /*
  * A connection that moves between two CPUs during the sum may be counted in
  * both states or in none; a gauge must not come out below zero for that.
@@ -110,7 +103,6 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 	for_each_possible_cpu(cpu)
 		add_cpu(stats->cpu[cpu], out);
 	settle_gauges(out);
-	settle_cookies(&out->handshakes);
 }
 
 /* False when no such transition was seen. */

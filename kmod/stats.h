@@ -33,7 +33,6 @@ struct tcps_cpu_stats {
 	u64 stale;
 	u64 seeded;
 	s64 states[TCPSTATES_NR_STATES];
-	/* cookies_rejected counts the accepted ones, too, until it is summed. */
 	struct tcpstates_handshakes handshakes;
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };

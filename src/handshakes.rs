@@ -22,9 +22,7 @@ const ALWAYS: Feeds = &[];
 const SYN: Feeds = &[&["tcp_conn_request"]];
 const FAST_OPEN: Feeds = &[&["inet_csk_reqsk_queue_add"]];
 const COOKIE_SENT: Feeds = &[&["cookie_v4_init_sequence", "cookie_v6_init_sequence"]];
-const COOKIE_ACCEPTED: Feeds = &[&["cookie_tcp_reqsk_alloc"]];
-// All that came back, less those that were accepted.
-const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], COOKIE_ACCEPTED[0]];
+const COOKIE_BACK: Feeds = &[&["cookie_v4_check", "cookie_v6_check"]];
 const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
 const PACKET: Feeds = &[&["tcp_check_req"]];
 const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
@@ -51,8 +49,8 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
         seeded, hs_seeded, raw.seeded, ALWAYS;
         fast_open, hs_fast_open, raw.fast_open, FAST_OPEN;
         cookies_sent, hs_cookies_sent, raw.cookies_sent, COOKIE_SENT;
-        cookies_accepted, hs_cookies_accepted, raw.cookies_accepted, COOKIE_ACCEPTED;
-        cookies_rejected, hs_cookies_rejected, raw.cookies_rejected, COOKIE_REJECTED;
+        cookies_accepted, hs_cookies_accepted, raw.cookies_accepted, COOKIE_BACK;
+        cookies_rejected, hs_cookies_rejected, raw.cookies_rejected, COOKIE_BACK;
         syn_queue_full, hs_syn_queue_full, raw.syn_queue_full, SYN;
         syn_accept_queue_full, hs_syn_accept_queue_full, raw.syn_accept_queue_full, SYN;
         syn_dropped_other, hs_syn_dropped_other, dropped_otherwise(raw), SYN_DROPPED;
@@ -166,7 +164,7 @@ mod tests {
         assert_eq!(unknown(&["reqsk_timer_handler"]), ["expired", "duplicate"]);
         assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
         assert_eq!(
-            unknown(&["cookie_tcp_reqsk_alloc"]),
+            unknown(&["cookie_v4_check", "cookie_v6_check"]),
             ["cookies_accepted", "cookies_rejected"]
         );
         assert_eq!(
