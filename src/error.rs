@@ -56,7 +56,9 @@ pub enum Error {
     )]
     NoHook(String),
     /// The kernel does not call hooks of functions.
-    #[error("ftrace is disabled, and no function can be hooked without it: run `sysctl kernel.ftrace_enabled=1`")]
+    #[error(
+        "ftrace is disabled, and no function can be hooked without it: run `sysctl kernel.ftrace_enabled=1`"
+    )]
     FtraceDisabled,
     /// Rings or nodes do not fit.
     #[error("not enough memory for {0}: lower ring= or max-conns=")]

@@ -82,6 +82,8 @@ fn assert_near(record: &Value, truth: Duration) {
 }
 
 const SYNS: u16 = 2000;
+/// As many as leave a busy host the time to look at all of them.
+const RETRIES: u8 = 2;
 
 /// A namespace for half-open requests: without cookies, and with long queues.
 /// Each SYN-ACK is sent so often again.
@@ -98,10 +100,10 @@ pub fn patient(name: &str, retries: u8) -> Netns {
     netns
 }
 
-/// SYNs that nobody stands by: the kernel answers each, again after a second,
-/// and gives up after three.
+/// SYNs that nobody stands by: the kernel answers each, again after a second
+/// and two more, and gives up four seconds later.
 fn unanswered() {
-    let netns = patient("flooded", 1);
+    let netns = patient("flooded", RETRIES);
     let wire = Wire::new(&netns);
     let listener = netns.run(|| traffic::listen_with_backlog(HOST, 4096));
     let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
@@ -116,8 +118,8 @@ fn unanswered() {
     let mut answers = wire.drain(Duration::from_millis(100));
     assert_live(&netns, "SYN_RECV", usize::from(SYNS));
 
-    // The second SYN-ACKs come in a second, the end two seconds later.
-    let limit = Duration::from_secs(10);
+    // SYN-ACKs come after one second, and two; the end four seconds later.
+    let limit = Duration::from_secs(40);
     traffic::within(limit, "all requests expire", || {
         let rows = ss::table(Some(&netns.name));
         rows.iter().all(|row| row.0 != "SYN_RECV")
@@ -193,7 +195,7 @@ fn assert_is_expired(life: &Life, port: u16, synacks: u64) {
         assert!(record.get("pid").is_none(), "nobody accepted it: {record}");
     }
     assert_eq!(last["synacks"], synacks, "{last}");
-    assert_eq!(synacks, 2, "{last}");
+    assert_eq!(synacks, u64::from(RETRIES) + 1, "{last}");
     let lasted = last["in_old_ns"].as_u64().expect("a known time");
-    assert!((2_900_000_000..5_000_000_000).contains(&lasted), "{last}");
+    assert!((6_900_000_000..10_000_000_000).contains(&lasted), "{last}");
 }

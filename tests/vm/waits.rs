@@ -51,6 +51,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// By how much a timer of a minute may be late: the kernel's timer wheel
 /// rounds it up to the next 512 (250 Hz) or 4,096 (1,000 Hz) ticks.
 const LATE: Duration = Duration::from_millis(4100);
+/// The timer starts a moment before the state does, and counts ticks.
+const EARLY: Duration = Duration::from_millis(100);
 /// Time between two looks at `ss`.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -193,7 +195,8 @@ fn told(record: &Value) -> Duration {
 fn assert_waited(life: &Life, seen: &Seen) {
     let record = life.step("TIME_WAIT", "CLOSE");
     seen.assert_holds(record);
-    assert!((MINUTE..MINUTE + LATE).contains(&told(record)), "{record}");
+    let told = told(record);
+    assert!((MINUTE - EARLY..MINUTE + LATE).contains(&told), "{record}");
     assert_eq!(record["reason"], "closed_local", "{record}");
     assert_eq!(record["pid"], std::process::id(), "{record}");
 }
@@ -415,6 +418,6 @@ fn taken_over() {
     let end_of_it = ended.step("TIME_WAIT", "CLOSE");
     assert_eq!(end_of_it["reason"], "reused", "{end_of_it}");
     let lasted = told(end_of_it);
-    assert!((2100..10_000).contains(&lasted.as_millis()), "{end_of_it}");
+    assert!((2100..50_000).contains(&lasted.as_millis()), "{end_of_it}");
     end(Some(&netns.name), netns.inode());
 }
