@@ -128,3 +128,17 @@ void tcps_come_to(struct tcps_conn *conn, const struct sock *listener)
 	conn->known.listener_port = listener->sk_num;
 	conn->known.flags |= TCPSTATES_HAS_LISTENER;
 }
+
+/* What an end of @sk, of any kind, would be due to, as things are now. */
+void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	if (conn)
+		conn->hint = reason;
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}

@@ -44,6 +44,9 @@ void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
 void tcps_own(struct tcps_conn *conn, const struct sock *sk);
 void tcps_come_to(struct tcps_conn *conn, const struct sock *listener);
 
+/* Takes the shard's lock itself. */
+void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason);
+
 void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who);
 bool tcps_passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind);
 

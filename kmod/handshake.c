@@ -92,20 +92,6 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	tcps_rings_wake(session->rings);
 }
 
-/* What an end of the request would be due to, as things are now. */
-static void leave_hint(struct tcps_session *session, const struct sock *sk, u8 reason)
-{
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_conn *conn;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, sk);
-	if (conn && conn->kind == TCPS_REQUEST)
-		conn->hint = reason;
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
-}
-
 /* A bare ACK is ignored for a while if the listener waits for data. */
 static bool is_deferred(const struct sock *listener, const struct sk_buff *skb,
 			const struct request_sock *req)
@@ -128,7 +114,7 @@ static noinline void ack_finds_no_place(struct tcps_session *session, const stru
 	local_irq_save(flags);
 	handshakes(session)->ack_accept_queue_full++;
 	local_irq_restore(flags);
-	leave_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
+	tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
 }
 
 /* A packet for @req: what will it have been if it ends the request? */
@@ -138,9 +124,9 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 	const struct tcphdr *th = tcp_hdr(skb);
 
 	if (unlikely(th->rst))
-		leave_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
+		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
 	else if (unlikely(th->syn))
-		leave_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
+		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
 	else if (unlikely(sk_acceptq_is_full(listener)))
 		ack_finds_no_place(session, listener, skb, req);
 }
@@ -150,7 +136,7 @@ void tcps_request_unreachable(struct tcps_session *session, const struct sock *s
 			      bool abort)
 {
 	if (abort && seq == tcp_rsk(inet_reqsk((struct sock *)sk))->snt_isn)
-		leave_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
+		tcps_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
 }
 
 /* The SYN-ACK of @req was not answered in time: it is sent again, or that was it. */

@@ -90,16 +90,7 @@ static u8 early_reason(const struct inet_timewait_sock *tw, const struct sk_buff
 void tcps_timewait_packet(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			  const struct sk_buff *skb)
 {
-	const struct sock *sk = (const struct sock *)tw;
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_conn *conn;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, sk);
-	if (conn)
-		conn->hint = early_reason(tw, skb);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_hint(session, (const struct sock *)tw, early_reason(tw, skb));
 }
 
 /* None: it has lasted as long as it should. */

@@ -211,15 +211,7 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk)
 /* The administrator ends @sk, a socket of any kind. */
 void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 {
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_conn *conn;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, sk);
-	if (conn)
-		conn->hint = TCPSTATES_REASON_ABORTED;
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_hint(session, sk, TCPSTATES_REASON_ABORTED);
 }
 
 /* @sk is about to be freed: if its end was not seen, its node goes now. */
