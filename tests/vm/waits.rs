@@ -370,8 +370,8 @@ fn orphans() {
     const SECOND: Duration = Duration::from_secs(1);
     tool::activate_beside();
     thread::scope(|scope| {
-        scope.spawn(|| assert_orphan(&Netns::new("orphan"), 1, SECOND));
-        scope.spawn(|| assert_orphan(&Netns::new("orphanlong"), 61, 2 * SECOND));
+        scope.spawn(|| assert_orphan(&Netns::new("orphan"), 4, 4 * SECOND));
+        scope.spawn(|| assert_orphan(&Netns::new("orphanlong"), 64, 8 * SECOND));
         scope.spawn(orphan_that_is_answered);
     });
 }
