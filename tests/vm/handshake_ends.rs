@@ -1,10 +1,10 @@
 //! What becomes of requests that are not simply answered: each end with its
 //! reason, each counted, against what the kernel counts itself.
 
+use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -395,6 +395,7 @@ fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
         nix::sys::socket::bind(socket.as_raw_fd(), &addr).expect("bind");
         let backlog = nix::sys::socket::Backlog::new(64).expect("a backlog");
         nix::sys::socket::listen(&socket, backlog).expect("listen");
+        traffic::bound_waiting(&socket);
         TcpListener::from(socket)
     };
     netns.run(|| {
@@ -404,11 +405,17 @@ fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
     })
 }
 
+/// Some kernels have the sysctl, and not what it is for.
+fn migrates() -> bool {
+    let symbols = fs::read_to_string("/proc/kallsyms").expect("/proc/kallsyms");
+    symbols.contains(" reuseport_migrate_sock\n")
+}
+
 /// One of two listeners goes: the other one gets what it had, half-open or
 /// waiting to be accepted.
 fn migration() {
     const COUNT: u16 = 40;
-    if !Path::new("/proc/sys/net/ipv4/tcp_migrate_req").exists() {
+    if !migrates() {
         return; // This kernel is older than 5.14.
     }
     let netns = patient("migrating", 3);

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -68,10 +67,8 @@ impl Netns {
 impl Drop for Netns {
     fn drop(&mut self) {
         // What its sockets still wait for would end in the middle of other
-        // scenarios. A namespace that is gone already has none.
-        if !thread::panicking() && Path::new(&self.path()).exists() {
-            ss::abort_all(self);
-        }
+        // scenarios.
+        ss::give_up(&self.name);
         // The next one of this name must fail if this one stays.
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])

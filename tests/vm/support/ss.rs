@@ -1,7 +1,7 @@
 //! Truth: `ss`, which asks the kernel's socket diagnosis.
 
 use std::net::Ipv6Addr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,26 +83,35 @@ pub fn abort_here(filter: &[&str]) {
     );
 }
 
-/// Ends every TCP socket of a namespace but those that no process has any more
-/// and that still have to send: old kernels take from them what they would
-/// send, and they stay for ever. They end by themselves, when they send the
-/// next time.
-pub fn abort_all(netns: &Netns) {
-    netns.sysctl("net.ipv4.tcp_orphan_retries", "1");
-    let all = [
+/// Ends every TCP socket of a namespace, if it is there, but those that no
+/// process has any more and that still have to send: old kernels take from them
+/// what they would send, and they stay for ever. They end by themselves, when
+/// they send the next time.
+pub fn give_up(netns: &str) {
+    let inside = |args: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", netns]).args(args);
+        // There may be no such namespace.
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    };
+    inside(&["sysctl", "-q", "net.ipv4.tcp_orphan_retries=1"]);
+    inside(&[
+        "ss",
+        "-t",
+        "-n",
+        "-K",
         "state",
         "all",
         "exclude",
         "fin-wait-1",
         "exclude",
         "last-ack",
-    ];
-    abort(&netns.name, &all);
+    ]);
 }
 
 /// Ends every TCP socket of a namespace, and waits for those that end by themselves.
 pub fn kill(netns: &Netns) {
-    abort_all(netns);
+    give_up(&netns.name);
     let start = Instant::now();
     while table(Some(&netns.name))
         .iter()

@@ -2,10 +2,12 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Once;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{edges, netns, ss, traffic};
+use super::{edges, netns, ss};
 
 /// The controller that was built with these tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
@@ -86,13 +88,21 @@ pub fn activate_beside() {
 /// Ends a recording: it made no impossible step, and keeps no connection
 /// that is not there any more.
 pub fn end() {
-    let sockets = || (report("peek=1").number("/tracked"), ss::everywhere() as u64);
-    let equal = || {
-        let (tracked, truth) = sockets();
-        tracked == truth
-    };
-    traffic::until("tracked is what ss shows", equal);
-    edges::check(&report("peek=1").summary);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let report = report("peek=1 transitions=0 connections=1");
+        let truth = ss::everywhere();
+        if report.number("/tracked") == truth as u64 {
+            edges::check(&report.summary);
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "ss shows {truth} sockets, not {:#?}",
+            report.connections
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
     tcpstates(&["--deactivate"]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket,
     sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -29,7 +30,15 @@ pub fn listen_at(addr: SocketAddr, backlog: i32) -> TcpListener {
     // A second listen() only changes the length.
     let backlog = Backlog::new(backlog).expect("a backlog");
     nix::sys::socket::listen(&listener, backlog).expect("listen");
+    bound_waiting(&listener);
     listener
+}
+
+/// What does not come in time is an error: to be accepted, and, by the sockets
+/// that are, to be read.
+pub fn bound_waiting(listener: &impl AsFd) {
+    let limit = TimeVal::seconds(60);
+    setsockopt(listener, sockopt::ReceiveTimeout, &limit).expect("SO_RCVTIMEO");
 }
 
 /// A connection: the client's and the server's end.
