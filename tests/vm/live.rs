@@ -443,7 +443,10 @@ fn waiting_ages() {
     // `ss` shows what is left, in whole seconds.
     let (minute, whole) = (Duration::from_secs(60), Duration::from_millis(1500));
     for left in ss::time_left(None, "time-wait") {
-        assert!(left + least < minute + whole, "{left:?} left after {least:?}");
+        assert!(
+            left + least < minute + whole,
+            "{left:?} left after {least:?}"
+        );
         assert!(left + began.elapsed() + whole > minute, "{left:?} left");
     }
     assert_same(None, netns::current_inode());
