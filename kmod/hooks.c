@@ -157,7 +157,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 						    hook->session);
 		else if (hook->way == TCPS_BY_KRETPROBE)
 			kretprobes[nr_ret++] = &hook->kretprobe;
-		else if (hook->way != TCPS_NOT_ATTACHED)
+		else if (hook->way == TCPS_BY_KPROBE)
 			kprobes[nr++] = &hook->kprobe;
 		hook->way = TCPS_NOT_ATTACHED;
 	}
@@ -194,6 +194,21 @@ static int attach_some(struct tcps_hooks *hooks, struct tcps_session *session, b
 }
 
 /*
+ * The kprobes that have found where ftrace is called go before it is: who
+ * comes upon the breakpoint of the patching late must not find one there.
+ */
+static void drop_finders(struct tcps_hooks *hooks)
+{
+	struct kprobe *kprobes[TCPS_HOOKS_MAX];
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < hooks->nr; i++)
+		if (hooks->hook[i].way == TCPS_BY_FTRACE)
+			kprobes[nr++] = &hooks->hook[i].kprobe;
+	unregister_kprobes(kprobes, nr);
+}
+
+/*
  * Kretprobes come last: while ftrace is disabled, it refuses our functions, but
  * takes a kprobe, and complains of it later.
  */
@@ -202,6 +217,7 @@ static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
 {
 	int err = attach_some(hooks, session, false, failed);
 
+	drop_finders(hooks);
 	if (err)
 		return err;
 	err = tcps_functions_attach(&hooks->functions);

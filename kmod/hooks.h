@@ -27,7 +27,7 @@ struct tcps_hook {
 	struct tcps_session *session;
 	struct tracepoint *tracepoint;
 	union {
-		struct kprobe kprobe;	/* by ftrace: disabled, it finds the address */
+		struct kprobe kprobe;	/* by ftrace: finds the address, and goes */
 		struct kretprobe kretprobe;
 	};
 	const char *symbol;	/* of the spec's, the one that is attached */
