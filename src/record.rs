@@ -443,11 +443,11 @@ pub(crate) mod tests {
         bytes[30] = 10;
         bytes[32..40].copy_from_slice(&9u64.to_ne_bytes());
         bytes[40..48].copy_from_slice(&77u64.to_ne_bytes());
-        bytes[48..64].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
-        bytes[80..96].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 3).to_ipv6_mapped().octets());
-        bytes[96..98].copy_from_slice(&8080u16.to_ne_bytes());
-        bytes[100..102].copy_from_slice(&8081u16.to_ne_bytes());
-        bytes[102] = 8;
+        bytes[48..64].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 3).to_ipv6_mapped().octets());
+        bytes[92..94].copy_from_slice(&8081u16.to_ne_bytes());
+        bytes[94] = 8;
+        bytes[96..112].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
+        bytes[128..130].copy_from_slice(&8080u16.to_ne_bytes());
         bytes[132] = 4;
         bytes[133] = 2;
         bytes[136..144].copy_from_slice(&123u64.to_ne_bytes());
@@ -475,7 +475,7 @@ pub(crate) mod tests {
         bytes[24..26].copy_from_slice(&1u16.to_ne_bytes());
         bytes[28..30].fill(0);
         bytes[40..48].fill(0);
-        bytes[102..104].fill(0);
+        bytes[94..96].fill(0);
         let t = Transition::decode(&bytes).unwrap();
         assert_eq!((t.synacks, t.meters), (None, None));
         assert_eq!((t.who.listener, t.who.cgroup), (None, None));
