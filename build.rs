@@ -17,6 +17,8 @@ const CALLS: &[&str] = &[
     "SNAPSHOT",
     "CONSUME",
     "SEEN",
+    "GET_LISTENERS",
+    "GET_GROUPS",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -27,8 +27,8 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		2
-#define TCPSTATES_RECORD_VERSION	2
+#define TCPSTATES_CALL_VERSION		3
+#define TCPSTATES_RECORD_VERSION	3
 
 /*
  * States are the kernel's (include/net/tcp_states.h), which are those of
@@ -98,8 +98,9 @@ struct tcpstates_meters {
 	__u32 reserved;
 };
 
-/* tcpstates_record.type */
+/* tcpstates_record.type, tcpstates_alarm.type */
 #define TCPSTATES_REC_TRANSITION	1
+#define TCPSTATES_REC_ALARM		2
 
 /* tcpstates_record.flags and tcpstates_conn.flags */
 #define TCPSTATES_SINCE_KNOWN	0x0001	/* the time in the state is known ... */
@@ -156,6 +157,40 @@ struct tcpstates_record {
 	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
 	__u32 reserved0;
 	__u64 reserved[5];
+};
+
+/* tcpstates_alarm.kind: what is too much. Raised at the threshold, cleared below 80 % of it. */
+#define TCPSTATES_ALARM_PAIR		1	/* connections of one pair of addresses */
+#define TCPSTATES_ALARM_ACCEPT_QUEUE	2	/* a listener's connections that wait for accept() */
+#define TCPSTATES_ALARM_HALF_OPEN	3	/* a listener's half-open requests */
+#define TCPSTATES_ALARM_UNFINISHED	4	/* handshakes a second that a listener does not see finished */
+#define TCPSTATES_NR_ALARMS		5
+
+/*
+ * A record of type TCPSTATES_REC_ALARM: something has become too much, or no
+ * longer is. It has the size of a struct tcpstates_record, and its head.
+ *
+ * @who of a pair is the connection that raised or cleared the alarm, of the
+ * others the listener. The counts are those of struct tcpstates_group and
+ * struct tcpstates_listener.
+ */
+struct tcpstates_alarm {
+	__u64 seq;
+	__u64 ts;
+	__u64 value;		/* at this moment */
+	__u16 type;		/* TCPSTATES_REC_ALARM */
+	__u8  kind;		/* TCPSTATES_ALARM_* */
+	__u8  raised;		/* 1: raised, 0: cleared */
+	__u32 reserved0;
+	struct tcpstates_ident who;
+	__u64 threshold;	/* that @value has reached when it was raised */
+	__u64 raised_ns;	/* when it was raised */
+	__u64 peak;		/* highest @value since then */
+	__u32 half_open;
+	__u32 established;
+	__u32 closing;
+	__u32 timewait;
+	__u64 reserved[10];
 };
 
 /*
@@ -245,6 +280,10 @@ struct tcpstates_filter {
 #define TCPSTATES_RING_MAX	0x400000
 #define TCPSTATES_CONNS_MIN	1
 #define TCPSTATES_CONNS_MAX	0x1000000
+#define TCPSTATES_GROUPS_MIN	1
+#define TCPSTATES_GROUPS_MAX	0x100000
+#define TCPSTATES_LISTENERS_MIN	1
+#define TCPSTATES_LISTENERS_MAX	0x10000
 #define TCPSTATES_VERBOSE_MAX	2
 
 struct tcpstates_config {
@@ -254,7 +293,11 @@ struct tcpstates_config {
 	__u32 max_conns;
 	__u64 min_ns;		/* record only if the old state lasted so long */
 	struct tcpstates_filter filter;
-	__u64 reserved[8];
+	__u32 threshold;	/* connections that raise TCPSTATES_ALARM_PAIR, 0: off */
+	__u32 unfinished;	/* a second, that raise TCPSTATES_ALARM_UNFINISHED, 0: off */
+	__u32 max_groups;	/* pairs of addresses that are counted */
+	__u32 max_listeners;	/* listeners that are counted */
+	__u64 reserved[6];
 };
 
 #define TCPSTATES_SYMBOL_LEN	48
@@ -324,7 +367,7 @@ struct tcpstates_stats {
 	__u64 now_real_ns;	/* read together */
 	__u64 activated_ns;
 
-	/* The books: seen = recorded + filtered + too_short */
+	/* The books: seen + alarms = recorded + filtered + too_short */
 	__u64 seen;		/* transitions that reached the hook */
 	__u64 filtered;		/* not recorded: outside of the filter */
 	__u64 too_short;	/* not recorded: min_ns */
@@ -342,7 +385,14 @@ struct tcpstates_stats {
 	__u64 seeded;		/* connections found at the activation */
 	__u64 nodes;		/* gauge: nodes allocated, used or free */
 	__u64 states[TCPSTATES_NR_STATES];	/* gauge: tracked, by state */
-	__u64 reserved[8];
+
+	__u64 alarms;		/* records of alarms, raised and cleared ones */
+	__u64 groups;		/* gauge: pairs of addresses that are known */
+	__u64 evicted;		/* pairs without a connection that made room for others */
+	__u64 ungrouped;	/* connections whose pair found no room */
+	__u64 listeners;	/* gauge: listeners that are known */
+	__u64 unlisted;		/* listeners that found no room */
+	__u64 reserved[2];
 	struct tcpstates_handshakes handshakes;
 };
 
@@ -413,7 +463,70 @@ struct tcpstates_conn {
 	__u16 reason;		/* TCPSTATES_REASON_* */
 	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
 	struct tcpstates_meters meters;
-	__u64 reserved[2];
+
+	/* Likewise only of a full socket: TCPSTATES_HAS_METERS */
+	__u32 last_recv_ms;	/* ago, data came: icsk_ack.lrcvtime; first the handshake */
+	__u32 last_sent_ms;	/* ago, data was sent: tcp_sock.lsndtime; first the handshake */
+	__u32 unacked;		/* tcp_sock.packets_out, segments */
+	__u8  retransmits;	/* icsk_retransmits: time-outs in a row */
+	__u8  probes;		/* icsk_probes_out: zero window or keepalive, unanswered */
+	__u16 sock_flags;	/* TCPSTATES_SOCK_* */
+};
+
+/* tcpstates_conn.sock_flags */
+#define TCPSTATES_SOCK_KEEPALIVE	0x0001	/* SO_KEEPALIVE */
+#define TCPSTATES_SOCK_ORPHAN		0x0002	/* no process has it open any more */
+#define TCPSTATES_SOCK_USER_TIMEOUT	0x0004	/* TCP_USER_TIMEOUT */
+
+/*
+ * TCPSTATES_GET_GROUPS: the connections between two addresses, whichever side
+ * began them. Of a host's connection with its own address, both ends count.
+ * A pair without a connection is kept until its room is wanted.
+ */
+struct tcpstates_group {
+	__u8  laddr[16];
+	__u8  raddr[16];
+	__u32 netns;
+	__u8  family;		/* 4 or 6 */
+	__u8  alarm;		/* 1: TCPSTATES_ALARM_PAIR is raised */
+	__u8  reserved[2];
+	__u32 half_open;	/* SYN_SENT, SYN_RECV */
+	__u32 established;
+	__u32 closing;		/* FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK */
+	__u32 timewait;
+	__u64 peak;		/* most at once, without those in TIME_WAIT */
+	__u64 begun;		/* connections, with those found at the activation */
+	__u64 unfinished;	/* requests that ended half-open */
+	__u64 first_ns;		/* since when it is known */
+	__u64 last_ns;		/* when a connection last began */
+};
+
+/*
+ * TCPSTATES_GET_LISTENERS: one listening socket. @handshakes are its own, as
+ * far as a hook sees for which listener they are. The counts are of the
+ * connections that came to it; those found at the activation are given to a
+ * listener of their address and port.
+ */
+struct tcpstates_listener {
+	struct tcpstates_ident who;
+	__u64 since_ns;		/* listens since, see TCPSTATES_SINCE_* */
+	__u16 flags;		/* TCPSTATES_SINCE_* */
+	__u16 alarms;		/* raised: 1 << TCPSTATES_ALARM_* */
+	__u32 accept_queue;	/* sk_ack_backlog */
+	__u32 accept_queue_max;	/* highest since the activation */
+	__u32 accept_queue_limit; /* sk_max_ack_backlog: full at one more than this */
+	__u32 half_open;	/* icsk_accept_queue.qlen */
+	__u32 half_open_max;	/* highest since the activation */
+	__u32 half_open_limit;	/* at which SYNs are dropped, or answered by cookies */
+	__u32 unfinished;	/* handshakes in the last whole second with a SYN */
+	__u32 unfinished_max;	/* highest since the activation */
+	__u32 established;
+	__u32 closing;
+	__u32 timewait;
+	__u64 drops;		/* sk_drops, since the listener was made */
+	__u64 unfinished_ns;	/* when that second ended */
+	struct tcpstates_handshakes handshakes;
+	__u64 reserved[4];
 };
 
 /*
@@ -481,5 +594,9 @@ struct tcpstates_consume {
 #define TCPSTATES_SNAPSHOT	TCPSTATES_IOWR(0x08, struct tcpstates_snapshot)	/* (A) */
 #define TCPSTATES_CONSUME	TCPSTATES_IOW(0x09, struct tcpstates_consume)	/* (A) */
 #define TCPSTATES_SEEN		TCPSTATES_IOW(0x0a, __u64)	/* (A) */
+/* (A) Array of struct tcpstates_listener. */
+#define TCPSTATES_GET_LISTENERS	TCPSTATES_IOWR(0x0b, struct tcpstates_table)
+/* (A) Array of struct tcpstates_group. */
+#define TCPSTATES_GET_GROUPS	TCPSTATES_IOWR(0x0c, struct tcpstates_table)
 
 #endif
