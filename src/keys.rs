@@ -80,6 +80,34 @@ const RECORDING: &[Key] = &[
     ),
 ];
 
+const ALARMS: &[Key] = &[
+    key(
+        "threshold",
+        "0 to 16777216",
+        "500",
+        "connections of one pair of addresses that raise an alarm, 0: none do",
+    ),
+    key(
+        "unfinished",
+        "0 to 16777216",
+        "200",
+        "handshakes a second that a listener does not see finished and that raise an alarm, \
+         0: none do",
+    ),
+    key(
+        "max-groups",
+        "1 to 1048576",
+        "32768",
+        "most pairs of addresses counted",
+    ),
+    key(
+        "max-listeners",
+        "1 to 65536",
+        "4096",
+        "most listeners counted",
+    ),
+];
+
 const VERBOSE: &[Key] = &[key(
     "verbose",
     "0, 1 or 2",
@@ -154,7 +182,7 @@ const FOLLOW_LINES: &[Key] = &[
 const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
 
 /// Keys of `--activate`.
-pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING];
+pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING, ALARMS];
 /// Keys of `--report`.
 pub const REPORT: Keys = &[PARTS, PEEK, FILTER, CHOICE, REPORT_LINES];
 /// Keys of `--follow`.
@@ -187,7 +215,7 @@ pub fn help(title: &str, keys: Keys) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "  {name:<12} {meaning} [default: {default}]\n               {values}"
+            "  {name:<13} {meaning} [default: {default}]\n                {values}"
         );
     }
     text
@@ -209,6 +237,13 @@ mod tests {
         );
         let (min, max) = (abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
         assert_eq!(values("max-conns"), format!("{min} to {max}"));
+        for key in ["threshold", "unfinished"] {
+            assert_eq!(values(key), format!("0 to {max}"));
+        }
+        let (min, max) = (abi::TCPSTATES_GROUPS_MIN, abi::TCPSTATES_GROUPS_MAX);
+        assert_eq!(values("max-groups"), format!("{min} to {max}"));
+        let (min, max) = (abi::TCPSTATES_LISTENERS_MIN, abi::TCPSTATES_LISTENERS_MAX);
+        assert_eq!(values("max-listeners"), format!("{min} to {max}"));
         assert_eq!(values("min-ms"), format!("0 to {}", u64::MAX / 1_000_000));
         assert_eq!(abi::TCPSTATES_VERBOSE_MAX, 2);
     }

@@ -142,14 +142,15 @@ mod tests {
         assert_eq!(hint("verbos").as_deref(), Some("verbose"));
         assert_eq!(hint("RING").as_deref(), Some("ring"));
         assert_eq!(hint("min_ms").as_deref(), Some("min-ms"));
-        assert_eq!(hint("threshold"), None);
+        assert_eq!(hint("treshold").as_deref(), Some("threshold"));
+        assert_eq!(hint("waterline"), None);
         assert_eq!(hint("x"), None);
     }
 
     #[test]
     fn errors_are_one_line_and_name_everything() {
         let allowed = "allowed keys: verbose addr laddr raddr port lport rport family netns min-ms \
-                       ring max-conns hook";
+                       ring max-conns hook threshold unfinished max-groups max-listeners";
         let table = [
             (
                 "ring",

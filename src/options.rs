@@ -11,6 +11,12 @@ type Parsed<T> = std::result::Result<T, String>;
 
 const DEFAULT_RING: u32 = 65_536;
 const DEFAULT_CONNS: u32 = 262_144;
+const DEFAULT_THRESHOLD: u32 = 500;
+const DEFAULT_UNFINISHED: u32 = 200;
+const DEFAULT_GROUPS: u32 = 32_768;
+const DEFAULT_LISTENERS: u32 = 4_096;
+/// No alarm wants more: so many connections are tracked at most.
+const MOST_TO_ALARM: u32 = abi::TCPSTATES_CONNS_MAX;
 const NS_PER_MS: u64 = 1_000_000;
 
 /// How a report looks.
@@ -73,18 +79,36 @@ pub struct SettingsOptions {
 /// [`crate::error::Error::Usage`].
 pub fn activate(text: &str) -> Result<Config> {
     let pairs = Pairs::parse("--activate", text, keys::ACTIVATE)?;
-    let in_range = |low: u32, high: u32| move |text: &str| number_in(text, low.into(), high.into());
-    let conns = in_range(abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
-    let verbose = in_range(0, abi::TCPSTATES_VERBOSE_MAX);
+    let number = |key, low: u32, high: u32, default| {
+        let number = pairs.get(key, |text| number_in(text, low.into(), high.into()))?;
+        Ok(number.map_or(default, |n| n as u32))
+    };
     Ok(Config {
-        verbose: pairs.get("verbose", verbose)?.unwrap_or(0) as u32,
+        verbose: number("verbose", 0, abi::TCPSTATES_VERBOSE_MAX, 0)?,
         hook: pairs.get("hook", hook)?.unwrap_or(abi::TCPSTATES_HOOK_AUTO),
         ring_records: pairs.get("ring", ring)?.unwrap_or(DEFAULT_RING),
-        max_conns: pairs
-            .get("max-conns", conns)?
-            .map_or(DEFAULT_CONNS, |n| n as u32),
+        max_conns: number(
+            "max-conns",
+            abi::TCPSTATES_CONNS_MIN,
+            abi::TCPSTATES_CONNS_MAX,
+            DEFAULT_CONNS,
+        )?,
         min_ns: pairs.get("min-ms", milliseconds)?.unwrap_or(0),
         filter: read_filter(&pairs)?.to_abi(),
+        threshold: number("threshold", 0, MOST_TO_ALARM, DEFAULT_THRESHOLD)?,
+        unfinished: number("unfinished", 0, MOST_TO_ALARM, DEFAULT_UNFINISHED)?,
+        max_groups: number(
+            "max-groups",
+            abi::TCPSTATES_GROUPS_MIN,
+            abi::TCPSTATES_GROUPS_MAX,
+            DEFAULT_GROUPS,
+        )?,
+        max_listeners: number(
+            "max-listeners",
+            abi::TCPSTATES_LISTENERS_MIN,
+            abi::TCPSTATES_LISTENERS_MAX,
+            DEFAULT_LISTENERS,
+        )?,
         ..Config::default()
     })
 }
@@ -283,6 +307,10 @@ pub fn rendered(config: &Config) -> Vec<(String, String)> {
     pairs.push(("ring".into(), config.ring_records.to_string()));
     pairs.push(("max-conns".into(), config.max_conns.to_string()));
     pairs.push(("hook".into(), hook_name(config.hook).into()));
+    pairs.push(("threshold".into(), config.threshold.to_string()));
+    pairs.push(("unfinished".into(), config.unfinished.to_string()));
+    pairs.push(("max-groups".into(), config.max_groups.to_string()));
+    pairs.push(("max-listeners".into(), config.max_listeners.to_string()));
     pairs
 }
 
@@ -310,13 +338,16 @@ mod tests {
             (65_536, 262_144, 0)
         );
         assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
+        assert_eq!((config.threshold, config.unfinished), (500, 200));
+        assert_eq!((config.max_groups, config.max_listeners), (32_768, 4_096));
         assert_eq!((config.filter.nr_addrs, config.filter.nr_ports), (0, 0));
     }
 
     #[test]
     fn an_activation_is_rendered_as_it_was_given() {
         let text = "verbose=2 addr=10.0.0.0/8|!10.1.0.0/16 laddr=::1 rport=80-89|!85 family=6 \
-                    netns=77 min-ms=5 ring=1024 max-conns=9 hook=kprobe";
+                    netns=77 min-ms=5 ring=1024 max-conns=9 hook=kprobe threshold=0 unfinished=7 \
+                    max-groups=1 max-listeners=65536";
         let config = activate(text).unwrap();
         assert_eq!(config.min_ns, 5_000_000);
         let pairs = rendered(&config)

@@ -6,7 +6,7 @@ mod cli;
 use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
-const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook";
+const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook threshold unfinished max-groups max-listeners";
 const REPORT_KEYS: &str = "; allowed keys: transitions connections summary format json peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions connections summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
@@ -44,8 +44,14 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--activate=ring"], "--activate: 'ring' is not KEY=VALUE", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=rign=64"], "--activate: unknown key 'rign' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=Ring=64"], "--activate: unknown key 'Ring' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),
-    (&["tcpstates", "--activate=treshold=5"], "--activate: unknown key 'treshold' with value '5'", ACTIVATE_KEYS),
-    (&["tcpstates", "--activate=threshold=500"], "--activate: unknown key 'threshold' with value '500'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=waterline=5"], "--activate: unknown key 'waterline' with value '5'", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=treshold=500"], "--activate: unknown key 'treshold' with value '500', did you mean 'threshold'?", ACTIVATE_KEYS),
+    (&["tcpstates", "--activate=threshold=16777217"], "--activate: bad value '16777217' of 'threshold': it is out of range; allowed: 0 to 16777216", ""),
+    (&["tcpstates", "--activate=unfinished=many"], "--activate: bad value 'many' of 'unfinished': it is not a number; allowed: 0 to 16777216", ""),
+    (&["tcpstates", "--activate=max-groups=0"], "--activate: bad value '0' of 'max-groups': it is out of range; allowed: 1 to 1048576", ""),
+    (&["tcpstates", "--activate=max-groups=1048577"], "--activate: bad value '1048577' of 'max-groups': it is out of range; allowed: 1 to 1048576", ""),
+    (&["tcpstates", "--activate=max-listeners=0"], "--activate: bad value '0' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
+    (&["tcpstates", "--activate=max-listeners=65537"], "--activate: bad value '65537' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
     (&["tcpstates", "--report=alarms=1"], "--report: unknown key 'alarms' with value '1'", REPORT_KEYS),
     (&["tcpstates", "--activate=limit=5"], "--activate: unknown key 'limit' with value '5'", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=ring="], "--activate: bad value '' of 'ring': it is empty", RING),

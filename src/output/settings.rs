@@ -85,7 +85,18 @@ enum Setting<'a> {
 }
 
 fn setting<'a>(key: &str, value: &'a str) -> Setting<'a> {
-    const NUMBERS: [&str; 6] = ["verbose", "min-ms", "ring", "max-conns", "family", "netns"];
+    const NUMBERS: [&str; 10] = [
+        "verbose",
+        "min-ms",
+        "ring",
+        "max-conns",
+        "family",
+        "netns",
+        "threshold",
+        "unfinished",
+        "max-groups",
+        "max-listeners",
+    ];
     match value.parse() {
         Ok(number) if NUMBERS.contains(&key) => Setting::Number(number),
         _ => Setting::Text(value),

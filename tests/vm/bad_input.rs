@@ -125,7 +125,7 @@ fn other_version() {
     tool::unloaded();
     let outcome = install_from(&guest::other_modules());
     let mismatch = "diagnose-tools: version mismatch: the module 0.1.0 has call version 99 and \
-                    record version 2, diagnose-tools 0.1.0 has 2 and 2: ";
+                    record version 3, diagnose-tools 0.1.0 has 3 and 3: ";
     assert_eq!(outcome.status, 1, "{outcome:?}");
     assert!(outcome.stderr.starts_with(mismatch), "{outcome:?}");
     for option in [

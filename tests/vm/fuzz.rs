@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "raw system calls")]
 
 use std::fs::File;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -56,6 +57,8 @@ fn requests() -> Vec<u64> {
         abi::call::SNAPSHOT,
         abi::call::CONSUME,
         abi::call::SEEN,
+        abi::call::GET_LISTENERS,
+        abi::call::GET_GROUPS,
     ]
     .map(u64::from)
     .to_vec()
@@ -98,13 +101,17 @@ impl Arena {
         }
     }
 
-    /// verbose, hook, ring, max-conns, min-ms: sometimes an activation works.
+    /// verbose, hook, ring, max-conns, min-ms, threshold, unfinished, max-groups,
+    /// max-listeners: sometimes an activation works.
     fn nearly_a_config(&mut self, random: &mut Random) {
         self.0[..150].fill(0);
         self.0[0] = random.below(3) | random.below(4) << 32;
         let ring = 1 << random.below(14);
         self.0[1] = ring | random.below(5000) << 32;
         self.0[2] = random.below(2);
+        let alarms = offset_of!(abi::Config, threshold) / 8;
+        self.0[alarms] = random.below(9) | random.below(9) << 32;
+        self.0[alarms + 1] = random.below(5000) | random.below(100) << 32;
         if random.one_in(3) {
             self.0[random.below(146) as usize] ^= random.next();
         }
