@@ -70,10 +70,19 @@ pub const RECORD_SIZE: usize = size_of::<RawRecord>();
 /// Bytes of one element of a snapshot.
 pub const CONN_SIZE: usize = size_of::<RawConn>();
 
+/// Bytes of one element of the table of listeners.
+pub const LISTENER_SIZE: usize = size_of::<RawListener>();
+/// Bytes of one element of the table of groups.
+pub const GROUP_SIZE: usize = size_of::<RawGroup>();
+
 /// The bytes of one record, copied out of a ring.
 pub type RecordBytes = [u8; RECORD_SIZE];
 /// The bytes of one live connection, from a snapshot.
 pub type ConnBytes = [u8; CONN_SIZE];
+/// The bytes of one listener.
+pub type ListenerBytes = [u8; LISTENER_SIZE];
+/// The bytes of one group.
+pub type GroupBytes = [u8; GROUP_SIZE];
 
 const fn text_constant(bytes: &'static [u8]) -> &'static str {
     let (text, _nul) = bytes.split_at(bytes.len() - 1);

@@ -18,10 +18,12 @@ use nix::libc::{c_void, off_t};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::abi::{
-    self, Activate, CONN_SIZE, Config, Consume, Consumed, Edge, Hook, RingState, Settings,
-    Snapshot, Stats, Table, Version, call,
+    self, Activate, CONN_SIZE, Config, Consume, Consumed, Edge, GROUP_SIZE, GroupBytes, Hook,
+    LISTENER_SIZE, ListenerBytes, RingState, Settings, Snapshot, Stats, Table, Version, call,
 };
 use crate::error::{Error, Result};
+use crate::group::Group;
+use crate::listener::Listener;
 use crate::record::Conn;
 use crate::recorder::Recorder;
 use crate::ring::{RingReader, RingView};
@@ -29,7 +31,7 @@ use crate::ring::{RingReader, RingView};
 /// Names another device node. For tests and for nodes that were made elsewhere.
 pub const DEVICE_VARIABLE: &str = "DIAGNOSE_TOOLS_DEVICE";
 
-/// Live connections asked for in one call (192 bytes each).
+/// Live connections asked for in one call (216 bytes each).
 const SNAPSHOT_BATCH: u32 = 2048;
 /// Elements that a table call is first tried with.
 const TABLE_START: u32 = 64;
@@ -53,23 +55,41 @@ mod ioctl {
     nix::ioctl_readwrite_bad!(get_edges, call::GET_EDGES, Table);
     nix::ioctl_readwrite_bad!(get_rings, call::GET_RINGS, Table);
     nix::ioctl_readwrite_bad!(get_hooks, call::GET_HOOKS, Table);
+    nix::ioctl_readwrite_bad!(get_listeners, call::GET_LISTENERS, Table);
+    nix::ioctl_readwrite_bad!(get_groups, call::GET_GROUPS, Table);
     nix::ioctl_readwrite_bad!(snapshot, call::SNAPSHOT, Snapshot);
     nix::ioctl_write_ptr_bad!(consume, call::CONSUME, Consume);
     nix::ioctl_write_ptr_bad!(seen, call::SEEN, u64);
 }
 
-/// Structures that a table call fills.
+/// Structures that a table call fills, or the bytes of one.
 ///
 /// # Safety
 /// Implementors are `repr(C)`, of integers and byte arrays only: the kernel may
 /// write any bytes into them.
-unsafe trait Element: Default + Clone {}
-// SAFETY: bindgen's, of integers and byte arrays.
-unsafe impl Element for Edge {}
-// SAFETY: as above.
-unsafe impl Element for RingState {}
-// SAFETY: as above.
-unsafe impl Element for Hook {}
+unsafe trait Element: Clone {
+    /// One of zeroes.
+    fn zero() -> Self;
+}
+
+macro_rules! elements {
+    ($($name:ident = $zero:expr;)*) => {$(
+        // SAFETY: bindgen's, of integers and byte arrays, or bytes.
+        unsafe impl Element for $name {
+            fn zero() -> Self {
+                $zero
+            }
+        }
+    )*};
+}
+
+elements! {
+    Edge = Self::default();
+    RingState = Self::default();
+    Hook = Self::default();
+    ListenerBytes = [0; LISTENER_SIZE];
+    GroupBytes = [0; GROUP_SIZE];
+}
 
 /// One `nix` ioctl of [`Table`].
 type TableCall = unsafe fn(i32, *mut Table) -> nix::Result<i32>;
@@ -160,7 +180,7 @@ impl Device {
     fn table<T: Element>(&self, what: &str, request: TableCall) -> Result<Vec<T>> {
         let mut capacity = TABLE_START;
         for _ in 0..TABLE_TRIES {
-            let mut entries = vec![T::default(); capacity as usize];
+            let mut entries = vec![T::zero(); capacity as usize];
             let mut table = Table {
                 entries: entries.as_mut_ptr() as u64,
                 capacity,
@@ -173,7 +193,9 @@ impl Device {
                     return Ok(entries);
                 }
                 // Some room for what is added until the next try.
-                Err(Errno::ENOSPC) => capacity = table.count.saturating_add(16),
+                Err(Errno::ENOSPC) => {
+                    capacity = table.count.saturating_add(table.count / 8 + 16);
+                }
                 Err(errno) => return Err(self.error(what, errno)),
             }
         }
@@ -274,6 +296,16 @@ impl Recorder for Device {
 
     fn hooks(&self) -> Result<Vec<Hook>> {
         self.table("GET_HOOKS", ioctl::get_hooks)
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        let listeners = self.table("GET_LISTENERS", ioctl::get_listeners)?;
+        Ok(listeners.iter().map(Listener::decode).collect())
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        let groups = self.table("GET_GROUPS", ioctl::get_groups)?;
+        Ok(groups.iter().map(Group::decode).collect())
     }
 
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {

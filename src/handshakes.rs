@@ -1,6 +1,8 @@
 //! The counters of the handshakes that listeners saw: their names, their words
 //! and their numbers, in one list.
 
+use std::mem::offset_of;
+
 use crate::abi::{self, Hook, RawHandshakes, padded_text};
 use crate::i18n::Labels;
 
@@ -13,6 +15,25 @@ pub struct Counter {
     pub label: fn(&Labels) -> &'static str,
     /// `None` when a hook that feeds it is missing.
     pub count: Option<u64>,
+}
+
+macro_rules! decoded {
+    ($bytes:expr; $($name:ident)*) => {
+        RawHandshakes {
+            $($name: abi::u64_at($bytes, offset_of!(RawHandshakes, $name)),)*
+            ..RawHandshakes::default()
+        }
+    };
+}
+
+/// Those of a structure of the module.
+pub(crate) fn decode(bytes: &[u8; size_of::<RawHandshakes>()]) -> RawHandshakes {
+    decoded! { bytes;
+        syns requests seeded fast_open cookies_sent cookies_accepted cookies_rejected
+        syn_queue_full syn_accept_queue_full ack_accept_queue_full migrated
+        promoted expired accept_queue_full reset_received reset_sent unreachable aborted
+        listener_closed netns_gone duplicate unknown
+    }
 }
 
 /// The functions whose hooks feed a counter: of each group one is enough.
@@ -129,6 +150,20 @@ mod tests {
         names.insert(9, "syn_dropped_other");
         let ours = counters(&RawHandshakes::default(), &[]);
         assert_eq!(ours.iter().map(|c| c.name).collect::<Vec<_>>(), names);
+    }
+
+    #[test]
+    fn bytes_decode_in_the_order_of_the_header() {
+        let mut bytes = [0; size_of::<RawHandshakes>()];
+        for (number, word) in (1u64..).zip(bytes.chunks_exact_mut(8)) {
+            word.copy_from_slice(&number.to_ne_bytes());
+        }
+        let counted: Vec<_> = counters(&decode(&bytes), &[])
+            .into_iter()
+            .filter(|c| c.name != "syn_dropped_other")
+            .filter_map(|c| c.count)
+            .collect();
+        assert_eq!(counted, (1..=22).collect::<Vec<_>>());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! From the kernel up: [`abi`] is the header's structures; [`device`] and
 //! [`ring`] hold all unsafe code, behind the safe trait [`recorder`];
-//! [`record`], [`merge`], [`filter`], [`select`], [`hist`], [`handshakes`] and
+//! [`record`], [`alarm`], [`listener`], [`group`], [`merge`], [`filter`], [`select`], [`hist`], [`handshakes`] and
 //! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it; [`report`], [`follow`],
 //! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
 //! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
@@ -15,6 +15,7 @@
 
 pub mod abi;
 pub mod activate;
+pub mod alarm;
 pub mod build;
 pub mod cli;
 pub mod device;
@@ -22,12 +23,14 @@ pub mod engine;
 pub mod error;
 pub mod filter;
 pub mod follow;
+pub mod group;
 pub mod handshakes;
 pub mod hist;
 pub mod i18n;
 pub mod install;
 pub mod keys;
 pub mod keyval;
+pub mod listener;
 pub mod merge;
 pub mod node;
 pub mod options;

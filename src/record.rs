@@ -21,7 +21,7 @@ pub enum Span {
 }
 
 impl Span {
-    fn new(ns: u64, flags: u16) -> Self {
+    pub(crate) fn new(ns: u64, flags: u16) -> Self {
         let flags = u32::from(flags);
         if flags & abi::TCPSTATES_SINCE_KNOWN == 0 {
             Self::Unknown
@@ -37,6 +37,15 @@ impl Span {
         match self {
             Self::Unknown => None,
             Self::AtLeast(ns) | Self::Exact(ns) => Some(ns),
+        }
+    }
+
+    /// Of a moment since when something is so: how long that is, at `now_ns`.
+    pub fn age(self, now_ns: u64) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::AtLeast(since) => Self::AtLeast(now_ns.saturating_sub(since)),
+            Self::Exact(since) => Self::Exact(now_ns.saturating_sub(since)),
         }
     }
 
@@ -135,7 +144,7 @@ pub struct Ident {
 }
 
 impl Ident {
-    fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
+    pub(crate) fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
         let flags = u32::from(abi::u16_at(bytes, offset_of!(RawIdent, flags)));
         let has = |flag: u32| flags & flag != 0;
         let owner = Owner {
@@ -243,6 +252,43 @@ impl Meters {
     }
 }
 
+/// What a connection does, and who takes care of it, at the moment of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Milliseconds since data came last; before the first, since the handshake.
+    pub last_recv_ms: u32,
+    /// Milliseconds since data was sent last; before the first, since the handshake.
+    pub last_sent_ms: u32,
+    /// Segments that were sent and are not acknowledged.
+    pub unacked: u32,
+    /// Retransmission time-outs in a row.
+    pub retransmits: u8,
+    /// Probes without an answer, of a zero window or of a keepalive.
+    pub probes: u8,
+    /// `SO_KEEPALIVE` is set.
+    pub keepalive: bool,
+    /// No process has it open any more.
+    pub orphan: bool,
+    /// `TCP_USER_TIMEOUT` is set.
+    pub user_timeout: bool,
+}
+
+impl Activity {
+    fn decode(bytes: &ConnBytes) -> Self {
+        let flags = u32::from(abi::u16_at(bytes, offset_of!(RawConn, sock_flags)));
+        Self {
+            last_recv_ms: abi::u32_at(bytes, offset_of!(RawConn, last_recv_ms)),
+            last_sent_ms: abi::u32_at(bytes, offset_of!(RawConn, last_sent_ms)),
+            unacked: abi::u32_at(bytes, offset_of!(RawConn, unacked)),
+            retransmits: bytes[offset_of!(RawConn, retransmits)],
+            probes: bytes[offset_of!(RawConn, probes)],
+            keepalive: flags & abi::TCPSTATES_SOCK_KEEPALIVE != 0,
+            orphan: flags & abi::TCPSTATES_SOCK_ORPHAN != 0,
+            user_timeout: flags & abi::TCPSTATES_SOCK_USER_TIMEOUT != 0,
+        }
+    }
+}
+
 /// One recorded change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
@@ -310,12 +356,15 @@ pub struct Conn {
     pub synacks: Option<u16>,
     /// How much, now; only a full socket tells it.
     pub meters: Option<Meters>,
+    /// What it does, there where the meters are.
+    pub activity: Option<Activity>,
 }
 
 impl Conn {
     /// Decodes an element of a snapshot.
     pub fn decode(bytes: &ConnBytes) -> Self {
         let flags = abi::u16_at(bytes, offset_of!(RawConn, flags));
+        let meters = meters(&array(bytes, offset_of!(RawConn, meters)), flags);
         Self {
             who: Ident::decode(&array(bytes, offset_of!(RawConn, who))),
             state: State(bytes[offset_of!(RawConn, state)]),
@@ -323,17 +372,14 @@ impl Conn {
             first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
             reason: Reason(abi::u16_at(bytes, offset_of!(RawConn, reason))),
             synacks: synacks(abi::u16_at(bytes, offset_of!(RawConn, synacks)), flags),
-            meters: meters(&array(bytes, offset_of!(RawConn, meters)), flags),
+            activity: meters.map(|_| Activity::decode(bytes)),
+            meters,
         }
     }
 
     /// Time in the state at `now_ns` (monotonic).
     pub fn age(&self, now_ns: u64) -> Span {
-        match self.since {
-            Span::Unknown => Span::Unknown,
-            Span::AtLeast(since) => Span::AtLeast(now_ns.saturating_sub(since)),
-            Span::Exact(since) => Span::Exact(now_ns.saturating_sub(since)),
-        }
+        self.since.age(now_ns)
     }
 
     /// Whether the accept queue's numbers mean something here.
@@ -357,7 +403,7 @@ fn is_listener(who: &Ident, states: &[State]) -> bool {
     }
 }
 
-fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
+pub(crate) fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
     match (family, bytes) {
         (4, &[.., a, b, c, d]) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         _ => IpAddr::V6(Ipv6Addr::from(*bytes)),
@@ -365,7 +411,7 @@ fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
 }
 
 /// `N` bytes from a constant offset of a larger array.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut part = [0; N];
     part.copy_from_slice(&bytes[at..at + N]);
     part
@@ -401,7 +447,7 @@ pub(crate) mod tests {
     }
 
     /// xorshift64*: repeatable bytes without another dependency.
-    fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {
+    pub(crate) fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {
         let mut bytes = [0; N];
         for byte in &mut bytes {
             *seed ^= *seed >> 12;
@@ -483,10 +529,33 @@ pub(crate) mod tests {
         bytes[122..124].fill(0);
         let conn = Conn::decode(&bytes);
         assert_eq!((conn.synacks, conn.meters), (None, None));
+        assert_eq!(conn.activity, None);
         bytes[122] = 4 | 8;
         let conn = Conn::decode(&bytes);
         assert_eq!(conn.synacks, Some(0xffff));
         assert_eq!(conn.meters.unwrap().retrans, u32::MAX);
+    }
+
+    #[test]
+    fn what_a_connection_does_comes_from_its_end() {
+        let mut bytes = [0; abi::CONN_SIZE];
+        bytes[122] = 4;
+        for (at, number) in [(200, 1_500u32), (204, 70_000), (208, 9)] {
+            bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+        }
+        (bytes[212], bytes[213]) = (3, 4);
+        let with = |bytes: &mut ConnBytes, flags| {
+            bytes[214] = flags;
+            Conn::decode(bytes).activity.unwrap()
+        };
+        let none = with(&mut bytes, 0);
+        assert_eq!((none.last_recv_ms, none.last_sent_ms), (1_500, 70_000));
+        assert_eq!((none.unacked, none.retransmits, none.probes), (9, 3, 4));
+        let flags = |a: Activity| [a.keepalive, a.orphan, a.user_timeout];
+        assert_eq!(flags(none), [false; 3]);
+        assert_eq!(flags(with(&mut bytes, 1)), [true, false, false]);
+        assert_eq!(flags(with(&mut bytes, 2)), [false, true, false]);
+        assert_eq!(flags(with(&mut bytes, 4)), [false, false, true]);
     }
 
     #[test]

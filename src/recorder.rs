@@ -5,6 +5,8 @@ use std::os::fd::BorrowedFd;
 
 use crate::abi::{Config, Consumed, Edge, Hook, RingState, Settings, Stats};
 use crate::error::Result;
+use crate::group::Group;
+use crate::listener::Listener;
 use crate::record::Conn;
 use crate::ring::RingReader;
 
@@ -30,6 +32,10 @@ pub trait Recorder {
     fn rings(&self) -> Result<Vec<RingState>>;
     /// The hooks of the activation.
     fn hooks(&self) -> Result<Vec<Hook>>;
+    /// The listening sockets.
+    fn listeners(&self) -> Result<Vec<Listener>>;
+    /// The pairs of addresses.
+    fn groups(&self) -> Result<Vec<Group>>;
     /// The next live connections; none when all were given since the last `restart`.
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>>;
     /// Marks positions as reported. [`crate::error::Error::Stale`] when they moved meanwhile.

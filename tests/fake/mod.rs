@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Config, Consumed, Edge, Hook, RawConn, RawHandshakes, RawIdent, RawMeters, RawRecord,
-    RingHeader, RingState, Settings, Stats,
+    self, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, RawConn, RawHandshakes,
+    RawIdent, RawMeters, RawRecord, RingHeader, RingState, Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::group::Group;
+use diagnose_tools::listener::Listener;
 use diagnose_tools::record::Conn;
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::ring::{RingReader, RingView, header_bytes};
@@ -93,6 +95,8 @@ pub struct Fake {
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
     pub conns: RefCell<Vec<[u8; abi::CONN_SIZE]>>,
+    pub listeners: Vec<ListenerBytes>,
+    pub groups: Vec<GroupBytes>,
     pub edges: Vec<Edge>,
     /// Counters of handshakes, and what the module hooked.
     pub handshakes: RawHandshakes,
@@ -129,6 +133,8 @@ impl Fake {
             active: Cell::new(true),
             generation: Cell::new(GENERATION),
             conns: RefCell::default(),
+            listeners: Vec::new(),
+            groups: Vec::new(),
             edges: Vec::new(),
             handshakes: RawHandshakes::default(),
             hooks: vec![hook(
@@ -259,6 +265,14 @@ impl Recorder for Fake {
 
     fn hooks(&self) -> Result<Vec<Hook>> {
         Ok(self.hooks.clone())
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        Ok(self.listeners.iter().map(Listener::decode).collect())
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        Ok(self.groups.iter().map(Group::decode).collect())
     }
 
     /// Two at a time.
