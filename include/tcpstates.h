@@ -159,11 +159,14 @@ struct tcpstates_record {
 	__u64 reserved[5];
 };
 
-/* tcpstates_alarm.kind: what is too much. Raised at the threshold, cleared below 80 % of it. */
+/*
+ * tcpstates_alarm.kind: what is too much. Raised at the threshold, cleared
+ * below 80 % of it.
+ */
 #define TCPSTATES_ALARM_PAIR		1	/* connections of one pair of addresses */
-#define TCPSTATES_ALARM_ACCEPT_QUEUE	2	/* a listener's connections that wait for accept() */
+#define TCPSTATES_ALARM_ACCEPT_QUEUE	2	/* connections that wait for accept() */
 #define TCPSTATES_ALARM_HALF_OPEN	3	/* a listener's half-open requests */
-#define TCPSTATES_ALARM_UNFINISHED	4	/* handshakes a second that a listener does not see finished */
+#define TCPSTATES_ALARM_UNFINISHED	4	/* a listener's unfinished handshakes, a second */
 #define TCPSTATES_NR_ALARMS		5
 
 /*

@@ -6,8 +6,26 @@
 #include <net/tcp_states.h>
 
 #include "change.h"
+#include "groups.h"
+#include "listeners.h"
 #include "session.h"
 #include "sockinfo.h"
+
+const u8 tcps_classes[TCPSTATES_NR_STATES] = {
+	[TCPSTATES_STATE_NEW] = TCPS_NO_CLASS,
+	[TCP_ESTABLISHED] = TCPS_ESTABLISHED,
+	[TCP_SYN_SENT] = TCPS_HALF_OPEN,
+	[TCP_SYN_RECV] = TCPS_HALF_OPEN,
+	[TCP_FIN_WAIT1] = TCPS_CLOSING,
+	[TCP_FIN_WAIT2] = TCPS_CLOSING,
+	[TCP_TIME_WAIT] = TCPS_IN_TIMEWAIT,
+	[TCP_CLOSE] = TCPS_NO_CLASS,
+	[TCP_CLOSE_WAIT] = TCPS_CLOSING,
+	[TCP_LAST_ACK] = TCPS_CLOSING,
+	[TCP_LISTEN] = TCPS_LISTENING,
+	[TCP_CLOSING] = TCPS_CLOSING,
+	[TCP_NEW_SYN_RECV] = TCPS_HALF_OPEN,
+};
 
 /* Of a connection that has no node. */
 void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
@@ -32,10 +50,39 @@ void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct 
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
+/* The counts by class follow @conn, which is about to be in @state. */
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 state)
+{
+	u8 from = tcps_classes[conn->state], to = tcps_classes[state];
+	struct tcps_listener *listener;
+
+	if (from == TCPS_LISTENING)
+		tcps_listener_end(session, conn);
+	listener = tcps_listener_of(session, conn);
+	if (listener)
+		tcps_count_move(listener->counts, from, to);
+	tcps_group_move(session, conn, from, to);
+	if (to == TCPS_LISTENING)
+		tcps_listener_begin(session, conn);
+}
+
+/* @conn ends: it is counted nowhere any more. */
+static void leave_counts(struct tcps_session *session, struct tcps_conn *conn)
+{
+	u8 class = tcps_classes[conn->state];
+
+	if (class == TCPS_LISTENING)
+		tcps_listener_end(session, conn);
+	else if (conn->listener)
+		tcps_listener_leave(session, conn, class);
+	if (conn->group)
+		tcps_group_leave(session, conn, class);
+}
+
 /* A step that is not shown: the time goes on. */
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state)
 {
-	tcps_enter_state(tcps_stats_this_cpu(session->stats), conn, state);
+	tcps_enter_state(session, tcps_stats_this_cpu(session->stats), conn, state);
 }
 
 /* A node for @sk, which has none; NULL when no node is free. */
@@ -47,10 +94,12 @@ struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *sh
 	if (!conn)
 		return NULL;
 	conn->kind = kind;
-	conn->state = state;
 	conn->first_seen_ns = now;
 	conn->known.netns = tcps_sock_netns(sk);
 	tcps_stats_this_cpu(session->stats)->states[state]++;
+	if (tcps_classes[state] != TCPS_NO_CLASS)
+		tcps_change_class(session, conn, state);
+	conn->state = state;
 	return conn;
 }
 
@@ -70,6 +119,7 @@ struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shar
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn)
 {
 	tcps_stats_this_cpu(session->stats)->states[conn->state]--;
+	leave_counts(session, conn);
 	tcps_conns_remove(&session->conns, shard, conn);
 }
 
@@ -119,14 +169,21 @@ void tcps_own(struct tcps_conn *conn, const struct sock *sk)
 	conn->known.flags |= TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID;
 }
 
-/* The connection has come to @listener: it is what is known before accept(). */
-void tcps_come_to(struct tcps_conn *conn, const struct sock *listener)
+/* The connection has come to the listening @sk: it is what is known before accept(). */
+void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
+		  const struct sock *sk, struct tcps_listener *listener)
 {
+	u8 class = tcps_classes[conn->state];
+
 	conn->role = TCPSTATES_ROLE_SERVER;
-	tcps_made_by(conn, listener);
-	tcps_sock_laddr(listener, conn->known.listener_addr);
-	conn->known.listener_port = listener->sk_num;
+	tcps_made_by(conn, sk);
+	tcps_sock_laddr(sk, conn->known.listener_addr);
+	conn->known.listener_port = sk->sk_num;
 	conn->known.flags |= TCPSTATES_HAS_LISTENER;
+	if (conn->listener)
+		tcps_listener_leave(session, conn, class);
+	if (listener)
+		tcps_listener_join(session, conn, listener, class);
 }
 
 /* What an end of @sk, of any kind, would be due to, as things are now. */

@@ -12,6 +12,7 @@
 #include <linux/types.h>
 #include <net/tcp_states.h>
 
+#include "classes.h"
 #include "conns.h"
 #include "session.h"
 #include "sockinfo.h"
@@ -42,7 +43,9 @@ void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
 void tcps_own(struct tcps_conn *conn, const struct sock *sk);
-void tcps_come_to(struct tcps_conn *conn, const struct sock *listener);
+void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
+		  const struct sock *sk, struct tcps_listener *listener);
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 
 /* Takes the shard's lock itself. */
 void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason);
@@ -131,11 +134,14 @@ static __always_inline u8 tcps_reason_of_step(u8 new)
 	}
 }
 
-static __always_inline void tcps_enter_state(struct tcps_cpu_stats *stats, struct tcps_conn *conn,
-					     u8 state)
+static __always_inline void
+tcps_enter_state(struct tcps_session *session, struct tcps_cpu_stats *stats,
+		 struct tcps_conn *conn, u8 state)
 {
 	stats->states[conn->state]--;
 	stats->states[state]++;
+	if (tcps_classes[conn->state] != tcps_classes[state])
+		tcps_change_class(session, conn, state);
 	conn->state = state;
 }
 
@@ -161,7 +167,7 @@ tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct 
 		tcps_forget(session, shard, conn);
 		return;
 	}
-	tcps_enter_state(stats, conn, step.new);
+	tcps_enter_state(session, stats, conn, step.new);
 	conn->since_ns = now;
 	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
 	conn->reason = step.reason;

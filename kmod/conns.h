@@ -65,13 +65,15 @@ struct tcps_conn {
 	u64 first_seen_ns;
 	struct tcps_known known;
 	u32 index;		/* in the pool's list of nodes */
-	u8 since_flags;		/* TCPSTATES_SINCE_* */
+	u32 group;		/* 1 + index of its pair of addresses, 0: none */
+	u32 listener;		/* 1 + index of what it came to, or is; 0: none */
+	u8 since_flags:2;	/* TCPSTATES_SINCE_* */
+	u8 role:2;		/* TCPSTATES_ROLE_* */
+	u8 kind:2;		/* enum tcps_kind */
+	u8 connecting:1;	/* in SYN_SENT, which is not recorded before the SYN is sent */
 	u8 state;
-	u8 role;		/* TCPSTATES_ROLE_* */
-	u8 kind;		/* enum tcps_kind */
 	u8 reason;		/* TCPSTATES_REASON_*: the end as far as it is seen */
 	u8 hint;		/* likewise: what an end would be due to now */
-	bool connecting;	/* in SYN_SENT, which is not recorded before the SYN is sent */
 };
 
 /* Two cache lines. */

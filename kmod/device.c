@@ -121,6 +121,8 @@ static void fill_stats(struct tcps_session *session, struct tcpstates_stats *sta
 	stats->kprobe_missed = tcps_hooks_missed(&session->hooks);
 	stats->nodes = READ_ONCE(session->conns.pool.nodes);
 	tcps_stats_sum(session->stats, stats);
+	tcps_groups_sum(&session->groups, stats);
+	tcps_listeners_sum(&session->listeners, stats);
 }
 
 /* Answered without a session, too: the clocks only. */
@@ -177,6 +179,22 @@ static bool fill_hook(struct tcps_session *session, unsigned int index, void *el
 	return true;
 }
 
+/* It looks into a socket: not after the hooks have begun to go. */
+static bool fill_listener(struct tcps_session *session, unsigned int index, void *element)
+{
+	bool filled;
+
+	down_read(&session->live);
+	filled = !session->ended && tcps_listener_describe(session, index, element);
+	up_read(&session->live);
+	return filled;
+}
+
+static bool fill_group(struct tcps_session *session, unsigned int index, void *element)
+{
+	return tcps_group_describe(&session->groups, index, element);
+}
+
 static int copy_table(struct tcps_session *session, const struct table_spec *spec,
 		      unsigned int rows, struct tcpstates_table *table, void *element)
 {
@@ -192,6 +210,7 @@ static int copy_table(struct tcps_session *session, const struct table_spec *spe
 		    copy_to_user(user + table->count * spec->size, element, spec->size))
 			return -EFAULT;
 		table->count++;
+		cond_resched();
 	}
 	return table->count > table->capacity ? -ENOSPC : 0;
 }
@@ -234,6 +253,22 @@ static int get_hooks(struct tcps_session *session, struct reader *reader, unsign
 	static const struct table_spec spec = { fill_hook, sizeof(struct tcpstates_hook) };
 
 	return get_table(session, &spec, session->hooks.nr, arg);
+}
+
+static int get_listeners(struct tcps_session *session, struct reader *reader, unsigned long arg)
+{
+	static const struct table_spec spec = {
+		fill_listener, sizeof(struct tcpstates_listener)
+	};
+
+	return get_table(session, &spec, session->listeners.max, arg);
+}
+
+static int get_groups(struct tcps_session *session, struct reader *reader, unsigned long arg)
+{
+	static const struct table_spec spec = { fill_group, sizeof(struct tcpstates_group) };
+
+	return get_table(session, &spec, session->groups.max, arg);
 }
 
 static int snapshot(struct tcps_session *session, struct reader *reader, unsigned long arg)
@@ -295,6 +330,8 @@ static const struct session_call {
 	{ TCPSTATES_SNAPSHOT, snapshot },
 	{ TCPSTATES_CONSUME, consume },
 	{ TCPSTATES_SEEN, seen },
+	{ TCPSTATES_GET_LISTENERS, get_listeners },
+	{ TCPSTATES_GET_GROUPS, get_groups },
 };
 
 static int run_session_call(const struct session_call *call, struct reader *reader,

@@ -21,11 +21,20 @@
 #include "session.h"
 #include "sockinfo.h"
 
-/* Of this CPU; interrupts are off. */
-static struct tcpstates_handshakes *handshakes(struct tcps_session *session)
+/*
+ * Count what happened to a handshake: for all, and for its listener, if that
+ * is known. Interrupts are off.
+ */
+static void count_nr(struct tcps_session *session, struct tcps_listener *entry, unsigned int nr)
 {
-	return &tcps_stats_this_cpu(session->stats)->handshakes;
+	__u64 *counters = (__u64 *)&tcps_stats_this_cpu(session->stats)->handshakes;
+
+	counters[nr]++;
+	if (likely(entry))
+		atomic64_inc(&entry->handshakes[nr]);
 }
+
+#define count(session, entry, member) count_nr(session, entry, TCPS_HANDSHAKE(member))
 
 /* Will the kernel answer this SYN with a cookie if it must? */
 static bool gives_cookies(const struct sock *listener)
@@ -38,31 +47,34 @@ static bool gives_cookies(const struct sock *listener)
 void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	      const struct sk_buff *skb)
 {
-	struct tcpstates_handshakes *count;
+	struct tcps_listener *entry;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	count = handshakes(session);
-	count->syns++;
+	entry = tcps_listener_find(session, listener);
+	tcps_stats_this_cpu(session->stats)->syn_listener = entry;
+	if (likely(entry))
+		tcps_listener_syn(session, entry, listener);
+	count(session, entry, syns);
 	/* One that takes over a TIME_WAIT is let in where others are not. */
 	if (unlikely(inet_csk_reqsk_queue_is_full(listener)) && !gives_cookies(listener) &&
 	    !tcps_takes_over_timewait(skb))
-		count->syn_queue_full++;
+		count(session, entry, syn_queue_full);
 	else if (unlikely(sk_acceptq_is_full(listener)))
-		count->syn_accept_queue_full++;
+		count(session, entry, syn_accept_queue_full);
 	local_irq_restore(flags);
 }
 
-/* A node for a connection that has come to @listener. */
+/* A node for a connection that has come to @listener, which @entry stands for. */
 static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
-			       const struct sock *listener, const struct sock *sk, u8 kind,
-			       u64 now)
+			       const struct sock *listener, struct tcps_listener *entry,
+			       const struct sock *sk, u8 kind, u64 now)
 {
 	struct tcps_conn *conn;
 
 	conn = tcps_begin_anew(session, shard, sk, kind, TCPSTATES_STATE_NEW, now);
 	if (conn)
-		tcps_come_to(conn, listener);
+		tcps_come_to(session, conn, listener, entry);
 	return conn;
 }
 
@@ -77,6 +89,7 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	};
 	const struct sock *sk = req_to_sk(req);
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_listener *entry;
 	struct tcps_conn *conn;
 	unsigned long flags;
 	u64 now;
@@ -85,9 +98,13 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
-	handshakes(session)->requests++;
-	conn = begin(session, shard, listener, sk, TCPS_REQUEST, now);
+	entry = tcps_listener_find(session, listener);
+	count(session, entry, requests);
+	conn = begin(session, shard, listener, entry, sk, TCPS_REQUEST, now);
 	tcps_change_here(session, shard, conn, sk, step, now);
+	if (likely(entry))
+		tcps_listener_half_open(session, entry, listener,
+					inet_csk_reqsk_queue_len(listener) + 1);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -106,13 +123,15 @@ static bool is_deferred(const struct sock *listener, const struct sk_buff *skb,
 static noinline void ack_finds_no_place(struct tcps_session *session, const struct sock *listener,
 					const struct sk_buff *skb, struct request_sock *req)
 {
+	struct tcps_listener *entry;
 	unsigned long flags;
 
 	if (TCP_SKB_CB(skb)->ack_seq != tcp_rsk(req)->snt_isn + 1 ||
 	    is_deferred(listener, skb, req))
 		return;
 	local_irq_save(flags);
-	handshakes(session)->ack_accept_queue_full++;
+	entry = tcps_listener_find(session, listener);
+	count(session, entry, ack_accept_queue_full);
 	local_irq_restore(flags);
 	tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
 }
@@ -171,29 +190,29 @@ static u8 end_reason(const struct request_sock *req, u8 hint, bool sees_timers)
 }
 
 /* Where the end of a request for this reason is counted. */
-static __u64 *counter_of(struct tcpstates_handshakes *count, u8 reason)
+static unsigned int counter_of(u8 reason)
 {
 	switch (reason) {
 	case TCPSTATES_REASON_TIMEOUT_SYN:
-		return &count->expired;
+		return TCPS_HANDSHAKE(expired);
 	case TCPSTATES_REASON_ACCEPT_QUEUE_FULL:
-		return &count->accept_queue_full;
+		return TCPS_HANDSHAKE(accept_queue_full);
 	case TCPSTATES_REASON_RESET_RECEIVED:
-		return &count->reset_received;
+		return TCPS_HANDSHAKE(reset_received);
 	case TCPSTATES_REASON_RESET_SENT:
-		return &count->reset_sent;
+		return TCPS_HANDSHAKE(reset_sent);
 	case TCPSTATES_REASON_UNREACHABLE:
-		return &count->unreachable;
+		return TCPS_HANDSHAKE(unreachable);
 	case TCPSTATES_REASON_ABORTED:
-		return &count->aborted;
+		return TCPS_HANDSHAKE(aborted);
 	case TCPSTATES_REASON_LISTENER_CLOSED:
-		return &count->listener_closed;
+		return TCPS_HANDSHAKE(listener_closed);
 	case TCPSTATES_REASON_NETNS_GONE:
-		return &count->netns_gone;
+		return TCPS_HANDSHAKE(netns_gone);
 	case TCPSTATES_REASON_DUPLICATE:
-		return &count->duplicate;
+		return TCPS_HANDSHAKE(duplicate);
 	default:
-		return &count->unknown;
+		return TCPS_HANDSHAKE(unknown);
 	}
 }
 
@@ -217,7 +236,8 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 	if (conn) {
 		step.reason = end_reason(req, conn->hint,
 					 session->hooks.sees & TCPS_SEES_REQUEST_TIMERS);
-		++*counter_of(handshakes(session), step.reason);
+		count_nr(session, tcps_listener_of(session, conn), counter_of(step.reason));
+		tcps_group_unfinished(session, conn);
 		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -241,7 +261,8 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 		tcps_conns_move(near, far, conn, to);
 		conn->kind = kind;
 		if (listener != req->rsk_listener)
-			tcps_come_to(conn, listener);
+			tcps_come_to(session, conn, listener,
+				     tcps_listener_find(session, listener));
 		if (kind == TCPS_FULL) {
 			conn->hint = TCPSTATES_REASON_NONE;
 			tcps_set_state(session, conn, TCP_SYN_RECV);
@@ -258,9 +279,20 @@ void tcps_request_migrated(struct tcps_session *session, struct request_sock *fr
 	unsigned long flags;
 
 	local_irq_save(flags);
-	handshakes(session)->migrated++;
+	count(session, tcps_listener_find(session, listener), migrated);
 	hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
 	local_irq_restore(flags);
+}
+
+/* A connection is about to wait for accept(). */
+static void queue_child(struct tcps_session *session, struct tcps_listener *entry,
+			const struct sock *listener)
+{
+	if (unlikely(!entry))
+		return;
+	atomic64_inc(&entry->done);
+	tcps_listener_accept_queue(session, entry, listener,
+				   READ_ONCE(listener->sk_ack_backlog) + 1);
 }
 
 /*
@@ -270,11 +302,14 @@ void tcps_request_migrated(struct tcps_session *session, struct request_sock *fr
 void tcps_request_promoted(struct tcps_session *session, const struct sock *listener,
 			   const struct sock *child, struct request_sock *req)
 {
+	struct tcps_listener *entry;
 	unsigned long flags;
 
 	local_irq_save(flags);
+	entry = tcps_listener_find(session, listener);
 	if (hand_over(session, req, child, listener, TCPS_FULL))
-		handshakes(session)->promoted++;
+		count(session, entry, promoted);
+	queue_child(session, entry, listener);
 	local_irq_restore(flags);
 }
 
@@ -292,6 +327,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		.kind = TCPS_FULL,
 	};
 	bool fast_open = tcp_rsk(req)->tfo_listener;
+	struct tcps_listener *entry;
 	struct tcps_shard *shard;
 	struct tcps_conn *conn;
 	unsigned long flags;
@@ -304,8 +340,10 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		handshakes(session)->fast_open += fast_open;
-		conn = begin(session, shard, listener, child, TCPS_FULL, now);
+		entry = tcps_listener_find(session, listener);
+		if (fast_open)
+			count(session, entry, fast_open);
+		conn = begin(session, shard, listener, entry, child, TCPS_FULL, now);
 		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
 			/* How it began says nothing about its end. */
@@ -314,6 +352,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 			if (!fast_open)
 				conn->since_flags = 0;
 		}
+		queue_child(session, entry, listener);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
@@ -324,7 +363,8 @@ void tcps_cookie_sent(struct tcps_session *session)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	handshakes(session)->cookies_sent++;
+	/* The SYN was seen by this CPU, which serves one at a time. */
+	count(session, tcps_stats_this_cpu(session->stats)->syn_listener, cookies_sent);
 	local_irq_restore(flags);
 }
 
@@ -340,14 +380,16 @@ bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb
 	       !tcp_synq_no_recent_overflow(listener);
 }
 
-void tcps_cookie_back(struct tcps_session *session, bool accepted)
+void tcps_cookie_back(struct tcps_session *session, const struct sock *listener, bool accepted)
 {
+	struct tcps_listener *entry;
 	unsigned long flags;
 
 	local_irq_save(flags);
+	entry = tcps_listener_find(session, listener);
 	if (accepted)
-		handshakes(session)->cookies_accepted++;
+		count(session, entry, cookies_accepted);
 	else
-		handshakes(session)->cookies_rejected++;
+		count(session, entry, cookies_rejected);
 	local_irq_restore(flags);
 }

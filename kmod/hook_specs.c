@@ -155,7 +155,7 @@ static void on_cookie_check(struct tcps_session *session, const void *kept, unsi
 	const struct cookie_check *check = kept;
 
 	if (check->listener)
-		tcps_cookie_back(session, (void *)ret != check->listener);
+		tcps_cookie_back(session, check->listener, (void *)ret != check->listener);
 }
 
 /* new = inet_reqsk_clone(req, listener) */

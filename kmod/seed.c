@@ -34,28 +34,55 @@ static u8 kind_of(const struct sock *sk)
 	return TCPS_FULL;
 }
 
-static void seed_full(struct tcps_conn *conn, const struct sock *sk)
+static u8 state_of(const struct sock *sk, u8 kind)
 {
-	tcps_made_by(conn, sk);
-	if (conn->state == TCP_LISTEN)
-		conn->role = TCPSTATES_ROLE_LISTENER;
-	else if (conn->state == TCP_SYN_SENT)
-		conn->role = TCPSTATES_ROLE_CLIENT;
+	return kind == TCPS_TIMEWAIT ? READ_ONCE(inet_twsk(sk)->tw_substate) : sk->sk_state;
 }
 
-static void seed_request(struct tcps_conn *conn, const struct sock *sk)
+/* Listeners are found first: who has the address and port of one has come to it. */
+static void seed_server(struct tcps_session *session, struct tcps_conn *conn,
+			const struct sock *sk)
 {
-	tcps_come_to(conn, inet_reqsk((struct sock *)sk)->rsk_listener);
+	struct tcps_listener *listener = tcps_listener_by_address(session, sk, conn->known.netns);
+
+	if (!listener)
+		return;
+	conn->role = TCPSTATES_ROLE_SERVER;
+	memcpy(conn->known.listener_addr, listener->who.laddr, sizeof(listener->who.laddr));
+	conn->known.listener_port = listener->who.lport;
+	conn->known.flags |= TCPSTATES_HAS_LISTENER;
+	tcps_listener_join(session, conn, listener, TCPS_NO_CLASS);
+}
+
+static void seed_full(struct tcps_session *session, struct tcps_conn *conn, const struct sock *sk,
+		      u8 state)
+{
+	tcps_made_by(conn, sk);
+	if (state == TCP_LISTEN)
+		conn->role = TCPSTATES_ROLE_LISTENER;
+	else if (state == TCP_SYN_SENT)
+		conn->role = TCPSTATES_ROLE_CLIENT;
+	else
+		seed_server(session, conn, sk);
+}
+
+static void seed_request(struct tcps_session *session, struct tcps_conn *conn,
+			 const struct sock *sk)
+{
+	const struct sock *listener = inet_reqsk((struct sock *)sk)->rsk_listener;
+
+	tcps_come_to(session, conn, listener, tcps_listener_find(session, listener));
 }
 
 /* How long ago a TIME_WAIT began is known from when its timer will end it. */
-static void seed_timewait(struct tcps_conn *conn, const struct sock *sk)
+static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
+			  const struct sock *sk, u8 state)
 {
 	const struct inet_timewait_sock *tw = inet_twsk(sk);
 	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
 
-	conn->state = READ_ONCE(tw->tw_substate);
-	if (conn->state != TCP_TIME_WAIT || left < 0 || left > TCP_TIMEWAIT_LEN)
+	seed_server(session, conn, sk);
+	if (state != TCP_TIME_WAIT || left < 0 || left > TCP_TIMEWAIT_LEN)
 		return;
 	conn->since_ns -= jiffies_to_nsecs(TCP_TIMEWAIT_LEN - left);
 	conn->first_seen_ns = conn->since_ns;
@@ -68,27 +95,31 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
 	u8 kind = kind_of(sk);
+	u8 state = state_of(sk, kind);
 	struct tcps_conn *conn;
 
+	if (state >= TCPSTATES_NR_STATES)
+		state = TCP_CLOSE;
 	conn = tcps_conns_add(&session->conns, shard, sk);
 	if (!conn)
 		return NULL;
 	conn->kind = kind;
-	conn->state = sk->sk_state;
 	conn->known.netns = tcps_sock_netns(sk);
 	conn->since_ns = ktime_get_ns();
 	conn->first_seen_ns = conn->since_ns;
 	conn->since_flags = TCPSTATES_SINCE_KNOWN;
 	conn->known.flags = TCPSTATES_SEEDED;
 	if (kind == TCPS_FULL)
-		seed_full(conn, sk);
+		seed_full(session, conn, sk, state);
 	else if (kind == TCPS_REQUEST)
-		seed_request(conn, sk);
+		seed_request(session, conn, sk);
 	else
-		seed_timewait(conn, sk);
+		seed_timewait(session, conn, sk, state);
 	stats->seeded++;
 	stats->handshakes.seeded += kind == TCPS_REQUEST;
-	stats->states[conn->state]++;
+	stats->states[state]++;
+	tcps_change_class(session, conn, state);
+	conn->state = state;
 	return conn;
 }
 

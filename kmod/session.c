@@ -23,6 +23,8 @@ static void session_release(struct kref *ref)
 	struct tcps_session *session = container_of(ref, struct tcps_session, ref);
 
 	kvfree(session->consumed);
+	tcps_listeners_destroy(&session->listeners);
+	tcps_groups_destroy(&session->groups);
 	tcps_conns_destroy(&session->conns);
 	tcps_stats_destroy(session->stats);
 	tcps_rings_put(session->rings);
@@ -78,11 +80,19 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 		goto err_rings;
 	if (tcps_conns_init(&session->conns, config->max_conns))
 		goto err_stats;
+	if (tcps_groups_init(&session->groups, config->max_groups))
+		goto err_conns;
+	if (tcps_listeners_init(&session->listeners, session, config->max_listeners))
+		goto err_groups;
 	session->consumed = kvcalloc(session->rings->nr, sizeof(*session->consumed), GFP_KERNEL);
 	if (!session->consumed)
-		goto err_conns;
+		goto err_listeners;
 	return session;
 
+err_listeners:
+	tcps_listeners_destroy(&session->listeners);
+err_groups:
+	tcps_groups_destroy(&session->groups);
 err_conns:
 	tcps_conns_destroy(&session->conns);
 err_stats:
@@ -103,6 +113,10 @@ static bool config_valid(const struct tcpstates_config *config)
 	       config->ring_records <= TCPSTATES_RING_MAX &&
 	       config->max_conns >= TCPSTATES_CONNS_MIN &&
 	       config->max_conns <= TCPSTATES_CONNS_MAX &&
+	       config->max_groups >= TCPSTATES_GROUPS_MIN &&
+	       config->max_groups <= TCPSTATES_GROUPS_MAX &&
+	       config->max_listeners >= TCPSTATES_LISTENERS_MIN &&
+	       config->max_listeners <= TCPSTATES_LISTENERS_MAX &&
 	       tcps_filter_valid(&config->filter) &&
 	       !memchr_inv(config->reserved, 0, sizeof(config->reserved));
 }
@@ -114,6 +128,7 @@ static void session_end(struct tcps_session *session)
 	session->ended = true;
 	up_write(&session->live);
 	tcps_hooks_detach(&session->hooks);
+	tcps_listeners_quiesce(&session->listeners);
 	tcps_rings_end(session->rings);
 	tcps_rings_wake_all();
 }
@@ -172,7 +187,8 @@ int tcps_deactivate(void)
 u64 tcps_session_memory(struct tcps_session *session)
 {
 	return sizeof(*session) + tcps_rings_memory(session->rings) + tcps_stats_memory() +
-	       tcps_conns_memory(&session->conns);
+	       tcps_conns_memory(&session->conns) + tcps_groups_memory(&session->groups) +
+	       tcps_listeners_memory(&session->listeners);
 }
 
 /* May a report move this ring's position so? consume_lock is held. */

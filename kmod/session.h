@@ -9,7 +9,9 @@
 
 #include "conns.h"
 #include "filter.h"
+#include "groups.h"
 #include "hooks.h"
+#include "listeners.h"
 #include "rings.h"
 #include "stats.h"
 
@@ -21,7 +23,7 @@ struct tcps_consumed {
 
 /*
  * Locking rule: config, rings, stats and hooks do not change while hooks are
- * attached; conns has locks of its own; @consume_lock guards what reports
+ * attached; conns, groups and listeners have locks of their own; @consume_lock guards what reports
  * have consumed. The reference keeps the memory, the hooks need none: they
  * are detached before the last one can go.
  */
@@ -32,6 +34,8 @@ struct tcps_session {
 	struct tcpstates_config config;
 	bool has_filter;	/* config.filter lets not everything pass */
 	struct tcps_conns conns;
+	struct tcps_groups groups;
+	struct tcps_listeners listeners;
 	struct tcps_rings *rings;
 	struct tcps_stats *stats;
 	struct tcps_hooks hooks;

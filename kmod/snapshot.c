@@ -5,7 +5,9 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/xarray.h>
+#include <net/inet_connection_sock.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "change.h"
 #include "session.h"
@@ -30,6 +32,33 @@ static void correct_seeded(struct tcps_session *session, struct tcps_conn *conn)
 	tcps_set_state(session, conn, state);
 }
 
+static u16 sock_flags(const struct sock *sk)
+{
+	u16 flags = 0;
+
+	if (sock_flag(sk, SOCK_KEEPOPEN))
+		flags |= TCPSTATES_SOCK_KEEPALIVE;
+	if (sock_flag(sk, SOCK_DEAD))
+		flags |= TCPSTATES_SOCK_ORPHAN;
+	if (READ_ONCE(inet_csk(sk)->icsk_user_timeout))
+		flags |= TCPSTATES_SOCK_USER_TIMEOUT;
+	return flags;
+}
+
+/* What a full socket is about. */
+static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
+{
+	const struct inet_connection_sock *icsk = inet_csk(sk);
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	out->last_recv_ms = jiffies_to_msecs(tcp_jiffies32 - READ_ONCE(icsk->icsk_ack.lrcvtime));
+	out->last_sent_ms = jiffies_to_msecs(tcp_jiffies32 - READ_ONCE(tp->lsndtime));
+	out->unacked = READ_ONCE(tp->packets_out);
+	out->retransmits = READ_ONCE(icsk->icsk_retransmits);
+	out->probes = READ_ONCE(icsk->icsk_probes_out);
+	out->sock_flags = sock_flags(sk);
+}
+
 /* The shard's lock is held, so the socket is alive. */
 static void describe(struct tcps_session *session, struct tcps_conn *conn,
 		     struct tcpstates_conn *out)
@@ -43,6 +72,8 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn,
 	out->reason = conn->reason;
 	out->flags = conn->since_flags |
 		     tcps_sock_measure(conn->sk, conn->kind, &out->meters, &out->synacks);
+	if (conn->kind == TCPS_FULL)
+		describe_activity(conn->sk, out);
 }
 
 /*

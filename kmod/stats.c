@@ -74,6 +74,7 @@ static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *ou
 	out->unmatched += READ_ONCE(cpu->unmatched);
 	out->stale += READ_ONCE(cpu->stale);
 	out->seeded += READ_ONCE(cpu->seeded);
+	out->alarms += READ_ONCE(cpu->alarms);
 	for (i = 0; i < TCPSTATES_NR_STATES; i++)
 		out->states[i] += READ_ONCE(cpu->states[i]);
 	add_handshakes(&cpu->handshakes, &out->handshakes);

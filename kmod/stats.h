@@ -11,6 +11,8 @@
 
 #include "tcpstates.h"
 
+struct tcps_listener;
+
 struct tcps_edge {
 	u64 count;
 	u64 timed;
@@ -32,8 +34,10 @@ struct tcps_cpu_stats {
 	u64 unmatched;
 	u64 stale;
 	u64 seeded;
+	u64 alarms;
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
+	struct tcps_listener *syn_listener;	/* of the SYN that is being served */
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Records that tell that something has become too much, or no longer is. */
+#include <linux/ktime.h>
+#include <linux/string.h>
+
+#include "alarms.h"
+#include "session.h"
+
+static void write_alarm(struct tcps_session *session, const struct tcps_alarm *alarm,
+			const struct tcps_alarm_subject *subject, u64 value, bool raised, u64 now)
+{
+	struct tcps_ring *ring = &session->rings->cpu[smp_processor_id()]->ring;
+	struct tcpstates_record *slot = tcps_ring_begin(ring);
+	struct tcpstates_alarm *rec = (struct tcpstates_alarm *)slot;
+
+	rec->ts = now;
+	rec->value = value;
+	rec->type = TCPSTATES_REC_ALARM;
+	rec->kind = subject->kind;
+	rec->raised = raised;
+	rec->reserved0 = 0;
+	rec->who = *subject->who;
+	rec->threshold = alarm->threshold;
+	rec->raised_ns = alarm->raised_ns;
+	rec->peak = alarm->peak;
+	rec->half_open = tcps_count_of(subject->counts, TCPS_HALF_OPEN);
+	rec->established = tcps_count_of(subject->counts, TCPS_ESTABLISHED);
+	rec->closing = tcps_count_of(subject->counts, TCPS_CLOSING);
+	rec->timewait = tcps_count_of(subject->counts, TCPS_IN_TIMEWAIT);
+	/* The slot holds an older record. */
+	memset(rec->reserved, 0, sizeof(rec->reserved));
+	tcps_ring_commit(ring, slot);
+	tcps_stats_this_cpu(session->stats)->alarms++;
+	tcps_rings_wake(session->rings);
+}
+
+void tcps_alarm_raise(struct tcps_session *session, struct tcps_alarm *alarm,
+		      const struct tcps_alarm_subject *subject, u64 value, u64 threshold)
+{
+	u64 now = ktime_get_ns();
+
+	alarm->threshold = threshold;
+	alarm->peak = value;
+	WRITE_ONCE(alarm->raised_ns, now);
+	write_alarm(session, alarm, subject, value, true, now);
+}
+
+void tcps_alarm_clear(struct tcps_session *session, struct tcps_alarm *alarm,
+		      const struct tcps_alarm_subject *subject, u64 value)
+{
+	write_alarm(session, alarm, subject, value, false, ktime_get_ns());
+	WRITE_ONCE(alarm->raised_ns, 0);
+}

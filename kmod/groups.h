@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Connections counted by pair of addresses. */
+#ifndef TCPS_GROUPS_H
+#define TCPS_GROUPS_H
+
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+
+#include "alarms.h"
+#include "classes.h"
+#include "tcpstates.h"
+
+struct tcps_conn;
+struct tcps_session;
+
+/* Words, so that it is hashed and compared as such. */
+struct tcps_pair {
+	u64 laddr[2];
+	u64 raddr[2];
+	u32 netns;
+	u32 family;
+};
+
+/*
+ * The connections of one pair of addresses. @counts and @unfinished change
+ * without the shard's lock, by who holds a connection of the group; all else
+ * is guarded by it. Without a connection the group is idle: it keeps what it
+ * knows until another pair needs its room.
+ */
+struct tcps_group {
+	struct rb_node rb;
+	struct list_head idle;
+	struct tcps_pair pair;
+	u32 hash;		/* the key's first part */
+	u32 nr;			/* connections that hold the group */
+	tcps_counts counts;
+	u32 peak;
+	atomic64_t unfinished;
+	u64 begun;
+	u64 first_ns;
+	u64 last_ns;
+	struct tcps_alarm alarm;
+};
+
+/*
+ * Each shard has groups of its own, [next, end) of which were never used.
+ * Locking rule: @lock guards the tree, the list of those that are idle, oldest
+ * first, and the alarms. It is raw, interrupts are off, and it is taken inside
+ * of the lock of a shard of connections; inside of it a record may be written.
+ */
+struct tcps_group_shard {
+	raw_spinlock_t lock;
+	struct rb_root root;
+	struct list_head idle;
+	struct tcps_group *next;
+	struct tcps_group *end;
+	u64 known;
+	u64 evicted;
+	u64 ungrouped;
+} ____cacheline_aligned_in_smp;
+
+struct tcps_groups {
+	struct tcps_group *groups;
+	struct tcps_group_shard *shards;
+	unsigned int max;
+	unsigned int nr_shards;	/* a power of two */
+	u32 seed;		/* nobody can choose addresses that share a place */
+};
+
+int tcps_groups_init(struct tcps_groups *groups, unsigned int max);
+void tcps_groups_destroy(struct tcps_groups *groups);
+size_t tcps_groups_memory(const struct tcps_groups *groups);
+
+/* The lock of the connection's shard is held. */
+void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
+void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
+void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
+
+void tcps_groups_sum(struct tcps_groups *groups, struct tcpstates_stats *out);
+bool tcps_group_describe(struct tcps_groups *groups, unsigned int index,
+			 struct tcpstates_group *out);
+
+#endif
