@@ -41,6 +41,23 @@ impl Reason {
     /// No end in sight, or not known why.
     pub const NONE: Self = Self(0);
 
+    /// Linger 0, disconnect, or data after `close()`.
+    pub const RESET_SENT: Self = Self(4);
+    /// The peer's reset.
+    pub const RESET_RECEIVED: Self = Self(5);
+    /// No answer to our SYN or SYN-ACK.
+    pub const TIMEOUT_SYN: Self = Self(9);
+    /// A reset answered our SYN.
+    pub const REFUSED: Self = Self(10);
+    /// ICMP or routing said so.
+    pub const UNREACHABLE: Self = Self(11);
+    /// Closed before all was read.
+    pub const UNREAD_DATA: Self = Self(12);
+    /// The handshake's last ACK was dropped.
+    pub const ACCEPT_QUEUE_FULL: Self = Self(16);
+    /// `connect()` found no local port.
+    pub const NO_PORT: Self = Self(17);
+
     /// All that have a name.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..abi::TCPSTATES_NR_REASONS as u16).map(Self)
@@ -80,6 +97,23 @@ mod tests {
     }
 
     /// The header's constants, the names that it gives them, and ours.
+    #[test]
+    fn constants_have_their_names() {
+        let named = [
+            (Reason::RESET_SENT, "reset_sent"),
+            (Reason::RESET_RECEIVED, "reset_received"),
+            (Reason::TIMEOUT_SYN, "timeout_syn"),
+            (Reason::REFUSED, "refused"),
+            (Reason::UNREACHABLE, "unreachable"),
+            (Reason::UNREAD_DATA, "unread_data"),
+            (Reason::ACCEPT_QUEUE_FULL, "accept_queue_full"),
+            (Reason::NO_PORT, "no_port"),
+        ];
+        for (reason, name) in named {
+            assert_eq!(reason.name().as_deref(), Some(name));
+        }
+    }
+
     #[test]
     fn names_are_those_of_the_header() {
         let header = include_str!("../include/tcpstates.h");

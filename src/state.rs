@@ -29,12 +29,26 @@ impl State {
     pub const NEW: Self = Self(abi::TCPSTATES_STATE_NEW as u8);
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
+    /// SYN sent, no answer yet.
+    pub const SYN_SENT: Self = Self(2);
     /// SYN received, as a full socket.
     pub const SYN_RECV: Self = Self(3);
+    /// FIN sent, not acknowledged.
+    pub const FIN_WAIT1: Self = Self(4);
+    /// Our FIN is acknowledged, the peer's has not come.
+    pub const FIN_WAIT2: Self = Self(5);
+    /// Both have closed: kept for packets that are late.
+    pub const TIME_WAIT: Self = Self(6);
     /// No connection.
     pub const CLOSE: Self = Self(7);
+    /// The peer has closed, the program has not.
+    pub const CLOSE_WAIT: Self = Self(8);
+    /// The peer has closed first, our FIN is not acknowledged.
+    pub const LAST_ACK: Self = Self(9);
     /// A listener.
     pub const LISTEN: Self = Self(10);
+    /// Both FINs crossed, ours is not acknowledged.
+    pub const CLOSING: Self = Self(11);
     /// SYN received, as a request socket.
     pub const NEW_SYN_RECV: Self = Self(12);
 
@@ -84,6 +98,13 @@ mod tests {
         assert_eq!(State(1).name(), "ESTABLISHED");
         assert_eq!(State(7), State::CLOSE);
         assert_eq!(State::LISTEN.name(), "LISTEN");
+        assert_eq!(State::SYN_SENT.name(), "SYN_SENT");
+        assert_eq!(State::FIN_WAIT1.name(), "FIN_WAIT1");
+        assert_eq!(State::FIN_WAIT2.name(), "FIN_WAIT2");
+        assert_eq!(State::TIME_WAIT.name(), "TIME_WAIT");
+        assert_eq!(State::CLOSE_WAIT.name(), "CLOSE_WAIT");
+        assert_eq!(State::LAST_ACK.name(), "LAST_ACK");
+        assert_eq!(State::CLOSING.name(), "CLOSING");
         assert_eq!(State::all().count(), 12);
         assert_eq!(State(200).name(), "STATE_200");
         assert_eq!(State::NEW.shown(), "NEW");
