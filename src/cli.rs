@@ -54,6 +54,12 @@ Examples:
 
 Exit status: 0 done; 1 failed; 2 wrong usage.";
 
+const NARROWED: &str = "\
+What a key narrows: an alarm of a pair has two addresses and no ports; a listener, and an alarm
+of one, has a local end only, so rules of the remote end leave it; a listener on any address has
+every local address. Alarms have no state, no reason and no age; a listener is in LISTEN.
+";
+
 const TCPSTATES_EXAMPLES: &str = "\
 Options are carried out from left to right; the first failure stops. KEY=VALUE pairs are
 separated by spaces or commas.
@@ -127,6 +133,7 @@ fn tcpstates() -> Command {
             keys::FOLLOW_OWN,
         ),
         keys::help("Keys of --settings:", keys::SETTINGS),
+        NARROWED.to_owned(),
         TCPSTATES_EXAMPLES.to_owned(),
     ];
     Command::new("tcpstates")

@@ -9,6 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::abi::{self, RawAddrRule, RawFilter, RawPortRule};
+use crate::alarm::Alarm;
+use crate::listener::Listener;
 use crate::reason::Reason;
 use crate::record::{Conn, Ident, Transition};
 use crate::state::State;
@@ -336,11 +338,21 @@ pub fn number(text: &str) -> Parsed<u64> {
 }
 
 impl AddrRule {
+    fn inside(&self, address: &[u8; 16]) -> bool {
+        masked(Ipv6Addr::from(*address), self.prefix) == self.network
+    }
+
     fn matches(&self, who: &Ident) -> bool {
-        let inside =
-            |address: &[u8; 16]| masked(Ipv6Addr::from(*address), self.prefix) == self.network;
-        self.side != Side::Remote && inside(&who.laddr)
-            || self.side != Side::Local && inside(&who.raddr)
+        self.side != Side::Remote && self.inside(&who.laddr)
+            || self.side != Side::Local && self.inside(&who.raddr)
+    }
+
+    /// A socket that listens on any address does so on the rule's, and on others.
+    fn matches_listener(&self, who: &Ident) -> bool {
+        match who.local().is_unspecified() {
+            true => !self.negate,
+            false => self.inside(&who.laddr),
+        }
     }
 }
 
@@ -376,18 +388,29 @@ fn expressions_hold(rules: impl Iterator<Item = (Side, bool, bool)>) -> bool {
 impl Filter {
     /// Whether a connection is meant.
     pub fn matches(&self, who: &Ident) -> bool {
+        let port = |r: &PortRule| (r.side, r.negate, r.matches(who));
+        self.matches_pair(who) && expressions_hold(self.ports.iter().map(port))
+    }
+
+    /// Whether the connections between two addresses are meant: they have many ports.
+    pub fn matches_pair(&self, who: &Ident) -> bool {
+        let addr = |r: &AddrRule| (r.side, r.negate, r.matches(who));
+        self.matches_place(who) && expressions_hold(self.addrs.iter().map(addr))
+    }
+
+    /// Whether a listener is meant: it has no remote end, which the rules could look at.
+    pub fn matches_listener(&self, who: &Ident) -> bool {
+        let addrs = self.addrs.iter().filter(|r| r.side != Side::Remote);
+        let ports = self.ports.iter().filter(|r| r.side != Side::Remote);
+        let inside = |r: &PortRule| r.low <= who.lport && who.lport <= r.high;
+        self.matches_place(who)
+            && expressions_hold(addrs.map(|r| (r.side, r.negate, r.matches_listener(who))))
+            && expressions_hold(ports.map(|r| (r.side, r.negate, inside(r))))
+    }
+
+    fn matches_place(&self, who: &Ident) -> bool {
         (self.family == 0 || self.family == who.family)
             && (self.netns == 0 || self.netns == who.netns)
-            && expressions_hold(
-                self.addrs
-                    .iter()
-                    .map(|r| (r.side, r.negate, r.matches(who))),
-            )
-            && expressions_hold(
-                self.ports
-                    .iter()
-                    .map(|r| (r.side, r.negate, r.matches(who))),
-            )
     }
 
     /// The form in the ABI. Rules beyond its room were refused by the parser.
@@ -530,6 +553,22 @@ impl Show {
             && self.states.matches(&[conn.state])
             && self.reasons.matches(conn.reason)
             && self.filter.matches(&conn.who)
+    }
+
+    /// Whether an alarm is shown: states, reasons and times are not an alarm's.
+    pub fn alarm(&self, alarm: &Alarm) -> bool {
+        match alarm.is_pair() {
+            true => self.filter.matches_pair(&alarm.who),
+            false => self.filter.matches_listener(&alarm.who),
+        }
+    }
+
+    /// Whether a listener is shown, at `now_ns` (monotonic).
+    pub fn listener(&self, listener: &Listener, now_ns: u64) -> bool {
+        listener.age(now_ns).ns().is_none_or(|ns| ns >= self.min_ns)
+            && self.states.matches(&[State::LISTEN])
+            && self.reasons.matches(Reason::NONE)
+            && self.filter.matches_listener(&listener.who)
     }
 }
 
@@ -733,6 +772,37 @@ mod tests {
         };
         assert!(with(4, 0) && !with(6, 0));
         assert!(with(0, who.netns) && !with(0, who.netns + 1));
+    }
+
+    #[test]
+    fn a_pair_has_no_ports_and_a_listener_no_remote_end() {
+        let pair = ident("10.0.0.1:80", "192.168.1.9:40000");
+        let listener = ident("10.0.0.1:80", "0.0.0.0:0");
+        let any = ident("0.0.0.0:80", "0.0.0.0:0");
+        for (key, value, expected) in [
+            ("port", "443", [true, false, false]),
+            ("lport", "!80", [true, false, false]),
+            ("rport", "443", [true, true, true]),
+            ("raddr", "192.168.1.9", [true, true, true]),
+            ("raddr", "192.168.1.8", [false, true, true]),
+            ("addr", "192.168.1.9", [true, false, true]),
+            ("laddr", "10.0.0.0/8", [true, true, true]),
+            ("laddr", "10.0.0.2", [false, false, true]),
+            ("laddr", "!10.0.0.1", [false, false, true]),
+        ] {
+            let filter = filter(&[(key, value)]);
+            let matches = [
+                filter.matches_pair(&pair),
+                filter.matches_listener(&listener),
+                filter.matches_listener(&any),
+            ];
+            assert_eq!(matches, expected, "{key}={value}");
+        }
+        let elsewhere = Filter {
+            netns: 1,
+            ..Filter::default()
+        };
+        assert!(!elsewhere.matches_pair(&pair) && !elsewhere.matches_listener(&any));
     }
 
     #[test]

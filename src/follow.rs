@@ -11,11 +11,11 @@ use nix::poll::PollTimeout;
 
 use crate::abi::Settings;
 use crate::error::{Error, Result, write_error};
-use crate::merge::Merge;
-use crate::options::{ReportOptions, parts};
+use crate::merge::{Event, Merge};
+use crate::options::{Parts, ReportOptions, parts};
 use crate::output::Output;
 use crate::recorder::Recorder;
-use crate::report::{active_settings, map, print_live, summarize};
+use crate::report::{active_settings, map, print_event, print_now, shows, summarize};
 use crate::summary::{Summary, ThisReport};
 use crate::watch::{Wake, Watch};
 
@@ -66,6 +66,7 @@ struct Follower<'a, R> {
     options: &'a ReportOptions,
     output: &'a mut dyn Output,
     settings: Settings,
+    parts: Parts,
     merge: Merge,
     /// Losses already told, by ring.
     told: Vec<u64>,
@@ -98,6 +99,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
             recorder,
             options,
             output,
+            parts: parts(options, settings.config.verbose),
             settings,
             merge,
             this,
@@ -107,11 +109,16 @@ impl<'a, R: Recorder> Follower<'a, R> {
         })
     }
 
-    /// Prints what is live, if it is wanted.
+    /// Prints what is there already, if it is wanted.
     fn start(&mut self, out: &mut dyn Write) -> Result<()> {
-        if parts(self.options, self.settings.config.verbose).1 {
-            self.this.connections = print_live(self.recorder, self.options, self.output, out)?;
-        }
+        print_now(
+            self.recorder,
+            self.options,
+            self.parts,
+            self.output,
+            out,
+            &mut self.this,
+        )?;
         out.flush().map_err(write_error)
     }
 
@@ -140,16 +147,17 @@ impl<'a, R: Recorder> Follower<'a, R> {
 
     /// Prints a batch of events; returns whether `limit=` is reached.
     fn print(&mut self, out: &mut dyn Write) -> Result<bool> {
-        let transitions = parts(self.options, self.settings.config.verbose).0;
         let full = |shown| self.options.limit.is_some_and(|limit| shown >= limit);
-        while !full(self.this.shown) {
+        while !full(self.this.shown + self.this.alarms_shown) {
             let Some(event) = self.merge.next() else {
                 return Ok(false);
             };
-            self.this.transitions += 1;
-            if transitions && self.options.show.transition(&event.record) {
-                self.output.transition(out, &event).map_err(write_error)?;
-                self.this.shown += 1;
+            match event {
+                Event::Transition(_) => self.this.transitions += 1,
+                Event::Alarm(_) => self.this.alarms += 1,
+            }
+            if shows(self.options, self.parts, &event) {
+                print_event(&event, self.output, out, &mut self.this)?;
             }
         }
         Ok(true)
@@ -208,10 +216,11 @@ impl<'a, R: Recorder> Follower<'a, R> {
             self.ask_totals();
         }
         if self.options.summary {
-            let read = self.this.transitions;
+            let (transitions, alarms) = (self.this.transitions, self.this.alarms);
             self.this.add(&self.merge.progress());
             let this_report = ThisReport {
-                transitions: read,
+                transitions,
+                alarms,
                 ..self.this
             };
             let summary = Summary {

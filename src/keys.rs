@@ -123,10 +123,22 @@ const PARTS: &[Key] = &[
         "print the transitions",
     ),
     key(
+        "alarms",
+        BOOL,
+        "1",
+        "print the alarms; without transitions they stay, for the next report as well",
+    ),
+    key(
         "connections",
         BOOL,
         "by verbose; --follow 0",
         "print the live connections",
+    ),
+    key(
+        "listeners",
+        BOOL,
+        "as connections",
+        "print the listeners with their queues, each as now/most/limit",
     ),
     key("summary", BOOL, "1", "print the totals, last"),
     key(

@@ -3,18 +3,47 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::abi::RecordBytes;
+use crate::alarm::Alarm;
 use crate::record::Transition;
 use crate::ring::{RingReader, Step};
 
-/// A transition and where it was recorded.
+/// What happened and where it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Event {
+pub struct Recorded<T> {
     /// The CPU whose ring carried it.
     pub cpu: u32,
     /// Its position in that ring.
     pub seq: u64,
     /// What happened.
-    pub record: Transition,
+    pub record: T,
+}
+
+/// One record of a type that this controller knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A connection changed its state.
+    Transition(Recorded<Transition>),
+    /// Something has become too much, or no longer is.
+    Alarm(Recorded<Alarm>),
+}
+
+impl Event {
+    fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {
+        if let Some(record) = Transition::decode(bytes) {
+            return Some(Self::Transition(Recorded { cpu, seq, record }));
+        }
+        let record = Alarm::decode(bytes)?;
+        Some(Self::Alarm(Recorded { cpu, seq, record }))
+    }
+
+    /// Monotonic nanoseconds.
+    pub fn ts(&self) -> u64 {
+        match self {
+            Self::Transition(event) => event.record.ts,
+            Self::Alarm(event) => event.record.ts,
+        }
+    }
 }
 
 /// What reading one ring came to.
@@ -28,6 +57,8 @@ pub struct Progress {
     pub to: u64,
     /// Of those, overwritten before they were read.
     pub overwritten: u64,
+    /// Of those, alarms.
+    pub alarms: u64,
     /// Of those, of a type that this controller does not know.
     pub unknown: u64,
 }
@@ -40,22 +71,23 @@ struct Source {
 }
 
 impl Source {
-    /// Reads on to the next transition. A record that stays unwritten ends the
+    /// Reads on to the next event. A record that stays unwritten ends the
     /// stream of its ring: it and what follows are left for the next time.
     fn advance(&mut self) -> Option<u64> {
         let cpu = self.reader.cpu();
         self.next = loop {
             match self.reader.read_from(self.until) {
-                Step::Record(bytes, seq) => match Transition::decode(&bytes) {
-                    Some(record) => break Some(Event { cpu, seq, record }),
+                Step::Record(bytes, seq) => match Event::decode(&bytes, cpu, seq) {
                     None => self.progress.unknown += 1,
+                    event => break event,
                 },
                 Step::Lost(count) => self.progress.overwritten += count,
                 Step::NotYet | Step::End => break None,
             }
         };
         self.progress.to = self.reader.position();
-        self.next.map(|event| event.record.ts)
+        self.progress.alarms += u64::from(matches!(self.next, Some(Event::Alarm(_))));
+        self.next.as_ref().map(Event::ts)
     }
 }
 
@@ -77,6 +109,7 @@ impl Merge {
                 from,
                 to: from,
                 overwritten: 0,
+                alarms: 0,
                 unknown: 0,
             };
             Source {

@@ -50,8 +50,12 @@ pub enum Sort {
 pub struct ReportOptions {
     /// Print transitions; `None`: as `verbose` of the activation says.
     pub transitions: Option<bool>,
+    /// Print alarms.
+    pub alarms: bool,
     /// Print live connections; `None`: as `verbose` of the activation says.
     pub connections: Option<bool>,
+    /// Print listeners; `None`: where the live connections are printed.
+    pub listeners: Option<bool>,
     /// Print the totals.
     pub summary: bool,
     /// How it looks.
@@ -64,6 +68,16 @@ pub struct ReportOptions {
     pub sort: Sort,
     /// Most lines of each part.
     pub limit: Option<u64>,
+}
+
+/// Which parts of a report are printed, the totals aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the keys")]
+pub struct Parts {
+    pub transitions: bool,
+    pub alarms: bool,
+    pub connections: bool,
+    pub listeners: bool,
 }
 
 /// The value of `--settings`.
@@ -157,7 +171,9 @@ pub fn settings(text: &str) -> Result<SettingsOptions> {
 fn showing(pairs: &Pairs) -> Result<ReportOptions> {
     Ok(ReportOptions {
         transitions: pairs.get("transitions", flag)?,
+        alarms: pairs.get("alarms", flag)?.unwrap_or(true),
         connections: pairs.get("connections", flag)?,
+        listeners: pairs.get("listeners", flag)?,
         summary: pairs.get("summary", flag)?.unwrap_or(true),
         format: format(pairs)?,
         peek: false,
@@ -314,11 +330,15 @@ pub fn rendered(config: &Config) -> Vec<(String, String)> {
     pairs
 }
 
-/// Whether a part is wanted whose key may have left it to `verbose`.
-pub fn parts(options: &ReportOptions, verbose: u32) -> (bool, bool) {
-    let transitions = options.transitions.unwrap_or(verbose != 1);
+/// The parts that are wanted, where their keys may have left it to `verbose`.
+pub fn parts(options: &ReportOptions, verbose: u32) -> Parts {
     let connections = options.connections.unwrap_or(verbose >= 1);
-    (transitions, connections)
+    Parts {
+        transitions: options.transitions.unwrap_or(verbose != 1),
+        alarms: options.alarms,
+        connections,
+        listeners: options.listeners.unwrap_or(connections),
+    }
 }
 
 #[cfg(test)]
@@ -393,14 +413,23 @@ mod tests {
 
     #[test]
     fn verbose_decides_what_the_keys_leave_open() {
-        let with = |text, verbose| parts(&report(text).unwrap(), verbose);
+        let shown = |options, verbose| {
+            let parts = parts(&options, verbose);
+            assert_eq!((parts.alarms, parts.listeners), (true, parts.connections));
+            (parts.transitions, parts.connections)
+        };
+        let with = |text, verbose| shown(report(text).unwrap(), verbose);
         assert_eq!(
             [with("", 0), with("", 1), with("", 2)],
             [(true, false), (false, true), (true, true)]
         );
         assert_eq!(with("transitions=0 connections=1", 0), (false, true));
-        assert_eq!(parts(&follow("").unwrap(), 1), (true, false));
-        assert_eq!(parts(&follow("connections=1").unwrap(), 0), (true, true));
+        let following = |text, verbose| shown(follow(text).unwrap(), verbose);
+        assert_eq!(following("", 1), (true, false));
+        assert_eq!(following("connections=1", 0), (true, true));
+        let told = parts(&report("alarms=0 listeners=1").unwrap(), 0);
+        assert_eq!((told.alarms, told.listeners), (false, true));
+        assert!(!parts(&report("listeners=0").unwrap(), 2).listeners);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `--report`: what was recorded since the last one, what is live now, the totals.
+//! `--report`: what was recorded since the last one, what is live and who listens now, the totals.
 //!
 //! Events are marked as reported only after all of them were written out, so
 //! a report that fails, or is killed, loses none: the next one gives them again.
@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::abi::{Consumed, RingState, Settings};
 use crate::error::{Error, Result, write_error};
-use crate::merge::{Merge, Progress};
-use crate::options::{ReportOptions, Sort, parts};
+use crate::handshakes;
+use crate::listener::Listener;
+use crate::merge::{Event, Merge, Progress};
+use crate::options::{Parts, ReportOptions, Sort, parts};
 use crate::output::Output;
 use crate::record::Conn;
 use crate::recorder::Recorder;
@@ -34,16 +36,14 @@ pub fn report(
     out: &mut dyn Write,
 ) -> Result<()> {
     let settings = active_settings(recorder)?;
-    let (transitions, connections) = parts(options, settings.config.verbose);
+    let parts = parts(options, settings.config.verbose);
     let mut this = ThisReport::default();
     let mut unconsumed = None;
-    if transitions {
-        let lost = drain(recorder, options, output, out, &mut this)?;
+    if parts.transitions || parts.alarms {
+        let lost = drain(recorder, options, parts, output, out, &mut this)?;
         unconsumed = Some(lost);
     }
-    if connections {
-        this.connections = print_live(recorder, options, output, out)?;
-    }
+    print_now(recorder, options, parts, output, out, &mut this)?;
     if options.summary {
         let summary = summarize(recorder, &settings, unconsumed, this)?;
         output.summary(out, &summary).map_err(write_error)?;
@@ -81,30 +81,29 @@ pub fn summarize(
     Ok(Summary::new(&stats, &edges, &hooks, unconsumed, this))
 }
 
-/// Prints the transitions, then marks them as reported unless this is a peek.
+/// Prints the events, then marks them as reported unless this is a peek. Without the
+/// transitions it is one: who asks for alarms alone must not lose the rest.
 /// Returns how many were overwritten and are not consumed.
 fn drain(
     recorder: &impl Recorder,
     options: &ReportOptions,
+    parts: Parts,
     output: &mut dyn Output,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<u64> {
     // Held to the end of the function: positions move under the lock only.
-    let _lock = if options.peek {
-        None
-    } else {
-        Some(lock(recorder)?)
-    };
+    let peek = options.peek || !parts.transitions;
+    let _lock = if peek { None } else { Some(lock(recorder)?) };
     // Read under the lock: another report may have ended just before.
     let settings = active_settings(recorder)?;
     let rings = recorder.rings()?;
     let mut merge = merge_rings(recorder, &settings, &rings)?;
-    this.shown = print_transitions(&mut merge, options, output, out)?;
+    print_events(&mut merge, options, parts, output, out, this)?;
     let progress = merge.progress();
     this.add(&progress);
     out.flush().map_err(write_error)?;
-    if options.peek {
+    if peek {
         return Ok(this.overwritten);
     }
     recorder.consume(settings.generation, &consumed(&rings, &progress))?;
@@ -161,22 +160,64 @@ fn consumed(rings: &[RingState], progress: &[Progress]) -> Vec<Consumed> {
 }
 
 /// Prints what the keys let through, as it comes when the order is that of
-/// time and there is no limit; otherwise from memory. Returns how many.
-fn print_transitions(
+/// time and there is no limit; otherwise from memory. Counts them.
+fn print_events(
     merge: &mut Merge,
     options: &ReportOptions,
+    parts: Parts,
     output: &mut dyn Output,
     out: &mut dyn Write,
-) -> Result<u64> {
-    let shown = merge.filter(|event| options.show.transition(&event.record));
+    this: &mut ThisReport,
+) -> Result<()> {
+    let shown = merge.filter(|event| shows(options, parts, event));
+    let print = |event: Event| print_event(&event, output, out, this);
     if options.sort == Sort::Time && options.limit.is_none() {
-        return print_all(shown, |event| output.transition(out, &event));
+        return shown.into_iter().try_for_each(print);
     }
-    let mut selection = Selection::new(options.sort, options.limit);
-    shown.for_each(|event| selection.push(event));
-    print_all(selection.into_sorted(), |event| {
-        output.transition(out, &event)
-    })
+    let mut transitions = Selection::new(options.sort, options.limit);
+    let mut alarms = Selection::new(Sort::Time, options.limit);
+    shown.for_each(|event| match event {
+        Event::Transition(event) => transitions.push(event),
+        Event::Alarm(event) => alarms.push(event),
+    });
+    let alarms = alarms.into_sorted().map(Event::Alarm);
+    let transitions = transitions.into_sorted().map(Event::Transition);
+    let mut lines: Vec<_> = alarms.chain(transitions).collect();
+    if options.sort == Sort::Time {
+        lines.sort_by_key(Event::ts);
+    }
+    lines.into_iter().try_for_each(print)
+}
+
+/// Whether an event is printed.
+pub fn shows(options: &ReportOptions, parts: Parts, event: &Event) -> bool {
+    match event {
+        Event::Transition(event) => parts.transitions && options.show.transition(&event.record),
+        Event::Alarm(event) => parts.alarms && options.show.alarm(&event.record),
+    }
+}
+
+/// Prints an event, and counts it.
+///
+/// # Errors
+/// Stdout does not take it.
+pub fn print_event(
+    event: &Event,
+    output: &mut dyn Output,
+    out: &mut dyn Write,
+    this: &mut ThisReport,
+) -> Result<()> {
+    match event {
+        Event::Transition(event) => {
+            this.shown += 1;
+            output.transition(out, event)
+        }
+        Event::Alarm(event) => {
+            this.alarms_shown += 1;
+            output.alarm(out, event)
+        }
+    }
+    .map_err(write_error)
 }
 
 fn print_all<T>(
@@ -191,11 +232,51 @@ fn print_all<T>(
     Ok(count)
 }
 
-/// Prints the live connections that the keys let through; returns how many.
+/// Prints what is there now: live connections and listeners, if they are wanted.
 ///
 /// # Errors
 /// Not active, or stdout does not take them.
-pub fn print_live(
+pub fn print_now(
+    recorder: &impl Recorder,
+    options: &ReportOptions,
+    parts: Parts,
+    output: &mut dyn Output,
+    out: &mut dyn Write,
+    this: &mut ThisReport,
+) -> Result<()> {
+    if parts.connections {
+        this.connections = print_live(recorder, options, output, out)?;
+    }
+    if parts.listeners {
+        this.listeners = print_listeners(recorder, options, output, out)?;
+    }
+    Ok(())
+}
+
+/// Prints the listeners that the keys let through; returns how many.
+fn print_listeners(
+    recorder: &impl Recorder,
+    options: &ReportOptions,
+    output: &mut dyn Output,
+    out: &mut dyn Write,
+) -> Result<u64> {
+    let mut selection = Selection::new(options.sort, options.limit);
+    let (listeners, hooks) = (recorder.listeners()?, recorder.hooks()?);
+    // Read after the table: none listens since later than that.
+    let now_ns = recorder.stats()?.now_ns;
+    let shown = |listener: &Listener| options.show.listener(listener, now_ns);
+    listeners
+        .into_iter()
+        .filter(shown)
+        .for_each(|listener| selection.push(listener));
+    print_all(selection.into_sorted(), |listener| {
+        let counters = handshakes::counters(&listener.handshakes, &hooks);
+        output.listener(out, &listener, &counters, now_ns)
+    })
+}
+
+/// Prints the live connections that the keys let through; returns how many.
+fn print_live(
     recorder: &impl Recorder,
     options: &ReportOptions,
     output: &mut dyn Output,

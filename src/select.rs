@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::merge::Event;
+use crate::alarm::Alarm;
+use crate::listener::Listener;
+use crate::merge::Recorded;
 use crate::options::Sort;
-use crate::record::Conn;
+use crate::record::{Conn, Transition};
 
 /// What a line is sorted by.
 pub trait Sortable {
@@ -13,13 +15,31 @@ pub trait Sortable {
     fn weight(&self, sort: Sort) -> u64;
 }
 
-impl Sortable for Event {
+impl Sortable for Recorded<Transition> {
     fn weight(&self, sort: Sort) -> u64 {
         match sort {
             Sort::Time => self.record.ts,
             Sort::Age => self.record.in_old.ns().unwrap_or(0),
             Sort::Bytes => self.record.meters.map_or(0, |m| m.bytes()),
             Sort::Retrans => self.record.meters.map_or(0, |m| m.retrans.into()),
+        }
+    }
+}
+
+/// Alarms have the order of time alone.
+impl Sortable for Recorded<Alarm> {
+    fn weight(&self, _: Sort) -> u64 {
+        self.record.ts
+    }
+}
+
+/// A listener carries no bytes.
+impl Sortable for Listener {
+    fn weight(&self, sort: Sort) -> u64 {
+        match sort {
+            Sort::Time => self.since.ns().unwrap_or(0),
+            Sort::Age => self.since.ns().map_or(0, |since| !since),
+            Sort::Bytes | Sort::Retrans => 0,
         }
     }
 }

@@ -18,9 +18,15 @@ pub struct ThisReport {
     pub transitions: u64,
     /// Transitions printed: the rest did not pass the keys.
     pub shown: u64,
+    /// Alarms read.
+    pub alarms: u64,
+    /// Alarms printed.
+    pub alarms_shown: u64,
     /// Live connections printed.
     pub connections: u64,
-    /// Transitions overwritten before this report could read them.
+    /// Listeners printed.
+    pub listeners: u64,
+    /// Records overwritten before this report could read them.
     pub overwritten: u64,
     /// Records of a type that this controller does not know.
     pub unknown_records: u64,
@@ -31,7 +37,8 @@ impl ThisReport {
     pub fn add(&mut self, progress: &[Progress]) {
         for ring in progress {
             let read = (ring.to - ring.from).saturating_sub(ring.overwritten);
-            self.transitions += read.saturating_sub(ring.unknown);
+            self.transitions += read.saturating_sub(ring.unknown + ring.alarms);
+            self.alarms += ring.alarms;
             self.overwritten += ring.overwritten;
             self.unknown_records += ring.unknown;
         }
@@ -108,9 +115,9 @@ pub struct Summary {
     pub edges: Vec<EdgeTotal>,
     /// What became of the SYNs that listeners got.
     pub handshakes: Vec<Counter>,
-    /// Transitions that were overwritten before any report could read them.
+    /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
-    /// Transitions that the next report will give.
+    /// Records that the next report will give.
     pub pending: u64,
     /// What this report did.
     pub this_report: ThisReport,
@@ -133,6 +140,12 @@ pub struct Counts {
     pub unmatched: u64,
     pub stale: u64,
     pub seeded: u64,
+    pub alarms: u64,
+    pub groups: u64,
+    pub evicted: u64,
+    pub ungrouped: u64,
+    pub listeners: u64,
+    pub unlisted: u64,
     /// `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`, which only has
     /// them, does not belong into a sum.
     pub states: Vec<(State, u64)>,
@@ -159,6 +172,12 @@ impl Counts {
             unmatched: stats.unmatched,
             stale: stats.stale,
             seeded: stats.seeded,
+            alarms: stats.alarms,
+            groups: stats.groups,
+            evicted: stats.evicted,
+            ungrouped: stats.ungrouped,
+            listeners: stats.listeners,
+            unlisted: stats.unlisted,
             states: State::all().map(|s| (s, known_as(s))).collect(),
         }
     }
@@ -172,7 +191,7 @@ impl Counts {
 impl Summary {
     /// Makes the books: recorded = reported + overwritten + pending.
     ///
-    /// `unconsumed` are transitions that are known to be overwritten, but that no
+    /// `unconsumed` are records that are known to be overwritten, but that no
     /// report has consumed yet.
     pub fn new(
         stats: &Stats,
@@ -194,7 +213,7 @@ impl Summary {
     }
 }
 
-/// Transitions that were overwritten since the last report consumed any.
+/// Records that were overwritten since the last report consumed any.
 ///
 /// # Errors
 /// Not active, or the calls fail.

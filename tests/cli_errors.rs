@@ -1,5 +1,5 @@
-//! Wrong command lines, with what each says on stderr, to the letter: 80 of
-//! them, each one line, exit status 2, nothing on stdout, nothing done.
+//! Wrong command lines, with what each says on stderr, to the letter, each
+//! of them one line, exit status 2, nothing on stdout, nothing done.
 
 mod cli;
 
@@ -7,8 +7,8 @@ use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook threshold unfinished max-groups max-listeners";
-const REPORT_KEYS: &str = "; allowed keys: transitions connections summary format json peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
-const FOLLOW_KEYS: &str = "; allowed keys: transitions connections summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
@@ -52,7 +52,9 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--activate=max-groups=1048577"], "--activate: bad value '1048577' of 'max-groups': it is out of range; allowed: 1 to 1048576", ""),
     (&["tcpstates", "--activate=max-listeners=0"], "--activate: bad value '0' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
     (&["tcpstates", "--activate=max-listeners=65537"], "--activate: bad value '65537' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
-    (&["tcpstates", "--report=alarms=1"], "--report: unknown key 'alarms' with value '1'", REPORT_KEYS),
+    (&["tcpstates", "--report=alarms=yes"], "--report: bad value 'yes' of 'alarms': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--follow=listeners=2"], "--follow: bad value '2' of 'listeners': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--report=alarm=1"], "--report: unknown key 'alarm' with value '1', did you mean 'alarms'?", REPORT_KEYS),
     (&["tcpstates", "--activate=limit=5"], "--activate: unknown key 'limit' with value '5'", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=ring="], "--activate: bad value '' of 'ring': it is empty", RING),
     (&["tcpstates", "--activate==64"], "--activate: unknown key '' with value '64'", ACTIVATE_KEYS),

@@ -72,7 +72,7 @@ fn check_books(summary: &Value) {
         "{summary}"
     );
     assert_eq!(
-        n("seen"),
+        n("seen") + n("alarms"),
         n("recorded") + n("filtered") + n("too_short"),
         "{summary}"
     );
@@ -426,10 +426,12 @@ fn the_summary_is_last_and_complete() {
         \"accept_queue_full\":0,\"reset_received\":0,\"reset_sent\":0,\"unreachable\":0,\
         \"aborted\":0,\"listener_closed\":0,\"netns_gone\":0,\"duplicate\":0,\"unknown\":0},\
         \"tracked\":2,\
-        \"untracked\":5,\"lost\":{\"overwritten\":0,\"kprobe_missed\":0,\"stale\":0},\
-        \"unmatched\":0,\"seeded\":0,\"seen\":3,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
+        \"untracked\":5,\"groups\":0,\"listeners\":0,\"lost\":{\"overwritten\":0,\
+        \"kprobe_missed\":0,\"stale\":0,\"evicted\":0,\"ungrouped\":0,\"unlisted\":0},\
+        \"unmatched\":0,\"seeded\":0,\"seen\":3,\"alarms\":0,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
         \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
-        \"connections\":0,\"overwritten\":0,\"unknown_records\":0}}";
+        \"alarms\":0,\"alarms_shown\":0,\"connections\":0,\"listeners\":0,\
+        \"overwritten\":0,\"unknown_records\":0}}";
     assert_eq!(line, expected);
     assert_eq!(self::text(&fake, "json=1 summary=0"), "");
 }
@@ -561,14 +563,16 @@ fn the_books_are_lines_that_add_up() {
     let fake = Fake::new(1, 64);
     fake.record(0, 70, NOW, 1);
     let text = text(&fake, "port=1");
-    let end: Vec<_> = text.lines().rev().take(5).collect();
+    let end: Vec<_> = text.lines().rev().take(7).collect();
     assert_eq!(
         end,
         [
-            "This report: read 64, shown 0, overwritten 6, unknown records 0",
+            "This report: read 64, shown 0, alarms 0, overwritten 6, unknown records 0",
             "Lost: overwritten 6, missed by kprobes 0, ends not seen 0",
-            "Transitions: recorded 70 = reported 64 + overwritten 6 + pending 0",
-            "Transitions: seen 73 = recorded 70 + filtered 2 + too short 1",
+            "Events: recorded 70 = reported 64 + overwritten 6 + pending 0",
+            "Events: seen 73 + alarms 0 = recorded 70 + filtered 2 + too short 1",
+            "Listeners: tracked 0, untracked 0",
+            "Pairs of addresses: tracked 0, made room for others 0, connections without room 0",
             "Live connections: tracked 2, untracked 5, unmatched 0, found at activation 0",
         ]
     );

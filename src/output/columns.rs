@@ -17,6 +17,11 @@ pub struct Column {
     pub kind: Kind,
 }
 
+/// One column, in short.
+pub fn column(head: &'static str, width: usize, kind: Kind) -> Column {
+    Column { head, width, kind }
+}
+
 /// How the cells of a column lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

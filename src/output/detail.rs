@@ -2,17 +2,21 @@
 
 use std::io::{self, Write};
 
-use crate::merge::Event;
+use crate::alarm::Alarm;
+use crate::handshakes::Counter;
+use crate::listener::{Listener, Queue};
+use crate::merge::Recorded;
 use crate::output::Output;
-use crate::output::look::{Look, state_style};
+use crate::output::look::{Look, alarm_style, state_style};
 use crate::output::summary::{self, Zeros};
 use crate::output::table::{lost_line, process, reason};
 use crate::places::Places;
 use crate::reason::error_name;
-use crate::record::{Conn, Ident, Meters, Role};
+use crate::record::{Activity, Conn, Ident, Meters, Role, Transition};
+use crate::state::State;
 use crate::summary::Summary;
 use crate::text::{cut, endpoint, pad, printable, shorten, shorten_path, width};
-use crate::time::span;
+use crate::time::{duration, span};
 
 /// A label and its value.
 type Field = (&'static str, String);
@@ -37,6 +41,7 @@ impl Detail {
             l.sndbuf_used,
             l.rcvbuf_used,
             l.in_old_long,
+            l.retransmits,
         ];
         let label = longest.into_iter().map(width).max().unwrap_or(0);
         Self {
@@ -129,6 +134,49 @@ impl Detail {
         self.known(out, l.cgroup, cgroup, shorten_path)
     }
 
+    /// Lines of what a full socket does.
+    fn activity(&self, out: &mut dyn Write, activity: Option<Activity>) -> io::Result<()> {
+        let Some(a) = activity else {
+            return Ok(());
+        };
+        let l = self.look.labels;
+        let ago = |ms: u32| format!("{} {}", duration(u64::from(ms) * 1_000_000), l.ago);
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.last_recv, ago(a.last_recv_ms)),
+                    (l.last_sent, ago(a.last_sent_ms)),
+                ],
+                &[
+                    (l.unacked, a.unacked.to_string()),
+                    (l.retransmits, a.retransmits.to_string()),
+                ],
+                &[(l.probes, a.probes.to_string()), (l.socket, socket(a))],
+            ],
+        )
+    }
+
+    /// Now, at most, and where it is full.
+    fn queue(&self, queue: Queue) -> String {
+        let l = self.look.labels;
+        let Queue { length, max, limit } = queue;
+        format!("{length}, {} {max}, {} {limit}", l.most, l.limit)
+    }
+
+    /// The counters that have counted.
+    fn handshakes(&self, out: &mut dyn Write, counters: &[Counter]) -> io::Result<()> {
+        let l = self.look.labels;
+        let counted = |c: &Counter| Some(((c.label)(l), c.count.filter(|n| *n > 0)?));
+        for (index, (label, count)) in counters.iter().filter_map(counted).enumerate() {
+            if index == 0 {
+                writeln!(out, "  {}", l.handshakes)?;
+            }
+            writeln!(out, "    {label}: {count}")?;
+        }
+        Ok(())
+    }
+
     /// Lines of what only a full socket has.
     fn meters(
         &self,
@@ -143,7 +191,7 @@ impl Detail {
         let text = |n: u64| n.to_string();
         let srtt = match m.srtt_us {
             0 => "-".into(),
-            us => crate::time::duration(u64::from(us) * 1000),
+            us => duration(u64::from(us) * 1000),
         };
         self.lines(
             out,
@@ -178,6 +226,21 @@ impl Detail {
     }
 }
 
+/// The socket's options and what has become of it, by the names in JSON.
+fn socket(activity: Activity) -> String {
+    let flags = [
+        (activity.keepalive, "keepalive"),
+        (activity.user_timeout, "user_timeout"),
+        (activity.orphan, "orphan"),
+    ];
+    let set: Vec<_> = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
+    if set.is_empty() {
+        unknown()
+    } else {
+        set.join(" ")
+    }
+}
+
 fn synacks(sent: Option<u16>) -> String {
     sent.map_or_else(unknown, |n| n.to_string())
 }
@@ -196,7 +259,7 @@ fn queue(length: u32, listener: bool) -> String {
 }
 
 impl Output for Detail {
-    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let (l, record) = (self.look.labels, &event.record);
         let state = |s| self.look.paint(state_style(s), &s.shown());
         let time = self.look.heading(&self.look.clock.local(record.ts));
@@ -229,6 +292,50 @@ impl Output for Detail {
         writeln!(out)
     }
 
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        let (l, alarm) = (self.look.labels, &event.record);
+        let who = &alarm.who;
+        let time = self.look.heading(&self.look.clock.local(alarm.ts));
+        let word = if alarm.raised { l.raised } else { l.cleared };
+        let what = format!("{word} {}", alarm.kind.name());
+        let what = self.look.paint(alarm_style(alarm.raised), &what);
+        writeln!(out, "{time}  {what}")?;
+        match alarm.is_pair() {
+            true => self.lines(
+                out,
+                &[
+                    &[(l.local, who.local().to_string())],
+                    &[(l.remote, who.remote().to_string())],
+                ],
+            ),
+            false => self.lines(out, &[&[(l.local, endpoint(who.local(), who.lport))]]),
+        }?;
+        let number = |n: u32| n.to_string();
+        self.lines(
+            out,
+            &[
+                &[
+                    (l.value, alarm.value.to_string()),
+                    (l.threshold, alarm.threshold.to_string()),
+                ],
+                &[
+                    (l.peak, alarm.peak.to_string()),
+                    (l.lasted, duration(alarm.lasted_ns())),
+                ],
+                &[
+                    (l.half_open, number(alarm.half_open)),
+                    (l.established, number(alarm.established)),
+                ],
+                &[
+                    (l.closing, number(alarm.closing)),
+                    (l.timewait, number(alarm.timewait)),
+                ],
+            ],
+        )?;
+        self.identity(out, who)?;
+        writeln!(out)
+    }
+
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         let l = self.look.labels;
         let time = self.look.heading(&self.look.clock.local(now_ns));
@@ -258,7 +365,55 @@ impl Output for Detail {
             ],
         )?;
         self.meters(out, conn.meters, conn.is_listener())?;
+        self.activity(out, conn.activity)?;
         self.identity(out, &conn.who)?;
+        writeln!(out)
+    }
+
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()> {
+        let (l, who) = (self.look.labels, &listener.who);
+        let time = self.look.heading(&self.look.clock.local(now_ns));
+        let state = State::LISTEN;
+        let state = self.look.paint(state_style(state), &state.shown());
+        writeln!(out, "{time}  {state}")?;
+        let number = |n: u32| n.to_string();
+        let raised: Vec<_> = listener.raised().map(|kind| kind.name()).collect();
+        let raised = if raised.is_empty() {
+            unknown()
+        } else {
+            raised.join(" ")
+        };
+        let unfinished = format!(
+            "{}, {} {}",
+            listener.unfinished, l.most, listener.unfinished_max
+        );
+        self.lines(
+            out,
+            &[
+                &[(l.local, endpoint(who.local(), who.lport))],
+                &[(l.listening, span(listener.age(now_ns)))],
+                &[(l.alarms_raised, raised)],
+                &[(l.accept_queue, self.queue(listener.accept_queue))],
+                &[(l.half_open, self.queue(listener.half_open))],
+                &[(l.unfinished, unfinished)],
+                &[
+                    (l.established, number(listener.established)),
+                    (l.closing, number(listener.closing)),
+                ],
+                &[
+                    (l.timewait, number(listener.timewait)),
+                    (l.drops, listener.drops.to_string()),
+                ],
+            ],
+        )?;
+        self.identity(out, who)?;
+        self.handshakes(out, handshakes)?;
         writeln!(out)
     }
 

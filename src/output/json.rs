@@ -7,12 +7,14 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use crate::alarm::{Alarm, AlarmKind};
 use crate::handshakes::Counter;
-use crate::merge::Event;
+use crate::listener::Listener;
+use crate::merge::Recorded;
 use crate::output::Output;
 use crate::places::{Place, Places};
 use crate::reason::error_name;
-use crate::record::{Conn, Ident, Meters, Owner, Role};
+use crate::record::{Activity, Conn, Ident, Meters, Owner, Role, Transition};
 use crate::state::State;
 use crate::summary::{EdgeTotal, Summary, ThisReport};
 use crate::time::Clock;
@@ -196,6 +198,105 @@ struct ConnectionJson<'a> {
     seeded: bool,
     #[serde(flatten)]
     meters: Option<MetersJson>,
+    #[serde(flatten)]
+    activity: Option<ActivityJson>,
+}
+
+#[derive(Serialize)]
+struct ActivityJson {
+    last_recv_ms: u32,
+    last_sent_ms: u32,
+    unacked: u32,
+    retransmits: u8,
+    probes: u8,
+    keepalive: bool,
+    orphan: bool,
+    user_timeout: bool,
+}
+
+impl ActivityJson {
+    fn new(activity: Activity) -> Self {
+        Self {
+            last_recv_ms: activity.last_recv_ms,
+            last_sent_ms: activity.last_sent_ms,
+            unacked: activity.unacked,
+            retransmits: activity.retransmits,
+            probes: activity.probes,
+            keepalive: activity.keepalive,
+            orphan: activity.orphan,
+            user_timeout: activity.user_timeout,
+        }
+    }
+}
+
+/// Of a pair two addresses, of a listener its own end.
+#[derive(Serialize)]
+struct AlarmJson<'a> {
+    r#type: &'static str,
+    ts: String,
+    cpu: u32,
+    seq: u64,
+    kind: Cow<'static, str>,
+    raised: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conn: Option<u64>,
+    netns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
+    family: u8,
+    laddr: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lport: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raddr: Option<IpAddr>,
+    #[serde(flatten)]
+    owner: OwnerJson<'a>,
+    value: u64,
+    threshold: u64,
+    peak: u64,
+    since: String,
+    half_open: u32,
+    established: u32,
+    closing: u32,
+    timewait: u32,
+}
+
+#[derive(Serialize)]
+struct ListenerJson<'a> {
+    r#type: &'static str,
+    ts: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conn: Option<u64>,
+    netns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
+    family: u8,
+    laddr: IpAddr,
+    lport: u16,
+    #[serde(flatten)]
+    owner: OwnerJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_exact: Option<bool>,
+    seeded: bool,
+    accept_queue: u32,
+    accept_queue_max: u32,
+    accept_queue_limit: u32,
+    half_open: u32,
+    half_open_max: u32,
+    half_open_limit: u32,
+    established: u32,
+    closing: u32,
+    timewait: u32,
+    unfinished: u32,
+    unfinished_max: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished_at: Option<String>,
+    drops: u64,
+    alarms: Vec<Cow<'static, str>>,
+    #[serde(serialize_with = "counts")]
+    handshakes: &'a [Counter],
 }
 
 #[derive(Serialize)]
@@ -218,10 +319,13 @@ struct SummaryJson<'a> {
     handshakes: &'a [Counter],
     tracked: u64,
     untracked: u64,
+    groups: u64,
+    listeners: u64,
     lost: CausesJson,
     unmatched: u64,
     seeded: u64,
     seen: u64,
+    alarms: u64,
     filtered: u64,
     too_short: u64,
     recorded: u64,
@@ -230,19 +334,25 @@ struct SummaryJson<'a> {
     this_report: ThisReportJson,
 }
 
-/// Why transitions, or the ends of connections, are missing.
+/// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.
 #[derive(Serialize)]
 pub(super) struct CausesJson {
     pub overwritten: u64,
     pub kprobe_missed: u64,
     pub stale: u64,
+    pub evicted: u64,
+    pub ungrouped: u64,
+    pub unlisted: u64,
 }
 
 #[derive(Serialize)]
 struct ThisReportJson {
     transitions: u64,
     shown: u64,
+    alarms: u64,
+    alarms_shown: u64,
     connections: u64,
+    listeners: u64,
     overwritten: u64,
     unknown_records: u64,
 }
@@ -292,7 +402,10 @@ impl ThisReportJson {
         Self {
             transitions: this.transitions,
             shown: this.shown,
+            alarms: this.alarms,
+            alarms_shown: this.alarms_shown,
             connections: this.connections,
+            listeners: this.listeners,
             overwritten: this.overwritten,
             unknown_records: this.unknown_records,
         }
@@ -306,7 +419,7 @@ pub(super) fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<(
 }
 
 impl Output for Json {
-    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let record = &event.record;
         let place = self.places.of(&record.who);
         let listener = record.is_listener();
@@ -332,6 +445,38 @@ impl Output for Json {
         line(out, &object)
     }
 
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        let alarm = &event.record;
+        let who = &alarm.who;
+        let place = self.places.of(who);
+        let pair = alarm.is_pair();
+        let object = AlarmJson {
+            r#type: "alarm",
+            ts: self.clock.rfc3339(alarm.ts),
+            cpu: event.cpu,
+            seq: event.seq,
+            kind: alarm.kind.name(),
+            raised: alarm.raised,
+            conn: some(who.conn),
+            netns: who.netns,
+            netns_name: place.netns.as_deref(),
+            family: who.family,
+            laddr: who.local(),
+            lport: (!pair).then_some(who.lport),
+            raddr: pair.then(|| who.remote()),
+            owner: OwnerJson::new(who, &place),
+            value: alarm.value,
+            threshold: alarm.threshold,
+            peak: alarm.peak,
+            since: self.clock.rfc3339(alarm.raised_ns),
+            half_open: alarm.half_open,
+            established: alarm.established,
+            closing: alarm.closing,
+            timewait: alarm.timewait,
+        };
+        line(out, &object)
+    }
+
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         let age = conn.age(now_ns);
         let place = self.places.of(&conn.who);
@@ -353,6 +498,49 @@ impl Output for Json {
             first_seen: self.clock.rfc3339(conn.first_seen_ns),
             seeded: conn.who.seeded,
             meters: conn.meters.map(|m| MetersJson::new(&m, listener)),
+            activity: conn.activity.map(ActivityJson::new),
+        };
+        line(out, &object)
+    }
+
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()> {
+        let who = &listener.who;
+        let (place, age) = (self.places.of(who), listener.age(now_ns));
+        let (accept_queue, half_open) = (listener.accept_queue, listener.half_open);
+        let object = ListenerJson {
+            r#type: "listener",
+            ts: self.clock.rfc3339(now_ns),
+            conn: some(who.conn),
+            netns: who.netns,
+            netns_name: place.netns.as_deref(),
+            family: who.family,
+            laddr: who.local(),
+            lport: who.lport,
+            owner: OwnerJson::new(who, &place),
+            age_ns: age.ns(),
+            age_exact: age.exact(),
+            seeded: who.seeded,
+            accept_queue: accept_queue.length,
+            accept_queue_max: accept_queue.max,
+            accept_queue_limit: accept_queue.limit,
+            half_open: half_open.length,
+            half_open_max: half_open.max,
+            half_open_limit: half_open.limit,
+            established: listener.established,
+            closing: listener.closing,
+            timewait: listener.timewait,
+            unfinished: listener.unfinished,
+            unfinished_max: listener.unfinished_max,
+            unfinished_at: listener.unfinished_ns.map(|ns| self.clock.rfc3339(ns)),
+            drops: listener.drops,
+            alarms: listener.raised().map(AlarmKind::name).collect(),
+            handshakes,
         };
         line(out, &object)
     }
@@ -380,14 +568,20 @@ impl Output for Json {
             handshakes: &summary.handshakes,
             tracked: stats.tracked,
             untracked: stats.untracked,
+            groups: stats.groups,
+            listeners: stats.listeners,
             lost: CausesJson {
                 overwritten: summary.overwritten,
                 kprobe_missed: stats.kprobe_missed,
                 stale: stats.stale,
+                evicted: stats.evicted,
+                ungrouped: stats.ungrouped,
+                unlisted: stats.unlisted,
             },
             unmatched: stats.unmatched,
             seeded: stats.seeded,
             seen: stats.seen,
+            alarms: stats.alarms,
             filtered: stats.filtered,
             too_short: stats.too_short,
             recorded: stats.recorded,

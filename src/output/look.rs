@@ -34,6 +34,14 @@ impl Look {
     }
 }
 
+/// The style of an alarm.
+pub fn alarm_style(raised: bool) -> Style {
+    match raised {
+        true => Style::new().bold().fg_color(Some(AnsiColor::Red.into())),
+        false => Style::new().fg_color(Some(AnsiColor::Green.into())),
+    }
+}
+
 /// The style of a state: what is on its way in, what works, what is on its way out.
 pub fn state_style(state: State) -> Style {
     let color = match &*state.shown() {

@@ -3,17 +3,22 @@
 mod columns;
 mod detail;
 mod json;
+mod listeners;
 mod look;
+mod room;
 mod settings;
 mod summary;
 mod table;
 
 use std::io::{self, Write};
 
-use crate::merge::Event;
+use crate::alarm::Alarm;
+use crate::handshakes::Counter;
+use crate::listener::Listener;
+use crate::merge::Recorded;
 use crate::options::Format;
 use crate::places::Places;
-use crate::record::Conn;
+use crate::record::{Conn, Transition};
 use crate::summary::Summary;
 
 pub use look::Look;
@@ -25,12 +30,28 @@ pub trait Output {
     ///
     /// # Errors
     /// Those of `out`.
-    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()>;
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()>;
+    /// One alarm.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()>;
     /// One live connection, as of `now_ns` (monotonic).
     ///
     /// # Errors
     /// Those of `out`.
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()>;
+    /// One listener, with the counters of its handshakes, as of `now_ns` (monotonic).
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()>;
     /// So many events of a CPU were overwritten before they could be shown.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub struct SettingsView {
     pub stats: Stats,
     /// Its hooks.
     pub hooks: Vec<Hook>,
-    /// Transitions that were overwritten before any report could read them.
+    /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
 }
 
@@ -31,6 +31,9 @@ impl SettingsView {
             overwritten: self.overwritten,
             kprobe_missed: self.stats.kprobe_missed,
             stale: self.stats.stale,
+            evicted: self.stats.evicted,
+            ungrouped: self.stats.ungrouped,
+            unlisted: self.stats.unlisted,
         }
     }
 }
@@ -61,6 +64,9 @@ struct ActivationJson {
     tracked: u64,
     untracked: u64,
     seeded: u64,
+    groups: u64,
+    listeners: u64,
+    alarms: u64,
     hooks: Vec<HookJson>,
     lost: CausesJson,
 }
@@ -146,6 +152,9 @@ fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
         tracked: stats.tracked,
         untracked: stats.untracked,
         seeded: stats.seeded,
+        groups: stats.groups,
+        listeners: stats.listeners,
+        alarms: stats.alarms,
         hooks: view.hooks.iter().map(HookJson::new).collect(),
         lost: view.causes(),
     }
@@ -222,6 +231,30 @@ fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io:
         settings.config.max_conns,
         l.untracked,
         stats.untracked
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}, {} {}",
+        l.groups,
+        l.tracked,
+        stats.groups,
+        l.of,
+        settings.config.max_groups,
+        l.evicted,
+        stats.evicted,
+        l.ungrouped,
+        stats.ungrouped
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}",
+        l.listeners,
+        l.tracked,
+        stats.listeners,
+        l.of,
+        settings.config.max_listeners,
+        l.untracked,
+        stats.unlisted
     )?;
     writeln!(
         out,

@@ -129,6 +129,12 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
         (",", l.unmatched, s.unmatched),
         (",", l.seeded, s.seeded),
     ];
+    let groups = [
+        ("", l.tracked, s.groups),
+        (",", l.evicted, s.evicted),
+        (",", l.ungrouped, s.ungrouped),
+    ];
+    let listeners = [("", l.tracked, s.listeners), (",", l.untracked, s.unlisted)];
     let lost = [
         ("", l.overwritten, summary.overwritten),
         (",", l.kprobe_missed, s.kprobe_missed),
@@ -137,10 +143,13 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
     let read = [
         ("", l.read, this.transitions),
         (",", l.shown, this.shown),
+        (",", l.alarms, this.alarms),
         (",", l.overwritten, this.overwritten),
         (",", l.unknown, this.unknown_records),
     ];
     write_line(out, l.connections, &tracked)?;
+    write_line(out, l.groups, &groups)?;
+    write_line(out, l.listeners, &listeners)?;
     write_books(out, l, summary)?;
     write_line(out, l.lost, &lost)?;
     write_line(out, l.this_report, &read)
@@ -151,6 +160,7 @@ fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result
     let s = &summary.stats;
     let seen = [
         ("", l.seen, s.seen),
+        (" +", l.alarms, s.alarms),
         (" =", l.recorded, s.recorded),
         (" +", l.filtered, s.filtered),
         (" +", l.too_short, s.too_short),
@@ -161,6 +171,6 @@ fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result
         (" +", l.overwritten, summary.overwritten),
         (" +", l.pending, summary.pending),
     ];
-    write_line(out, l.transitions, &seen)?;
-    write_line(out, l.transitions, &recorded)
+    write_line(out, l.events, &seen)?;
+    write_line(out, l.events, &recorded)
 }

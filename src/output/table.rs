@@ -5,29 +5,29 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use crate::merge::Event;
+use crate::alarm::Alarm;
+use crate::handshakes::Counter;
+use crate::i18n::Labels;
+use crate::listener::Listener;
+use crate::merge::Recorded;
 use crate::output::Output;
-use crate::output::columns::{Cell, Column, Kind, write_cells, write_head};
-use crate::output::look::{Look, state_style};
+use crate::output::columns::{Cell, Column, Kind, column, write_cells, write_head};
+use crate::output::listeners::ListenerColumns;
+use crate::output::look::{Look, alarm_style, state_style};
+use crate::output::room::{ENDPOINT, PROCESS, Room};
 use crate::output::summary::{self, Zeros};
 use crate::places::{Place, Places};
 use crate::reason::Reason;
-use crate::record::{Conn, Ident, Meters};
+use crate::record::{Conn, Ident, Meters, Transition};
 use crate::state::State;
 use crate::summary::Summary;
 use crate::text::{endpoint, printable, printable_bytes};
-use crate::time::span;
+use crate::time::{duration, span};
 
 const STATE: usize = 11;
 const SPAN: usize = 9;
 /// Time of day, and the same with month, day and milliseconds.
 const TIME: [usize; 2] = [8, 18];
-/// `255.255.255.255:65535`, and the longest IPv6 endpoint.
-const ENDPOINT: [usize; 2] = [21, 47];
-/// What an endpoint is shortened to at most.
-const SHORTEST: usize = 12;
-/// `PID/NAME`: what is worth a column, and the longest.
-const PROCESS: [usize; 2] = [12, 23];
 /// The longest name of a reason.
 const REASON: usize = 18;
 /// How much of a container's id is shown.
@@ -39,7 +39,9 @@ const RETRANS: usize = 7;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Transitions,
+    Alarms,
     Connections,
+    Listeners,
 }
 
 /// Prints one line each.
@@ -49,6 +51,7 @@ pub struct Table {
     part: Option<Part>,
     transitions: TransitionColumns,
     connections: ConnectionColumns,
+    listeners: ListenerColumns,
 }
 
 impl Table {
@@ -56,6 +59,7 @@ impl Table {
         Self {
             transitions: TransitionColumns::for_width(look.width),
             connections: ConnectionColumns::for_width(look.width),
+            listeners: ListenerColumns::for_width(look.width),
             look,
             places,
             part: None,
@@ -72,49 +76,20 @@ impl Table {
         }
         let columns = match part {
             Part::Transitions => self.transitions.columns(&self.look),
+            Part::Alarms => self.transitions.alarm_columns(&self.look),
             Part::Connections => self.connections.columns(&self.look),
+            Part::Listeners => self.listeners.columns(self.look.labels),
         };
         write_head(out, &self.look, &columns)
     }
-}
 
-/// Columns of a terminal that are left for two endpoints and what else there may be.
-struct Room(usize);
-
-impl Room {
-    /// What a terminal of `width` has beside `used` columns and their gaps.
-    fn new(width: usize, used: usize) -> Self {
-        Self(width.saturating_sub(used))
-    }
-
-    /// Takes so many, if two endpoints still fit.
-    fn take(&mut self, columns: usize) -> bool {
-        let fits = self.0 >= 2 * ENDPOINT[0] + columns;
-        if fits {
-            self.0 -= columns;
+    fn time(&self, ns: u64) -> Cell {
+        match self.transitions.time == TIME[0] {
+            true => self.look.clock.local_day(ns),
+            false => self.look.clock.local_short(ns),
         }
-        fits
+        .into()
     }
-
-    /// Width of the process column if its least is taken, and more of what is left.
-    fn process(&mut self, taken: bool) -> usize {
-        if !taken {
-            return 0;
-        }
-        let spare = self.0.saturating_sub(2 * ENDPOINT[0]);
-        let more = spare.min(PROCESS[1] - PROCESS[0]);
-        self.0 -= more;
-        PROCESS[0] + more
-    }
-
-    /// Shares what is left.
-    fn endpoint(self) -> usize {
-        (self.0 / 2).clamp(SHORTEST, ENDPOINT[1])
-    }
-}
-
-fn column(head: &'static str, width: usize, kind: Kind) -> Column {
-    Column { head, width, kind }
 }
 
 /// Widths of the columns of transitions.
@@ -138,7 +113,7 @@ impl TransitionColumns {
             };
         };
         // The time, two states, the span, and the gaps between six columns.
-        let mut room = Room::new(width, TIME[0] + 2 * STATE + SPAN + 5);
+        let mut room = Room::new(width, TIME[0] + 2 * STATE + SPAN + 5, 2);
         let reason = room.take(REASON + 1);
         let process = room.take(PROCESS[0] + 1);
         let long = room.take(TIME[1] - TIME[0]);
@@ -168,6 +143,19 @@ impl TransitionColumns {
         }
         columns
     }
+
+    /// The same time and ends, and words where the states are.
+    fn alarm_columns(&self, look: &Look) -> Vec<Column> {
+        let l = look.labels;
+        let used = self.time + 2 * self.endpoint + 3;
+        let left = look.width.map_or(0, |width| width.saturating_sub(used));
+        vec![
+            column(l.time, self.time, Kind::Text),
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.alarm, left, Kind::Text),
+        ]
+    }
 }
 
 /// Widths of the columns of live connections.
@@ -192,7 +180,7 @@ impl ConnectionColumns {
             };
         };
         // The state, the span, and the gaps between four columns.
-        let mut room = Room::new(width, STATE + SPAN + 3);
+        let mut room = Room::new(width, STATE + SPAN + 3, 2);
         let meters = room.take(2 * (BYTES + 1) + RETRANS + 1);
         let process = room.take(PROCESS[0] + 1);
         let container = room.take(CONTAINER + 1);
@@ -231,6 +219,21 @@ fn state_cell(state: State) -> Cell {
     Cell(state.shown().into_owned(), state_style(state))
 }
 
+/// What an alarm says: most important first, as a terminal cuts the end.
+fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
+    let (kind, value, threshold) = (alarm.kind.name(), alarm.value, alarm.threshold);
+    let word = if alarm.raised { l.raised } else { l.cleared };
+    let mut words = format!("{word} {kind} {value}, {} {threshold}", l.threshold_short);
+    if !alarm.raised {
+        let lasted = duration(alarm.lasted_ns());
+        words += &format!(", {} {}, {} {lasted}", l.most, alarm.peak, l.lasted_short);
+    }
+    if alarm.who.owner.is_some() {
+        words += &format!(", {}", process(&alarm.who));
+    }
+    words
+}
+
 /// The word of a reason, or `-`.
 pub(super) fn reason(reason: Reason) -> String {
     reason.name().map_or_else(|| "-".into(), Cow::into_owned)
@@ -251,15 +254,11 @@ pub(super) fn process(who: &Ident) -> String {
 }
 
 impl Output for Table {
-    fn transition(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         self.enter(out, Part::Transitions)?;
         let (record, who) = (&event.record, &event.record.who);
-        let time = match self.transitions.time == TIME[0] {
-            true => self.look.clock.local_day(record.ts),
-            false => self.look.clock.local_short(record.ts),
-        };
         let mut cells: Vec<Cell> = vec![
-            time.into(),
+            self.time(record.ts),
             endpoint(who.local(), who.lport).into(),
             endpoint(who.remote(), who.rport).into(),
             state_cell(record.old),
@@ -276,6 +275,27 @@ impl Output for Table {
             &self.transitions.columns(&self.look),
             &cells,
         )
+    }
+
+    /// Among transitions in their columns, without headings of its own.
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        if self.part != Some(Part::Transitions) {
+            self.enter(out, Part::Alarms)?;
+        }
+        let (alarm, who) = (&event.record, &event.record.who);
+        let [local, remote] = match alarm.is_pair() {
+            true => [who.local().to_string(), who.remote().to_string()],
+            false => [endpoint(who.local(), who.lport), "-".into()],
+        };
+        let words = alarm_words(self.look.labels, alarm);
+        let cells = [
+            self.time(alarm.ts),
+            local.into(),
+            remote.into(),
+            Cell(words, alarm_style(alarm.raised)),
+        ];
+        let columns = self.transitions.alarm_columns(&self.look);
+        write_cells(out, &self.look, &columns, &cells)
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
@@ -308,6 +328,19 @@ impl Output for Table {
         )
     }
 
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        _now_ns: u64,
+    ) -> io::Result<()> {
+        self.enter(out, Part::Listeners)?;
+        let columns = self.listeners.columns(self.look.labels);
+        let cells = self.listeners.cells(listener, handshakes);
+        write_cells(out, &self.look, &columns, &cells)
+    }
+
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
         lost_line(out, &self.look, cpu, count)
     }
@@ -330,6 +363,7 @@ pub(super) fn lost_line(out: &mut dyn Write, look: &Look, cpu: u32, count: u64) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::room::SHORTEST;
 
     #[test]
     fn transitions_fit_every_terminal() {

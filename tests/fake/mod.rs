@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, RawConn, RawHandshakes,
-    RawIdent, RawMeters, RawRecord, RingHeader, RingState, Settings, Stats,
+    self, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, RawAlarm, RawConn,
+    RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState, Settings,
+    Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::group::Group;
@@ -31,6 +32,7 @@ pub const CGROUP: u64 = u64::MAX;
 pub const ACTIVATED: u64 = NOW - 60_000_000_000;
 
 const WORDS: usize = abi::RECORD_SIZE / 8;
+const ALARM: [u8; 2] = (abi::TCPSTATES_REC_ALARM as u16).to_ne_bytes();
 
 /// One ring, written as kmod/ring.c writes it.
 pub struct FakeRing {
@@ -38,6 +40,7 @@ pub struct FakeRing {
     capacity: u64,
     consumed: Cell<u64>,
     overwritten: Cell<u64>,
+    alarms: Cell<u64>,
 }
 
 impl FakeRing {
@@ -48,6 +51,7 @@ impl FakeRing {
             capacity,
             consumed: Cell::new(0),
             overwritten: Cell::new(0),
+            alarms: Cell::new(0),
         };
         let pair = |low: u32, high: u32| (u64::from(high) << 32) | u64::from(low);
         ring.words[0].store(
@@ -66,6 +70,8 @@ impl FakeRing {
 
     /// Records one event.
     pub fn write(&self, record: &[u8; abi::RECORD_SIZE]) {
+        let alarm = record[offset_of!(RawAlarm, type_)..][..2] == ALARM;
+        self.alarms.set(self.alarms.get() + u64::from(alarm));
         let position = self.head();
         let slot = (position & (self.capacity - 1)) as usize;
         let slot = &self.words[header_bytes() / 8 + slot * WORDS..][..WORDS];
@@ -98,6 +104,8 @@ pub struct Fake {
     pub listeners: Vec<ListenerBytes>,
     pub groups: Vec<GroupBytes>,
     pub edges: Vec<Edge>,
+    /// Groups and listeners, and what found no room there.
+    pub counts: Stats,
     /// Counters of handshakes, and what the module hooked.
     pub handshakes: RawHandshakes,
     pub hooks: Vec<Hook>,
@@ -136,6 +144,7 @@ impl Fake {
             listeners: Vec::new(),
             groups: Vec::new(),
             edges: Vec::new(),
+            counts: Stats::default(),
             handshakes: RawHandshakes::default(),
             hooks: vec![hook(
                 "some_hook",
@@ -198,6 +207,10 @@ impl Recorder for Fake {
             verbose: self.verbose,
             ring_records,
             max_conns: 100,
+            threshold: 500,
+            unfinished: 200,
+            max_groups: 32,
+            max_listeners: 8,
             ..Config::default()
         };
         Ok(Settings {
@@ -222,18 +235,22 @@ impl Recorder for Fake {
             return Ok(clocks);
         }
         let overwritten = self.sum(|r| r.overwritten.get());
+        let alarms = self.sum(|r| r.alarms.get());
         let mut stats = Stats {
             generation: self.generation.get(),
+            now_ns: NOW,
+            now_real_ns: NOW_REAL,
             activated_ns: ACTIVATED,
             recorded: self.sum(FakeRing::head),
-            seen: self.sum(FakeRing::head) + 3,
+            alarms,
+            seen: self.sum(FakeRing::head) + 3 - alarms,
             filtered: 2,
             too_short: 1,
             overwritten,
             reported: self.sum(|r| r.consumed.get()) - overwritten,
             tracked: 2,
             untracked: 5,
-            ..clocks
+            ..self.counts
         };
         (stats.states[1], stats.states[10]) = (1, 1);
         [stats.states[3], stats.states[12]] = self.half_open;
@@ -384,7 +401,7 @@ impl<const N: usize> Bytes<N> {
             .put(at + offset_of!(RawIdent, netns), netns.to_ne_bytes())
     }
 
-    fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
+    pub fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
         self.put(at + offset_of!(RawIdent, pid), pid.to_ne_bytes());
         self.0[at + offset_of!(RawIdent, comm)..][..comm.len()].copy_from_slice(comm);
         let flags = abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID | abi::TCPSTATES_HAS_LISTENER;
@@ -451,5 +468,60 @@ pub fn conn(local: &str, state: u8, since: u64, flags: u16) -> [u8; abi::CONN_SI
         .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
         .put(offset_of!(RawConn, state), [state])
         .put(offset_of!(RawConn, flags), flags.to_ne_bytes());
+    bytes.0
+}
+
+/// An alarm of 10.0.0.1:8080 and, of a pair, 10.0.0.2; raised five seconds ago.
+pub fn alarm(ts: u64, kind: u8, raised: bool) -> [u8; abi::RECORD_SIZE] {
+    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
+    let since = if raised { ts } else { ts - 5_000_000_000 };
+    bytes
+        .put(offset_of!(RawAlarm, ts), ts.to_ne_bytes())
+        .put(offset_of!(RawAlarm, type_), ALARM)
+        .put(offset_of!(RawAlarm, kind), [kind])
+        .put(offset_of!(RawAlarm, raised), [u8::from(raised)])
+        .put(offset_of!(RawAlarm, value), 512u64.to_ne_bytes())
+        .put(offset_of!(RawAlarm, threshold), 500u64.to_ne_bytes())
+        .put(offset_of!(RawAlarm, peak), 640u64.to_ne_bytes())
+        .put(offset_of!(RawAlarm, raised_ns), since.to_ne_bytes())
+        .put(offset_of!(RawAlarm, half_open), 1u32.to_ne_bytes())
+        .put(offset_of!(RawAlarm, established), 508u32.to_ne_bytes())
+        .put(offset_of!(RawAlarm, closing), 3u32.to_ne_bytes())
+        .put(offset_of!(RawAlarm, timewait), 7u32.to_ne_bytes())
+        .ident(offset_of!(RawAlarm, who), "10.0.0.1:8080", "10.0.0.2:40000")
+        .owner(offset_of!(RawAlarm, who), 141, b"nginx");
+    bytes.0
+}
+
+/// nginx, which listens on `local` for a minute, with its queues filled.
+pub fn listener(local: &str) -> ListenerBytes {
+    let mut bytes = Bytes([0; abi::LISTENER_SIZE]);
+    let handshakes = offset_of!(RawListener, handshakes);
+    bytes
+        .ident(offset_of!(RawListener, who), local, "0.0.0.0:0")
+        .owner(offset_of!(RawListener, who), 141, b"nginx")
+        .put(offset_of!(RawListener, since_ns), ACTIVATED.to_ne_bytes())
+        .put(offset_of!(RawListener, flags), 3u16.to_ne_bytes())
+        .put(offset_of!(RawListener, alarms), (1u16 << 2).to_ne_bytes())
+        .put(offset_of!(RawListener, drops), 19u64.to_ne_bytes())
+        .put(
+            offset_of!(RawListener, unfinished_ns),
+            (NOW - 2_000_000_000).to_ne_bytes(),
+        )
+        .put(
+            handshakes + offset_of!(RawHandshakes, syn_accept_queue_full),
+            4u64.to_ne_bytes(),
+        )
+        .put(
+            handshakes + offset_of!(RawHandshakes, ack_accept_queue_full),
+            5u64.to_ne_bytes(),
+        );
+    let first = offset_of!(RawListener, accept_queue);
+    for (index, number) in [6u32, 9, 5, 10, 77, 128, 20, 30, 400, 40, 50]
+        .into_iter()
+        .enumerate()
+    {
+        bytes.put(first + 4 * index, number.to_ne_bytes());
+    }
     bytes.0
 }

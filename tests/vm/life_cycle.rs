@@ -29,7 +29,7 @@ fn one_life(round: u32) {
         let report = tool::report("transitions=1 connections=1");
         assert_eq!(
             report.number("/seen"),
-            report.number("/recorded"),
+            report.recorded_transitions(),
             "seen and recorded differ without a filter"
         );
     }

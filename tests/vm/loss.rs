@@ -220,7 +220,7 @@ impl Books {
                 assert!(!complete, "not JSON: {line}");
                 continue;
             };
-            if line["type"] == "transition" {
+            if line["type"] == "transition" || line["type"] == "alarm" {
                 let number = |name: &str| line[name].as_u64().expect("a number");
                 *own.entry((number("cpu"), number("seq"))).or_insert(0) += 1;
             }

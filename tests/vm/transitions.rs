@@ -175,7 +175,7 @@ fn truth(hook: &str) -> u64 {
         &multiset(report.transitions.iter().map(change)),
     );
     // The totals tell the same, from counters that are not the ring.
-    let told = report.number("/recorded");
+    let told = report.recorded_transitions();
     assert_eq!(told + missing, truth.len() as u64 + gone);
     assert_eq!(report.number("/lost/overwritten"), 0);
     if missing == 0 {

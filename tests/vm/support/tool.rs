@@ -110,7 +110,9 @@ pub fn end() {
 #[derive(Debug)]
 pub struct Report {
     pub transitions: Vec<Value>,
+    pub alarms: Vec<Value>,
     pub connections: Vec<Value>,
+    pub listeners: Vec<Value>,
     pub lost: Vec<Value>,
     pub summary: Value,
 }
@@ -133,13 +135,32 @@ impl Report {
         };
         let report = Self {
             transitions: of("transition"),
+            alarms: of("alarm"),
             connections: of("connection"),
+            listeners: of("listener"),
             lost: of("lost"),
             summary,
         };
-        let known = report.transitions.len() + report.connections.len() + report.lost.len();
+        let events = report.transitions.len() + report.alarms.len() + report.lost.len();
+        let known = events + report.connections.len() + report.listeners.len();
         assert_eq!(known, lines.len(), "lines of another type");
         report
+    }
+
+    /// What was seen, raised and cleared is recorded, or known not to be.
+    pub fn assert_books(&self) {
+        let sum = |paths: &[&str]| paths.iter().map(|p| self.number(p)).sum::<u64>();
+        assert_eq!(
+            sum(&["/seen", "/alarms"]),
+            sum(&["/recorded", "/filtered", "/too_short"]),
+            "{}",
+            self.summary
+        );
+    }
+
+    /// Transitions in the rings: not the alarms beside them.
+    pub fn recorded_transitions(&self) -> u64 {
+        self.number("/recorded") - self.number("/alarms")
     }
 
     /// A number of the summary, by its path.
