@@ -103,7 +103,7 @@ impl Arena {
         }
     }
 
-    /// verbose, hook, ring, max-conns, min-ms, threshold, unfinished, max-groups,
+    /// The numbers of a configuration: sometimes an activation works.
     /// max-listeners: sometimes an activation works.
     fn nearly_a_config(&mut self, random: &mut Random) {
         self.0[..150].fill(0);
