@@ -104,7 +104,6 @@ impl Arena {
     }
 
     /// The numbers of a configuration: sometimes an activation works.
-    /// max-listeners: sometimes an activation works.
     fn nearly_a_config(&mut self, random: &mut Random) {
         self.0[..150].fill(0);
         self.0[0] = random.below(3) | random.below(4) << 32;
