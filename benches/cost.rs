@@ -9,6 +9,8 @@
     reason = "a measurement fails by panicking"
 )]
 
+#[path = "cost/flood.rs"]
+mod flood;
 #[path = "../tests/vm/support/mod.rs"]
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod support;
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    let trials: Vec<Trial> = vec![scenario("recording_costs_no_more_than_allowed", cost)];
+    let trials: Vec<Trial> = vec![
+        scenario("recording_costs_no_more_than_allowed", cost),
+        scenario("a_flood_costs_no_more_than_allowed", flood::cost),
+    ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -1,0 +1,91 @@
+//! What recording costs in a SYN flood: instructions per SYN, of each kind of
+//! answer that a listener has for it.
+
+use std::net::{SocketAddr, SocketAddrV4};
+use std::time::Instant;
+
+use crate::support::netns::Netns;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::SYN;
+use crate::support::{tool, traffic};
+
+const SYNS: u16 = 2000;
+const ROUNDS: usize = 2;
+
+/// Instructions per SYN over idle that are allowed.
+const MOST: i64 = 3000;
+
+/// What a listener has for a SYN, how long its queue must be for that, and
+/// whether SYN cookies are allowed.
+struct Answer {
+    name: &'static str,
+    backlog: i32,
+    cookies: &'static str,
+}
+
+const ANSWERS: [Answer; 3] = [
+    Answer {
+        name: "half-open request",
+        backlog: 4096,
+        cookies: "0",
+    },
+    Answer {
+        name: "SYN cookie",
+        backlog: 4,
+        cookies: "1",
+    },
+    Answer {
+        name: "none: dropped",
+        backlog: 4,
+        cookies: "0",
+    },
+];
+
+/// Guest nanoseconds, which are instructions, of one SYN, each from another address.
+fn per_syn(answer: &Answer) -> i64 {
+    let netns = Netns::new("flooded");
+    for (name, value) in [
+        ("net.ipv4.tcp_syncookies", answer.cookies),
+        ("net.ipv4.tcp_max_syn_backlog", "16384"),
+        ("net.core.somaxconn", "4096"),
+    ] {
+        netns.sysctl(name, value);
+    }
+    let wire = Wire::new(&netns);
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, answer.backlog));
+    let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
+        panic!("HOST is an IPv4 address");
+    };
+    let syn = |n: u16| {
+        let from = SocketAddrV4::new(peer_addr(n), 10000 + n);
+        Peer::new(&wire, from, to).segment(SYN)
+    };
+    // These fill a short queue.
+    (SYNS..SYNS + 10).for_each(|n| wire.send(&syn(n)));
+    let syns: Vec<_> = (0..SYNS).map(syn).collect();
+    let began = Instant::now();
+    syns.iter().for_each(|syn| wire.send(syn));
+    let total = i64::try_from(began.elapsed().as_nanos()).expect("a short time");
+    total / i64::from(SYNS)
+}
+
+pub fn cost() {
+    let cases: [fn(); 2] = [tool::fresh, || tool::activate("")];
+    let mut measured = [const { [const { Vec::new() }; 2] }; ANSWERS.len()];
+    for _ in 0..ROUNDS {
+        for (case, prepare) in cases.iter().enumerate() {
+            prepare();
+            for (answer, values) in ANSWERS.iter().zip(&mut measured) {
+                values[case].push(per_syn(answer));
+            }
+        }
+    }
+    tool::fresh();
+    println!("instructions per SYN of a flood, median of {ROUNDS} x {SYNS}:");
+    for (answer, values) in ANSWERS.iter().zip(measured) {
+        let [idle, recorded] = values.map(super::median);
+        let more = recorded - idle;
+        println!("  {:<18}{idle:>8}{recorded:>8}  {more:+}", answer.name);
+        assert!((1..=MOST).contains(&more), "+1 to +{MOST} are expected");
+    }
+}
