@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::abi::Config;
+use crate::diagnose::DiagnoseOptions;
 use crate::error::{Error, Result};
 use crate::i18n::Lang;
 use crate::keys;
@@ -24,6 +25,8 @@ pub enum Action {
     Report(Box<ReportOptions>),
     /// `--follow`
     Follow(Box<ReportOptions>),
+    /// `--diagnose`
+    Diagnose(Box<DiagnoseOptions>),
 }
 
 /// What to do.
@@ -52,7 +55,7 @@ Examples:
   diagnose-tools tcpstates --report
   diagnose-tools uninstall
 
-Exit status: 0 done; 1 failed; 2 wrong usage.";
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 --diagnose='check=1' found something.";
 
 const NARROWED: &str = "\
 What a key narrows: an alarm of a pair has two addresses and no ports; a listener, and an alarm
@@ -69,7 +72,9 @@ Examples:
   diagnose-tools tcpstates --report='state=CLOSE_WAIT connections=1 sort=age limit=20'
   diagnose-tools tcpstates --report='json=1 peek=1' | jq -c 'select(.type==\"transition\")'
   diagnose-tools tcpstates --follow='raddr=10.0.0.0/8|!10.1.0.0/16'
-  diagnose-tools tcpstates --deactivate --activate='verbose=1' --settings";
+  diagnose-tools tcpstates --deactivate --activate='verbose=1' --settings
+  diagnose-tools tcpstates --diagnose
+  diagnose-tools tcpstates --diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json";
 
 /// The whole grammar.
 pub fn command() -> Command {
@@ -133,6 +138,7 @@ fn tcpstates() -> Command {
             keys::FOLLOW_OWN,
         ),
         keys::help("Keys of --settings:", keys::SETTINGS),
+        keys::help("Keys of --diagnose:", keys::DIAGNOSE),
         NARROWED.to_owned(),
         TCPSTATES_EXAMPLES.to_owned(),
     ];
@@ -151,6 +157,10 @@ fn tcpstates() -> Command {
         .arg(keyed(
             "follow",
             "Events as they happen; never moves the position of --report",
+        ))
+        .arg(keyed(
+            "diagnose",
+            "What is wrong, who does it, and what to do about it, worst first",
         ))
         .after_help(after.join("\n"))
 }
@@ -217,7 +227,14 @@ fn style(matches: &ArgMatches) -> Style {
 /// The options in the order of the command line, all of them checked.
 fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
     let mut given = Vec::new();
-    for name in ["activate", "deactivate", "settings", "report", "follow"] {
+    for name in [
+        "activate",
+        "deactivate",
+        "settings",
+        "report",
+        "follow",
+        "diagnose",
+    ] {
         let values = matches.get_many::<String>(name).into_iter().flatten();
         let indices = matches.indices_of(name).into_iter().flatten();
         given.extend(
@@ -233,8 +250,8 @@ fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
         .collect::<Result<_>>()?;
     if actions.is_empty() {
         return Err(Error::Usage(format!(
-            "tcpstates: what to do? --activate, --deactivate, --settings, --report or --follow; \
-             see '{NAME} tcpstates --help'"
+            "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or \
+             --diagnose; see '{NAME} tcpstates --help'"
         )));
     }
     Ok(actions)
@@ -246,6 +263,7 @@ fn action(name: &str, value: &str) -> Result<Action> {
         "settings" => Action::Settings(options::settings(value)?),
         "report" => Action::Report(Box::new(options::report(value)?)),
         "follow" => Action::Follow(Box::new(options::follow(value)?)),
+        "diagnose" => Action::Diagnose(Box::new(options::diagnose(value)?)),
         _ => Action::Deactivate,
     })
 }
@@ -305,6 +323,7 @@ mod tests {
             Action::Settings(_) => "settings",
             Action::Report(_) => "report",
             Action::Follow(_) => "follow",
+            Action::Diagnose(_) => "diagnose",
         };
         actions.iter().map(name).collect()
     }

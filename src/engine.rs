@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use crate::abi::{TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION, padded_text};
 use crate::cli::{self, Action, Task};
 use crate::device::Device;
+use crate::diagnose::host::ThisHost;
 use crate::error::{Error, Result, write_error};
 use crate::options::ReportOptions;
 use crate::output::{Look, Output, output};
@@ -17,13 +18,14 @@ use crate::places::Places;
 use crate::recorder::Recorder;
 use crate::terminal::Style;
 use crate::time::Clock;
-use crate::{activate, follow, install, report, say, settings};
+use crate::{activate, diagnose, follow, install, report, say, settings};
 
 /// Runs the program; returns its exit status, after the reason is on stderr.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match cli::parse(args).and_then(carry_out) {
         Ok(()) => 0,
-        Err(Error::ClosedPipe) => 0,
+        // What there is to say about these is said already, or to nobody.
+        Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),
         Err(error) => {
             say::error(&error.to_string());
             error.exit_status()
@@ -76,6 +78,13 @@ fn tcpstates(device: &Device, action: &Action, style: Style, file: &File) -> Res
         Action::Follow(options) => {
             follow::follow(device, options, &mut *form(device, options, style)?, file)
         }
+        Action::Diagnose(options) => diagnose::diagnose(
+            device,
+            options,
+            &mut ThisHost::default(),
+            &look(device, style)?,
+            &mut out,
+        ),
     }
 }
 

@@ -90,6 +90,10 @@ pub enum Error {
         /// What to do, after `: `; may be empty.
         advice: &'static str,
     },
+    /// `--diagnose='check=1'` found so many things that are at least warnings: they are on
+    /// stdout, and nothing is said on stderr.
+    #[error("{0} findings")]
+    Found(u64),
     /// A failure that needs its own words.
     #[error("{0}")]
     Other(String),
@@ -108,10 +112,11 @@ impl Error {
         }
     }
 
-    /// The exit status: 2 wrong usage, 0 a closed pipe, 1 all else.
+    /// The exit status: 2 wrong usage, 3 something was found, 0 a closed pipe, 1 all else.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Found(_) => 3,
             Self::ClosedPipe => 0,
             _ => 1,
         }

@@ -287,7 +287,11 @@ fn parse_rules<T>(text: &str, value: impl Fn(&str) -> Parsed<T>) -> Parsed<Rules
 }
 
 /// That `name` is none of `names`, with the nearest of them.
-fn unknown_name(name: &str, what: &str, names: impl Iterator<Item = Cow<'static, str>>) -> String {
+pub(crate) fn unknown_name(
+    name: &str,
+    what: &str,
+    names: impl Iterator<Item = Cow<'static, str>>,
+) -> String {
     let lower = name.to_ascii_lowercase();
     let near = names
         .map(|n| {

@@ -51,13 +51,14 @@ const FILTER: &[Key] = &[
         "all",
         "network namespace",
     ),
-    key(
-        "min-ms",
-        "0 to 18446744073709",
-        "0",
-        "least time in the old state, in milliseconds",
-    ),
 ];
+
+const LASTED: &[Key] = &[key(
+    "min-ms",
+    "0 to 18446744073709",
+    "0",
+    "least time in the old state, in milliseconds",
+)];
 
 const RECORDING: &[Key] = &[
     key(
@@ -150,6 +151,43 @@ const PARTS: &[Key] = &[
     key("json", BOOL, "0", "json=1 is format=json"),
 ];
 
+const FINDINGS: &[Key] = &[key(
+    "findings",
+    BOOL,
+    "1",
+    "diagnose as well, without looking at packets: say how many findings there are",
+)];
+
+const DIAGNOSIS: &[Key] = &[
+    key("json", BOOL, "0", "JSON lines"),
+    key(
+        "check",
+        BOOL,
+        "0",
+        "exit status 3 when a finding is at least a warning",
+    ),
+    key(
+        "config",
+        "path of a TOML file",
+        "/etc/diagnose-tools/tcpstates.toml, if it is there",
+        "limits of the rules",
+    ),
+    key(
+        "sample",
+        "0 to 60",
+        "10",
+        "most seconds to look at what slow clients send, when there are any; 0: not at all",
+    ),
+    key(
+        "rules",
+        "syn-flood slow-request slow-headers slow-body slow-read silent-connections \
+         pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion \
+         fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates",
+        "all",
+        "findings to look for",
+    ),
+];
+
 const PEEK: &[Key] = &[key("peek", BOOL, "0", "do not mark events as reported")];
 
 const CHOICE: &[Key] = &[
@@ -194,15 +232,17 @@ const FOLLOW_LINES: &[Key] = &[
 const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
 
 /// Keys of `--activate`.
-pub const ACTIVATE: Keys = &[VERBOSE, FILTER, RECORDING, ALARMS];
+pub const ACTIVATE: Keys = &[VERBOSE, FILTER, LASTED, RECORDING, ALARMS];
 /// Keys of `--report`.
-pub const REPORT: Keys = &[PARTS, PEEK, FILTER, CHOICE, REPORT_LINES];
+pub const REPORT: Keys = &[PARTS, FINDINGS, PEEK, FILTER, LASTED, CHOICE, REPORT_LINES];
 /// Keys of `--follow`.
-pub const FOLLOW: Keys = &[PARTS, FILTER, CHOICE, FOLLOW_LINES];
+pub const FOLLOW: Keys = &[PARTS, FILTER, LASTED, CHOICE, FOLLOW_LINES];
 /// Those of them that are not as for `--report`.
 pub const FOLLOW_OWN: Keys = &[FOLLOW_LINES];
 /// Keys of `--settings`.
 pub const SETTINGS: Keys = &[JSON];
+/// Keys of `--diagnose`.
+pub const DIAGNOSE: Keys = &[DIAGNOSIS, FILTER];
 
 /// All keys of an option.
 pub fn all(keys: Keys) -> impl Iterator<Item = &'static Key> {
@@ -268,8 +308,20 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_all_named() {
+        let key = DIAGNOSIS.iter().find(|k| k.name == "rules").unwrap();
+        let names: Vec<_> = crate::diagnose::rules::names().collect();
+        assert!(key.values.starts_with(&names.join(" ")));
+        let key = DIAGNOSIS.iter().find(|k| k.name == "config").unwrap();
+        assert!(
+            key.default
+                .starts_with(crate::diagnose::limits::DEFAULT_PATH)
+        );
+    }
+
+    #[test]
     fn no_key_is_there_twice() {
-        for keys in [ACTIVATE, REPORT, FOLLOW, SETTINGS] {
+        for keys in [ACTIVATE, REPORT, FOLLOW, SETTINGS, DIAGNOSE] {
             let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
             names.sort_unstable();
             assert!(names.windows(2).all(|w| w[0] != w[1]));

@@ -19,6 +19,7 @@ pub mod alarm;
 pub mod build;
 pub mod cli;
 pub mod device;
+pub mod diagnose;
 pub mod engine;
 pub mod error;
 pub mod filter;

@@ -1,6 +1,12 @@
 //! The values of the options, checked: from `KEY=VALUE` texts to settings.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use crate::abi::{self, Config};
+use crate::diagnose::limits::Limits;
+use crate::diagnose::{self, DiagnoseOptions, Scope};
 use crate::error::Result;
 use crate::filter::{self, Filter, Show, Side};
 use crate::keys;
@@ -17,6 +23,9 @@ const DEFAULT_GROUPS: u32 = 32_768;
 const DEFAULT_LISTENERS: u32 = 4_096;
 /// No alarm wants more: so many connections are tracked at most.
 const MOST_TO_ALARM: u32 = abi::TCPSTATES_CONNS_MAX;
+/// Slow clients send a piece every ten seconds or more often, or the server gives them up.
+const DEFAULT_SAMPLE_S: u64 = 10;
+const MOST_SAMPLE_S: u64 = 60;
 const NS_PER_MS: u64 = 1_000_000;
 
 /// How a report looks.
@@ -60,6 +69,8 @@ pub struct ReportOptions {
     pub summary: bool,
     /// How it looks.
     pub format: Format,
+    /// Diagnose as well, and say how many findings there are.
+    pub findings: bool,
     /// Leave the position where it is.
     pub peek: bool,
     /// What is shown.
@@ -134,6 +145,7 @@ pub fn activate(text: &str) -> Result<Config> {
 pub fn report(text: &str) -> Result<ReportOptions> {
     let pairs = Pairs::parse("--report", text, keys::REPORT)?;
     Ok(ReportOptions {
+        findings: pairs.get("findings", flag)?.unwrap_or(true),
         peek: pairs.get("peek", flag)?.unwrap_or(false),
         ..showing(&pairs)?
     })
@@ -168,6 +180,36 @@ pub fn settings(text: &str) -> Result<SettingsOptions> {
     })
 }
 
+/// Reads the value of `--diagnose`, and the file of limits.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn diagnose(text: &str) -> Result<DiagnoseOptions> {
+    let pairs = Pairs::parse("--diagnose", text, keys::DIAGNOSE)?;
+    let seconds = |text: &str| number_in(text, 0, MOST_SAMPLE_S);
+    let sample = pairs.get("sample", seconds)?.unwrap_or(DEFAULT_SAMPLE_S);
+    let config = pairs.get("config", |path| Ok(PathBuf::from(path)))?;
+    Ok(DiagnoseOptions {
+        json: pairs.get("json", flag)?.unwrap_or(false),
+        check: pairs.get("check", flag)?.unwrap_or(false),
+        scope: Scope {
+            rules: pairs.get("rules", rules)?.unwrap_or_default(),
+            patience: Duration::from_secs(sample),
+            filter: read_filter(&pairs)?,
+            limits: Limits::load(config.as_deref())?,
+        },
+    })
+}
+
+fn rules(text: &str) -> Parsed<Vec<&'static str>> {
+    let rule = |name: &str| {
+        let known = diagnose::rules::names().find(|known| *known == name);
+        let names = || diagnose::rules::names().map(Cow::Borrowed);
+        known.ok_or_else(|| filter::unknown_name(name, "rule", names()))
+    };
+    text.split('|').map(rule).collect()
+}
+
 fn showing(pairs: &Pairs) -> Result<ReportOptions> {
     Ok(ReportOptions {
         transitions: pairs.get("transitions", flag)?,
@@ -176,6 +218,7 @@ fn showing(pairs: &Pairs) -> Result<ReportOptions> {
         listeners: pairs.get("listeners", flag)?,
         summary: pairs.get("summary", flag)?.unwrap_or(true),
         format: format(pairs)?,
+        findings: false,
         peek: false,
         show: Show {
             filter: read_filter(pairs)?,

@@ -8,6 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::abi::{Consumed, RingState, Settings};
+use crate::diagnose;
+use crate::diagnose::finding::Counts;
 use crate::error::{Error, Result, write_error};
 use crate::handshakes;
 use crate::listener::Listener;
@@ -44,11 +46,33 @@ pub fn report(
         unconsumed = Some(lost);
     }
     print_now(recorder, options, parts, output, out, &mut this)?;
+    let findings = findings(recorder, options);
     if options.summary {
-        let summary = summarize(recorder, &settings, unconsumed, this)?;
+        let summary = Summary {
+            findings,
+            ..summarize(recorder, &settings, unconsumed, this)?
+        };
         output.summary(out, &summary).map_err(write_error)?;
     }
+    if let Some(findings) = findings {
+        output.findings(out, findings).map_err(write_error)?;
+    }
     out.flush().map_err(write_error)
+}
+
+/// What a diagnosis of the same connections finds; `None` when none is wanted. The report is
+/// out already, or may go on: a diagnosis that fails is no reason to fail.
+fn findings(recorder: &impl Recorder, options: &ReportOptions) -> Option<Counts> {
+    if !options.findings {
+        return None;
+    }
+    match diagnose::counts(recorder, &options.show.filter) {
+        Ok(counts) => Some(counts),
+        Err(error) => {
+            crate::say::warn(&format!("no diagnosis: {error}"));
+            None
+        }
+    }
 }
 
 /// The settings of the activation.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::abi::{self, Edge, Hook, Stats};
+use crate::diagnose::finding::Counts as Findings;
 use crate::error::Result;
 use crate::handshakes::{self, Counter};
 use crate::hist::percentile;
@@ -121,6 +122,8 @@ pub struct Summary {
     pub pending: u64,
     /// What this report did.
     pub this_report: ThisReport,
+    /// What a diagnosis found, when there was one.
+    pub findings: Option<Findings>,
 }
 
 /// The module's counters; see `struct tcpstates_stats`.
@@ -209,6 +212,7 @@ impl Summary {
             overwritten,
             pending: stats.recorded.saturating_sub(gone),
             this_report,
+            findings: None,
         }
     }
 }

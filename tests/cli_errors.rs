@@ -7,8 +7,11 @@ use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook threshold unfinished max-groups max-listeners";
-const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const DIAGNOSE_KEYS: &str =
+    "; allowed keys: json check config sample rules addr laddr raddr port lport rport family netns";
+const RULES: &str = "; allowed: syn-flood slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
@@ -33,10 +36,17 @@ const CASES: &[Case] = &[
     (&["--color=sometimes", "tcpstates", "--settings"], "invalid value 'sometimes' for '--color <WHEN>'; allowed: auto always never", HELP),
     (&["completions"], "the following required arguments were not provided: <SHELL>", HELP),
     (&["completions", "tcsh"], "invalid value 'tcsh' for '<SHELL>', did you mean 'zsh'?; allowed: bash elvish fish powershell zsh", HELP),
-    (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report or --follow; see 'diagnose-tools tcpstates --help'", ""),
-    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report or --follow; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or --diagnose; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or --diagnose; see 'diagnose-tools tcpstates --help'", ""),
     (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", HELP),
-    (&["tcpstates", "--diagnose"], "unexpected argument '--diagnose' found", HELP),
+    (&["tcpstates", "--diagnos"], "unexpected argument '--diagnos' found, did you mean '--diagnose'?", HELP),
+    (&["tcpstates", "--diagnose=jsn=1"], "--diagnose: unknown key 'jsn' with value '1', did you mean 'json'?", DIAGNOSE_KEYS),
+    (&["tcpstates", "--diagnose=peek=1"], "--diagnose: unknown key 'peek' with value '1'", DIAGNOSE_KEYS),
+    (&["tcpstates", "--diagnose=check=yes"], "--diagnose: bad value 'yes' of 'check': it is not 0 or 1; allowed: 0 or 1", ""),
+    (&["tcpstates", "--diagnose=sample=61"], "--diagnose: bad value '61' of 'sample': it is out of range; allowed: 0 to 60", ""),
+    (&["tcpstates", "--diagnose=rules=syn-flood|sync-flood"], "--diagnose: bad value 'syn-flood|sync-flood' of 'rules': 'sync-flood' is not a rule, did you mean syn-flood?", RULES),
+    (&["tcpstates", "--diagnose=config="], "--diagnose: bad value '' of 'config': it is empty; allowed: path of a TOML file", ""),
+    (&["tcpstates", "--diagnose=config=/nonexistent/limits.toml"], "/nonexistent/limits.toml: No such file or directory (os error 2)", ""),
     (&["tcpstates", "report"], "unexpected argument 'report' found", HELP),
     (&["tcpstates", "--activate", "ring=64"], "unexpected argument 'ring=64' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),
     (&["tcpstates", "--report", "json=1"], "unexpected argument 'json=1' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use crate::alarm::Alarm;
+use crate::diagnose::finding::Counts;
+use crate::diagnose::pointer;
 use crate::handshakes::Counter;
 use crate::listener::{Listener, Queue};
 use crate::merge::Recorded;
@@ -419,6 +421,13 @@ impl Output for Detail {
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
         lost_line(out, &self.look, cpu, count)
+    }
+
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+        match pointer(&self.look, findings) {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
+        }
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {

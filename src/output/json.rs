@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use crate::alarm::{Alarm, AlarmKind};
+use crate::diagnose::finding::Counts as Findings;
 use crate::handshakes::Counter;
 use crate::listener::Listener;
 use crate::merge::Recorded;
@@ -332,6 +333,8 @@ struct SummaryJson<'a> {
     reported: u64,
     pending: u64,
     this_report: ThisReportJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Findings>,
 }
 
 /// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.
@@ -556,6 +559,10 @@ impl Output for Json {
         )
     }
 
+    fn findings(&mut self, _: &mut dyn Write, _: Findings) -> io::Result<()> {
+        Ok(())
+    }
+
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         let stats = &summary.stats;
         let object = SummaryJson {
@@ -588,6 +595,7 @@ impl Output for Json {
             reported: stats.reported,
             pending: summary.pending,
             this_report: ThisReportJson::new(&summary.this_report),
+            findings: summary.findings,
         };
         line(out, &object)
     }

@@ -13,6 +13,7 @@ mod table;
 use std::io::{self, Write};
 
 use crate::alarm::Alarm;
+use crate::diagnose::finding::Counts;
 use crate::handshakes::Counter;
 use crate::listener::Listener;
 use crate::merge::Recorded;
@@ -62,6 +63,12 @@ pub trait Output {
     /// # Errors
     /// Those of `out`.
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()>;
+    /// That a diagnosis has found something; to be the last line of all. In JSON the totals
+    /// tell it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()>;
 }
 
 /// The output in this format.

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use crate::alarm::Alarm;
+use crate::diagnose::finding::Counts;
+use crate::diagnose::pointer;
 use crate::handshakes::Counter;
 use crate::i18n::Labels;
 use crate::listener::Listener;
@@ -343,6 +345,13 @@ impl Output for Table {
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
         lost_line(out, &self.look, cpu, count)
+    }
+
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+        match pointer(&self.look, findings) {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
+        }
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {

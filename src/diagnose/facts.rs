@@ -1,0 +1,424 @@
+//! What the rules look at: one snapshot of the live connections, the tables of
+//! listeners and of pairs, the last minute of transitions, and, when a rule
+//! asks, the settings and counters of a network namespace.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::abi::{Edge, Settings};
+use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
+use crate::diagnose::host::{Descriptors, Host};
+use crate::diagnose::namespace::Namespace;
+use crate::diagnose::recent::Recent;
+use crate::diagnose::sample::{Carried, Target};
+use crate::diagnose::tally::Tally;
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::group::Group;
+use crate::listener::Listener;
+use crate::record::{Conn, Ident, Owner, Role};
+use crate::recorder::Recorder;
+use crate::report;
+use crate::state::State;
+
+const NS_PER_MS: u64 = 1_000_000;
+/// Processes that are tried as a way into a namespace before all others.
+const LIKELY_PIDS: usize = 8;
+/// Of all connections of a finding, the percentage from which on a peer stands out.
+const STANDS_OUT: u64 = 1;
+
+/// Which side began the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// They came to a listener here.
+    Server,
+    /// They were begun here.
+    Client,
+}
+
+/// What connections have in common: the listener that they came to, or, of those that were
+/// begun here, where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Service {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Which side this host is.
+    pub side: Side,
+    /// Address of the listener, or of the destination.
+    pub addr: IpAddr,
+    /// Port of the listener, or of the destination.
+    pub port: u16,
+}
+
+/// Everything that the rules look at.
+pub struct Facts<'a> {
+    /// Monotonic nanoseconds: not before any of the rest.
+    pub now_ns: u64,
+    /// Of the activation.
+    pub settings: Settings,
+    /// The live connections.
+    pub conns: Vec<Conn>,
+    /// The listeners.
+    pub listeners: Vec<Listener>,
+    /// The pairs of addresses.
+    pub groups: Vec<Group>,
+    /// The kinds of transitions since the activation.
+    pub edges: Vec<Edge>,
+    /// The last minute.
+    pub recent: Recent,
+    /// How long to wait for packets that tell what slow clients send; zero: not at all.
+    pub patience: Duration,
+    /// Whether only some connections are looked at.
+    pub narrowed: bool,
+    live: HashMap<Service, Live>,
+    sockets: Sockets,
+    host: RefCell<&'a mut dyn Host>,
+    namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
+}
+
+/// How many connections a service has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Live {
+    /// In ESTABLISHED.
+    pub established: u64,
+    /// In any state but TIME_WAIT.
+    pub all: u64,
+}
+
+/// Listeners by namespace and port.
+type Sockets = HashMap<(u32, u16), Vec<Ident>>;
+
+impl<'a> Facts<'a> {
+    /// Asks the module once for everything, of the connections that `filter` means.
+    ///
+    /// # Errors
+    /// Not active, or a call fails.
+    pub fn gather(
+        recorder: &impl Recorder,
+        filter: &Filter,
+        patience: Duration,
+        host: &'a mut dyn Host,
+    ) -> Result<Self> {
+        let settings = report::active_settings(recorder)?;
+        let listeners = recorder.listeners()?;
+        let mut sockets = Sockets::new();
+        for who in listeners.iter().map(|l| l.who) {
+            sockets.entry((who.netns, who.lport)).or_default().push(who);
+        }
+        let mut conns = Vec::new();
+        let mut part = recorder.snapshot(true)?;
+        while !part.is_empty() {
+            conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
+            part = recorder.snapshot(false)?;
+        }
+        let now_ns = recorder.stats()?.now_ns;
+        let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
+        Ok(Self {
+            now_ns,
+            recent: Recent::read(recorder, now_ns, wanted)?,
+            live: live(&sockets, &conns),
+            conns,
+            listeners: listeners
+                .into_iter()
+                .filter(|l| filter.matches(&l.who))
+                .collect(),
+            groups: recorder
+                .groups()?
+                .into_iter()
+                .filter(|g| means_group(filter, g))
+                .collect(),
+            edges: recorder.edges()?,
+            settings,
+            patience,
+            narrowed: *filter != Filter::default(),
+            sockets,
+            host: RefCell::new(host),
+            namespaces: RefCell::default(),
+        })
+    }
+
+    /// What a connection belongs to.
+    pub fn service(&self, who: &Ident) -> Service {
+        service(&self.sockets, who)
+    }
+
+    /// How many connections a service has.
+    pub fn live(&self, service: &Service) -> Live {
+        self.live.get(service).copied().unwrap_or_default()
+    }
+
+    /// The connections in one of these states for at least `age_ms`, by what they belong to.
+    pub fn in_state(&self, states: &[State], age_ms: u64) -> BTreeMap<Service, Vec<&Conn>> {
+        let old = |c: &&Conn| states.contains(&c.state) && self.age_ms(c) >= age_ms;
+        let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for conn in self.conns.iter().filter(old) {
+            by_service
+                .entry(self.service(&conn.who))
+                .or_default()
+                .push(conn);
+        }
+        by_service
+    }
+
+    /// Milliseconds in the state, at least.
+    pub fn age_ms(&self, conn: &Conn) -> u64 {
+        conn.age(self.now_ns).ns().unwrap_or(0) / NS_PER_MS
+    }
+
+    /// Milliseconds since the connection was first seen.
+    pub fn lifetime_ms(&self, conn: &Conn) -> u64 {
+        self.now_ns.saturating_sub(conn.first_seen_ns) / NS_PER_MS
+    }
+
+    /// Seconds since a moment.
+    pub fn seconds_since(&self, ns: u64) -> u64 {
+        self.now_ns.saturating_sub(ns) / (1_000 * NS_PER_MS)
+    }
+
+    /// The listening sockets by address and port: there are several with `SO_REUSEPORT`.
+    pub fn endpoints(&self) -> BTreeMap<Service, Vec<&Listener>> {
+        let mut endpoints: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for listener in &self.listeners {
+            endpoints
+                .entry(self.service(&listener.who))
+                .or_default()
+                .push(listener);
+        }
+        endpoints
+    }
+
+    /// The settings and counters of a namespace, read when first asked for.
+    pub fn namespace(&self, inode: u32) -> Rc<Namespace> {
+        if let Some(known) = self.namespaces.borrow().get(&inode) {
+            return known.clone();
+        }
+        let pids = self.pids_in(inode);
+        let read = Rc::new(self.host.borrow_mut().namespace(inode, &pids));
+        self.namespaces.borrow_mut().insert(inode, read.clone());
+        read
+    }
+
+    /// The namespaces that a rule has asked for and that could not be entered, and why.
+    pub fn unreadable(&self) -> Vec<(u32, String)> {
+        let namespaces = self.namespaces.borrow();
+        let closed = namespaces
+            .iter()
+            .filter_map(|(inode, n)| Some((*inode, n.closed.clone()?)));
+        let mut closed: Vec<_> = closed.collect();
+        closed.sort_unstable();
+        closed
+    }
+
+    /// Some processes that own sockets of a namespace.
+    fn pids_in(&self, inode: u32) -> Vec<u32> {
+        let listeners = self.listeners.iter().map(|l| &l.who);
+        let all = listeners.chain(self.conns.iter().map(|c| &c.who));
+        let mut pids = Vec::new();
+        for pid in all
+            .filter(|who| who.netns == inode)
+            .filter_map(|who| who.owner.map(|o| o.pid))
+        {
+            if !pids.contains(&pid) {
+                pids.push(pid);
+            }
+            if pids.len() >= LIKELY_PIDS {
+                break;
+            }
+        }
+        pids
+    }
+
+    /// The open files of a process.
+    pub fn descriptors(&self, pid: u32) -> Option<Descriptors> {
+        self.host.borrow_mut().descriptors(pid)
+    }
+
+    /// What the next data carries that comes in on these connections.
+    pub fn sample(&self, targets: &[Target]) -> Vec<Carried> {
+        self.host.borrow_mut().sample(targets, self.patience)
+    }
+
+    /// A subject: a listener or a destination, with the process that most of `whos` are of,
+    /// and, of a listener, the peers that stand out.
+    pub fn subject<'b>(
+        &self,
+        service: &Service,
+        whos: impl IntoIterator<Item = &'b Ident> + Clone,
+    ) -> Subject {
+        let end = Some((service.addr, Some(service.port)));
+        let (local, remote) = match service.side {
+            Side::Server => (end, None),
+            Side::Client => (None, end),
+        };
+        let mut subject = Subject {
+            local,
+            remote,
+            ..self.owners(service.netns, whos.clone())
+        };
+        if service.side == Side::Server {
+            let remotes = whos.into_iter().map(|who| who.remote().to_canonical());
+            set_peers(&mut subject, &Tally::of(remotes));
+        }
+        if subject.owner.is_none() {
+            self.set_listener_owner(&mut subject, service);
+        }
+        subject
+    }
+
+    /// A subject without ends: a namespace, and the process that most of `whos` are of.
+    pub fn owners<'b>(&self, netns: u32, whos: impl IntoIterator<Item = &'b Ident>) -> Subject {
+        let mut subject = Subject {
+            netns: Some(netns),
+            ..Subject::default()
+        };
+        let mut pids = Tally::default();
+        let mut idents: HashMap<Option<u32>, &Ident> = HashMap::new();
+        for who in whos {
+            let pid = who.owner.map(|o| o.pid);
+            idents.entry(pid).or_insert(who);
+            if let Some(pid) = pid {
+                pids.add(pid, 1);
+            }
+        }
+        subject.processes = pids.kinds();
+        let most = pids.top().map(|(pid, _)| pid);
+        if let Some(who) = idents.get(&most) {
+            self.set_owner(&mut subject, who);
+        }
+        subject
+    }
+
+    /// Of connections that are not accepted, and of orphans: the process that listens.
+    fn set_listener_owner(&self, subject: &mut Subject, service: &Service) {
+        let listeners = self.sockets.get(&(service.netns, service.port));
+        let mut owned = listeners.into_iter().flatten();
+        let is_it = |who: &&Ident| who.local() == service.addr && who.owner.is_some();
+        if let Some(who) = owned.find(is_it).filter(|_| service.side == Side::Server) {
+            self.set_owner(subject, who);
+            subject.processes = 1;
+        }
+    }
+
+    fn set_owner(&self, subject: &mut Subject, who: &Ident) {
+        let place = self.host.borrow_mut().place(who);
+        subject.netns_name = place.netns.as_deref().map(str::to_owned);
+        subject.owner = who.owner;
+        subject.uid = who.uid;
+        subject.cgroup = place.cgroup_path().map(str::to_owned);
+        subject.container = place.container().map(str::to_owned);
+    }
+
+    /// What to do with a setting of a namespace; `None` when there is no such setting there.
+    pub fn advice(
+        &self,
+        netns: u32,
+        setting: &'static str,
+        text: impl AsRef<str>,
+    ) -> Option<Advice> {
+        self.namespace(netns).advice(setting, text)
+    }
+
+    /// A finding about a service.
+    pub fn finding<'b>(
+        &self,
+        rule: &'static str,
+        severity: Severity,
+        summary: String,
+        service: &Service,
+        whos: impl IntoIterator<Item = &'b Ident> + Clone,
+    ) -> Finding {
+        Finding::new(rule, severity, summary, self.subject(service, whos))
+    }
+}
+
+/// Puts the largest of the peers into a subject, as far as they stand out from the rest.
+pub fn set_peers(subject: &mut Subject, peers: &Tally<IpAddr>) {
+    let least = (peers.total * STANDS_OUT).div_ceil(100).max(1);
+    let peer = |(addr, count)| Peer {
+        addr,
+        port: None,
+        count,
+    };
+    subject.peers = peers.at_least(least).into_iter().map(peer).collect();
+    subject.peers.truncate(Subject::PEERS);
+    subject.peer_count = peers.kinds();
+}
+
+/// The process as people write it.
+pub fn process(owner: &Owner) -> String {
+    let name = crate::text::printable_bytes(owner.comm_bytes());
+    format!("{}/{name}", owner.pid)
+}
+
+fn service(sockets: &Sockets, who: &Ident) -> Service {
+    let at = |side, (addr, port)| Service {
+        netns: who.netns,
+        side,
+        addr,
+        port,
+    };
+    let local = || (who.local(), who.lport);
+    if let Some(listener) = who.listener() {
+        return at(Side::Server, listener);
+    }
+    match who.role {
+        Some(Role::Listener) => at(Side::Server, local()),
+        Some(Role::Client) => at(Side::Client, (who.remote(), who.rport)),
+        role => match (listening(sockets, who), role) {
+            (Some(listener), _) => at(Side::Server, (listener.local(), listener.lport)),
+            (None, Some(_)) => at(Side::Server, local()),
+            (None, None) => at(Side::Client, (who.remote(), who.rport)),
+        },
+    }
+}
+
+fn live(sockets: &Sockets, conns: &[Conn]) -> HashMap<Service, Live> {
+    let mut by_service: HashMap<_, Live> = HashMap::new();
+    for conn in conns {
+        if [State::LISTEN, State::TIME_WAIT].contains(&conn.state) {
+            continue;
+        }
+        let live = by_service.entry(service(sockets, &conn.who)).or_default();
+        live.all += 1;
+        live.established += u64::from(conn.state == State::ESTABLISHED);
+    }
+    by_service
+}
+
+/// A pair has no ports: it is meant by its addresses alone.
+fn means_group(filter: &Filter, group: &Group) -> bool {
+    let filter = Filter {
+        ports: Vec::new(),
+        ..filter.clone()
+    };
+    filter.matches(&Ident {
+        conn: 0,
+        laddr: group.laddr,
+        raddr: group.raddr,
+        lport: 0,
+        rport: 0,
+        listener: None,
+        netns: group.netns,
+        cgroup: None,
+        owner: None,
+        uid: None,
+        family: group.family,
+        role: None,
+        seeded: false,
+    })
+}
+
+/// The listener that has the local address of a connection, else the one that has any.
+fn listening<'a>(sockets: &'a Sockets, who: &Ident) -> Option<&'a Ident> {
+    let here = sockets.get(&(who.netns, who.lport))?;
+    let exact = here.iter().find(|l| l.laddr == who.laddr);
+    let any = |l: &&Ident| {
+        let mapped =
+            l.local() == IpAddr::from([0, 0, 0, 0]) && who.local().to_canonical().is_ipv4();
+        mapped || l.laddr == [0; 16]
+    };
+    exact.or_else(|| here.iter().find(any))
+}

@@ -1,0 +1,180 @@
+//! What a rule found: what is wrong, who it is about, the numbers it was
+//! judged by, and what to do.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::record::Owner;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Good to know, nothing to be woken up for.
+    Info,
+    /// Somebody should look at it.
+    Warning,
+    /// Connections fail now, or soon will.
+    Critical,
+}
+
+impl Severity {
+    /// All, the worst first.
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
+
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// One of the other ends, and how many of the connections are with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub addr: IpAddr,
+    /// Its port, where that is what they have in common.
+    pub port: Option<u16>,
+    /// Connections.
+    pub count: u64,
+}
+
+/// Who it is about, as far as that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Inode number of the network namespace.
+    pub netns: Option<u32>,
+    /// Its name under `/run/netns`.
+    pub netns_name: Option<String>,
+    /// The local end: of a listener, or of this host's side of a pair.
+    pub local: Option<(IpAddr, Option<u16>)>,
+    /// The remote end, where there is but one.
+    pub remote: Option<(IpAddr, Option<u16>)>,
+    /// The process with most of the connections, or the listener's.
+    pub owner: Option<Owner>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Path of its cgroup.
+    pub cgroup: Option<String>,
+    /// The container, by that path.
+    pub container: Option<String>,
+    /// How many processes share the connections; 0 when none is known.
+    pub processes: u64,
+    /// The other ends with most of the connections, at most [`Subject::PEERS`].
+    pub peers: Vec<Peer>,
+    /// How many other ends there are.
+    pub peer_count: u64,
+}
+
+impl Subject {
+    /// Most other ends that are named.
+    pub const PEERS: usize = 10;
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What, in words.
+    pub text: String,
+    /// The setting that it is about, as `sysctl` names it; it exists in the namespace.
+    pub setting: Option<&'static str>,
+    /// Its value in that namespace now, as `sysctl -n` prints it but for tabs; `None`: it could
+    /// not be read.
+    pub value: Option<String>,
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The name of the rule.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What, in one line.
+    pub summary: String,
+    /// Who.
+    pub subject: Subject,
+    /// The numbers that it was judged by, with their names; times are in the unit of the name.
+    pub numbers: Vec<(&'static str, u64)>,
+    /// What to do, the most useful first.
+    pub advice: Vec<Advice>,
+}
+
+impl Finding {
+    /// A finding without numbers and advice.
+    pub fn new(rule: &'static str, severity: Severity, summary: String, subject: Subject) -> Self {
+        Self {
+            rule,
+            severity,
+            summary,
+            subject,
+            numbers: Vec::new(),
+            advice: Vec::new(),
+        }
+    }
+
+    /// Adds a number.
+    pub fn number(mut self, name: &'static str, value: impl Into<u64>) -> Self {
+        self.numbers.push((name, value.into()));
+        self
+    }
+
+    /// Adds a number that may be unknown: then it is left out.
+    pub fn number_if(mut self, name: &'static str, value: Option<u64>) -> Self {
+        self.numbers.extend(value.map(|v| (name, v)));
+        self
+    }
+
+    /// Adds something to do.
+    pub fn advise(mut self, text: impl Into<String>) -> Self {
+        self.advice.push(Advice {
+            text: text.into(),
+            setting: None,
+            value: None,
+        });
+        self
+    }
+
+    /// Adds something to do with a setting, unless there is no such setting here.
+    pub fn advise_setting(mut self, advice: Option<Advice>) -> Self {
+        self.advice.extend(advice);
+        self
+    }
+}
+
+/// How many findings there are of each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Critical ones.
+    pub critical: u64,
+    /// Warnings.
+    pub warning: u64,
+    /// The rest.
+    pub info: u64,
+}
+
+impl Counts {
+    /// Counts findings.
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count() as u64;
+        Self {
+            critical: count(Severity::Critical),
+            warning: count(Severity::Warning),
+            info: count(Severity::Info),
+        }
+    }
+
+    /// Those that are at least warnings.
+    pub fn bad(self) -> u64 {
+        self.critical + self.warning
+    }
+
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.bad() + self.info
+    }
+}

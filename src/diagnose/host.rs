@@ -1,0 +1,97 @@
+//! What the rules ask of the host, beside the module: names, settings, open
+//! descriptors, packets. A trait, so that rules are tested without them.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::diagnose::namespace::{Namespace, Namespaces};
+use crate::diagnose::sample::{self, Carried, Target};
+use crate::places::{Place, Places};
+use crate::record::Ident;
+
+/// How many files a process has open, and how many it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Open now.
+    pub open: u64,
+    /// Most that it may have (`RLIMIT_NOFILE`); `None`: no limit.
+    pub limit: Option<u64>,
+}
+
+/// Answers questions about the host.
+pub trait Host {
+    /// The names of where a connection lives.
+    fn place(&mut self, who: &Ident) -> Place;
+    /// The settings and counters of a namespace, in which these processes are likely to be.
+    fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
+    /// The open files of a process; `None`: it has ended, or may not be asked.
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
+    /// What the next data carries that comes in on these connections, each target's in its place.
+    fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried>;
+}
+
+/// This host.
+pub struct ThisHost {
+    places: Places,
+    namespaces: Namespaces,
+}
+
+impl Default for ThisHost {
+    fn default() -> Self {
+        Self {
+            places: Places::of_host(),
+            namespaces: Namespaces::default(),
+        }
+    }
+}
+
+impl Host for ThisHost {
+    fn place(&mut self, who: &Ident) -> Place {
+        self.places.of(who)
+    }
+
+    fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
+        self.namespaces.read(inode, pids)
+    }
+
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+        Some(Descriptors {
+            open,
+            limit: soft_limit(&limits),
+        })
+    }
+
+    fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {
+        sample::sample(&mut self.namespaces, targets, patience)
+    }
+}
+
+/// The soft limit of open files in the text of `/proc/PID/limits`.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_are_counted_against_their_limit() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             7                    7                    processes\n\
+                    Max open files            1024                 524288               files\n";
+        assert_eq!(soft_limit(text), Some(1024));
+        assert_eq!(
+            soft_limit("Max open files  unlimited unlimited files"),
+            None
+        );
+        let of_this = ThisHost::default().descriptors(std::process::id());
+        assert!(of_this.is_some_and(|d| d.open > 2));
+        assert_eq!(ThisHost::default().descriptors(u32::MAX), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! `--diagnose`: what is wrong, who does it, and what to do about it.
+//!
+//! [`facts`] are gathered once; each of the [`rules`] looks at them and has
+//! [`finding`]s, within [`limits`] that a file can change; [`host`] answers what
+//! the module does not know. Nothing here moves the position of `--report`.
+
+pub mod facts;
+pub mod finding;
+pub mod host;
+pub mod limits;
+pub mod namespace;
+mod output;
+mod packet;
+mod payload;
+pub mod recent;
+pub mod rules;
+pub mod sample;
+pub mod tally;
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Counts, Finding, Severity};
+use crate::diagnose::host::{Host, ThisHost};
+use crate::diagnose::limits::Limits;
+use crate::diagnose::rules::{Bound, RULES};
+use crate::error::{Error, Result, write_error};
+use crate::filter::Filter;
+use crate::output::Look;
+use crate::recorder::Recorder;
+
+pub use output::pointer;
+
+/// The value of `--diagnose`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiagnoseOptions {
+    /// JSON lines.
+    pub json: bool,
+    /// Fail when something is at least a warning.
+    pub check: bool,
+    /// What to look for.
+    pub scope: Scope,
+}
+
+/// What is looked for, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// From when on something is too much.
+    pub limits: Limits,
+    /// Which connections.
+    pub filter: Filter,
+    /// Names of findings; empty: all.
+    pub rules: Vec<&'static str>,
+    /// How long to wait for packets that tell what slow clients send; zero: not at all.
+    pub patience: Duration,
+}
+
+impl Scope {
+    /// Whether findings of this name are wanted.
+    fn wants(&self, name: &str) -> bool {
+        self.rules.is_empty() || self.rules.contains(&name)
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Monotonic nanoseconds.
+    pub now_ns: u64,
+    /// The worst first.
+    pub findings: Vec<Finding>,
+    /// Names of findings that were looked for.
+    pub checked: Vec<&'static str>,
+    /// Live connections that were looked at.
+    pub connections: u64,
+    /// Listeners that were looked at.
+    pub listeners: u64,
+    /// Namespaces whose settings could not be read, and why.
+    pub unreadable: Vec<(u32, String)>,
+}
+
+impl Diagnosis {
+    /// How many findings of each severity.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.findings)
+    }
+}
+
+/// Looks for everything that is wanted.
+///
+/// # Errors
+/// Not active, or a call fails.
+pub fn look(recorder: &impl Recorder, scope: &Scope, host: &mut dyn Host) -> Result<Diagnosis> {
+    let facts = Facts::gather(recorder, &scope.filter, scope.patience, host)?;
+    let wanted = RULES.iter().filter(|rule| {
+        scope.limits.enabled(rule) && rule.names.iter().any(|name| scope.wants(name))
+    });
+    let (mut findings, mut checked) = (Vec::new(), Vec::new());
+    for rule in wanted {
+        let found = (rule.find)(&facts, &Bound::new(rule, &scope.limits));
+        findings.extend(found.into_iter().filter(|f| scope.wants(f.rule)));
+        checked.extend(rule.names.iter().filter(|name| scope.wants(name)));
+    }
+    // Of one severity they stay in the order of the rules.
+    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    Ok(Diagnosis {
+        now_ns: facts.now_ns,
+        findings,
+        checked,
+        connections: facts.conns.len() as u64,
+        listeners: facts.listeners.len() as u64,
+        unreadable: facts.unreadable(),
+    })
+}
+
+/// How many findings there are of some connections, by the limits of this host's file and without
+/// looking at packets.
+///
+/// # Errors
+/// Not active, a call fails, the file of limits is wrong.
+pub fn counts(recorder: &impl Recorder, filter: &Filter) -> Result<Counts> {
+    let scope = Scope {
+        limits: Limits::load(None)?,
+        filter: filter.clone(),
+        ..Scope::default()
+    };
+    Ok(look(recorder, &scope, &mut ThisHost::default())?.counts())
+}
+
+/// Prints what is found.
+///
+/// # Errors
+/// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
+pub fn diagnose(
+    recorder: &impl Recorder,
+    options: &DiagnoseOptions,
+    host: &mut dyn Host,
+    look: &Look,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let diagnosis = self::look(recorder, &options.scope, host)?;
+    match options.json {
+        true => output::json(out, &look.clock, &diagnosis),
+        false => output::text(out, look, &diagnosis),
+    }
+    .and_then(|()| out.flush())
+    .map_err(write_error)?;
+    let worst = diagnosis.findings.first().map(|f| f.severity);
+    match options.check && worst >= Some(Severity::Warning) {
+        true => Err(Error::Found(diagnosis.counts().bad())),
+        false => Ok(()),
+    }
+}

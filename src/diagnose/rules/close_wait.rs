@@ -1,0 +1,113 @@
+//! The peers have closed, and the program does not.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::facts::{Facts, Service, Side, set_peers};
+use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::words::{count, who};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::Tally;
+use crate::record::Conn;
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["close-wait"],
+    looks_at: "connections in CLOSE_WAIT, by process; of those that no process has accepted, by \
+               listener",
+    limits: &[COUNT, CRITICAL, AGE],
+    find,
+};
+
+const COUNT: Limit = Limit {
+    key: "count",
+    default: 100,
+    range: (1, 100_000_000),
+    unit: "connections of one process",
+    why: "a tenth of the 1,024 descriptors that a process may have by default",
+};
+const CRITICAL: Limit = Limit {
+    key: "critical",
+    default: 1_000,
+    range: (1, 100_000_000),
+    unit: "connections of one process",
+    why: "the 1,024 descriptors that a process may have by default are about used up",
+};
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 60,
+    range: (0, 86_400),
+    unit: "seconds in CLOSE_WAIT, at least",
+    why: "a program that is only slow finishes its answer within a minute",
+};
+
+/// Whose they are: a process's, or a listener's that did not accept them.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    Process(u32, u32),
+    Service(Service),
+}
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let mut held: BTreeMap<Holder, Vec<(Service, &Conn)>> = BTreeMap::new();
+    for (service, conns) in facts.in_state(&[State::CLOSE_WAIT], limits.get(&AGE) * 1_000) {
+        for conn in conns {
+            let holder = match conn.who.owner {
+                Some(owner) => Holder::Process(conn.who.netns, owner.pid),
+                None => Holder::Service(service),
+            };
+            held.entry(holder).or_default().push((service, conn));
+        }
+    }
+    held.retain(|_, conns| conns.len() as u64 >= limits.get(&COUNT));
+    let finding = |conns: &Vec<_>| finding(facts, limits, conns);
+    held.values().filter_map(finding).collect()
+}
+
+fn finding(facts: &Facts, limits: &Bound, conns: &[(Service, &Conn)]) -> Option<Finding> {
+    let size = conns.len() as u64;
+    let subject = subject(facts, conns)?;
+    let severity = match size >= limits.get(&CRITICAL) {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    let summary = format!(
+        "{} does not close {} whose peers have closed (CLOSE_WAIT)",
+        who(&subject),
+        count(size, "connection"),
+    );
+    let ages = conns.iter().map(|(_, c)| facts.age_ms(c));
+    let unread = |c: &Conn| c.meters.is_some_and(|m| m.rcvbuf_used > 0);
+    let used = conns.iter().filter_map(|(_, c)| c.meters);
+    let descriptors = subject.owner.and_then(|o| facts.descriptors(o.pid));
+    let finding = Finding::new("close-wait", severity, summary, subject)
+        .number("connections", size)
+        .number("oldest_s", ages.max().unwrap_or(0) / 1_000)
+        .number("unread", conns.iter().filter(|(_, c)| unread(c)).count() as u64)
+        .number("rcvbuf_used", used.map(|m| u64::from(m.rcvbuf_used)).sum::<u64>())
+        .number_if("descriptors", descriptors.map(|d| d.open))
+        .number_if("descriptors_limit", descriptors.and_then(|d| d.limit))
+        .advise(
+            "the program forgot close() (a leak in the path that handles the peer's end), or is \
+             stuck: look at it with `ls -l /proc/PID/fd` and a stack trace; restarting it frees them",
+        )
+        .advise("no setting heals it: keepalive ends such connections after hours, and hides the fault");
+    Some(finding)
+}
+
+/// The process with its peers, and its listener or destination when they all have one.
+fn subject(facts: &Facts, conns: &[(Service, &Conn)]) -> Option<Subject> {
+    let whos = conns.iter().map(|(_, c)| &c.who);
+    let (first, _) = conns.first()?;
+    let of_one = conns.iter().all(|(service, _)| service == first);
+    let mut subject = match of_one {
+        true => facts.subject(first, whos.clone()),
+        false => facts.owners(first.netns, whos.clone()),
+    };
+    if !of_one || first.side == Side::Client {
+        let remotes = whos.map(|who| who.remote().to_canonical());
+        set_peers(&mut subject, &Tally::of(remotes));
+    }
+    Some(subject)
+}

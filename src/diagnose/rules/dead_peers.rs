@@ -1,0 +1,164 @@
+//! ESTABLISHED connections whose other end has gone without a word.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::pile::Pile;
+use crate::diagnose::rules::{Bound, Rule};
+use crate::record::{Activity, Conn};
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["dead-peers"],
+    looks_at: "ESTABLISHED connections, by listener or destination, whose data is retransmitted in \
+               vain or whose keepalives are not answered; and, as information, those idle for long \
+               without keepalive or TCP_USER_TIMEOUT",
+    limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
+    find,
+};
+
+const COUNT: Limit = Limit {
+    key: "count",
+    default: 20,
+    range: (1, 100_000_000),
+    unit: "connections without an answer",
+    why: "mobile clients vanish one by one all the time",
+};
+const RETRANSMITS: Limit = Limit {
+    key: "retransmits",
+    default: 3,
+    range: (1, 255),
+    unit: "time-outs in a row",
+    why: "a path that loses a tenth of the packets loses three in a row in one of a thousand",
+};
+const PROBES: Limit = Limit {
+    key: "probes",
+    default: 2,
+    range: (1, 255),
+    unit: "keepalives in a row that were not answered",
+    why: "one may be lost",
+};
+const IDLE_COUNT: Limit = Limit {
+    key: "idle-count",
+    default: 100,
+    range: (1, 100_000_000),
+    unit: "idle connections without keepalive",
+    why: "fewer cost nothing",
+};
+const IDLE: Limit = Limit {
+    key: "idle-s",
+    default: 7_200,
+    range: (1, 31_536_000),
+    unit: "seconds without data in either direction",
+    why: "keepalive would ask after so long by default, and few firewalls remember for longer",
+};
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let (mut dead, mut idle): (BTreeMap<_, Vec<&Conn>>, BTreeMap<_, Vec<&Conn>>) =
+        Default::default();
+    for conn in facts.conns.iter().filter(|c| c.state == State::ESTABLISHED) {
+        let Some(activity) = conn.activity else {
+            continue;
+        };
+        if is_dead(limits, conn, &activity) {
+            dead.entry(facts.service(&conn.who)).or_default().push(conn);
+        } else if is_idle(limits, &activity) {
+            idle.entry(facts.service(&conn.who)).or_default().push(conn);
+        }
+    }
+    let many = |all: BTreeMap<Service, Vec<_>>, least| {
+        let pile = |(service, conns)| Pile { service, conns };
+        let piles: Vec<Pile> = all.into_iter().map(pile).collect();
+        piles.into_iter().filter(move |p| p.size() >= least)
+    };
+    let dead = many(dead, limits.get(&COUNT)).map(|pile| unanswered(facts, &pile));
+    let idle = many(idle, limits.get(&IDLE_COUNT)).map(|pile| silent(facts, &pile));
+    dead.chain(idle).collect()
+}
+
+fn is_dead(limits: &Bound, conn: &Conn, activity: &Activity) -> bool {
+    // A peer that is probed because its window is zero lives as long as it answers, and data
+    // waits then.
+    let keepalive = activity.unacked == 0 && conn.meters.is_some_and(|m| m.sndbuf_used == 0);
+    u64::from(activity.retransmits) >= limits.get(&RETRANSMITS)
+        || keepalive && u64::from(activity.probes) >= limits.get(&PROBES)
+}
+
+fn is_idle(limits: &Bound, activity: &Activity) -> bool {
+    let quiet = activity.last_recv_ms.min(activity.last_sent_ms);
+    u64::from(quiet) >= limits.get(&IDLE) * 1_000 && !activity.keepalive && !activity.user_timeout
+}
+
+fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
+    let what = "are ESTABLISHED here, and their peers do not answer any more";
+    let activities = || pile.conns.iter().filter_map(|c| c.activity);
+    let finding = pile
+        .warning(facts, "dead-peers", what)
+        .number(
+            "retransmitting",
+            pile.count(|c| c.activity.is_some_and(|a| a.retransmits > 0)),
+        )
+        .number(
+            "most_retransmits",
+            activities()
+                .map(|a| u64::from(a.retransmits))
+                .max()
+                .unwrap_or(0),
+        )
+        .number(
+            "unacked_segments",
+            activities().map(|a| u64::from(a.unacked)).sum::<u64>(),
+        )
+        .advise(
+            "the peers vanished without a FIN (power, network, a NAT or firewall that forgot \
+             them): see what they have in common; TCP_USER_TIMEOUT in the program ends such \
+             connections earlier",
+        )
+        .advise_setting(facts.advice(
+            pile.service.netns,
+            "net.ipv4.tcp_retries2",
+            "retransmissions until data that nobody acknowledges ends the connection: 15 takes \
+             some 15 minutes, 8 some 2",
+        ));
+    keepalive(facts, pile, finding)
+}
+
+fn silent(facts: &Facts, pile: &Pile) -> Finding {
+    let what = "are idle for long, without keepalive: nobody would notice that a peer has gone";
+    let mut finding = pile.warning(facts, "dead-peers", what);
+    finding.severity = Severity::Info;
+    let quiet = |a: Activity| u64::from(a.last_recv_ms.min(a.last_sent_ms)) / 1_000;
+    let longest = pile
+        .conns
+        .iter()
+        .filter_map(|c| c.activity)
+        .map(quiet)
+        .max();
+    keepalive(facts, pile, finding.number("idle_s", longest.unwrap_or(0)))
+}
+
+fn keepalive(facts: &Facts, pile: &Pile, finding: Finding) -> Finding {
+    let asked = pile.count(|c| c.activity.is_some_and(|a| a.keepalive));
+    let finding = finding.number("with_keepalive", asked).advise(
+        "let the program set SO_KEEPALIVE, and TCP_KEEPIDLE to some minutes: the settings below \
+         act only on sockets that asked for keepalive",
+    );
+    [
+        (
+            "net.ipv4.tcp_keepalive_time",
+            "seconds of silence before the first probe",
+        ),
+        ("net.ipv4.tcp_keepalive_intvl", "seconds between probes"),
+        (
+            "net.ipv4.tcp_keepalive_probes",
+            "probes without an answer that end the connection",
+        ),
+    ]
+    .into_iter()
+    .fold(finding, |finding, (setting, text)| {
+        finding.advise_setting(facts.advice(pile.service.netns, setting, text))
+    })
+}

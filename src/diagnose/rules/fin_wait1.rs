@@ -1,0 +1,76 @@
+//! Our FIN is not acknowledged: the peer has vanished, or takes no data.
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::Finding;
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::pile::{self, Pile, is_orphan, piles};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["fin-wait1"],
+    looks_at: "connections in FIN_WAIT1, by listener or destination: data that is not sent, windows \
+               that are zero, orphans",
+    limits: &[COUNT, AGE, pile::SHARE],
+    find,
+};
+
+const COUNT: Limit = Limit {
+    key: "count",
+    default: 100,
+    range: (1, 100_000_000),
+    unit: "connections",
+    why: "fewer are clients that vanished one by one",
+};
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 10,
+    range: (0, 86_400),
+    unit: "seconds in FIN_WAIT1, at least",
+    why: "a FIN is acknowledged within a round trip, after some losses within seconds",
+};
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let of = pile::Limits {
+        count: &COUNT,
+        age: &AGE,
+    };
+    let piles = piles(facts, limits, State::FIN_WAIT1, &of);
+    piles.iter().map(|pile| finding(facts, pile)).collect()
+}
+
+fn finding(facts: &Facts, pile: &Pile) -> Finding {
+    let what = "wait in FIN_WAIT1 for the acknowledgement of their FIN";
+    let zero = pile.count(|c| c.meters.is_some_and(|m| m.snd_wnd == 0));
+    let netns = pile.service.netns;
+    pile.warning(facts, "fin-wait1", what)
+        .number(
+            "unsent",
+            pile.count(|c| c.meters.is_some_and(|m| m.sndbuf_used > 0)),
+        )
+        .number("zero_window", zero)
+        .number(
+            "retransmitting",
+            pile.count(|c| c.activity.is_some_and(|a| a.retransmits > 0)),
+        )
+        .number("orphans", pile.count(is_orphan))
+        .advise(match zero * 2 > pile.size() {
+            true => "the peers' windows are zero: they live and do not read, see slow-read",
+            false => {
+                "the peers, or the path to them, have gone: see whether they have an address, a \
+                 network or a firewall in common"
+            }
+        })
+        .advise_setting(facts.advice(
+            netns,
+            "net.ipv4.tcp_orphan_retries",
+            "retransmissions before a connection that no process has any more is given up; 0 \
+             means 8, which takes minutes: a lower number frees their memory earlier",
+        ))
+        .advise_setting(facts.advice(
+            netns,
+            "net.ipv4.tcp_max_orphans",
+            "of more orphans than this, on all of the host, the kernel resets the rest",
+        ))
+}

@@ -1,0 +1,59 @@
+//! Both ends have closed, and the last ACK does not come.
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::Finding;
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::pile::{self, is_orphan, piles};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["last-ack"],
+    looks_at: "connections in LAST_ACK, by listener or destination",
+    limits: &[COUNT, AGE, pile::SHARE],
+    find,
+};
+
+const COUNT: Limit = Limit {
+    key: "count",
+    default: 100,
+    range: (1, 100_000_000),
+    unit: "connections",
+    why: "fewer are peers that vanished one by one",
+};
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 10,
+    range: (0, 86_400),
+    unit: "seconds in LAST_ACK, at least",
+    why: "the last ACK comes within a round trip, after some losses within seconds",
+};
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let of = pile::Limits {
+        count: &COUNT,
+        age: &AGE,
+    };
+    let piles = piles(facts, limits, State::LAST_ACK, &of);
+    let finding = |pile: &pile::Pile| {
+        let retransmitting = |c: &_| {
+            let conn: &crate::record::Conn = c;
+            conn.activity.is_some_and(|a| a.retransmits > 0)
+        };
+        pile.warning(facts, "last-ack", "wait in LAST_ACK for the last ACK")
+            .number("retransmitting", pile.count(retransmitting))
+            .number("orphans", pile.count(is_orphan))
+            .advise(
+                "the peers have sent their FIN and gone, or a firewall has forgotten the \
+                 connections: see whether they have an address, a network or a firewall in common",
+            )
+            .advise_setting(facts.advice(
+                pile.service.netns,
+                "net.ipv4.tcp_orphan_retries",
+                "retransmissions before a connection that no process has any more is given up; 0 \
+                 means 8, which takes minutes",
+            ))
+    };
+    piles.iter().map(finding).collect()
+}

@@ -1,0 +1,128 @@
+//! How many local ports the connections to each destination occupy.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::finding::Finding;
+use crate::diagnose::limits::Limit;
+use crate::diagnose::namespace::LocalPorts;
+use crate::diagnose::rules::words::percent;
+use crate::record::Conn;
+use crate::state::State;
+
+/// From when on local ports run out.
+pub const SHARE: Limit = Limit {
+    key: "share",
+    default: 70,
+    range: (1, 100),
+    unit: "percent of ip_local_port_range, less the reserved ones, used to one destination",
+    why: "time to act is left; above it, connect() searches longer for each port",
+};
+
+/// Fewer connections to a destination use up no range that anybody sets: only then the
+/// namespace is looked into.
+const WORTH_A_LOOK: usize = 20;
+
+/// The local ports that connections from one address to one destination have.
+pub struct Used<'a> {
+    /// The destination.
+    pub service: Service,
+    /// The local address.
+    pub local: IpAddr,
+    /// Its connections, on ports of the range.
+    pub conns: Vec<&'a Conn>,
+    /// Different ports of the range.
+    pub ports: u64,
+    /// Connections in TIME_WAIT.
+    pub timewait: u64,
+    /// What connect() chooses from.
+    pub range: LocalPorts,
+}
+
+impl Used<'_> {
+    /// In percent.
+    pub fn share(&self) -> u64 {
+        percent(self.ports, self.range.count)
+    }
+
+    /// Whether the kernel gives a port that is in TIME_WAIT to a new connection after a second.
+    pub fn is_reused(&self, facts: &Facts) -> bool {
+        let reuse = facts
+            .namespace(self.service.netns)
+            .number("net.ipv4.tcp_tw_reuse");
+        let loopback = self.local.to_canonical().is_loopback();
+        reuse == Some(1) || reuse == Some(2) && loopback
+    }
+
+    /// Adds what it was judged by.
+    pub fn numbers(&self, finding: Finding) -> Finding {
+        finding
+            .number("ports_used", self.ports)
+            .number("ports", self.range.count)
+            .number("percent", self.share())
+            .number("timewait", self.timewait)
+            .number("port_low", self.range.low)
+            .number("port_high", self.range.high)
+    }
+}
+
+/// All destinations that have some connections.
+pub fn destinations<'a>(facts: &'a Facts) -> Vec<Used<'a>> {
+    let mut by_tuple: HashMap<(Service, IpAddr), Vec<&Conn>> = HashMap::new();
+    for conn in facts.conns.iter().filter(|c| c.state != State::LISTEN) {
+        let service = facts.service(&conn.who);
+        if service.side == Side::Client {
+            let tuple = (service, conn.who.local());
+            by_tuple.entry(tuple).or_default().push(conn);
+        }
+    }
+    by_tuple.retain(|_, conns| conns.len() >= WORTH_A_LOOK);
+    let mut all: Vec<_> = by_tuple
+        .into_iter()
+        .filter_map(|(tuple, conns)| used(facts, tuple, conns))
+        .collect();
+    all.sort_unstable_by_key(|used| (used.service, used.local));
+    all
+}
+
+fn used<'a>(
+    facts: &Facts,
+    (service, local): (Service, IpAddr),
+    mut conns: Vec<&'a Conn>,
+) -> Option<Used<'a>> {
+    let range = facts.namespace(service.netns).local_ports()?;
+    conns.retain(|c| (range.low..=range.high).contains(&c.who.lport));
+    let ports: HashSet<_> = conns.iter().map(|c| c.who.lport).collect();
+    let waiting = conns.iter().filter(|c| c.state == State::TIME_WAIT);
+    Some(Used {
+        service,
+        local,
+        ports: ports.len() as u64,
+        timewait: waiting.count() as u64,
+        conns,
+        range,
+    })
+}
+
+/// What can be done about the ports.
+pub fn advice(facts: &Facts, used: &Used, finding: Finding) -> Finding {
+    settings(facts, used.service.netns, finding)
+}
+
+/// The settings that local ports depend on.
+pub fn settings(facts: &Facts, netns: u32, finding: Finding) -> Finding {
+    finding
+        .advise_setting(facts.advice(
+            netns,
+            "net.ipv4.ip_local_port_range",
+            "a wider range, such as 1024 to 65535 with the ports of services in \
+             ip_local_reserved_ports, or more local or remote addresses, make room",
+        ))
+        .advise_setting(facts.advice(
+            netns,
+            "net.ipv4.tcp_tw_reuse",
+            "1 lets connect() take over a port in TIME_WAIT after a second, on the connecting \
+             side and with timestamps; 2 does so on loopback only",
+        ))
+}

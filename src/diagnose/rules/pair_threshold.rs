@@ -1,0 +1,140 @@
+//! More connections of one pair of addresses than the threshold of the activation.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::words::{at, count, percent};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::Tally;
+use crate::group::Group;
+use crate::record::{Conn, Meters};
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["pair-threshold"],
+    looks_at: "connections of one pair of addresses, without those in TIME_WAIT, against the \
+               `threshold` of the activation: information when they are used (a pool, a proxy), a \
+               warning when they are not or are far too many",
+    limits: &[UNUSED, UNUSED_AGE, TIMES],
+    find,
+};
+
+const UNUSED: Limit = Limit {
+    key: "unused",
+    default: 50,
+    range: (1, 100),
+    unit: "percent that have not carried data both ways",
+    why: "a pool of which half was never used is too large, or it is no pool",
+};
+const UNUSED_AGE: Limit = Limit {
+    key: "age-s",
+    default: 5,
+    range: (0, 86_400),
+    unit: "seconds of a connection, before which it cannot be called unused",
+    why: "it has not had the time yet",
+};
+const TIMES: Limit = Limit {
+    key: "times",
+    default: 4,
+    range: (1, 1_000_000),
+    unit: "times the threshold",
+    why: "so many are a leak or an attack, however they are used",
+};
+
+/// Pairs by their canonical addresses.
+type Pair = (u32, IpAddr, IpAddr);
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let threshold = u64::from(facts.settings.config.threshold);
+    let is_over = |g: &&Group| threshold > 0 && (g.alarm || g.connections() >= threshold);
+    let groups: Vec<_> = facts.groups.iter().filter(is_over).collect();
+    let mut conns: HashMap<Pair, Vec<&Conn>> = groups.iter().map(|g| (pair(g), vec![])).collect();
+    for conn in &facts.conns {
+        let ends = (conn.who.local(), conn.who.remote());
+        let pair = (conn.who.netns, ends.0.to_canonical(), ends.1.to_canonical());
+        if let Some(of_pair) = conns.get_mut(&pair) {
+            if ![State::LISTEN, State::TIME_WAIT].contains(&conn.state) {
+                of_pair.push(conn);
+            }
+        }
+    }
+    let found = groups
+        .iter()
+        .map(|g| finding(facts, limits, g, conns.get(&pair(g)).map_or(&[], |c| c)));
+    found.collect()
+}
+
+fn pair(group: &Group) -> Pair {
+    let ends = (group.local(), group.remote());
+    (group.netns, ends.0.to_canonical(), ends.1.to_canonical())
+}
+
+fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Finding {
+    let threshold = u64::from(facts.settings.config.threshold);
+    let all = group.connections();
+    let is_unused = |conn: &&&Conn| {
+        let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;
+        facts.lifetime_ms(conn) >= limits.get(&UNUSED_AGE) * 1_000
+            && conn.meters.is_none_or(one_way)
+    };
+    let unused = conns.iter().filter(is_unused).count() as u64;
+    let bad = percent(unused, all) >= limits.get(&UNUSED) || all >= limits.get(&TIMES) * threshold;
+    let severity = if bad {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    let summary = format!(
+        "{} between {} and {}, {}",
+        count(all, "connection"),
+        group.local().to_canonical(),
+        group.remote().to_canonical(),
+        match unused {
+            0 => "all of them in use".to_owned(),
+            n => format!("{n} of them have not carried data both ways"),
+        },
+    );
+    let services = Tally::of(conns.iter().map(|c| facts.service(&c.who)));
+    let whos = conns.iter().map(|c| &c.who);
+    let mut subject = Subject {
+        local: Some((group.local(), None)),
+        remote: Some((group.remote(), None)),
+        ..facts.owners(group.netns, whos)
+    };
+    subject.peers = vec![Peer {
+        addr: group.remote().to_canonical(),
+        port: None,
+        count: all,
+    }];
+    subject.peer_count = 1;
+    let finding = Finding::new("pair-threshold", severity, summary, subject)
+        .number("connections", all)
+        .number("threshold", threshold)
+        .number("peak", group.peak)
+        .number("half_open", group.half_open)
+        .number("established", group.established)
+        .number("closing", group.closing)
+        .number("timewait", group.timewait)
+        .number("unused", unused);
+    let most = services
+        .top()
+        .map(|(service, n)| format!("{n} of them belong to {}", at(&service)));
+    let advice = match bad {
+        true => {
+            "look for a program that opens connections and does not close or use them, or for an \
+             attack; limit the connections of one source"
+        }
+        false => {
+            "fine if it is a pool or a proxy: then raise `threshold` at the activation; otherwise \
+             let the clients use fewer connections"
+        }
+    };
+    finding.advise(match most {
+        Some(most) => format!("{most}; {advice}"),
+        None => advice.to_owned(),
+    })
+}

@@ -1,0 +1,84 @@
+//! Connections of one listener, or to one destination, that stay in a state
+//! which should be left soon.
+
+use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::Bound;
+use crate::diagnose::rules::words::{at, count, percent, sources};
+use crate::record::{Conn, Ident};
+use crate::state::State;
+
+/// Their share of the connections.
+pub const SHARE: Limit = Limit {
+    key: "share",
+    default: 10,
+    range: (0, 100),
+    unit: "percent of the listener's, or the destination's, connections without TIME_WAIT",
+    why: "some clients of a large crowd vanish at any time",
+};
+
+/// Limits that differ from state to state.
+pub struct Limits {
+    /// How many.
+    pub count: &'static Limit,
+    /// Seconds in the state.
+    pub age: &'static Limit,
+}
+
+/// Connections that have piled up.
+pub struct Pile<'a> {
+    /// Where they came to, or go.
+    pub service: Service,
+    /// The connections.
+    pub conns: Vec<&'a Conn>,
+}
+
+/// The piles of a state.
+pub fn piles<'a>(facts: &'a Facts, bound: &Bound, state: State, limits: &Limits) -> Vec<Pile<'a>> {
+    let old = facts.in_state(&[state], bound.get(limits.age) * 1_000);
+    let pile = |(service, conns): (Service, Vec<&'a Conn>)| {
+        let size = conns.len() as u64;
+        let share = percent(size, facts.live(&service).all);
+        let is_pile = size >= bound.get(limits.count) && share >= bound.get(&SHARE);
+        is_pile.then_some(Pile { service, conns })
+    };
+    old.into_iter().filter_map(pile).collect()
+}
+
+impl<'a> Pile<'a> {
+    /// Who they are.
+    pub fn whos(&self) -> impl Iterator<Item = &'a Ident> + Clone {
+        self.conns.iter().map(|c| &c.who)
+    }
+
+    /// How many.
+    pub fn size(&self) -> u64 {
+        self.conns.len() as u64
+    }
+
+    /// How many of them are so.
+    pub fn count(&self, is_so: impl Fn(&Conn) -> bool) -> u64 {
+        self.conns.iter().filter(|c| is_so(c)).count() as u64
+    }
+
+    /// A warning: `what` is said behind how many connections of whom there are.
+    pub fn warning(&self, facts: &Facts, rule: &'static str, what: &str) -> Finding {
+        let subject = facts.subject(&self.service, self.whos());
+        let (all, place) = (count(self.size(), "connection"), at(&self.service));
+        let summary = match self.service.side {
+            Side::Server => format!("{all} of {place} with {} {what}", sources(&subject)),
+            Side::Client => format!("{all} to {place} {what}"),
+        };
+        let oldest = self.conns.iter().map(|c| facts.age_ms(c)).max();
+        Finding::new(rule, Severity::Warning, summary, subject)
+            .number("connections", self.size())
+            .number("live", facts.live(&self.service).all)
+            .number("oldest_s", oldest.unwrap_or(0) / 1_000)
+    }
+}
+
+/// No process has it open any more.
+pub fn is_orphan(conn: &Conn) -> bool {
+    conn.activity.is_some_and(|a| a.orphan)
+}

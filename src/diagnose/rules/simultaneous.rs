@@ -1,0 +1,70 @@
+//! Both ends acted at once: rare, and harmless.
+
+use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::recent::Steps;
+use crate::diagnose::rules::words::{at, count};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["simultaneous"],
+    looks_at: "SYNs that crossed (SYN_SENT to SYN_RECV) and FINs that crossed (FIN_WAIT1 to CLOSING) \
+               since the activation: information",
+    limits: &[],
+    find,
+};
+
+const OPEN: (State, State) = (State::SYN_SENT, State::SYN_RECV);
+const CLOSE: (State, State) = (State::FIN_WAIT1, State::CLOSING);
+
+fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
+    let opens = look(
+        facts,
+        OPEN,
+        "opened by both ends at once, their SYNs crossed",
+    );
+    let closes = look(
+        facts,
+        CLOSE,
+        "closed by both ends at once, their FINs crossed",
+    );
+    opens.into_iter().chain(closes).collect()
+}
+
+fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding> {
+    let of = facts
+        .edges
+        .iter()
+        .filter(|e| State(e.old_state) == old && State(e.new_state) == new);
+    let total: u64 = of.map(|e| e.count).sum();
+    let steps = facts.recent.steps.iter();
+    let mut recent: Vec<(&Service, &Steps)> = steps
+        .filter(|(key, _)| key.old == old && key.new == new)
+        .map(|(key, steps)| (&key.service, steps))
+        .collect();
+    recent.sort_by_key(|(service, steps)| (std::cmp::Reverse(steps.count), **service));
+    let last_minute: u64 = recent.iter().map(|(_, steps)| steps.count).sum();
+    // The totals are of the whole host: with a filter only the last minute is known.
+    let all = if facts.narrowed { last_minute } else { total };
+    if all == 0 {
+        return None;
+    }
+    let (subject, place) = match recent.first() {
+        Some((service, steps)) => (
+            facts.subject(service, [&steps.example]),
+            format!(", last of {}", at(service)),
+        ),
+        None => (Subject::default(), String::new()),
+    };
+    let verb = if all == 1 { "was" } else { "were" };
+    let summary = format!("{} {verb} {what}{place}", count(all, "connection"));
+    let finding = Finding::new("simultaneous", Severity::Info, summary, subject)
+        .number("last_minute", last_minute);
+    let finding = match facts.narrowed {
+        true => finding,
+        false => finding.number("since_activation", total),
+    };
+    Some(finding.advise("nothing: TCP is made for it"))
+}

@@ -1,0 +1,119 @@
+//! Clients that hardly take the answers they asked for: the server keeps the
+//! rest in memory, and a worker or a connection is occupied.
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::crowd::{self, crowds};
+use crate::diagnose::rules::slow_request::source_advice;
+use crate::diagnose::rules::words::{addresses, at, count, sources};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::record::Conn;
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["slow-read"],
+    looks_at: "connections of a listener in ESTABLISHED, FIN_WAIT1 or CLOSE_WAIT that have data to \
+               send to a peer whose window is small, or that must be probed, and that has taken few \
+               bytes a second",
+    limits: &[
+        crowd::ONE_SOURCE,
+        crowd::MANY_SOURCES,
+        crowd::SHARE,
+        crowd::CRITICAL,
+        AGE,
+        WINDOW,
+        RATE,
+        STUCK,
+    ],
+    find,
+};
+
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 8,
+    range: (1, 86_400),
+    unit: "seconds of the connection, at least",
+    why: "an answer is under way for longer only if it is large or the client is slow",
+};
+const WINDOW: Limit = Limit {
+    key: "window",
+    default: 2_920,
+    range: (1, 1_073_725_440),
+    unit: "bytes of the peer's window, less than this",
+    why: "two full segments: an honest program that reads has room for more",
+};
+const RATE: Limit = Limit {
+    key: "bytes-per-second",
+    default: 1_024,
+    range: (1, 1_000_000_000),
+    unit: "acknowledged a second on average, less than this",
+    why: "the slowest mobile networks take more",
+};
+const STUCK: Limit = Limit {
+    key: "stuck-s",
+    default: 5,
+    range: (1, 86_400),
+    unit: "seconds since data could be sent: then the average does not count",
+    why: "a first window that was large makes the average look good for minutes",
+};
+
+/// Time-outs in a row.
+const DEAD: u8 = 3;
+
+fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
+    let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
+        return false;
+    };
+    let lifetime = facts.lifetime_ms(conn);
+    let states = [State::ESTABLISHED, State::FIN_WAIT1, State::CLOSE_WAIT];
+    let slow = meters.bytes_acked.saturating_mul(1_000) < limits.get(&RATE) * lifetime;
+    let stuck = u64::from(activity.last_sent_ms) >= limits.get(&STUCK) * 1_000;
+    states.contains(&conn.state)
+        && lifetime >= limits.get(&AGE) * 1_000
+        && meters.sndbuf_used > 0
+        && (u64::from(meters.snd_wnd) < limits.get(&WINDOW) || activity.probes > 0)
+        // A peer that does not acknowledge at all is not slow, but gone.
+        && activity.retransmits < DEAD
+        && (slow || stuck)
+}
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let crowds = crowds(facts, limits, |conn| is_slow(facts, limits, conn));
+    let finding =
+        |crowd: crowd::Crowd| {
+            let subject = facts.subject(&crowd.service, crowd.whos());
+            let summary = format!(
+                "slow read: {} from {} to {} hardly take what they asked for",
+                count(crowd.size(), "connection"),
+                sources(&subject),
+                at(&crowd.service),
+            );
+            let severity = match crowd.size() >= limits.get(&crowd::CRITICAL) {
+                true => Severity::Critical,
+                false => Severity::Warning,
+            };
+            let advice = source_advice(&addresses(&subject));
+            let meters = || crowd.conns.iter().filter_map(|c| c.meters);
+            let ages = || crowd.conns.iter().map(|c| facts.lifetime_ms(c));
+            let acked: u64 = meters().map(|m| m.bytes_acked).sum();
+            let windows = meters().map(|m| u64::from(m.snd_wnd));
+            Finding::new("slow-read", severity, summary, subject)
+            .number("connections", crowd.size())
+            .number("established", facts.live(&crowd.service).established)
+            .number("oldest_s", ages().max().unwrap_or(0) / 1_000)
+            .number(
+                "bytes_per_second_each",
+                acked.saturating_mul(1_000) / ages().sum::<u64>().max(1),
+            )
+            .number("largest_window", windows.max().unwrap_or(0))
+            .number("sndbuf_used", meters().map(|m| u64::from(m.sndbuf_used)).sum::<u64>())
+            .advise(advice)
+            .advise(
+                "end answers that nobody takes: nginx send_timeout with reset_timedout_connection, \
+                 HAProxy timeout client, TCP_USER_TIMEOUT",
+            )
+        };
+    crowds.into_iter().map(finding).collect()
+}

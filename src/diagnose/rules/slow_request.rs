@@ -1,0 +1,173 @@
+//! Clients that send their requests in crumbs (slowloris, slow POST): the server
+//! waits for the rest, and each occupies a connection or a worker meanwhile.
+
+use std::collections::HashSet;
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::crowd::{self, Crowd, crowds};
+use crate::diagnose::rules::words::{addresses, at, count, sources};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::sample::{Carried, Target, Verdict};
+use crate::record::Conn;
+use crate::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["slow-request", "slow-headers", "slow-body"],
+    looks_at: "ESTABLISHED connections of a listener that get few bytes a second, on which data \
+               still comes though nothing was answered since; some seconds of what they send \
+               (`sample=`) tell headers from bodies, and without that it is `slow-request`",
+    limits: &[
+        crowd::ONE_SOURCE,
+        crowd::MANY_SOURCES,
+        crowd::SHARE,
+        crowd::CRITICAL,
+        AGE,
+        RATE,
+        GAP,
+        QUIET,
+    ],
+    find,
+};
+
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 8,
+    range: (1, 86_400),
+    unit: "seconds in ESTABLISHED, at least",
+    why: "a request arrives whole within a few round trips, lost segments included",
+};
+const RATE: Limit = Limit {
+    key: "bytes-per-second",
+    default: 256,
+    range: (1, 1_000_000),
+    unit: "received a second on average, less than this",
+    why: "a modem of 1998 sent 4,000",
+};
+const GAP: Limit = Limit {
+    key: "gap-s",
+    default: 5,
+    range: (1, 86_400),
+    unit: "seconds between the begin, or the last answer, and the last data that came",
+    why: "what comes so late belongs to a request that the server has long been waiting for; a \
+          long poll is answered after its last data",
+};
+const QUIET: Limit = Limit {
+    key: "quiet-s",
+    default: 120,
+    range: (1, 86_400),
+    unit: "seconds since the last data, at most",
+    why: "servers give up waiting after a minute, so whoever attacks them sends more often",
+};
+
+fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
+    let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
+        return false;
+    };
+    let age = facts.age_ms(conn);
+    let received = meters.bytes_received;
+    let quiet = u64::from(activity.last_recv_ms);
+    let gap = match meters.bytes_sent {
+        0 => age.saturating_sub(quiet),
+        _ => u64::from(activity.last_sent_ms).saturating_sub(quiet),
+    };
+    conn.state == State::ESTABLISHED
+        && age >= limits.get(&AGE) * 1_000
+        && received > 0
+        && received.saturating_mul(1_000) < limits.get(&RATE) * age
+        && gap >= limits.get(&GAP) * 1_000
+        && quiet <= limits.get(&QUIET) * 1_000
+}
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let crowds = crowds(facts, limits, |conn| is_slow(facts, limits, conn));
+    let carried = match facts.patience.is_zero() || crowds.is_empty() {
+        true => vec![Carried::default(); crowds.len()],
+        false => facts.sample(&crowds.iter().map(target).collect::<Vec<_>>()),
+    };
+    let pairs = crowds.iter().zip(carried);
+    pairs
+        .map(|(crowd, carried)| finding(facts, limits, crowd, carried))
+        .collect()
+}
+
+fn target(crowd: &Crowd) -> Target {
+    let pids: HashSet<_> = crowd
+        .whos()
+        .filter_map(|who| who.owner.map(|o| o.pid))
+        .collect();
+    Target {
+        netns: crowd.service.netns,
+        pids: pids.into_iter().collect(),
+        port: crowd.service.port,
+        clients: crowd
+            .whos()
+            .map(|who| (who.remote().to_canonical(), who.rport))
+            .collect(),
+    }
+}
+
+fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Finding {
+    let verdict = carried.verdict();
+    let subject = facts.subject(&crowd.service, crowd.whos());
+    let (rule, kind, unfinished) = match verdict {
+        Verdict::Headers => ("slow-headers", "slow headers (slowloris)", "their headers"),
+        Verdict::Body => ("slow-body", "slow POST", "their bodies"),
+        Verdict::Encrypted | Verdict::Unknown => ("slow-request", "slow requests", "them"),
+    };
+    let summary = format!(
+        "{kind}: {} from {} to {} send requests and do not finish {unfinished}",
+        count(crowd.size(), "connection"),
+        sources(&subject),
+        at(&crowd.service),
+    );
+    let severity = match crowd.size() >= limits.get(&crowd::CRITICAL) {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    let advice = source_advice(&addresses(&subject));
+    let ages = || crowd.conns.iter().map(|c| facts.age_ms(c));
+    let received = crowd.conns.iter().filter_map(|c| c.meters);
+    let received: u64 = received.map(|m| m.bytes_received).sum();
+    let finding = Finding::new(rule, severity, summary, subject)
+        .number("connections", crowd.size())
+        .number("established", facts.live(&crowd.service).established)
+        .number("oldest_s", ages().max().unwrap_or(0) / 1_000)
+        .number("bytes_received", received)
+        .number(
+            "bytes_per_second_each",
+            received.saturating_mul(1_000) / ages().sum::<u64>().max(1),
+        )
+        .number("sampled_headers", carried.headers)
+        .number("sampled_body", carried.body)
+        .number("sampled_encrypted", carried.encrypted)
+        .advise(advice);
+    match verdict {
+        Verdict::Headers => finding.advise(HEADERS),
+        Verdict::Body => finding.advise(BODY),
+        Verdict::Encrypted => finding.advise(format!("{HEADERS}; {BODY}; {ENCRYPTED}")),
+        Verdict::Unknown => finding.advise(format!("{HEADERS}; {BODY}")),
+    }
+}
+
+/// What the firewall can do about sources that have too many connections.
+pub fn source_advice(addresses: &str) -> String {
+    let block = match addresses {
+        "" => "no source stands out".to_owned(),
+        addresses => format!("block {addresses} if nothing useful comes from there"),
+    };
+    format!(
+        "{block}; limit the connections of one source, in the server (nginx limit_conn) or in the \
+         firewall (nftables `ct count`, iptables connlimit)"
+    )
+}
+
+const HEADERS: &str = "give clients less time for their headers: nginx client_header_timeout, \
+                       Apache RequestReadTimeout header=, HAProxy timeout http-request";
+const BODY: &str = "give clients less time for their bodies: nginx client_body_timeout, Apache \
+                    RequestReadTimeout body=; let a proxy that buffers requests stand before \
+                    servers with few workers";
+const ENCRYPTED: &str =
+    "the connections are encrypted, so headers and bodies look the same from outside";

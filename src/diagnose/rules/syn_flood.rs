@@ -1,0 +1,198 @@
+//! Handshakes that are begun and not finished, more than a population of
+//! clients leaves: an attack, or clients whose way back is cut.
+
+use std::net::IpAddr;
+
+use crate::diagnose::facts::{Facts, set_peers};
+use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
+use crate::diagnose::rules::half_open_full::queue_advice;
+use crate::diagnose::rules::words::{addresses, at, count, percent};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::Tally;
+use crate::listener::Listener;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["syn-flood"],
+    looks_at: "handshakes a second that a listener does not see finished, with and without SYN \
+               cookies; the sources are those of its half-open requests",
+    limits: &[UNFINISHED, RECENT, FEW],
+    find,
+};
+
+const UNFINISHED: Limit = Limit {
+    key: "unfinished",
+    default: 200,
+    range: (1, 100_000_000),
+    unit: "handshakes a second that are not finished",
+    why: "the default of --activate='unfinished=': more than lost ACKs and vanished clients of a \
+          busy server leave, less than any flood that does harm",
+};
+const RECENT: Limit = Limit {
+    key: "recent-s",
+    default: 10,
+    range: (1, 3_600),
+    unit: "seconds ago, at most: what is longer over is information only",
+    why: "a flood that pauses for longer has stopped doing harm",
+};
+const FEW: Limit = Limit {
+    key: "few-sources",
+    default: 50,
+    range: (1, 100),
+    unit: "percent of the half-open requests that the ten largest sources must have to be named",
+    why: "spoofed sources have one request or two each",
+};
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let endpoints = endpoints(facts);
+    let found = endpoints.iter().filter_map(|e| look(facts, limits, e));
+    found.collect()
+}
+
+fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
+    let least = limits.get(&UNFINISHED);
+    let is_recent = |l: &Listener| {
+        let since = l.unfinished_ns.map(|ns| facts.seconds_since(ns));
+        since.is_some_and(|s| s <= limits.get(&RECENT))
+    };
+    let now = endpoint.sum(|l| if is_recent(l) { l.unfinished } else { 0 });
+    let peak = endpoint.sum(|l| l.unfinished_max);
+    if peak < least || is_for_the_accept_queue(endpoint) {
+        return None;
+    }
+    if now < least {
+        return Some(over(facts, endpoint, peak));
+    }
+    let netns = endpoint.service.netns;
+    let cookies = facts.namespace(netns).number("net.ipv4.tcp_syncookies");
+    let dropped = endpoint.handshakes(|h| h.syn_queue_full);
+    let full = endpoint
+        .listeners
+        .iter()
+        .any(|l| l.half_open.length >= l.half_open.limit);
+    let (mut subject, sources) = subject(facts, limits, endpoint);
+    // With cookies the queue may be full: they answer without it.
+    let served = cookies.is_some_and(|c| c > 0) || (!full && dropped == 0);
+    let severity = match served {
+        true => Severity::Warning,
+        false => Severity::Critical,
+    };
+    let from = match (subject.peer_count, addresses(&subject)) {
+        (0, _) => "sources that leave no trace (SYN cookies keep none)".to_owned(),
+        (n, named) if named.is_empty() => format!("{n} or more sources, most likely spoofed"),
+        (_, named) => named,
+    };
+    let summary = format!(
+        "SYN flood: {now} handshakes a second at {} are not finished, from {from}",
+        at(&endpoint.service),
+    );
+    let named = addresses(&subject);
+    subject.peer_count = sources.kinds();
+    let finding = numbers(
+        facts,
+        endpoint,
+        Finding::new("syn-flood", severity, summary, subject),
+        now,
+    );
+    let finding = finding.advise_setting(facts.advice(
+        netns,
+        "net.ipv4.tcp_syncookies",
+        match cookies {
+            Some(0) => "set it to 1: then a full queue drops no client, it is answered by cookies",
+            _ => "keep it above 0: clients are served by cookies while the queue is full",
+        },
+    ));
+    let finding = queue_advice(facts, endpoint, finding).advise_setting(facts.advice(
+        netns,
+        "net.ipv4.tcp_synack_retries",
+        "2 ends a request that nobody answers after 7 seconds, 5 after 63",
+    ));
+    Some(match named.is_empty() {
+        false => finding.advise(format!(
+            "block {named} in the firewall, before the listener sees the SYNs"
+        )),
+        true => finding.advise(
+            "no source stands out, so blocking addresses does not help: limit SYNs in the firewall \
+             (nftables synproxy) or upstream; if these are real clients, look for the cut way \
+             back to them",
+        ),
+    })
+}
+
+/// SYNs and last ACKs that were dropped because the program does not accept are no flood.
+fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
+    let for_it = endpoint
+        .handshakes(|h| h.syn_accept_queue_full + h.ack_accept_queue_full + h.accept_queue_full);
+    let others = endpoint.handshakes(|h| {
+        let unanswered = h.cookies_sent.saturating_sub(h.cookies_accepted);
+        h.expired + h.syn_queue_full + unanswered
+    });
+    for_it > others + endpoint.sum(|l| l.half_open.length)
+}
+
+/// The listener, and the sources of its half-open requests if they are few.
+fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tally<IpAddr>) {
+    let requests = endpoint.half_open(facts);
+    let sources = Tally::of(requests.iter().map(|c| c.who.remote().to_canonical()));
+    let mut subject = facts.subject(&endpoint.service, endpoint.whos());
+    set_peers(&mut subject, &sources);
+    let named: u64 = subject.peers.iter().map(|p| p.count).sum();
+    if percent(named, sources.total) < limits.get(&FEW) {
+        subject.peers.clear();
+    }
+    (subject, sources)
+}
+
+fn over(facts: &Facts, endpoint: &Endpoint, peak: u64) -> Finding {
+    let last = endpoint
+        .listeners
+        .iter()
+        .filter_map(|l| l.unfinished_ns)
+        .max();
+    let ago = last.map_or(0, |ns| facts.seconds_since(ns));
+    let summary = format!(
+        "over: up to {peak} handshakes a second at {} were not finished, the last SYN came {} ago",
+        at(&endpoint.service),
+        count(ago, "second"),
+    );
+    let mut subject = facts.subject(&endpoint.service, endpoint.whos());
+    subject.peers.clear();
+    subject.peer_count = 0;
+    numbers(
+        facts,
+        endpoint,
+        Finding::new("syn-flood", Severity::Info, summary, subject),
+        0,
+    )
+    .number("seconds_ago", ago)
+}
+
+fn numbers(facts: &Facts, endpoint: &Endpoint, finding: Finding, now: u64) -> Finding {
+    let namespace = facts.namespace(endpoint.service.netns);
+    let counter = |finding: Finding, name| finding.number_if(name, namespace.counter(name));
+    let finding = finding
+        .number("unfinished_per_second", now)
+        .number("unfinished_peak", endpoint.sum(|l| l.unfinished_max))
+        .number("half_open", endpoint.sum(|l| l.half_open.length))
+        .number("half_open_peak", endpoint.sum(|l| l.half_open.max))
+        .number("half_open_limit", endpoint.sum(|l| l.half_open.limit))
+        .number("syns", endpoint.handshakes(|h| h.syns))
+        .number("promoted", endpoint.handshakes(|h| h.promoted))
+        .number("expired", endpoint.handshakes(|h| h.expired))
+        .number("cookies_sent", endpoint.handshakes(|h| h.cookies_sent))
+        .number(
+            "cookies_accepted",
+            endpoint.handshakes(|h| h.cookies_accepted),
+        )
+        .number("syn_queue_full", endpoint.handshakes(|h| h.syn_queue_full));
+    [
+        "TcpExtTCPReqQFullDrop",
+        "TcpExtTCPReqQFullDoCookies",
+        "TcpExtListenDrops",
+        "TcpExtListenOverflows",
+    ]
+    .into_iter()
+    .fold(finding, counter)
+}
