@@ -182,10 +182,13 @@ impl<'a> Facts<'a> {
     pub fn endpoints(&self) -> BTreeMap<Service, Vec<&Listener>> {
         let mut endpoints: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for listener in &self.listeners {
-            endpoints
-                .entry(self.service(&listener.who))
-                .or_default()
-                .push(listener);
+            let service = Service {
+                netns: listener.who.netns,
+                side: Side::Server,
+                addr: listener.who.local(),
+                port: listener.who.lport,
+            };
+            endpoints.entry(service).or_default().push(listener);
         }
         endpoints
     }
@@ -361,11 +364,13 @@ fn service(sockets: &Sockets, who: &Ident) -> Service {
         port,
     };
     let local = || (who.local(), who.lport);
+    if who.role == Some(Role::Listener) {
+        return at(Side::Server, local());
+    }
     if let Some(listener) = who.listener() {
         return at(Side::Server, listener);
     }
     match who.role {
-        Some(Role::Listener) => at(Side::Server, local()),
         Some(Role::Client) => at(Side::Client, (who.remote(), who.rport)),
         role => match (listening(sockets, who), role) {
             (Some(listener), _) => at(Side::Server, (listener.local(), listener.lport)),

@@ -106,6 +106,8 @@ pub struct Fake {
     pub edges: Vec<Edge>,
     /// Groups and listeners, and what found no room there.
     pub counts: Stats,
+    /// Connections of a pair that raise its alarm.
+    pub threshold: u32,
     /// Counters of handshakes, and what the module hooked.
     pub handshakes: RawHandshakes,
     pub hooks: Vec<Hook>,
@@ -145,6 +147,7 @@ impl Fake {
             groups: Vec::new(),
             edges: Vec::new(),
             counts: Stats::default(),
+            threshold: 500,
             handshakes: RawHandshakes::default(),
             hooks: vec![hook(
                 "some_hook",
@@ -207,7 +210,7 @@ impl Recorder for Fake {
             verbose: self.verbose,
             ring_records,
             max_conns: 100,
-            threshold: 500,
+            threshold: self.threshold,
             unfinished: 200,
             max_groups: 32,
             max_listeners: 8,
@@ -377,7 +380,7 @@ impl<const N: usize> Bytes<N> {
         self
     }
 
-    fn ident(&mut self, at: usize, local: &str, remote: &str) -> &mut Self {
+    pub fn ident(&mut self, at: usize, local: &str, remote: &str) -> &mut Self {
         let (local, remote): (SocketAddrV4, SocketAddrV4) =
             (local.parse().unwrap(), remote.parse().unwrap());
         let mapped = |ip: &Ipv4Addr| ip.to_ipv6_mapped().octets();
