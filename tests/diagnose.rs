@@ -16,6 +16,7 @@ use diagnose_tools::abi::{
 use diagnose_tools::diagnose::finding::{Finding, Severity};
 use diagnose_tools::diagnose::host::{Descriptors, Host};
 use diagnose_tools::diagnose::limits::Limits;
+use diagnose_tools::diagnose::listening::Listening;
 use diagnose_tools::diagnose::namespace::Namespace;
 use diagnose_tools::diagnose::sample::{Carried, Target};
 use diagnose_tools::diagnose::{self, DiagnoseOptions, Diagnosis, Scope};
@@ -24,7 +25,7 @@ use diagnose_tools::i18n::Lang;
 use diagnose_tools::options;
 use diagnose_tools::output::Look;
 use diagnose_tools::places::{Place, Places};
-use diagnose_tools::record::Ident;
+use diagnose_tools::record::{Ident, Owner};
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::time::Clock;
 use fake::{Bytes, Fake, NOW};
@@ -106,8 +107,20 @@ impl Host for FakeHost {
         Namespace {
             settings: self.settings.clone(),
             counters: self.counters.clone(),
+            listening: vec![Listening {
+                addr: [10, 0, 0, 1].into(),
+                port: 80,
+                inode: 4_711,
+            }],
             closed: self.closed.clone(),
         }
+    }
+
+    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
+        assert_eq!(socket.inode, 4_711);
+        let mut comm = [0; 16];
+        comm[..6].copy_from_slice(b"mysqld");
+        Some(Owner { pid: 77, comm })
     }
 
     fn descriptors(&mut self, _: u32) -> Option<Descriptors> {
@@ -274,7 +287,7 @@ fn healthy(number: u64) -> Conn {
 
 /// nginx, which listens since the activation with a backlog of 511.
 #[derive(Clone, Copy, Default)]
-struct Listening {
+struct Socket {
     accept: [u32; 2],
     half_open: [u32; 3],
     unfinished: [u32; 2],
@@ -284,7 +297,7 @@ struct Listening {
     handshakes: RawHandshakes,
 }
 
-impl Listening {
+impl Socket {
     fn bytes(&self) -> ListenerBytes {
         let mut bytes = Bytes([0; abi::LISTENER_SIZE]);
         let who = offset_of!(RawListener, who);
@@ -378,9 +391,9 @@ fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> [u8; abi::RE
 fn host() -> Fake {
     let mut fake = Fake::new(1, 4096);
     fake.listeners = vec![
-        Listening {
+        Socket {
             half_open: [0, 3, 511],
-            ..Listening::default()
+            ..Socket::default()
         }
         .bytes(),
     ];
@@ -681,8 +694,8 @@ fn silent_connections() {
 }
 
 /// A flood of so many a second, `ago` seconds ago.
-fn flood(unfinished: u32, ago: u64) -> Listening {
-    Listening {
+fn flood(unfinished: u32, ago: u64) -> Socket {
+    Socket {
         half_open: [511, 511, 511],
         unfinished: [unfinished, 6_000],
         ago,
@@ -693,7 +706,7 @@ fn flood(unfinished: u32, ago: u64) -> Listening {
             expired: 400,
             ..RawHandshakes::default()
         },
-        ..Listening::default()
+        ..Socket::default()
     }
 }
 
@@ -812,11 +825,18 @@ fn what_is_not_a_syn_flood() {
     };
     fake.listeners = vec![stuck.bytes()];
     is(only(&look(&fake)), "accept-queue-full", Severity::Critical);
+    // It has room again: what is not finished now has another reason.
+    stuck.accept[0] = 3;
+    fake.listeners = vec![stuck.bytes()];
+    let findings = look(&fake);
+    assert_eq!(findings.len(), 2);
+    is(&findings[0], "syn-flood", Severity::Warning);
+    is(&findings[1], "accept-queue-full", Severity::Info);
 }
 
 #[test]
 fn a_full_accept_queue() {
-    let full = |now, max, dropped| Listening {
+    let full = |now, max, dropped| Socket {
         accept: [now, max],
         half_open: [0, 3, 511],
         handshakes: RawHandshakes {
@@ -824,9 +844,9 @@ fn a_full_accept_queue() {
             syn_accept_queue_full: dropped,
             ..RawHandshakes::default()
         },
-        ..Listening::default()
+        ..Socket::default()
     };
-    let found = |listening: Listening| {
+    let found = |listening: Socket| {
         let mut fake = host();
         fake.listeners = vec![listening.bytes()];
         look(&fake)
@@ -877,13 +897,34 @@ fn a_full_accept_queue() {
 }
 
 #[test]
+fn the_process_of_a_listener_that_is_older_is_looked_for() {
+    let full = Socket {
+        accept: [512, 512],
+        half_open: [0, 3, 511],
+        ..Socket::default()
+    };
+    let mut unknown = Bytes(full.bytes());
+    let who = offset_of!(RawListener, who);
+    unknown.put(who + offset_of!(RawIdent, flags), 0u16.to_ne_bytes());
+    let mut fake = host();
+    fake.listeners = vec![unknown.0];
+    let findings = look(&fake);
+    let finding = only(&findings);
+    assert!(
+        finding.summary.starts_with("77/mysqld does not accept"),
+        "{finding:#?}"
+    );
+    assert_eq!(finding.subject.owner.unwrap().pid, 77);
+}
+
+#[test]
 fn listeners_that_share_a_port_are_one() {
     let mut fake = host();
-    let idle = Listening {
+    let idle = Socket {
         half_open: [0, 3, 511],
-        ..Listening::default()
+        ..Socket::default()
     };
-    let full = Listening {
+    let full = Socket {
         accept: [512, 512],
         ..idle
     };
@@ -896,10 +937,10 @@ fn listeners_that_share_a_port_are_one() {
 #[test]
 fn a_half_open_queue_that_is_full_without_a_flood() {
     let mut fake = host();
-    let listening = |now, max| Listening {
+    let listening = |now, max| Socket {
         half_open: [now, max, 384],
         unfinished: [30, 90],
-        ..Listening::default()
+        ..Socket::default()
     };
     fake.listeners = vec![listening(364, 364).bytes()];
     assert_eq!(look(&fake), []);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::abi::{Edge, Settings};
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
 use crate::diagnose::host::{Descriptors, Host};
+use crate::diagnose::listening::Listening;
 use crate::diagnose::namespace::Namespace;
 use crate::diagnose::recent::Recent;
 use crate::diagnose::sample::{Carried, Target};
@@ -114,6 +115,8 @@ impl<'a> Facts<'a> {
             conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
             part = recorder.snapshot(false)?;
         }
+        // Soon after, so that the counts fit: what is taken from the rings may last longer.
+        let groups = recorder.groups()?;
         let now_ns = recorder.stats()?.now_ns;
         let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
         Ok(Self {
@@ -125,8 +128,7 @@ impl<'a> Facts<'a> {
                 .into_iter()
                 .filter(|l| filter.matches(&l.who))
                 .collect(),
-            groups: recorder
-                .groups()?
+            groups: groups
                 .into_iter()
                 .filter(|g| means_group(filter, g))
                 .collect(),
@@ -263,9 +265,11 @@ impl<'a> Facts<'a> {
         };
         if service.side == Side::Server {
             let remotes = whos.into_iter().map(|who| who.remote().to_canonical());
+            // A listener has none.
+            let remotes = remotes.filter(|addr| !addr.is_unspecified());
             set_peers(&mut subject, &Tally::of(remotes));
         }
-        if subject.owner.is_none() {
+        if subject.owner.is_none() && service.side == Side::Server {
             self.set_listener_owner(&mut subject, service);
         }
         subject
@@ -294,15 +298,25 @@ impl<'a> Facts<'a> {
         subject
     }
 
-    /// Of connections that are not accepted, and of orphans: the process that listens.
+    /// Of connections that are not accepted, of orphans, and of what is older than the
+    /// activation: the process that listens.
     fn set_listener_owner(&self, subject: &mut Subject, service: &Service) {
         let listeners = self.sockets.get(&(service.netns, service.port));
-        let mut owned = listeners.into_iter().flatten();
-        let is_it = |who: &&Ident| who.local() == service.addr && who.owner.is_some();
-        if let Some(who) = owned.find(is_it).filter(|_| service.side == Side::Server) {
-            self.set_owner(subject, who);
-            subject.processes = 1;
-        }
+        let mut here = listeners.into_iter().flatten();
+        let Some(who) = here.find(|who| who.local() == service.addr) else {
+            return;
+        };
+        let owner = who.owner.or_else(|| self.holder(service));
+        self.set_owner(subject, &Ident { owner, ..*who });
+        subject.processes = owner.iter().count() as u64;
+    }
+
+    /// Who has a listening socket, as `/proc` tells it.
+    fn holder(&self, service: &Service) -> Option<Owner> {
+        let namespace = self.namespace(service.netns);
+        let is_it = |l: &&Listening| l.addr == service.addr && l.port == service.port;
+        let socket = namespace.listening.iter().find(is_it)?;
+        self.host.borrow_mut().holder(socket)
     }
 
     fn set_owner(&self, subject: &mut Subject, who: &Ident) {

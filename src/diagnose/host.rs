@@ -2,12 +2,14 @@
 //! descriptors, packets. A trait, so that rules are tested without them.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::diagnose::listening::{self, Listening};
 use crate::diagnose::namespace::{Namespace, Namespaces};
 use crate::diagnose::sample::{self, Carried, Target};
 use crate::places::{Place, Places};
-use crate::record::Ident;
+use crate::record::{Ident, Owner};
 
 /// How many files a process has open, and how many it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub trait Host {
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
     /// The open files of a process; `None`: it has ended, or may not be asked.
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
+    /// The process that has a listening socket.
+    fn holder(&mut self, socket: &Listening) -> Option<Owner>;
     /// What the next data carries that comes in on these connections, each target's in its place.
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried>;
 }
@@ -61,6 +65,10 @@ impl Host for ThisHost {
             open,
             limit: soft_limit(&limits),
         })
+    }
+
+    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
+        listening::holder(Path::new("/proc"), socket.inode)
     }
 
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod finding;
 pub mod host;
 pub mod limits;
+pub mod listening;
 pub mod namespace;
 mod output;
 mod packet;

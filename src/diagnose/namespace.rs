@@ -11,6 +11,7 @@ use std::thread::{self, ScopedJoinHandle};
 use nix::sched::{CloneFlags, setns};
 
 use crate::diagnose::finding::Advice;
+use crate::diagnose::listening::{self, Listening};
 
 /// Every setting that advice may name, as `sysctl` does. Those that a kernel, or a namespace,
 /// does not have are never named.
@@ -41,6 +42,8 @@ pub struct Namespace {
     pub settings: HashMap<&'static str, String>,
     /// By name, as `nstat` has them, such as `TcpExtListenDrops`.
     pub counters: HashMap<String, u64>,
+    /// Its listening sockets.
+    pub listening: Vec<Listening>,
     /// Why it could not be entered. Then nothing is known of it but which settings the kernel
     /// has at all: those keys of `settings` whose values are empty.
     pub closed: Option<String>,
@@ -239,13 +242,18 @@ fn read_here(proc: &Path) -> Namespace {
         let words: Vec<_> = text.split_whitespace().collect();
         Some((*name, words.join(" ")))
     };
-    let counters = |name| fs::read_to_string(proc.join("thread-self/net").join(name));
+    let net = proc.join("thread-self/net");
+    let counters = |name| fs::read_to_string(net.join(name));
     let counters = ["netstat", "snmp"].map(|name| counters(name).unwrap_or_default());
     Namespace {
         settings: SETTINGS.iter().filter_map(setting).collect(),
         counters: counters
             .iter()
             .flat_map(|text| parse_counters(text))
+            .collect(),
+        listening: ["tcp", "tcp6"]
+            .iter()
+            .flat_map(|name| listening::read(&net.join(name)))
             .collect(),
         closed: None,
     }

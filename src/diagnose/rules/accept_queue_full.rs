@@ -22,6 +22,13 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
     endpoints.iter().filter_map(|e| look(facts, e)).collect()
 }
 
+/// Whether one of its listeners is full, or was a moment ago: the alarm is cleared when there is
+/// room again.
+pub fn is_full(endpoint: &Endpoint) -> bool {
+    let full = |l: &&Listener| l.accept_queue.length > l.accept_queue.limit;
+    endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE) || endpoint.listeners.iter().any(|l| full(&l))
+}
+
 fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     // Listeners that share a port are full one by one.
     let over = |l: &Listener| {
@@ -30,7 +37,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     };
     let fullest = endpoint.most(over)?;
     let queue = fullest.accept_queue;
-    let now = queue.length > queue.limit || endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE);
+    let now = is_full(endpoint);
     let syns = endpoint.handshakes(|h| h.syn_accept_queue_full);
     let acks = endpoint.handshakes(|h| h.ack_accept_queue_full);
     let ended = endpoint.handshakes(|h| h.accept_queue_full);
@@ -41,9 +48,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         (false, 0) => return None,
         (false, _) => Severity::Info,
     };
-    let mut subject = facts.subject(&endpoint.service, endpoint.whos());
-    subject.peers.clear();
-    subject.peer_count = 0;
+    let subject = facts.subject(&endpoint.service, endpoint.whos());
     let place = at(&endpoint.service);
     let summary = match now {
         true => format!(

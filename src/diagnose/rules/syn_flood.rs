@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::diagnose::facts::{Facts, set_peers};
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::accept_queue_full;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::half_open_full::queue_advice;
 use crate::diagnose::rules::words::{addresses, at, count, percent};
@@ -59,7 +60,12 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     };
     let now = endpoint.sum(|l| if is_recent(l) { l.unfinished } else { 0 });
     let peak = endpoint.sum(|l| l.unfinished_max);
-    if peak < least || is_for_the_accept_queue(endpoint) {
+    if peak < least {
+        return None;
+    }
+    // What was dropped long ago does not tell why handshakes are not finished now.
+    let may_be_for_it = now < least || accept_queue_full::is_full(endpoint);
+    if may_be_for_it && is_for_the_accept_queue(endpoint) {
         return None;
     }
     if now < least {
@@ -157,9 +163,7 @@ fn over(facts: &Facts, endpoint: &Endpoint, peak: u64) -> Finding {
         at(&endpoint.service),
         count(ago, "second"),
     );
-    let mut subject = facts.subject(&endpoint.service, endpoint.whos());
-    subject.peers.clear();
-    subject.peer_count = 0;
+    let subject = facts.subject(&endpoint.service, endpoint.whos());
     numbers(
         facts,
         endpoint,
