@@ -699,6 +699,7 @@ fn flood(unfinished: u32, ago: u64) -> Socket {
         half_open: [511, 511, 511],
         unfinished: [unfinished, 6_000],
         ago,
+        alarms: 1 << 4,
         handshakes: RawHandshakes {
             syns: 90_000,
             cookies_sent: 80_000,
@@ -816,11 +817,29 @@ fn what_is_not_a_syn_flood() {
     fake.listeners = vec![few.bytes()];
     assert_eq!(look(&fake), []);
     // SYNs that find no room in the accept queue are no flood.
+    // A burst that was under way when a second ended.
+    let mut burst = flood(900, 1);
+    (burst.unfinished[1], burst.half_open) = (900, [0, 100, 511]);
+    burst.handshakes = RawHandshakes {
+        syns: 90_000,
+        promoted: 89_101,
+        ..RawHandshakes::default()
+    };
+    fake.listeners = vec![burst.bytes()];
+    assert_eq!(look(&fake), []);
+    burst.handshakes.promoted = 89_100;
+    fake.listeners = vec![burst.bytes()];
+    is(only(&look(&fake)), "syn-flood", Severity::Warning);
+    // One second alone does not make the module's alarm.
+    burst.alarms = 0;
+    fake.listeners = vec![burst.bytes()];
+    is(only(&look(&fake)), "syn-flood", Severity::Info);
     let mut stuck = flood(900, 1);
     stuck.accept = [512, 512];
     stuck.half_open = [0, 100, 511];
     stuck.handshakes = RawHandshakes {
-        syn_accept_queue_full: 5_000,
+        syns: 15_000,
+        syn_accept_queue_full: 7_000,
         ..RawHandshakes::default()
     };
     fake.listeners = vec![stuck.bytes()];

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::alarm::AlarmKind;
 use crate::diagnose::facts::{Facts, set_peers};
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
@@ -18,7 +19,8 @@ use crate::listener::Listener;
 pub static RULE: Rule = Rule {
     names: &["syn-flood"],
     looks_at: "handshakes a second that a listener does not see finished, with and without SYN \
-               cookies; the sources are those of its half-open requests",
+               cookies, and whether the alarm of kind `unfinished` is raised, if that is on; the \
+               sources are those of its half-open requests",
     limits: &[UNFINISHED, RECENT, FEW],
     find,
 };
@@ -60,15 +62,18 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     };
     let now = endpoint.sum(|l| if is_recent(l) { l.unfinished } else { 0 });
     let peak = endpoint.sum(|l| l.unfinished_max);
-    if peak < least {
+    // Those that a burst had under way when a second ended are finished by now.
+    let never = never_finished(endpoint);
+    if peak < least || never < peak.min(now.max(least)) {
         return None;
     }
+    let is_now = now >= least && is_confirmed(facts, endpoint, least);
     // What was dropped long ago does not tell why handshakes are not finished now.
-    let may_be_for_it = now < least || accept_queue_full::is_full(endpoint);
+    let may_be_for_it = !is_now || accept_queue_full::is_full(endpoint);
     if may_be_for_it && is_for_the_accept_queue(endpoint) {
         return None;
     }
-    if now < least {
+    if !is_now {
         return Some(over(facts, endpoint, peak));
     }
     let netns = endpoint.service.netns;
@@ -125,6 +130,21 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
              back to them",
         ),
     })
+}
+
+/// SYNs since the activation that became no connection, those that found the accept queue full
+/// left aside.
+fn never_finished(endpoint: &Endpoint) -> u64 {
+    let began = endpoint.handshakes(|h| h.syns + h.seeded);
+    let done = endpoint
+        .handshakes(|h| h.promoted + h.cookies_accepted + h.fast_open + h.syn_accept_queue_full);
+    began.saturating_sub(done)
+}
+
+/// Whether the module's alarm says so too, if it is on for as few: it waits for two bad seconds.
+fn is_confirmed(facts: &Facts, endpoint: &Endpoint, least: u64) -> bool {
+    let alarm = u64::from(facts.settings.config.unfinished);
+    alarm == 0 || alarm > least || endpoint.has_alarm(AlarmKind::UNFINISHED)
 }
 
 /// SYNs and last ACKs that were dropped because the program does not accept are no flood.
