@@ -7,7 +7,7 @@ use crate::abi::{self, GroupBytes, RawGroup};
 use crate::record::{address, array};
 
 /// The connections between two addresses, whichever side began them:
-/// `struct tcpstates_group`. Of a host's connection with its own address both ends count.
+/// `struct tcpstates_group`. Of a host's connection with its own address both ends are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
     /// Local address; IPv4 as `::ffff:a.b.c.d`.
@@ -28,7 +28,7 @@ pub struct Group {
     pub closing: u32,
     /// Connections in TIME_WAIT.
     pub timewait: u32,
-    /// Most connections at once, without those in TIME_WAIT.
+    /// The most that [`Group::connections`] ever was.
     pub peak: u64,
     /// Connections that began, and those found at the activation.
     pub begun: u64,
@@ -73,12 +73,15 @@ impl Group {
         address(&self.raddr, self.family)
     }
 
-    /// What `threshold` is compared with: all connections but those in TIME_WAIT.
+    /// What `threshold` is compared with: connections that are not in TIME_WAIT. Those of an
+    /// address with itself have two ends each.
     pub fn connections(&self) -> u64 {
-        [self.half_open, self.established, self.closing]
-            .map(u64::from)
-            .iter()
-            .sum()
+        let ends = [self.half_open, self.established, self.closing].map(u64::from);
+        let ends: u64 = ends.iter().sum();
+        match self.laddr == self.raddr {
+            true => ends.div_ceil(2),
+            false => ends,
+        }
     }
 }
 
@@ -112,6 +115,8 @@ mod tests {
         let counts = [group.half_open, group.established, group.closing];
         assert_eq!((counts, group.timewait), ([6, 7, 8], 9));
         assert_eq!(group.connections(), 21);
+        bytes[16..32].copy_from_slice(&mapped(1));
+        assert_eq!(Group::decode(&bytes).connections(), 11, "both ends of each");
         assert_eq!((group.peak, group.begun, group.unfinished), (10, 11, 12));
         assert_eq!((group.first_ns, group.last_ns), (13, 14));
     }
