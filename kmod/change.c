@@ -50,6 +50,21 @@ void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct 
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
+/* Without a group it begins, or there was no room for its pair. */
+static void move_in_group(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+{
+	struct tcps_group *group = tcps_group_of(&session->groups, conn);
+
+	if (!group) {
+		if (from >= TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
+			tcps_group_join(session, conn, to);
+		return;
+	}
+	tcps_count_move(group->counts, from, to);
+	if (to == TCPS_IN_TIMEWAIT && tcps_alarm_is_raised(&group->alarm))
+		tcps_group_shrinks(session, group, conn);
+}
+
 /* The counts by class follow @conn, which is about to be in @state. */
 void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 state)
 {
@@ -58,10 +73,10 @@ void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 
 
 	if (from == TCPS_LISTENING)
 		tcps_listener_end(session, conn);
-	listener = tcps_listener_of(session, conn);
+	listener = tcps_listener_of(&session->listeners, conn);
 	if (listener)
 		tcps_count_move(listener->counts, from, to);
-	tcps_group_move(session, conn, from, to);
+	move_in_group(session, conn, from, to);
 	if (to == TCPS_LISTENING)
 		tcps_listener_begin(session, conn);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Connections counted by pair of addresses. */
-#include <linux/jhash.h>
+#include <linux/bitops.h>
+#include <linux/hash.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -38,7 +39,7 @@ int tcps_groups_init(struct tcps_groups *groups, unsigned int max)
 	groups->max = max;
 	groups->nr_shards = clamp(rounddown_pow_of_two(max / GROUPS_PER_SHARD | 1),
 				  1UL, (unsigned long)SHARDS_MAX);
-	groups->seed = get_random_u32();
+	groups->seed = get_random_u64();
 	groups->groups = kvcalloc(max, sizeof(*groups->groups), GFP_KERNEL);
 	if (!groups->groups)
 		return -ENOMEM;
@@ -65,30 +66,44 @@ size_t tcps_groups_memory(const struct tcps_groups *groups)
 
 static void pair_of(const struct sock *sk, u32 netns, struct tcps_pair *pair)
 {
-	struct tcpstates_ident who;
-
-	tcps_sock_addrs(sk, &who);
-	memcpy(pair->laddr, who.laddr, sizeof(pair->laddr));
-	memcpy(pair->raddr, who.raddr, sizeof(pair->raddr));
+	pair->family = tcps_sock_addrs(sk, pair->laddr, pair->raddr);
 	pair->netns = netns;
-	pair->family = who.family;
 }
 
-static u32 hash_of(const struct tcps_groups *groups, const struct tcps_pair *pair)
+/*
+ * A tree stays shallow whatever is in it: the hash need only keep who does not
+ * know the seed from filling one shard.
+ */
+static u64 hash_of(const struct tcps_groups *groups, const struct tcps_pair *pair)
 {
-	return jhash2((const u32 *)pair, sizeof(*pair) / sizeof(u32), groups->seed);
+	const u64 *words = pair->words;
+	u64 hash = groups->seed;
+
+	hash = (hash ^ words[0] ^ rol64(words[1], 32)) * GOLDEN_RATIO_64;
+	hash = (hash ^ words[2] ^ rol64(words[3], 16)) * GOLDEN_RATIO_64;
+	hash = (hash ^ words[4] ^ hash >> 32) * GOLDEN_RATIO_64;
+	return hash ^ hash >> 32;
 }
 
 /* The hash's low bits choose the shard. */
-static struct tcps_group_shard *shard_of(struct tcps_groups *groups, u32 hash)
+static struct tcps_group_shard *shard_of(struct tcps_groups *groups, u64 hash)
 {
 	return &groups->shards[hash & (groups->nr_shards - 1)];
 }
 
-static int compare(const struct tcps_group *group, u32 hash, const struct tcps_pair *pair)
+static bool is_same(const struct tcps_pair *a, const struct tcps_pair *b)
+{
+	const u64 *v = a->words, *w = b->words;
+
+	return !((v[0] ^ w[0]) | (v[1] ^ w[1]) | (v[2] ^ w[2]) | (v[3] ^ w[3]) | (v[4] ^ w[4]));
+}
+
+static int compare(const struct tcps_group *group, u64 hash, const struct tcps_pair *pair)
 {
 	if (group->hash != hash)
 		return hash < group->hash ? -1 : 1;
+	if (likely(is_same(pair, &group->pair)))
+		return 0;
 	return memcmp(pair, &group->pair, sizeof(*pair));
 }
 
@@ -114,7 +129,7 @@ static struct tcps_group *take_group(struct tcps_group_shard *shard)
  * The group of this pair, without a connection if it is new. Where the search
  * ends is looked for again, since making room may have turned the tree.
  */
-static struct tcps_group *find_or_make(struct tcps_group_shard *shard, u32 hash,
+static struct tcps_group *find_or_make(struct tcps_group_shard *shard, u64 hash,
 				       const struct tcps_pair *pair)
 {
 	struct rb_node **link, *parent;
@@ -141,6 +156,7 @@ again:
 	*new = (struct tcps_group){
 		.pair = *pair,
 		.hash = hash,
+		.with_itself = !memcmp(pair->laddr, pair->raddr, sizeof(pair->laddr)),
 		.first_ns = ktime_get_ns(),
 	};
 	INIT_LIST_HEAD(&new->idle);
@@ -156,9 +172,7 @@ static u32 live(const struct tcps_group *group)
 		   tcps_count_of(group->counts, TCPS_ESTABLISHED) +
 		   tcps_count_of(group->counts, TCPS_CLOSING);
 
-	if (!memcmp(group->pair.laddr, group->pair.raddr, sizeof(group->pair.laddr)))
-		return DIV_ROUND_UP(ends, 2);
-	return ends;
+	return group->with_itself ? DIV_ROUND_UP(ends, 2) : ends;
 }
 
 /* Raise or clear the alarm for what @conn has done. The group's lock is held. */
@@ -205,19 +219,14 @@ static void has_shrunk(struct tcps_session *session, struct tcps_group *group,
 		sound(session, group, conn, value);
 }
 
-static struct tcps_group *group_of(struct tcps_groups *groups, const struct tcps_conn *conn)
-{
-	return conn->group ? &groups->groups[conn->group - 1] : NULL;
-}
-
 /* A connection begins. If there is no room for its pair, it belongs to none. */
-static void join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
+void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
 	struct tcps_groups *groups = &session->groups;
 	struct tcps_group_shard *shard;
 	struct tcps_group *group;
 	struct tcps_pair pair;
-	u32 hash;
+	u64 hash;
 
 	pair_of(conn->sk, conn->known.netns, &pair);
 	hash = hash_of(groups, &pair);
@@ -225,8 +234,8 @@ static void join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 	raw_spin_lock(&shard->lock);
 	group = find_or_make(shard, hash, &pair);
 	if (group) {
-		list_del_init(&group->idle);
-		group->nr++;
+		if (!group->nr++)
+			list_del_init(&group->idle);
 		group->begun++;
 		group->last_ns = conn->first_seen_ns;
 		conn->group = group - groups->groups + 1;
@@ -238,21 +247,12 @@ static void join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 	raw_spin_unlock(&shard->lock);
 }
 
-/* From one class to another; from none, the connection begins. */
-void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+/* A connection of a group whose alarm is raised goes on to TIME_WAIT. */
+void tcps_group_shrinks(struct tcps_session *session, struct tcps_group *group,
+			const struct tcps_conn *conn)
 {
-	struct tcps_group *group = group_of(&session->groups, conn);
-	struct tcps_group_shard *shard;
+	struct tcps_group_shard *shard = shard_of(&session->groups, group->hash);
 
-	if (!group) {
-		if (from >= TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
-			join(session, conn, to);
-		return;
-	}
-	tcps_count_move(group->counts, from, to);
-	if (to != TCPS_IN_TIMEWAIT || !tcps_alarm_is_raised(&group->alarm))
-		return;
-	shard = shard_of(&session->groups, group->hash);
 	raw_spin_lock(&shard->lock);
 	has_shrunk(session, group, conn);
 	raw_spin_unlock(&shard->lock);
@@ -261,7 +261,7 @@ void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 fr
 /* @conn, whose socket is still there, ends. */
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
-	struct tcps_group *group = group_of(&session->groups, conn);
+	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 	struct tcps_group_shard *shard;
 
 	if (!group)
@@ -279,7 +279,7 @@ void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 c
 /* The request of @conn ends half-open. */
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn)
 {
-	struct tcps_group *group = group_of(&session->groups, conn);
+	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 
 	if (group)
 		atomic64_inc(&group->unfinished);

@@ -9,18 +9,25 @@
 
 #include "alarms.h"
 #include "classes.h"
+#include "conns.h"
 #include "tcpstates.h"
 
-struct tcps_conn;
 struct tcps_session;
 
 /* Words, so that it is hashed and compared as such. */
 struct tcps_pair {
-	u64 laddr[2];
-	u64 raddr[2];
-	u32 netns;
-	u32 family;
+	union {
+		struct {
+			__u8 laddr[16];
+			__u8 raddr[16];
+			u32 netns;
+			u32 family;
+		};
+		u64 words[5];
+	};
 };
+
+static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words));
 
 /*
  * The connections of one pair of addresses. @counts and @unfinished change
@@ -32,10 +39,11 @@ struct tcps_group {
 	struct rb_node rb;
 	struct list_head idle;
 	struct tcps_pair pair;
-	u32 hash;		/* the key's first part */
-	u32 nr;			/* connections that hold the group */
+	u64 hash;		/* the key's first part */
 	tcps_counts counts;
+	u32 nr;			/* connections that hold the group */
 	u32 peak;
+	bool with_itself;	/* both addresses are the same */
 	atomic64_t unfinished;
 	u64 begun;
 	u64 first_ns;
@@ -65,15 +73,23 @@ struct tcps_groups {
 	struct tcps_group_shard *shards;
 	unsigned int max;
 	unsigned int nr_shards;	/* a power of two */
-	u32 seed;		/* nobody can choose addresses that share a place */
+	u64 seed;		/* nobody can choose addresses that share a place */
 };
 
 int tcps_groups_init(struct tcps_groups *groups, unsigned int max);
 void tcps_groups_destroy(struct tcps_groups *groups);
 size_t tcps_groups_memory(const struct tcps_groups *groups);
 
+static inline struct tcps_group *tcps_group_of(struct tcps_groups *groups,
+					       const struct tcps_conn *conn)
+{
+	return conn->group ? &groups->groups[conn->group - 1] : NULL;
+}
+
 /* The lock of the connection's shard is held. */
-void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
+void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class);
+void tcps_group_shrinks(struct tcps_session *session, struct tcps_group *group,
+			const struct tcps_conn *conn);
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
 

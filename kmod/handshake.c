@@ -21,6 +21,16 @@
 #include "session.h"
 #include "sockinfo.h"
 
+/* The hooks of one SYN ask for its listener again and again. */
+static struct tcps_listener *entry_of(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_listener *last = tcps_stats_this_cpu(session->stats)->listener;
+
+	if (likely(last && READ_ONCE(last->sk) == sk))
+		return last;
+	return tcps_listener_find(session, sk);
+}
+
 /*
  * Count what happened to a handshake: for all, and for its listener, if that
  * is known. Interrupts are off.
@@ -51,8 +61,7 @@ void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	entry = tcps_listener_find(session, listener);
-	tcps_stats_this_cpu(session->stats)->syn_listener = entry;
+	entry = entry_of(session, listener);
 	if (likely(entry))
 		tcps_listener_syn(session, entry, listener);
 	count(session, entry, syns);
@@ -98,7 +107,7 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
-	entry = tcps_listener_find(session, listener);
+	entry = entry_of(session, listener);
 	count(session, entry, requests);
 	conn = begin(session, shard, listener, entry, sk, TCPS_REQUEST, now);
 	tcps_change_here(session, shard, conn, sk, step, now);
@@ -130,7 +139,7 @@ static noinline void ack_finds_no_place(struct tcps_session *session, const stru
 	    is_deferred(listener, skb, req))
 		return;
 	local_irq_save(flags);
-	entry = tcps_listener_find(session, listener);
+	entry = entry_of(session, listener);
 	count(session, entry, ack_accept_queue_full);
 	local_irq_restore(flags);
 	tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
@@ -236,7 +245,8 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 	if (conn) {
 		step.reason = end_reason(req, conn->hint,
 					 session->hooks.sees & TCPS_SEES_REQUEST_TIMERS);
-		count_nr(session, tcps_listener_of(session, conn), counter_of(step.reason));
+		count_nr(session, tcps_listener_of(&session->listeners, conn),
+			 counter_of(step.reason));
 		tcps_group_unfinished(session, conn);
 		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 	}
@@ -262,7 +272,7 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 		conn->kind = kind;
 		if (listener != req->rsk_listener)
 			tcps_come_to(session, conn, listener,
-				     tcps_listener_find(session, listener));
+				     entry_of(session, listener));
 		if (kind == TCPS_FULL) {
 			conn->hint = TCPSTATES_REASON_NONE;
 			tcps_set_state(session, conn, TCP_SYN_RECV);
@@ -279,7 +289,7 @@ void tcps_request_migrated(struct tcps_session *session, struct request_sock *fr
 	unsigned long flags;
 
 	local_irq_save(flags);
-	count(session, tcps_listener_find(session, listener), migrated);
+	count(session, entry_of(session, listener), migrated);
 	hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
 	local_irq_restore(flags);
 }
@@ -306,7 +316,7 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 	unsigned long flags;
 
 	local_irq_save(flags);
-	entry = tcps_listener_find(session, listener);
+	entry = entry_of(session, listener);
 	if (hand_over(session, req, child, listener, TCPS_FULL))
 		count(session, entry, promoted);
 	queue_child(session, entry, listener);
@@ -340,7 +350,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		entry = tcps_listener_find(session, listener);
+		entry = entry_of(session, listener);
 		if (fast_open)
 			count(session, entry, fast_open);
 		conn = begin(session, shard, listener, entry, child, TCPS_FULL, now);
@@ -363,8 +373,8 @@ void tcps_cookie_sent(struct tcps_session *session)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	/* The SYN was seen by this CPU, which serves one at a time. */
-	count(session, tcps_stats_this_cpu(session->stats)->syn_listener, cookies_sent);
+	/* This CPU has just found the listener of the SYN, and serves one at a time. */
+	count(session, tcps_stats_this_cpu(session->stats)->listener, cookies_sent);
 	local_irq_restore(flags);
 }
 
@@ -386,7 +396,7 @@ void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	entry = tcps_listener_find(session, listener);
+	entry = entry_of(session, listener);
 	if (accepted)
 		count(session, entry, cookies_accepted);
 	else

@@ -88,8 +88,7 @@ static struct hlist_head *port_bucket(struct tcps_listeners *listeners, u32 netn
 	return &listeners->by_port[hash_32(netns << 16 ^ port, listeners->bits)];
 }
 
-/* The entry of the listening socket @sk, which the caller knows to be alive. */
-struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk)
+static struct tcps_listener *look_up(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_listener *listener;
 
@@ -98,6 +97,15 @@ struct tcps_listener *tcps_listener_find(struct tcps_session *session, const str
 		if (READ_ONCE(listener->sk) == sk)
 			return listener;
 	return NULL;
+}
+
+/* The entry of the listening socket @sk, which the caller knows to be alive. */
+struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_listener *listener = look_up(session, sk);
+
+	tcps_stats_this_cpu(session->stats)->listener = listener;
+	return listener;
 }
 
 static bool is_any(const __u8 *addr)
@@ -150,8 +158,8 @@ static void clean_entry(struct tcps_listener *listener)
 	for (i = 0; i < TCPS_NR_HANDSHAKES; i++)
 		atomic64_set(&listener->handshakes[i], 0);
 	atomic64_set(&listener->done, 0);
-	listener->accept_queue_max = 0;
-	listener->half_open_max = 0;
+	listener->accept_queue = (struct tcps_queue){};
+	listener->half_open = (struct tcps_queue){};
 	listener->second = (struct tcps_second){ .end = jiffies };
 	listener->unfinished = 0;
 	listener->unfinished_max = 0;
@@ -201,13 +209,6 @@ static void put_listener(struct tcps_listener *listener)
 		call_rcu(&listener->rcu, entry_is_free);
 }
 
-/* The entry, listening or not, that a connection holds; NULL: none. */
-struct tcps_listener *tcps_listener_of(struct tcps_session *session,
-				       const struct tcps_conn *conn)
-{
-	return conn->listener ? &session->listeners.entries[conn->listener - 1] : NULL;
-}
-
 /* @conn, which is in @class, has come to @listener, which listens. */
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class)
@@ -220,7 +221,7 @@ void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 /* @conn ends, or goes to another listener. */
 void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
-	struct tcps_listener *listener = tcps_listener_of(session, conn);
+	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
 
 	tcps_count_move(listener->counts, class, TCPS_NO_CLASS);
 	conn->listener = 0;
@@ -279,18 +280,21 @@ static void note_peak(u32 *peak, u32 value)
 	}
 }
 
-/* A queue of @listener has grown. */
-static void queue_has_grown(struct tcps_session *session, struct tcps_listener *listener,
-			    u8 kind, u32 value, u32 full)
+/*
+ * A queue of @listener has grown. @full is what its owner and the settings make
+ * it now, and is looked at again each second.
+ */
+static void look_at_queue(struct tcps_session *session, struct tcps_listener *listener,
+			  struct tcps_queue *queue, u8 kind, u32 value, u32 full)
 {
 	struct tcps_alarm *alarm = &listener->alarms[kind];
 
-	if (likely(value < full && !tcps_alarm_is_raised(alarm)))
-		return;
+	note_peak(&queue->max, value);
 	raw_spin_lock(&listener->lock);
-	if (!tcps_alarm_is_raised(alarm))
+	if (value >= full && !tcps_alarm_is_raised(alarm))
 		raise_alarm(session, listener, kind, value, full);
 	alarm->peak = max_t(u64, alarm->peak, value);
+	WRITE_ONCE(queue->calm, tcps_alarm_is_raised(alarm) ? 0 : full);
 	raw_spin_unlock(&listener->lock);
 }
 
@@ -308,23 +312,20 @@ u32 tcps_half_open_limit(const struct sock *sk)
 	return min(limit, max - (max >> 2) + 1);
 }
 
-/* There are, or are about to be, @value requests. */
-void tcps_listener_half_open(struct tcps_session *session, struct tcps_listener *listener,
-			     const struct sock *sk, u32 value)
+void tcps_listener_look_at_half_open(struct tcps_session *session, struct tcps_listener *listener,
+				     const struct sock *sk, u32 value)
 {
-	note_peak(&listener->half_open_max, value);
-	queue_has_grown(session, listener, TCPSTATES_ALARM_HALF_OPEN, value,
-			max(tcps_half_open_limit(sk), 1U));
+	look_at_queue(session, listener, &listener->half_open, TCPSTATES_ALARM_HALF_OPEN, value,
+		      max(tcps_half_open_limit(sk), 1U));
 }
 
-/* @value connections wait, or are about to wait, for accept(). */
-void tcps_listener_accept_queue(struct tcps_session *session, struct tcps_listener *listener,
-				const struct sock *sk, u32 value)
+void tcps_listener_look_at_accept_queue(struct tcps_session *session,
+					struct tcps_listener *listener, const struct sock *sk,
+					u32 value)
 {
-	note_peak(&listener->accept_queue_max, value);
 	/* It takes one more than its limit. */
-	queue_has_grown(session, listener, TCPSTATES_ALARM_ACCEPT_QUEUE, value,
-			READ_ONCE(sk->sk_max_ack_backlog) + 1);
+	look_at_queue(session, listener, &listener->accept_queue, TCPSTATES_ALARM_ACCEPT_QUEUE,
+		      value, READ_ONCE(sk->sk_max_ack_backlog) + 1);
 }
 
 static u64 count_of(const struct tcps_listener *listener, unsigned int nr)
@@ -386,7 +387,7 @@ static void begin_second(struct tcps_listener *listener)
 {
 	struct tcps_second *second = &listener->second;
 
-	second->end = jiffies + HZ;
+	WRITE_ONCE(second->end, jiffies + HZ);
 	second->syns = count_of(listener, TCPS_HANDSHAKE(syns));
 	second->done = atomic64_read(&listener->done);
 	second->turned_away = count_of(listener, TCPS_HANDSHAKE(syn_accept_queue_full));
@@ -404,6 +405,9 @@ static void end_second(struct tcps_session *session, struct tcps_listener *liste
 	if (late >= HZ)
 		listener->second.bad = false;
 	begin_second(listener);
+	/* The limits may have been changed. */
+	WRITE_ONCE(listener->half_open.calm, 0);
+	WRITE_ONCE(listener->accept_queue.calm, 0);
 }
 
 /* A SYN is about to be counted. */
@@ -432,7 +436,7 @@ static bool any_alarm(const struct tcps_listener *listener)
 void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn)
 {
 	struct tcps_listeners *listeners = &session->listeners;
-	struct tcps_listener *listener = tcps_listener_of(session, conn);
+	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
 	unsigned int kind;
 
 	if (!listener)
@@ -500,7 +504,7 @@ static bool with_listening(struct tcps_session *session, struct tcps_listener *l
 	shard = tcps_conns_shard(&session->conns, sk);
 	raw_spin_lock_irq(&shard->lock);
 	conn = tcps_conns_find(shard, sk);
-	if (conn && tcps_listener_of(session, conn) == listener)
+	if (conn && tcps_listener_of(&session->listeners, conn) == listener)
 		result = with(session, listener, conn, data);
 	raw_spin_unlock_irq(&shard->lock);
 	return result;
@@ -583,8 +587,8 @@ static bool describe(struct tcps_session *session, struct tcps_listener *listene
 	out->flags = conn->since_flags;
 	describe_counts(listener, out);
 	describe_socket(conn->sk, out);
-	out->accept_queue_max = max(READ_ONCE(listener->accept_queue_max), out->accept_queue);
-	out->half_open_max = max(READ_ONCE(listener->half_open_max), out->half_open);
+	out->accept_queue_max = max(READ_ONCE(listener->accept_queue.max), out->accept_queue);
+	out->half_open_max = max(READ_ONCE(listener->half_open.max), out->half_open);
 	return true;
 }
 

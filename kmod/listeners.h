@@ -29,6 +29,12 @@ struct tcps_second {
 	bool bad;		/* the one before would have raised the alarm */
 };
 
+/* One of a listener's queues. */
+struct tcps_queue {
+	u32 max;	/* most that were in it at once */
+	u32 calm;	/* so many or more need a closer look */
+};
+
 /*
  * One listening socket. Found by hooks without a lock, by address of the
  * socket: an entry stays what it is as long as interrupts are off, which RCU
@@ -49,8 +55,8 @@ struct tcps_listener {
 	tcps_counts counts;
 	atomic64_t handshakes[TCPS_NR_HANDSHAKES];
 	atomic64_t done;	/* handshakes that were finished */
-	u32 accept_queue_max;
-	u32 half_open_max;
+	struct tcps_queue accept_queue;
+	struct tcps_queue half_open;
 	struct tcpstates_ident who;	/* does not change once the port is known */
 
 	raw_spinlock_t lock;
@@ -90,6 +96,13 @@ void tcps_listeners_sum(struct tcps_listeners *listeners, struct tcpstates_stats
 bool tcps_listener_describe(struct tcps_session *session, unsigned int index,
 			    struct tcpstates_listener *out);
 
+/* The entry, listening or not, that a connection holds; NULL: none. */
+static inline struct tcps_listener *tcps_listener_of(struct tcps_listeners *listeners,
+						     const struct tcps_conn *conn)
+{
+	return conn->listener ? &listeners->entries[conn->listener - 1] : NULL;
+}
+
 /*
  * From here on: interrupts are off. The lock of the connection's shard is held
  * by who gives one.
@@ -104,13 +117,35 @@ struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 
 void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener,
 		       const struct sock *sk);
-void tcps_listener_half_open(struct tcps_session *session, struct tcps_listener *listener,
-			     const struct sock *sk, u32 value);
-void tcps_listener_accept_queue(struct tcps_session *session, struct tcps_listener *listener,
-				const struct sock *sk, u32 value);
+void tcps_listener_look_at_half_open(struct tcps_session *session, struct tcps_listener *listener,
+				     const struct sock *sk, u32 value);
+void tcps_listener_look_at_accept_queue(struct tcps_session *session,
+					struct tcps_listener *listener, const struct sock *sk,
+					u32 value);
 u32 tcps_half_open_limit(const struct sock *sk);
 struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk);
-struct tcps_listener *tcps_listener_of(struct tcps_session *session,
-				       const struct tcps_conn *conn);
+
+static inline bool tcps_queue_is_calm(const struct tcps_queue *queue, u32 value)
+{
+	return value <= READ_ONCE(queue->max) && value < READ_ONCE(queue->calm);
+}
+
+/* There are, or are about to be, @value requests. */
+static inline void tcps_listener_half_open(struct tcps_session *session,
+					   struct tcps_listener *listener, const struct sock *sk,
+					   u32 value)
+{
+	if (!tcps_queue_is_calm(&listener->half_open, value))
+		tcps_listener_look_at_half_open(session, listener, sk, value);
+}
+
+/* @value connections wait, or are about to wait, for accept(). */
+static inline void tcps_listener_accept_queue(struct tcps_session *session,
+					      struct tcps_listener *listener,
+					      const struct sock *sk, u32 value)
+{
+	if (!tcps_queue_is_calm(&listener->accept_queue, value))
+		tcps_listener_look_at_accept_queue(session, listener, sk, value);
+}
 
 #endif

@@ -38,19 +38,19 @@ static inline void tcps_sock_laddr(const struct sock *sk, __u8 *addr)
 	tcps_set_v4(addr, sk->sk_rcv_saddr);
 }
 
-static __always_inline void tcps_sock_addrs(const struct sock *sk, struct tcpstates_ident *who)
+/* Both addresses; returns the family, 4 or 6. */
+static __always_inline u8 tcps_sock_addrs(const struct sock *sk, __u8 *laddr, __u8 *raddr)
 {
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6) {
-		memcpy(who->laddr, &sk->sk_v6_rcv_saddr, sizeof(who->laddr));
-		memcpy(who->raddr, &sk->sk_v6_daddr, sizeof(who->raddr));
-		who->family = 6;
-		return;
+		memcpy(laddr, &sk->sk_v6_rcv_saddr, sizeof(sk->sk_v6_rcv_saddr));
+		memcpy(raddr, &sk->sk_v6_daddr, sizeof(sk->sk_v6_daddr));
+		return 6;
 	}
 #endif
-	tcps_set_v4(who->laddr, sk->sk_rcv_saddr);
-	tcps_set_v4(who->raddr, sk->sk_daddr);
-	who->family = 4;
+	tcps_set_v4(laddr, sk->sk_rcv_saddr);
+	tcps_set_v4(raddr, sk->sk_daddr);
+	return 4;
 }
 
 /*
@@ -60,7 +60,7 @@ static __always_inline void tcps_sock_addrs(const struct sock *sk, struct tcpsta
  */
 static inline void tcps_sock_tuple(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
 {
-	tcps_sock_addrs(sk, who);
+	who->family = tcps_sock_addrs(sk, who->laddr, who->raddr);
 	if (likely(kind == TCPS_FULL))
 		who->lport = ntohs(READ_ONCE(inet_sk(sk)->inet_sport));
 	else

@@ -37,7 +37,7 @@ struct tcps_cpu_stats {
 	u64 alarms;
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
-	struct tcps_listener *syn_listener;	/* of the SYN that is being served */
+	struct tcps_listener *listener;	/* the last one that was found */
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };
 
