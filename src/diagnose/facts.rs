@@ -104,34 +104,31 @@ impl<'a> Facts<'a> {
         host: &'a mut dyn Host,
     ) -> Result<Self> {
         let settings = report::active_settings(recorder)?;
-        let listeners = recorder.listeners()?;
         let mut sockets = Sockets::new();
-        for who in listeners.iter().map(|l| l.who) {
+        for who in recorder.listeners()?.iter().map(|l| l.who) {
             sockets.entry((who.netns, who.lport)).or_default().push(who);
         }
+        // What lasts longest comes first, so that the rest is of one moment with the counters of
+        // the namespaces, which are read last.
+        let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
+        let recent = Recent::read(recorder, recorder.stats()?.now_ns, wanted)?;
         let mut conns = Vec::new();
         let mut part = recorder.snapshot(true)?;
         while !part.is_empty() {
             conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
             part = recorder.snapshot(false)?;
         }
-        // Soon after, so that the counts fit: what is taken from the rings may last longer.
-        let groups = recorder.groups()?;
-        let now_ns = recorder.stats()?.now_ns;
-        let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
+        let mut groups = recorder.groups()?;
+        groups.retain(|g| means_group(filter, g));
+        let mut listeners = recorder.listeners()?;
+        listeners.retain(|l| filter.matches(&l.who));
         Ok(Self {
-            now_ns,
-            recent: Recent::read(recorder, now_ns, wanted)?,
+            now_ns: recorder.stats()?.now_ns,
+            recent,
             live: live(&sockets, &conns),
             conns,
-            listeners: listeners
-                .into_iter()
-                .filter(|l| filter.matches(&l.who))
-                .collect(),
-            groups: groups
-                .into_iter()
-                .filter(|g| means_group(filter, g))
-                .collect(),
+            listeners,
+            groups,
             edges: recorder.edges()?,
             settings,
             patience,
