@@ -190,6 +190,13 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
 		conn->listener = listener - listeners->entries + 1;
 	}
 	raw_spin_unlock(&listeners->lock);
+	if (!listener)
+		return;
+	/* One that is older than the recording may have some, and be full. */
+	tcps_listener_accept_queue(session, listener, conn->sk,
+				   READ_ONCE(conn->sk->sk_ack_backlog));
+	tcps_listener_half_open(session, listener, conn->sk,
+				inet_csk_reqsk_queue_len(conn->sk));
 }
 
 static void entry_is_free(struct rcu_head *rcu)
@@ -209,11 +216,15 @@ static void put_listener(struct tcps_listener *listener)
 		call_rcu(&listener->rcu, entry_is_free);
 }
 
-/* @conn, which is in @class, has come to @listener, which listens. */
+/*
+ * @conn, which is in @class, has come to @listener. Another CPU may be closing
+ * that: nobody holds its entry any more then.
+ */
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class)
 {
-	atomic_inc(&listener->refs);
+	if (!atomic_inc_not_zero(&listener->refs))
+		return;
 	tcps_count_move(listener->counts, TCPS_NO_CLASS, class);
 	conn->listener = listener - session->listeners.entries + 1;
 }
