@@ -1483,6 +1483,24 @@ fn rules_and_filters_narrow_what_is_looked_at() {
     assert_eq!(found("raddr=10.9.0.0/16"), (1, 60, 20));
     assert_eq!(found("raddr=!10.9.0.0/16"), (0, 200, 20));
     assert_eq!(found("netns=7"), (0, 0, 20));
+    // A listener has no remote end, and a pair has no ports.
+    let mut fake = host();
+    let full = Socket {
+        accept: [512, 512],
+        half_open: [0, 3, 511],
+        ..Socket::default()
+    };
+    fake.listeners = vec![full.bytes()];
+    fake.groups = vec![group([10, 9, 0, 1].into(), 5_000, true)];
+    let found = |keys| {
+        look_with(&fake, &mut FakeHost::new(), &scope(keys))
+            .findings
+            .len()
+    };
+    assert_eq!(found(""), 2);
+    assert_eq!(found("raddr=10.9.0.0/16"), 2);
+    assert_eq!(found("raddr=10.8.0.0/16"), 1);
+    assert_eq!(found("port=81"), 1);
 }
 
 fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Option<Error>) {
@@ -1655,6 +1673,28 @@ fn limits_of_a_file_hold() {
     assert_eq!(
         found("[slow-request]\none-source = 20\nenabled = false\n"),
         (0, 17)
+    );
+}
+
+/// Many connections, and a full ring of the last minute.
+#[test]
+fn a_busy_host_is_looked_at_within_seconds() {
+    let fake = Fake::new(1, 65_536);
+    let conns = (0..20_000).map(|n| Conn {
+        remote: format!("10.{}.{}.9:{}", n % 200, n / 200, 20_000 + n),
+        ..healthy(n)
+    });
+    add(&fake, conns);
+    for n in 0..65_536 {
+        let conn = Conn::served(stranger(n), 1);
+        fake.rings[0].write(&step(&conn, 59_000 - n / 2, ESTABLISHED, CLOSE, 1));
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(look(&fake), []);
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
     );
 }
 

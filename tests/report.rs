@@ -443,6 +443,31 @@ fn the_summary_is_last_and_complete() {
     assert_eq!(self::text(&fake, "json=1 summary=0"), "");
 }
 
+/// Its findings come behind everything, and in the totals of JSON.
+#[test]
+fn a_report_ends_with_what_a_diagnosis_would_find() {
+    let mut fake = Fake::new(1, 64);
+    // Its accept queue is full.
+    fake.listeners = vec![fake::listener("10.0.0.1:80")];
+    let last = |keys: &str| {
+        text(&fake, keys)
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let expected = "Diagnosis: CRITICAL 1: see `diagnose-tools tcpstates --diagnose`";
+    assert_eq!(last(""), expected);
+    assert_eq!(last("format=detail"), expected);
+    assert_eq!(last("summary=0"), expected);
+    assert_ne!(last("findings=0"), expected);
+    assert_eq!(last("findings=0 summary=0"), "");
+    assert_eq!(last("raddr=!10.9.0.1 lport=81 summary=0"), "");
+    let summary: Value = serde_json::from_str(&last("json=1")).unwrap();
+    assert_eq!(summary["findings"]["critical"], 1);
+    assert_eq!(last("json=1 summary=0"), "");
+}
+
 #[test]
 fn verbose_says_what_a_bare_report_prints() {
     let kinds = |verbose: u32| -> Vec<String> {

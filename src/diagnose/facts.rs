@@ -119,9 +119,9 @@ impl<'a> Facts<'a> {
             part = recorder.snapshot(false)?;
         }
         let mut groups = recorder.groups()?;
-        groups.retain(|g| means_group(filter, g));
+        groups.retain(|g| filter.matches_pair(&ends_of(g)));
         let mut listeners = recorder.listeners()?;
-        listeners.retain(|l| filter.matches(&l.who));
+        listeners.retain(|l| filter.matches_listener(&l.who));
         Ok(Self {
             now_ns: recorder.stats()?.now_ns,
             recent,
@@ -404,13 +404,9 @@ fn live(sockets: &Sockets, conns: &[Conn]) -> HashMap<Service, Live> {
     by_service
 }
 
-/// A pair has no ports: it is meant by its addresses alone.
-fn means_group(filter: &Filter, group: &Group) -> bool {
-    let filter = Filter {
-        ports: Vec::new(),
-        ..filter.clone()
-    };
-    filter.matches(&Ident {
+/// The two ends of a pair, for a filter.
+fn ends_of(group: &Group) -> Ident {
+    Ident {
         conn: 0,
         laddr: group.laddr,
         raddr: group.raddr,
@@ -424,7 +420,7 @@ fn means_group(filter: &Filter, group: &Group) -> bool {
         family: group.family,
         role: None,
         seeded: false,
-    })
+    }
 }
 
 /// The listener that has the local address of a connection, else the one that has any.
