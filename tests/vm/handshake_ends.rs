@@ -74,12 +74,16 @@ fn life_with(report: &Report, peer: &Peer<'_>) -> Life {
     life::life(&report.transitions, peer.remote.port(), peer.local.port())
 }
 
-/// The request of each of these peers ended for this reason, with one SYN-ACK.
+/// The request of each of these peers ended for this reason, with one SYN-ACK;
+/// on a busy host it may have lasted until that was sent again.
 fn assert_ended(report: &Report, peers: &[Peer<'_>], reason: &str) {
     for peer in peers {
         let life = life_with(report, peer);
         life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("CLOSE", reason)]);
-        assert_eq!(life.last()["synacks"], 1, "{life:?}");
+        let lasted = life.last()["in_old_ns"].as_u64().expect("its time");
+        let again = lasted / Duration::from_millis(990).as_nanos() as u64;
+        let synacks = life.last()["synacks"].as_u64().expect("SYN-ACKs");
+        assert!((1..=1 + again).contains(&synacks), "{life:?}");
         assert!(life.last().get("pid").is_none(), "{life:?}");
     }
     assert_handshakes(report, reason, peers.len());
