@@ -21,12 +21,13 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-struct Follower {
+pub struct Follower {
     child: Child,
     lines: Receiver<(Instant, Value)>,
 }
 
-fn follow(keys: &str) -> Follower {
+/// Follows, in JSON lines, with other keys beside.
+pub fn follow(keys: &str) -> Follower {
     let mut command = tool::command(&["tcpstates", &format!("--follow=json=1 {keys}")]);
     let mut child = command
         .stdout(Stdio::piped())
@@ -50,17 +51,19 @@ fn follow(keys: &str) -> Follower {
 }
 
 impl Follower {
-    fn next(&self) -> (Instant, Value) {
+    /// The next line, and when it came.
+    pub fn next(&self) -> (Instant, Value) {
         self.lines
             .recv_timeout(Duration::from_secs(10))
             .expect("a line")
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
     }
 
-    fn end(mut self) -> (i32, String, Vec<Value>) {
+    /// Exit status, stderr, and the lines that are left.
+    pub fn end(mut self) -> (i32, String, Vec<Value>) {
         let status = self.child.wait().expect("its end").code().unwrap_or(-1);
         let mut stderr = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().expect("piped"), &mut stderr)

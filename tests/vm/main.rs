@@ -13,6 +13,7 @@
     reason = "a scenario fails by panicking"
 )]
 
+mod alarms;
 mod bad_input;
 mod durations;
 mod filters;
@@ -22,6 +23,7 @@ mod handshake_ends;
 mod handshakes;
 mod life_cycle;
 mod limits;
+mod listeners;
 mod live;
 mod loss;
 mod mapping;
@@ -69,6 +71,8 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             durations::trials(),
             handshakes::trials(),
             handshake_ends::trials(),
+            listeners::trials(),
+            alarms::trials(),
             simultaneous::trials(),
             reasons::trials(),
             owner::trials(),

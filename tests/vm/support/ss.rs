@@ -27,6 +27,41 @@ pub fn table(netns: Option<&str>) -> Vec<Row> {
     text.lines().map(parse).collect()
 }
 
+/// A listener: its end, and what `ss -tlnm` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listening {
+    pub local: (Ipv6Addr, u16),
+    /// `Recv-Q`: connections that wait for accept().
+    pub waiting: u64,
+    /// `Send-Q`: their limit.
+    pub limit: u64,
+    /// `d` of `skmem`.
+    pub drops: u64,
+}
+
+/// The listeners of a namespace, in order.
+pub fn listening(netns: &str) -> Vec<Listening> {
+    let output = Command::new("ss")
+        .args(["-H", "-O", "-t", "-l", "-n", "-m", "-N", netns])
+        .output()
+        .expect("ss(8)");
+    let text = String::from_utf8(output.stdout).expect("ss prints ASCII");
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let drops = line.rsplit(",d").next().expect("skmem");
+        let number = |text: &str| text.parse().unwrap_or_else(|e| panic!("{e}: {line}"));
+        Listening {
+            local: end(fields[3]),
+            waiting: number(fields[1]),
+            limit: number(fields[2]),
+            drops: number(drops.split(')').next().expect("a number")),
+        }
+    };
+    let mut all: Vec<_> = text.lines().map(parse).collect();
+    all.sort();
+    all
+}
+
 /// How long the timers of the sockets in a state have yet to run, as `ss`
 /// shows it: `timer:(timewait,58sec,0)`, `timer:(timewait,9.312ms,0)`.
 pub fn time_left(netns: Option<&str>, state: &str) -> Vec<Duration> {

@@ -1,0 +1,462 @@
+//! Alarms: raised once and cleared once in each episode, for pairs of
+//! addresses and for listeners, and bounded whoever calls.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::slice;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diagnose_tools::device::Device;
+use diagnose_tools::group::Group;
+use diagnose_tools::recorder::Recorder;
+use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::follow::follow;
+use crate::handshakes::patient;
+use crate::listeners::{Stop, number, told};
+use crate::support::link::{FAR, Link, NEAR};
+use crate::support::netns::Netns;
+use crate::support::raw::{HOST, Peer, Wire};
+use crate::support::segment::{RST, SYN};
+use crate::support::{scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("an_alarm_of_a_pair_comes_once_an_episode", pair),
+        scenario("an_alarm_of_an_accept_queue_wakes_followers", accept_queue),
+        scenario("an_alarm_of_a_half_open_queue_comes_once", half_open),
+        scenario("an_alarm_of_unfinished_handshakes_comes_once", unfinished),
+        scenario("alarms_of_100000_sources_need_no_more_groups", many_sources),
+    ]
+}
+
+/// Alarms of a namespace that no report has taken.
+fn alarms(netns: &Netns) -> Vec<Value> {
+    let keys = "peek=1 transitions=0 alarms=1";
+    tool::report(&format!("{keys} netns={}", netns.inode())).alarms
+}
+
+/// What each is about, and whether it was raised.
+fn episodes(alarms: &[Value]) -> Vec<(&str, bool)> {
+    let episode = |line: &Value| line["raised"].as_bool().expect("raised");
+    alarms
+        .iter()
+        .map(|line| (line["kind"].as_str().expect("a kind"), episode(line)))
+        .collect()
+}
+
+fn assert_episodes(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
+    let alarms = alarms(netns);
+    assert_eq!(episodes(&alarms), expected, "{alarms:#?}");
+    alarms
+}
+
+/// Waits until an alarm has come, and looks whether it is the only one.
+fn wait_for(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while alarms(netns).len() < expected.len() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_episodes(netns, expected)
+}
+
+/// Connections from one host to another, a number of which can be reached.
+struct Pool {
+    link: Link,
+    listener: TcpListener,
+    open: Vec<(TcpStream, TcpStream)>,
+}
+
+impl Pool {
+    fn new() -> Self {
+        let link = Link::new("client", "server");
+        let listener = link.far.run(|| traffic::listen_with_backlog(FAR, 64));
+        Self {
+            link,
+            listener,
+            open: Vec::new(),
+        }
+    }
+
+    /// Has so many connections, and no others but those in TIME_WAIT.
+    fn reach(&mut self, count: usize) {
+        while self.open.len() > count {
+            let (client, mut server) = self.open.pop().expect("one more");
+            drop(client);
+            traffic::wait_for_fin(&mut server);
+        }
+        let listener = &self.listener;
+        while self.open.len() < count {
+            self.open
+                .push(self.link.near.run(|| traffic::pair(listener)));
+        }
+        for netns in [&self.link.near, &self.link.far] {
+            traffic::until("all connections are open or closed", || {
+                let rows = ss::table(Some(&netns.name));
+                let of = |state: &str| rows.iter().filter(|r| r.0 == state).count();
+                let others = rows.len() - of("TIME_WAIT") - of("LISTEN");
+                of("ESTABLISHED") == count && others == count
+            });
+        }
+    }
+
+    /// Both ends have had these alarms, of the pair as each sees it.
+    fn assert_episodes(&self, raised: &[bool]) -> [Vec<Value>; 2] {
+        let expected: Vec<_> = raised.iter().map(|raised| ("pair", *raised)).collect();
+        let ends = [&self.link.near, &self.link.far];
+        let addrs = [(NEAR, FAR), (FAR, NEAR)];
+        let both = ends.map(|netns| assert_episodes(netns, &expected));
+        for ((alarms, netns), (laddr, raddr)) in both.iter().zip(ends).zip(addrs) {
+            for alarm in alarms {
+                assert_eq!(alarm["laddr"], laddr.to_string(), "{alarm}");
+                assert_eq!(alarm["raddr"], raddr.to_string(), "{alarm}");
+                assert_eq!(alarm["netns_name"], *netns.name, "{alarm}");
+                assert!(alarm.get("lport").is_none(), "{alarm}");
+                assert_eq!(number(alarm, "threshold"), 20, "{alarm}");
+            }
+        }
+        both
+    }
+
+    /// What the module counts of the pair, as the client's host sees it.
+    fn group(&self) -> Group {
+        let groups = Device::open().and_then(|device| device.groups());
+        let inode = self.link.near.inode();
+        let mut own: Vec<_> = groups.expect("a recording");
+        own.retain(|g| u64::from(g.netns) == inode && g.remote() == FAR);
+        assert_eq!(own.len(), 1, "{own:#?}");
+        own[0]
+    }
+}
+
+/// 80 % of twenty are sixteen: to go on at sixteen clears nothing, and to come from below
+/// twenty raises nothing.
+fn pair() {
+    let mut pool = Pool::new();
+    tool::activate("threshold=20");
+    pool.reach(19);
+    pool.assert_episodes(&[]);
+    pool.reach(20);
+    let [client, server] = pool.assert_episodes(&[true]);
+    for alarm in [&client[0], &server[0]] {
+        assert_eq!((number(alarm, "value"), number(alarm, "peak")), (20, 20));
+        let counts = ["half_open", "established", "closing"].map(|n| number(alarm, n));
+        assert_eq!(counts, [1, 19, 0], "{alarm}");
+        assert_eq!(alarm["since"], alarm["ts"], "{alarm}");
+    }
+    assert!(pool.group().alarm);
+    for _ in 0..3 {
+        pool.reach(16);
+        pool.reach(23);
+    }
+    pool.reach(16);
+    pool.assert_episodes(&[true]);
+    pool.reach(15);
+    let [client, server] = pool.assert_episodes(&[true, false]);
+    for end in [&client, &server] {
+        let cleared = &end[1];
+        assert_eq!(
+            (number(cleared, "value"), number(cleared, "peak")),
+            (15, 23)
+        );
+        assert_eq!(cleared["since"], end[0]["ts"], "{cleared}");
+    }
+    let group = pool.group();
+    assert!(!group.alarm);
+    assert_eq!(
+        (group.connections(), group.established, group.peak),
+        (15, 15, 23)
+    );
+    let rows = ss::table(Some(&pool.link.near.name));
+    let waiting = rows.iter().filter(|r| r.0 == "TIME_WAIT").count();
+    assert_eq!(
+        (group.timewait as usize, group.begun),
+        (waiting, 20 + 3 * 7)
+    );
+    for _ in 0..3 {
+        pool.reach(19);
+        pool.reach(10);
+    }
+    pool.assert_episodes(&[true, false]);
+    pool.reach(20);
+    pool.assert_episodes(&[true, false, true]);
+    assert_eq!(number(&tool::report("peek=1").summary, "alarms"), 6);
+
+    // What is too much already when a recording begins is told once, too.
+    tool::activate("threshold=20");
+    let [client, _] = pool.assert_episodes(&[true]);
+    assert_eq!(number(&client[0], "established"), 20, "{}", client[0]);
+    let group = pool.group();
+    assert_eq!(
+        (group.connections(), group.begun),
+        (20, 20 + u64::from(group.timewait))
+    );
+    pool.reach(0);
+    pool.assert_episodes(&[true, false]);
+    tool::tcpstates(&["--deactivate"]);
+    tool::activate("threshold=0");
+    pool.reach(25);
+    pool.assert_episodes(&[]);
+    drop(pool);
+    tool::end();
+}
+
+/// Connections in this namespace that their server has yet to accept.
+fn connect(listener: &TcpListener, count: usize) -> Vec<TcpStream> {
+    let to = listener.local_addr().expect("bound");
+    (0..count)
+        .map(|_| TcpStream::connect(to).expect("connect"))
+        .collect()
+}
+
+fn accept_queue() {
+    const LATE: Duration = Duration::from_secs(4);
+    let netns = Netns::new("stuck");
+    let listener = netns.run(|| traffic::listen_with_backlog(traffic::V4, 4));
+    let port = u64::from(listener.local_addr().expect("bound").port());
+    tool::activate("");
+    // A line about the listener tells that it has begun.
+    let follower = follow(&format!("transitions=0 listeners=1 lport={port}"));
+    assert_eq!(follower.next().1["type"], "listener");
+    let mut expected = Vec::new();
+    for _ in 0..2 {
+        let began = Instant::now();
+        let clients = netns.run(|| connect(&listener, 5));
+        // Nor does it help to call again and again.
+        let more = netns
+            .run(|| [(); 3].map(|()| traffic::unanswered(listener.local_addr().expect("bound"))));
+        let (when, raised) = follower.next();
+        assert!(when - began < LATE, "late: {raised}");
+        expected.push(("accept_queue", true));
+        assert_eq!(episodes(slice::from_ref(&raised)), expected[..1]);
+        assert_eq!(
+            (number(&raised, "value"), number(&raised, "threshold")),
+            (5, 5)
+        );
+        assert_eq!(
+            (number(&raised, "lport"), &raised["laddr"]),
+            (port, &"127.0.0.1".into())
+        );
+        assert!(raised.get("raddr").is_none(), "{raised}");
+        drop(more);
+        let line = told(&netns).remove(&port).expect("it listens");
+        assert_eq!(line["alarms"], Value::from(vec!["accept_queue"]), "{line}");
+        assert_episodes(&netns, &expected);
+
+        // To accept is no transition: the end of the alarm alone wakes the follower.
+        let before = tool::report("peek=1 alarms=0").recorded_transitions();
+        let began = Instant::now();
+        let servers: Vec<_> = (0..5).map(|_| listener.accept().expect("accept")).collect();
+        let (when, cleared) = follower.next();
+        assert!(when - began < LATE, "late: {cleared}");
+        assert_eq!(
+            episodes(slice::from_ref(&cleared)),
+            [("accept_queue", false)]
+        );
+        assert_eq!(
+            (number(&cleared, "value"), number(&cleared, "peak")),
+            (0, 5)
+        );
+        let after = tool::report("peek=1 alarms=0").recorded_transitions();
+        assert_eq!(before, after, "something else may have woken it");
+        expected.push(("accept_queue", false));
+        assert_episodes(&netns, &expected);
+        assert_eq!(told(&netns)[&port]["alarms"], Value::Array(vec![]));
+        drop((clients, servers));
+    }
+    follower.signal(Signal::SIGINT);
+    let (status, stderr, rest) = follower.end();
+    assert_eq!(
+        (status, stderr.as_str(), rest.len()),
+        (0, "", 1),
+        "{rest:?}"
+    );
+    assert_eq!(rest[0]["this_report"]["alarms_shown"], 4);
+
+    // A queue that is full when a recording begins cannot grow any more.
+    let clients = netns.run(|| connect(&listener, 5));
+    tool::activate("");
+    assert_episodes(&netns, &[("accept_queue", true)]);
+    for _ in &clients {
+        listener.accept().expect("accept");
+    }
+    wait_for(&netns, &[("accept_queue", true), ("accept_queue", false)]);
+    tool::end();
+}
+
+fn half_open() {
+    let (netns, wire, listener) = flooded("narrow", "0", 4);
+    netns.sysctl("net.ipv4.tcp_synack_retries", "5");
+    let to = v4(&listener);
+    tool::activate("");
+    let mut expected = Vec::new();
+    for episode in 0..2 {
+        let peer = |n: u16| source(u32::from(n), 40000 + 100 * episode + n);
+        let mut peers: Vec<_> = (0..10).map(|n| Peer::new(&wire, peer(n), to)).collect();
+        for peer in &mut peers {
+            peer.send(SYN);
+        }
+        expected.push(("half_open", true));
+        let alarms = wait_for(&netns, &expected);
+        let raised = alarms.last().expect("one");
+        assert_eq!(number(raised, "threshold"), 4, "{raised}");
+        assert_eq!(number(raised, "lport"), u64::from(to.port()), "{raised}");
+        for peer in &mut peers {
+            peer.send(RST);
+        }
+        expected.push(("half_open", false));
+        let alarms = wait_for(&netns, &expected);
+        let cleared = alarms.last().expect("one");
+        assert_eq!(number(cleared, "value"), 0, "{cleared}");
+        assert!((4..=5).contains(&number(cleared, "peak")), "{cleared}");
+    }
+    tool::end();
+}
+
+fn v4(listener: &TcpListener) -> SocketAddrV4 {
+    match listener.local_addr().expect("bound") {
+        SocketAddr::V4(addr) => addr,
+        SocketAddr::V6(addr) => panic!("{addr} is not an IPv4 address"),
+    }
+}
+
+/// Source number N, of which there are millions.
+fn source(number: u32, port: u16) -> SocketAddrV4 {
+    let first = u32::from(Ipv4Addr::new(10, 128, 0, 2));
+    SocketAddrV4::new(Ipv4Addr::from(first + number), port)
+}
+
+/// SYNs of sources that are not there, to each of these so many a second, for so many seconds.
+fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, seconds: u32) {
+    const BURSTS: u32 = 20;
+    let began = Instant::now();
+    for burst in 0..seconds * BURSTS {
+        for (wire, to) in targets {
+            for n in 0..rate / BURSTS {
+                let from = source(burst * rate + n, 1024 + (n as u16));
+                Peer::new(wire, from, *to).send(SYN);
+            }
+            wire.drain(Duration::ZERO);
+        }
+        let next = began + Duration::from_secs(1) * (burst + 1) / BURSTS;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// A namespace that answers whoever calls, and its listener.
+fn flooded(name: &str, cookies: &str, backlog: i32) -> (Netns, Wire, TcpListener) {
+    let netns = patient(name, 0);
+    netns.sysctl("net.ipv4.tcp_syncookies", cookies);
+    let wire = Wire::new(&netns);
+    netns.ip(&["route", "add", "default", "dev", "tun"]);
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, backlog));
+    (netns, wire, listener)
+}
+
+/// Spoofed sources call two listeners, one of which answers with cookies, while a third one
+/// has as many clients that finish their handshakes.
+fn unfinished() {
+    let floods = [
+        flooded("requests", "0", 4096),
+        flooded("cookies", "2", 4096),
+    ];
+    let busy = Netns::new("busy");
+    tool::activate("unfinished=100");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let stopping = Stop(&stop);
+        let churn = scope.spawn(|| busy.run(|| traffic::churn(&stop)));
+        flood(
+            &floods
+                .each_ref()
+                .map(|(_, wire, listener)| (wire, v4(listener))),
+            400,
+            4,
+        );
+        drop(stopping);
+        let made = churn.join().expect("churn");
+        assert!(made > 200, "only {made} connections in four seconds");
+    });
+    for (netns, _, listener) in &floods {
+        let alarms = wait_for(netns, &[("unfinished", true), ("unfinished", false)]);
+        let numbers = |name: &str| [0, 1].map(|index| number(&alarms[index], name));
+        assert_eq!(numbers("lport"), [u64::from(v4(listener).port()); 2]);
+        assert_eq!(numbers("threshold"), [100; 2]);
+        let ([raised, cleared], [_, peak]) = (numbers("value"), numbers("peak"));
+        assert!(
+            raised >= 100 && cleared < 80 && peak >= raised,
+            "{alarms:?}"
+        );
+        assert_eq!(alarms[1]["since"], alarms[0]["ts"]);
+    }
+    assert_episodes(&busy, &[]);
+    let line = told(&floods[1].0).into_values().next().expect("it listens");
+    let cookies = number(&line["handshakes"], "cookies_sent");
+    assert_eq!(cookies, number(&line["handshakes"], "syns"), "{line}");
+    assert!(number(&line, "unfinished_max") >= 100, "{line}");
+    assert_eq!(line["alarms"], Value::Array(vec![]));
+    drop(busy);
+    tool::end();
+}
+
+/// Pairs that were ever counted, in one way or another.
+fn pairs(summary: &Value) -> u64 {
+    let lost = &summary["lost"];
+    number(summary, "groups") + number(lost, "evicted") + number(lost, "ungrouped")
+}
+
+/// As many sources as make requests at the same time, and then all the others, each of which
+/// gives up at once.
+fn many_sources() {
+    const SOURCES: u32 = 100_000;
+    const AT_ONCE: u32 = 3000;
+    const GROUPS: u64 = 1000;
+    let (netns, wire, listener) = flooded("spoofed", "0", 4096);
+    let to = v4(&listener);
+    tool::activate(&format!("max-groups={GROUPS} unfinished=0"));
+    let before = tool::report("peek=1 alarms=0").summary;
+    let call = |n: u32| {
+        let mut peer = Peer::new(&wire, source(n, 1024 + (n % 60_000) as u16), to);
+        peer.send(SYN);
+        peer
+    };
+    let mut held: Vec<_> = (0..AT_ONCE).map(call).collect();
+    let full = tool::report("peek=1 alarms=0").summary;
+    assert!(number(&full, "groups") <= GROUPS, "{full}");
+    let ungrouped = number(&full["lost"], "ungrouped");
+    assert!(ungrouped >= u64::from(AT_ONCE) - GROUPS, "{full}");
+    for peer in &mut held {
+        peer.send(RST);
+    }
+    let began = Instant::now();
+    for n in AT_ONCE..SOURCES {
+        call(n).send(RST);
+        if n % 1000 == 0 {
+            wire.drain(Duration::ZERO);
+        }
+    }
+    println!("{SOURCES} sources in {:?}", began.elapsed());
+    let after = tool::report("peek=1 alarms=0").summary;
+    let handshakes = &after["handshakes"];
+    assert_eq!(
+        number(handshakes, "requests"),
+        u64::from(SOURCES),
+        "{after}"
+    );
+    assert_eq!(number(&after, "groups"), GROUPS, "{after}");
+    assert_eq!(pairs(&after) - pairs(&before), u64::from(SOURCES));
+    let evicted = number(&after["lost"], "evicted");
+    assert!(evicted >= u64::from(SOURCES - AT_ONCE) - GROUPS, "{after}");
+    assert_eq!(
+        number(&after["lost"], "ungrouped"),
+        ungrouped,
+        "room enough for one at a time"
+    );
+    let groups = Device::open().and_then(|device| device.groups());
+    assert_eq!(groups.expect("a recording").len() as u64, GROUPS);
+    assert_episodes(&netns, &[]);
+    tool::end();
+}
