@@ -178,28 +178,9 @@ impl Device {
     }
 
     fn table<T: Element>(&self, what: &str, request: TableCall) -> Result<Vec<T>> {
-        let mut capacity = TABLE_START;
-        for _ in 0..TABLE_TRIES {
-            let mut entries = vec![T::zero(); capacity as usize];
-            let mut table = Table {
-                entries: entries.as_mut_ptr() as u64,
-                capacity,
-                count: 0,
-            };
-            // SAFETY: entries points to `capacity` elements that take any bytes.
-            match unsafe { request(self.raw(), &mut table) } {
-                Ok(_) => {
-                    entries.truncate(table.count as usize);
-                    return Ok(entries);
-                }
-                // Some room for what is added until the next try.
-                Err(Errno::ENOSPC) => {
-                    capacity = table.count.saturating_add(table.count / 8 + 16);
-                }
-                Err(errno) => return Err(self.error(what, errno)),
-            }
-        }
-        Err(self.error(what, Errno::ENOSPC))
+        // SAFETY: entries points to `capacity` elements that take any bytes.
+        let table = read_table(|table| unsafe { request(self.raw(), table) });
+        table.map_err(|e| self.error(what, e))
     }
 
     fn map(&self, settings: &Settings, cpu: u32) -> std::result::Result<Mapping, Errno> {
@@ -243,6 +224,31 @@ impl Device {
             _ => self.error("activation", errno),
         }
     }
+}
+
+/// Asks for a table, with more room as long as there is not enough: it may grow meanwhile.
+fn read_table<T: Element>(
+    mut request: impl FnMut(&mut Table) -> nix::Result<i32>,
+) -> std::result::Result<Vec<T>, Errno> {
+    let mut capacity = TABLE_START;
+    for _ in 0..TABLE_TRIES {
+        let mut entries = vec![T::zero(); capacity as usize];
+        let mut table = Table {
+            entries: entries.as_mut_ptr() as u64,
+            capacity,
+            count: 0,
+        };
+        match request(&mut table) {
+            Ok(_) => {
+                entries.truncate(table.count as usize);
+                return Ok(entries);
+            }
+            // Some room for what is added until the next try.
+            Err(Errno::ENOSPC) => capacity = table.count.saturating_add(table.count / 8 + 16),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::ENOSPC)
 }
 
 /// The kernel would take kprobes all the same, and warn in its log when they go.
@@ -468,6 +474,34 @@ mod tests {
         );
         assert!(text(Errno::EACCES).starts_with("permission denied: run as root"));
         assert!(text(Errno::EMFILE).starts_with("opening /dev/x: "));
+    }
+
+    /// A call that finds so many elements at each try.
+    fn growing(sizes: &[u32]) -> (std::result::Result<usize, Errno>, usize) {
+        let mut tries = 0;
+        let table = read_table::<GroupBytes>(|table| {
+            table.count = sizes[tries];
+            tries += 1;
+            match table.count <= table.capacity {
+                true => Ok(0),
+                false => Err(Errno::ENOSPC),
+            }
+        });
+        (table.map(|t| t.len()), tries)
+    }
+
+    #[test]
+    fn a_table_that_grows_while_it_is_read_is_asked_for_again() {
+        assert_eq!(growing(&[0]), (Ok(0), 1));
+        assert_eq!(growing(&[64]), (Ok(64), 1));
+        assert_eq!(growing(&[65, 65]), (Ok(65), 2));
+        assert_eq!(growing(&[65, 80, 80]), (Ok(80), 2));
+        assert_eq!(growing(&[4096, 4600, 5000]), (Ok(4600), 2));
+        assert_eq!(growing(&[4096, 9000, 9001]), (Ok(9001), 3));
+        let doubling: Vec<_> = (0..TABLE_TRIES).map(|n| 100 << n).collect();
+        assert_eq!(growing(&doubling), (Err(Errno::ENOSPC), 8));
+        let failing = read_table::<GroupBytes>(|_| Err(Errno::ENOLINK));
+        assert_eq!(failing.err(), Some(Errno::ENOLINK));
     }
 
     #[test]
