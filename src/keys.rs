@@ -164,7 +164,7 @@ const DIAGNOSIS: &[Key] = &[
         "check",
         BOOL,
         "0",
-        "exit status 3 when a finding is at least a warning",
+        "when a finding is at least a warning, exit status 3, and no further option is carried out",
     ),
     key(
         "config",

@@ -10,6 +10,7 @@ use crate::diagnose::namespace::{Namespace, Namespaces};
 use crate::diagnose::sample::{self, Carried, Target};
 use crate::places::{Place, Places};
 use crate::record::{Ident, Owner};
+use crate::say;
 
 /// How many files a process has open, and how many it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,10 @@ impl Host for ThisHost {
     }
 
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {
+        say::note(&format!(
+            "looking for at most {} s at what slow clients send",
+            patience.as_secs()
+        ));
         sample::sample(&mut self.namespaces, targets, patience)
     }
 }

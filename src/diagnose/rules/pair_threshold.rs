@@ -1,7 +1,6 @@
 //! More connections of one pair of addresses than the threshold of the activation.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
@@ -45,8 +44,8 @@ const TIMES: Limit = Limit {
     why: "so many are a leak or an attack, however they are used",
 };
 
-/// Pairs by their canonical addresses.
-type Pair = (u32, IpAddr, IpAddr);
+/// Namespace, family and addresses: by what the module tells pairs apart.
+type Pair = (u32, u8, [u8; 16], [u8; 16]);
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let threshold = u64::from(facts.settings.config.threshold);
@@ -54,8 +53,8 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let groups: Vec<_> = facts.groups.iter().filter(is_over).collect();
     let mut conns: HashMap<Pair, Vec<&Conn>> = groups.iter().map(|g| (pair(g), vec![])).collect();
     for conn in &facts.conns {
-        let ends = (conn.who.local(), conn.who.remote());
-        let pair = (conn.who.netns, ends.0.to_canonical(), ends.1.to_canonical());
+        let who = &conn.who;
+        let pair = (who.netns, who.family, who.laddr, who.raddr);
         if let Some(of_pair) = conns.get_mut(&pair) {
             if ![State::LISTEN, State::TIME_WAIT].contains(&conn.state) {
                 of_pair.push(conn);
@@ -69,8 +68,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn pair(group: &Group) -> Pair {
-    let ends = (group.local(), group.remote());
-    (group.netns, ends.0.to_canonical(), ends.1.to_canonical())
+    (group.netns, group.family, group.laddr, group.raddr)
 }
 
 fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Finding {

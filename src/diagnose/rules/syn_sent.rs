@@ -43,7 +43,7 @@ const AGE: Limit = Limit {
     default: 3,
     range: (0, 86_400),
     unit: "seconds in SYN_SENT, at least",
-    why: "two SYNs have been sent, after 1 and 3 seconds, and neither was answered",
+    why: "the SYN was sent again after 1 and 3 seconds, and none was answered",
 };
 const DESTINATIONS: Limit = Limit {
     key: "destinations",
@@ -97,8 +97,8 @@ fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             .advise_setting(facts.advice(
                 service.netns,
                 "net.ipv4.tcp_syn_retries",
-                "6 lets connect() wait for 2 minutes, 3 for 15 seconds; better is a time-out in \
-                 the program",
+                "6 lets connect() wait for some 2 minutes, and a lower number for less; better is a \
+                 time-out in the program",
             ));
         Some(finding)
     };
