@@ -1381,6 +1381,16 @@ fn resets() {
     assert!(
         findings[0].summary.starts_with("900/curl") || findings[0].summary.starts_with("142/nginx")
     );
+    // The kinds are judged together.
+    let fake = host();
+    (0..60).for_each(|n| end(&fake, n, 59_000 - n * 900, 12));
+    (0..65).for_each(|n| end(&fake, n, 59_000 - n * 900, 5));
+    let severities: Vec<_> = look(&fake).iter().map(|f| f.severity).collect();
+    assert_eq!(severities, [Severity::Warning; 2]);
+    // It has stopped.
+    let fake = host();
+    (0..60).for_each(|n| end(&fake, n, 59_000 - n * 800, 12));
+    is(only(&look(&fake)), "resets", Severity::Info);
     // Most clients are served.
     let fake = host();
     (0..60).for_each(|n| end(&fake, n, 59_000 - n * 900, 12));
@@ -1389,6 +1399,28 @@ fn resets() {
     let fake = host();
     (0..49).for_each(|n| end(&fake, n, 30_000, 5));
     assert_eq!(look(&fake), []);
+}
+
+#[test]
+fn a_server_that_refuses_and_one_that_was_restarted() {
+    let fake = host();
+    let refused = |n| Conn::begun(format!("10.0.0.1:{}", 40_000 + n), "10.5.0.1:80", 1);
+    for n in 0..60 {
+        let call = step(&refused(n), 59_000 - n * 900, SYN_SENT, CLOSE, 10);
+        fake.rings[0].write(&call);
+    }
+    let findings = look(&fake);
+    is(only(&findings), "resets", Severity::Warning);
+    let summary =
+        "10.5.0.1:80 refuses the calls of 900/curl: 60 resets in the last minute, most in SYN_SENT";
+    assert_eq!(findings[0].summary, summary);
+    let again = Conn {
+        sent: 9,
+        received: 9,
+        ..refused(99)
+    };
+    add(&fake, [again]);
+    is(only(&look(&fake)), "resets", Severity::Info);
 }
 
 #[test]
@@ -1700,9 +1732,10 @@ fn a_busy_host_is_looked_at_within_seconds() {
 
 #[test]
 fn the_sample_file_says_the_defaults() {
+    let expected = limits_file();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("etc/tcpstates.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, limits_file(), "etc/tcpstates.toml: run with UPDATE=1");
+    assert_eq!(text, expected, "etc/tcpstates.toml: run with UPDATE=1");
     assert_eq!(Limits::parse(&text).unwrap(), Limits::default());
     // Nothing but comments: the same without them is every default, and is allowed.
     let bare = |line: &str| {

@@ -41,12 +41,14 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     let syns = endpoint.handshakes(|h| h.syn_accept_queue_full);
     let acks = endpoint.handshakes(|h| h.ack_accept_queue_full);
     let ended = endpoint.handshakes(|h| h.accept_queue_full);
-    let dropped = syns + acks + ended;
-    let severity = match (now, dropped) {
-        (true, 0) => Severity::Warning,
-        (true, _) => Severity::Critical,
-        (false, 0) => return None,
-        (false, _) => Severity::Info,
+    let drops = endpoint.sum(|l| l.drops);
+    let turned_away = syns + acks + ended;
+    let severity = match now {
+        true if turned_away + drops > 0 => Severity::Critical,
+        true => Severity::Warning,
+        // The kernel's own count is older than the activation, and for other causes as well.
+        false if turned_away > 0 => Severity::Info,
+        false => return None,
     };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
     let place = at(&endpoint.service);
@@ -68,7 +70,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         .number("syns_dropped", syns)
         .number("last_acks_dropped", acks)
         .number("handshakes_ended", ended)
-        .number("drops", endpoint.sum(|l| l.drops))
+        .number("drops", drops)
         .number_if(
             "TcpExtListenOverflows",
             namespace.counter("TcpExtListenOverflows"),

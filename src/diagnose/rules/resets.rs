@@ -15,8 +15,8 @@ use crate::state::State;
 pub static RULE: Rule = Rule {
     names: &["resets"],
     looks_at: "ends of the last minute by a reset, by listener or destination and by who sent it: a \
-               warning when they are most of all ends and go on, else information",
-    limits: &[COUNT, SHARE, SECONDS],
+               warning when most connections end so and it goes on, else information",
+    limits: &[COUNT, SHARE, SECONDS, RECENT],
     find,
 };
 
@@ -31,7 +31,7 @@ const SHARE: Limit = Limit {
     key: "share",
     default: 50,
     range: (1, 100),
-    unit: "percent of the connections that ended",
+    unit: "percent of the connections that ended, resets of all kinds together",
     why: "below half, most clients are served",
 };
 const SECONDS: Limit = Limit {
@@ -40,6 +40,14 @@ const SECONDS: Limit = Limit {
     range: (1, 60),
     unit: "different seconds of the last minute in which there were any",
     why: "a program that ends and drops what it has does so at one moment",
+};
+
+const RECENT: Limit = Limit {
+    key: "recent-s",
+    default: 10,
+    range: (1, 60),
+    unit: "seconds since the last one, at most",
+    why: "what has stopped is not worth a night's sleep: a server was restarted",
 };
 
 /// Who resets, and why.
@@ -57,12 +65,21 @@ struct Kind {
     states: BTreeMap<State, u64>,
 }
 
+/// How many connections of a service have ended.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    all: u64,
+    by_reset: u64,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let mut ends: BTreeMap<Service, u64> = BTreeMap::new();
+    let mut ends: BTreeMap<Service, Ends> = BTreeMap::new();
     let mut kinds: BTreeMap<(Service, u16), Kind> = BTreeMap::new();
     for (key, steps) in facts.recent.steps.iter().filter(|(key, _)| is_end(key)) {
-        *ends.entry(key.service).or_default() += steps.count;
+        let of_service = ends.entry(key.service).or_default();
+        of_service.all += steps.count;
         if KINDS.contains(&key.reason()) {
+            of_service.by_reset += steps.count;
             let kind = kinds
                 .entry((key.service, key.reason))
                 .and_modify(|kind| kind.steps.merge(steps))
@@ -75,8 +92,8 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     }
     kinds.retain(|_, kind| kind.steps.count >= limits.get(&COUNT));
     let found = kinds.iter().map(|((service, reason), kind)| {
-        let all = ends.get(service).copied().unwrap_or(0);
-        finding(facts, limits, service, Reason(*reason), kind, all)
+        let ends = ends.get(service).copied().unwrap_or_default();
+        finding(facts, limits, service, Reason(*reason), kind, ends)
     });
     found.collect()
 }
@@ -93,11 +110,14 @@ fn finding(
     service: &Service,
     reason: Reason,
     kind: &Kind,
-    all: u64,
+    ends: Ends,
 ) -> Finding {
     let steps = &kind.steps;
-    let share = percent(steps.count, all);
-    let goes_on = steps.seconds() >= limits.get(&SECONDS);
+    let share = percent(ends.by_reset, ends.all);
+    let ago = facts.seconds_since(steps.last_ns);
+    // One that refused and serves now has been restarted.
+    let is_back = reason == Reason::REFUSED && facts.live(service).established > 0;
+    let goes_on = steps.seconds() >= limits.get(&SECONDS) && ago <= limits.get(&RECENT) && !is_back;
     let severity = match goes_on && share >= limits.get(&SHARE) {
         true => Severity::Warning,
         false => Severity::Info,
@@ -139,10 +159,11 @@ fn finding(
     let namespace = facts.namespace(service.netns);
     let finding = Finding::new("resets", severity, summary, subject)
         .number("resets", steps.count)
-        .number("ends", all)
+        .number("ends", ends.all)
         .number("percent", share)
         .number("seconds", steps.seconds())
-        .number("seconds_ago", facts.seconds_since(steps.last_ns));
+        .number("seconds_ago", ago)
+        .number("established", facts.live(service).established);
     let finding = [
         "TcpOutRsts",
         "TcpEstabResets",
