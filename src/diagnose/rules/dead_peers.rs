@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::{Facts, Service};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::Pile;
+use crate::diagnose::rules::pile::{Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::record::{Activity, Conn};
 use crate::state::State;
@@ -97,10 +97,7 @@ fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
     let activities = || pile.conns.iter().filter_map(|c| c.activity);
     let finding = pile
         .warning(facts, "dead-peers", what)
-        .number(
-            "retransmitting",
-            pile.count(|c| c.activity.is_some_and(|a| a.retransmits > 0)),
-        )
+        .number("retransmitting", pile.count(is_retransmitting))
         .number(
             "most_retransmits",
             activities()

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Pile, is_orphan, piles};
+use crate::diagnose::rules::pile::{self, Pile, is_orphan, is_retransmitting, piles};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::state::State;
 
@@ -50,10 +50,7 @@ fn finding(facts: &Facts, pile: &Pile) -> Finding {
             pile.count(|c| c.meters.is_some_and(|m| m.sndbuf_used > 0)),
         )
         .number("zero_window", zero)
-        .number(
-            "retransmitting",
-            pile.count(|c| c.activity.is_some_and(|a| a.retransmits > 0)),
-        )
+        .number("retransmitting", pile.count(is_retransmitting))
         .number("orphans", pile.count(is_orphan))
         .advise(match zero * 2 > pile.size() {
             true => "the peers' windows are zero: they live and do not read, see slow-read",

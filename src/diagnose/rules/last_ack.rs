@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, is_orphan, piles};
+use crate::diagnose::rules::pile::{self, is_orphan, is_retransmitting, piles};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::state::State;
 
@@ -37,12 +37,8 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     };
     let piles = piles(facts, limits, State::LAST_ACK, &of);
     let finding = |pile: &pile::Pile| {
-        let retransmitting = |c: &_| {
-            let conn: &crate::record::Conn = c;
-            conn.activity.is_some_and(|a| a.retransmits > 0)
-        };
         pile.warning(facts, "last-ack", "wait in LAST_ACK for the last ACK")
-            .number("retransmitting", pile.count(retransmitting))
+            .number("retransmitting", pile.count(is_retransmitting))
             .number("orphans", pile.count(is_orphan))
             .advise(
                 "the peers have sent their FIN and gone, or a firewall has forgotten the \

@@ -78,6 +78,11 @@ impl<'a> Pile<'a> {
     }
 }
 
+/// What it has sent was not acknowledged in time.
+pub fn is_retransmitting(conn: &Conn) -> bool {
+    conn.activity.is_some_and(|a| a.retransmits > 0)
+}
+
 /// No process has it open any more.
 pub fn is_orphan(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.orphan)

@@ -115,41 +115,40 @@ struct Calls {
     unanswered: u64,
 }
 
-fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let mut by_process: BTreeMap<(u32, Option<u32>), Calls> = BTreeMap::new();
-    let mut add = |service: &Service, who: &Ident, count: u64| {
-        let process = (service.netns, who.owner.map(|o| o.pid));
-        let calls = by_process.entry(process).or_default();
-        calls.who.get_or_insert(*who);
+impl Calls {
+    fn add(&mut self, service: &Service, who: &Ident, reason: Reason, count: u64) {
+        self.who.get_or_insert(*who);
         let destination = (service.addr, service.port);
-        *calls.destinations.entry(destination).or_default() += count;
-        // Which kind they are is counted by the caller.
-        process
-    };
-    let mut kinds: Vec<((u32, Option<u32>), Reason, u64)> = Vec::new();
-    for conn in facts.conns.iter().filter(|c| c.state == State::SYN_SENT) {
-        let process = add(&facts.service(&conn.who), &conn.who, 1);
-        kinds.push((process, Reason::NONE, 1));
-    }
-    for (key, steps) in &facts.recent.steps {
-        let is_call = key.service.side == Side::Client && key.old == State::SYN_SENT;
-        if is_call && FAILED.contains(&key.reason()) {
-            let process = add(&key.service, &steps.example, steps.count);
-            kinds.push((process, key.reason(), steps.count));
+        *self.destinations.entry(destination).or_default() += count;
+        match reason {
+            Reason::NONE => self.waiting += count,
+            Reason::REFUSED => self.refused += count,
+            _ => self.unanswered += count,
         }
     }
-    for (process, reason, count) in kinds {
-        let calls = by_process.entry(process).or_default();
-        match reason {
-            Reason::NONE => calls.waiting += count,
-            Reason::REFUSED => calls.refused += count,
-            _ => calls.unanswered += count,
+}
+
+fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let waiting = facts.conns.iter().filter(|c| c.state == State::SYN_SENT);
+    let waiting = waiting.map(|c| (facts.service(&c.who), &c.who, Reason::NONE, 1));
+    let steps = facts.recent.steps.iter();
+    let failed =
+        steps.filter(|(key, _)| key.old == State::SYN_SENT && FAILED.contains(&key.reason()));
+    let failed =
+        failed.map(|(key, steps)| (key.service, &steps.example, key.reason(), steps.count));
+    let mut by_process: BTreeMap<(u32, Option<u32>), Calls> = BTreeMap::new();
+    for (service, who, reason, count) in waiting.chain(failed) {
+        if service.side == Side::Client {
+            let process = (service.netns, who.owner.map(|o| o.pid));
+            let calls = by_process.entry(process).or_default();
+            calls.add(&service, who, reason, count);
         }
     }
     by_process.retain(|_, calls| calls.destinations.len() as u64 >= limits.get(&DESTINATIONS));
-    let finding =
-        |((netns, _), calls): (&(u32, Option<u32>), &Calls)| scanner(facts, *netns, calls);
-    by_process.iter().map(finding).collect()
+    let found = by_process
+        .iter()
+        .map(|((netns, _), calls)| scanner(facts, *netns, calls));
+    found.collect()
 }
 
 fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
