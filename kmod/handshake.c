@@ -390,16 +390,21 @@ bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb
 	       !tcp_synq_no_recent_overflow(listener);
 }
 
-void tcps_cookie_back(struct tcps_session *session, const struct sock *listener, bool accepted)
+/* What the check of a cookie came to; NULL: its child could not be made. */
+void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
+		      const struct sock *child)
 {
 	struct tcps_listener *entry;
 	unsigned long flags;
 
 	local_irq_save(flags);
 	entry = entry_of(session, listener);
-	if (accepted)
-		count(session, entry, cookies_accepted);
-	else
+	/* The listener itself comes back if the cookie was not right. */
+	if (child == listener)
 		count(session, entry, cookies_rejected);
+	else
+		count(session, entry, cookies_accepted);
+	if (!child && sk_acceptq_is_full(listener))
+		count(session, entry, ack_accept_queue_full);
 	local_irq_restore(flags);
 }

@@ -29,6 +29,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		       struct request_sock *req, const struct sock *child);
 void tcps_cookie_sent(struct tcps_session *session);
 bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb);
-void tcps_cookie_back(struct tcps_session *session, const struct sock *listener, bool accepted);
+void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
+		      const struct sock *child);
 
 #endif

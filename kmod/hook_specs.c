@@ -149,13 +149,12 @@ static void before_cookie_check(void *kept, struct pt_regs *regs)
 	check->listener = tcps_cookie_expected(listener, ptr(regs, 1)) ? listener : NULL;
 }
 
-/* The listener itself comes back if the cookie was not right. */
 static void on_cookie_check(struct tcps_session *session, const void *kept, unsigned long ret)
 {
 	const struct cookie_check *check = kept;
 
 	if (check->listener)
-		tcps_cookie_back(session, check->listener, (void *)ret != check->listener);
+		tcps_cookie_back(session, check->listener, (const struct sock *)ret);
 }
 
 /* new = inet_reqsk_clone(req, listener) */

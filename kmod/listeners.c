@@ -167,38 +167,6 @@ static void clean_entry(struct tcps_listener *listener)
 	memset(listener->alarms, 0, sizeof(listener->alarms));
 }
 
-/* The full socket of @conn begins to listen. */
-void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
-{
-	struct tcps_listeners *listeners = &session->listeners;
-	struct tcps_listener *listener;
-
-	raw_spin_lock(&listeners->lock);
-	listener = take_entry(listeners);
-	if (listener) {
-		clean_entry(listener);
-		atomic_set(&listener->refs, 1);
-		memset(&listener->who, 0, sizeof(listener->who));
-		tcps_conn_ident(conn->sk, TCPS_FULL, conn, &listener->who);
-		listener->who.lport = conn->sk->sk_num;
-		WRITE_ONCE(listener->sk, conn->sk);
-		hlist_add_head_rcu(&listener->by_sock, sock_bucket(listeners, conn->sk));
-		hlist_add_head_rcu(&listener->by_port,
-				   port_bucket(listeners, listener->who.netns,
-					       listener->who.lport));
-		listeners->nr++;
-		conn->listener = listener - listeners->entries + 1;
-	}
-	raw_spin_unlock(&listeners->lock);
-	if (!listener)
-		return;
-	/* One that is older than the recording may have some, and be full. */
-	tcps_listener_accept_queue(session, listener, conn->sk,
-				   READ_ONCE(conn->sk->sk_ack_backlog));
-	tcps_listener_half_open(session, listener, conn->sk,
-				inet_csk_reqsk_queue_len(conn->sk));
-}
-
 static void entry_is_free(struct rcu_head *rcu)
 {
 	struct tcps_listener *listener = container_of(rcu, struct tcps_listener, rcu);
@@ -337,6 +305,46 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 	/* It takes one more than its limit. */
 	look_at_queue(session, listener, &listener->accept_queue, TCPSTATES_ALARM_ACCEPT_QUEUE,
 		      value, READ_ONCE(sk->sk_max_ack_backlog) + 1);
+}
+
+/* One that is older than the activation may have had full queues for long. */
+static void look_at_queues(struct tcps_session *session, struct tcps_listener *listener,
+			   const struct sock *sk)
+{
+	tcps_listener_accept_queue(session, listener, sk, READ_ONCE(sk->sk_ack_backlog));
+	tcps_listener_half_open(session, listener, sk, inet_csk_reqsk_queue_len(sk));
+}
+
+/* The full socket of @conn begins to listen. */
+void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
+{
+	struct tcps_listeners *listeners = &session->listeners;
+	struct tcps_listener *listener;
+
+	raw_spin_lock(&listeners->lock);
+	listener = take_entry(listeners);
+	if (listener) {
+		clean_entry(listener);
+		atomic_set(&listener->refs, 1);
+		memset(&listener->who, 0, sizeof(listener->who));
+		tcps_conn_ident(conn->sk, TCPS_FULL, conn, &listener->who);
+		listener->who.lport = conn->sk->sk_num;
+		WRITE_ONCE(listener->sk, conn->sk);
+		hlist_add_head_rcu(&listener->by_sock, sock_bucket(listeners, conn->sk));
+		hlist_add_head_rcu(&listener->by_port,
+				   port_bucket(listeners, listener->who.netns,
+					       listener->who.lport));
+		listeners->nr++;
+		conn->listener = listener - listeners->entries + 1;
+	}
+	raw_spin_unlock(&listeners->lock);
+	if (!listener)
+		return;
+	/* One that is older than the recording may have some, and be full. */
+	tcps_listener_accept_queue(session, listener, conn->sk,
+				   READ_ONCE(conn->sk->sk_ack_backlog));
+	tcps_listener_half_open(session, listener, conn->sk,
+				inet_csk_reqsk_queue_len(conn->sk));
 }
 
 static u64 count_of(const struct tcps_listener *listener, unsigned int nr)
