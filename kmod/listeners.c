@@ -307,14 +307,6 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 		      value, READ_ONCE(sk->sk_max_ack_backlog) + 1);
 }
 
-/* One that is older than the activation may have had full queues for long. */
-static void look_at_queues(struct tcps_session *session, struct tcps_listener *listener,
-			   const struct sock *sk)
-{
-	tcps_listener_accept_queue(session, listener, sk, READ_ONCE(sk->sk_ack_backlog));
-	tcps_listener_half_open(session, listener, sk, inet_csk_reqsk_queue_len(sk));
-}
-
 /* The full socket of @conn begins to listen. */
 void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
 {
