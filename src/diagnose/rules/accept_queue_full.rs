@@ -26,7 +26,7 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
 /// room again.
 pub fn is_full(endpoint: &Endpoint) -> bool {
     let full = |l: &&Listener| l.accept_queue.length > l.accept_queue.limit;
-    endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE) || endpoint.listeners.iter().any(|l| full(&l))
+    endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE) || endpoint.listeners.iter().any(full)
 }
 
 fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
