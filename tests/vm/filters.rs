@@ -135,12 +135,13 @@ fn by_port(netns: &Netns) {
 }
 
 fn min_ms() {
-    tool::activate_here("min-ms=150");
+    // A busy host may leave a FIN without its ACK for 200 ms: FIN_WAIT1 lasts so long then.
+    tool::activate_here("min-ms=300");
     let listener = traffic::listen(traffic::V4);
     for _ in 0..10 {
         traffic::client_first(&listener);
     }
-    traffic::half_closed(&listener, 5, Duration::from_millis(200));
+    traffic::half_closed(&listener, 5, Duration::from_millis(700));
     thread::sleep(Duration::from_millis(50));
     let report = tool::report("transitions=1");
     let known: Vec<_> = report
@@ -155,7 +156,7 @@ fn min_ms() {
     );
     for record in &known {
         assert!(
-            record["in_old_ns"].as_u64().expect("a number") >= 150_000_000,
+            record["in_old_ns"].as_u64().expect("a number") >= 300_000_000,
             "{record}"
         );
         assert!(
