@@ -15,6 +15,7 @@
 
 mod alarms;
 mod bad_input;
+mod diagnose;
 mod durations;
 mod filters;
 mod follow;
@@ -77,6 +78,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             reasons::trials(),
             owner::trials(),
             filters::trials(),
+            diagnose::trials(),
             outputs::trials(),
             loss::trials(),
             follow::trials(),
@@ -88,6 +90,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             states::trials(),
         ],
         SIDE_BY_SIDE => vec![waits::trials()],
+        SITUATIONS => vec![diagnose::beside()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
         other => panic!("no group '{other}'"),
@@ -100,7 +103,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
 /// How many scenarios of a group run at a time.
 fn threads(group: &str) -> usize {
     match group {
-        SIDE_BY_SIDE => trials(group, false).len(),
+        SIDE_BY_SIDE | SITUATIONS => trials(group, false).len(),
         _ => 1,
     }
 }
@@ -113,8 +116,9 @@ fn all_trials(smoke: bool) -> Vec<Trial> {
 
 const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
+const SITUATIONS: &str = "situations";
 const IN_TURNS: &str = "in-turns";
-const GROUPS: [&str; 3] = [AT_ONCE, SIDE_BY_SIDE, IN_TURNS];
+const GROUPS: [&str; 4] = [AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS];
 
 fn machine(group: &str) -> Machine {
     Machine {

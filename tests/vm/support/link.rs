@@ -33,6 +33,26 @@ impl Link {
         link
     }
 
+    /// The near end has all addresses of a prefix, and the far end knows the way.
+    pub fn lend(&self, prefix: &str) {
+        self.near
+            .ip(&["route", "add", "local", prefix, "dev", "lo"]);
+        self.far
+            .ip(&["route", "add", prefix, "via", &NEAR.to_string()]);
+    }
+
+    /// All that the far end does not know leads to the near end, which drops it.
+    pub fn lead_away(&self) {
+        self.far
+            .ip(&["route", "add", "default", "via", &NEAR.to_string()]);
+    }
+
+    /// The near end has them no more: what is sent there is lost in silence.
+    pub fn vanish(&self, prefix: &str) {
+        self.near
+            .ip(&["route", "del", "local", prefix, "dev", "lo"]);
+    }
+
     /// What goes from far to near takes so long from now on.
     pub fn delay(&self, delay: &str) {
         let output = Command::new("tc")

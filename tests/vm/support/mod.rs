@@ -1,14 +1,18 @@
 //! What the scenarios share: the tool, the truths, the traffic.
 
+pub mod crowd;
 pub mod device;
+pub mod diagnosis;
 pub mod edges;
 pub mod guest;
 pub mod life;
 pub mod link;
 pub mod memory;
 pub mod netns;
+pub mod nginx;
 pub mod nstat;
 pub mod process;
+pub mod program;
 pub mod raw;
 pub mod segment;
 pub mod ss;

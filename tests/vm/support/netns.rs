@@ -36,6 +36,22 @@ impl Netns {
         self.run(|| fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}")));
     }
 
+    /// What `sysctl` says of these settings in the namespace.
+    pub fn sysctls(&self, names: &[&str]) -> Vec<String> {
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.name, "sysctl", "-n"])
+            .args(names)
+            .output()
+            .expect("ip(8)");
+        assert!(
+            output.status.success(),
+            "sysctl {names:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).expect("sysctl prints ASCII");
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Inode number, by which the tool names the namespace.
     pub fn inode(&self) -> u64 {
         self.open().metadata().expect("a namespace").ino()

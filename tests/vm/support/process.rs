@@ -3,15 +3,17 @@
 
 #![allow(unsafe_code, reason = "fork(2)")]
 
+use std::ffi::CStr;
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::netns::Netns;
@@ -84,6 +86,14 @@ impl Process {
         })
     }
 
+    /// The same, and it is called so.
+    pub fn named(netns: &Netns, name: &CStr, work: impl FnOnce(Line)) -> Self {
+        Self::start(netns, |line| {
+            prctl::set_name(name).expect("PR_SET_NAME");
+            work(line);
+        })
+    }
+
     /// A process that also has all that this one has open.
     pub fn fork(work: impl FnOnce(Line)) -> Self {
         let (ours, theirs) = Line::pair();
@@ -108,6 +118,13 @@ impl Process {
         self.pid.as_raw() as u64
     }
 
+    /// It must not have ended.
+    pub fn assert_runs(&mut self) {
+        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG)).expect("a child");
+        self.over = status != WaitStatus::StillAlive;
+        assert!(!self.over, "a process ended: {status:?}");
+    }
+
     /// Waits for its end, by itself, which must be a good one.
     pub fn finish(mut self) {
         let mut rest = Vec::new();
@@ -117,7 +134,7 @@ impl Process {
             .expect("the end of the line");
         self.over = true;
         let status = waitpid(self.pid, None).expect("a child");
-        assert_eq!(status, nix::sys::wait::WaitStatus::Exited(self.pid, 0));
+        assert_eq!(status, WaitStatus::Exited(self.pid, 0));
     }
 
     /// Ends it at once.

@@ -1,7 +1,9 @@
 //! Real connections of each kind, on one machine.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream,
+};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +48,31 @@ pub fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connect");
     let (server, _) = listener.accept().expect("accept");
     (client, server)
+}
+
+/// A connection from this address; the kernel chooses the port when it knows
+/// where to, so that one port serves many addresses.
+pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    try_connect_from(from, to).expect("connect")
+}
+
+/// The same, which may be refused.
+pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream> {
+    let SocketAddr::V4(to) = to else {
+        panic!("an IPv4 address is wanted")
+    };
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )
+    .expect("socket");
+    setsockopt(&socket, sockopt::IpBindAddressNoPort, &true).expect("IP_BIND_ADDRESS_NO_PORT");
+    let from = SocketAddrV4::new(from, 0);
+    bind(socket.as_raw_fd(), &SockaddrIn::from(from)).expect("bind");
+    connect(socket.as_raw_fd(), &SockaddrIn::from(to))?;
+    Ok(TcpStream::from(socket))
 }
 
 /// The peer has closed.

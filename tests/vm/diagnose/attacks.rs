@@ -1,0 +1,178 @@
+//! Attacks on a web server with little traffic, and too much from one peer.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+
+use super::{begin, begin_later};
+use crate::support::crowd::{self, Crowd};
+use crate::support::diagnosis::{
+    Diagnosis, assert_about, assert_by, assert_is, assert_numbers, assert_peers, number,
+};
+use crate::support::link::{FAR, Link, NEAR};
+use crate::support::nginx::Nginx;
+use crate::support::process::{Line, Process};
+use crate::support::program::Program;
+use crate::support::{scenario, ss, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("diagnosis_of_slow_bodies", || slow("body", "-B", "/form")),
+        scenario("diagnosis_of_slow_headers", || slow("headers", "-H", "/")),
+        scenario("diagnosis_of_slow_reads", || slow("read", "-X", "/big")),
+        scenario("diagnosis_of_crowded_pairs", pairs),
+    ]
+}
+
+/// Connections of each attack, and how many of them begin in a second.
+const ATTACK: [&str; 4] = ["-c", "1000", "-r", "200"];
+/// From the start of an attack until whoever asks must be told, however busy
+/// the emulated machine is with telling it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// There is nothing to find before: clients that are only slow look the same.
+const EARLIEST: Duration = Duration::from_secs(12);
+
+fn slow(what: &str, mode: &str, path: &str) {
+    let rule = format!("slow-{what}");
+    let link = Link::new(&format!("{what}near"), &format!("{what}far"));
+    let mut nginx = Nginx::start(&link.far, FAR);
+    begin();
+    let mut crowd = Crowd::of(&link, nginx.addr);
+    let url = nginx.url(path);
+    let began = Instant::now();
+    let mut attacker = Program::start(
+        &link.near,
+        &[&["slowhttptest", mode, "-u", &url], &ATTACK[..]].concat(),
+    );
+    thread::sleep(EARLIEST);
+    let (diagnosis, established, asked) = loop {
+        let asked = began.elapsed();
+        let before = established(&link);
+        let diagnosis = Diagnosis::of(&link.far, &mut crowd, "");
+        if !diagnosis.of_rule(&rule).is_empty() {
+            break (diagnosis, before, asked);
+        }
+        attacker.assert_runs();
+        assert!(asked < PATIENCE, "not found yet: {diagnosis:#?}");
+    };
+    let told = began.elapsed();
+    println!("{rule}: asked after {asked:?}, told after {told:?}; {established} connections");
+    assert!(asked < PATIENCE, "found too late");
+    let found = diagnosis.one(&rule);
+    diagnosis.assert_alarms_only(&[&rule, "pair-threshold"]);
+    for other in ["slow-body", "slow-headers", "slow-read", "slow-request"] {
+        assert!(
+            other == rule || diagnosis.of_rule(other).is_empty(),
+            "{other}"
+        );
+    }
+    assert_about(found, "laddr", FAR.to_string());
+    assert_about(found, "lport", nginx.addr.port());
+    assert_by(found, "nginx", nginx.pids()[1]);
+    let attacking = number(found, "connections");
+    assert_peers(found, &[(NEAR.to_string(), attacking)]);
+    // Some are too old for nginx by now.
+    let healthy = crowd::CONNECTIONS as u64;
+    let told = number(found, "established");
+    assert!(established <= told, "{established}: {found:#}");
+    assert!(attacking + healthy <= told, "{found:#}");
+}
+
+/// Connections of the far end.
+fn established(link: &Link) -> u64 {
+    let rows = ss::table(Some(&link.far.name));
+    rows.iter().filter(|row| row.0 == "ESTABLISHED").count() as u64
+}
+
+/// More than the default of `threshold`.
+const MANY: u64 = 600;
+/// Where a pool is.
+const POOL: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
+/// After so long without data a connection is said to be idle.
+const IDLE: &str = "[dead-peers]\nidle-s = 17\nidle-count = 400\n";
+const LASTS: Duration = Duration::from_secs(20);
+
+/// A pool of connections that are used is one thing, connections on which
+/// nothing ever is said another.
+fn pairs() {
+    begin_later();
+    let link = Link::new("pairnear", "pairfar");
+    link.lend("10.78.0.0/16");
+    let mut crowd = Crowd::across(&link);
+    let (popular, to_popular) = crowd::start_server(&link.far, c"popular", FAR);
+    let (occupied, to_occupied) = crowd::start_server(&link.far, c"occupied", FAR);
+    let mut pool = Process::named(&link.near, c"pool", move |line| pool(line, to_popular));
+    let mut mute = Process::named(&link.near, c"mute", move |line| mutes(line, to_occupied));
+    pool.line.hear();
+    mute.line.hear();
+    thread::sleep(LASTS);
+
+    let limits = "/tmp/idle.toml";
+    fs::write(limits, IDLE).expect("a file");
+    let diagnosis = Diagnosis::of(&link.far, &mut crowd, &format!("config={limits}"));
+    diagnosis.assert_alarms_only(&["pair-threshold", "silent-connections"]);
+    assert_pairs(
+        &diagnosis,
+        "raddr",
+        ("popular", &popular),
+        ("occupied", &occupied),
+    );
+    let silent = diagnosis.one("silent-connections");
+    assert_is(silent, "critical");
+    assert_about(silent, "laddr", FAR.to_string());
+    assert_about(silent, "lport", to_occupied.port());
+    assert_by(silent, "occupied", occupied.pid());
+    assert_peers(silent, &[(NEAR.to_string(), MANY)]);
+    assert_numbers(silent, &[("connections", MANY), ("established", MANY)]);
+    for (comm, server) in [("popular", &popular), ("occupied", &occupied)] {
+        let idle = diagnosis.about("dead-peers", "comm", comm);
+        assert_is(idle, "info");
+        assert_by(idle, comm, server.pid());
+        assert_numbers(idle, &[("connections", MANY)]);
+    }
+
+    let diagnosis = Diagnosis::of(&link.near, &mut crowd, "");
+    diagnosis.assert_alarms_only(&["pair-threshold"]);
+    assert_pairs(&diagnosis, "laddr", ("pool", &pool), ("mute", &mute));
+}
+
+/// The pool is good to know, the other pair is more; seen from one end, whose
+/// processes these are. The client's address is at that key.
+fn assert_pairs(diagnosis: &Diagnosis, key: &str, pool: (&str, &Process), mute: (&str, &Process)) {
+    let clients = [
+        (POOL.to_string(), "info", 0, pool),
+        (NEAR.to_string(), "warning", MANY, mute),
+    ];
+    assert_eq!(diagnosis.of_rule("pair-threshold").len(), clients.len());
+    for (client, severity, unused, (comm, process)) in clients {
+        let found = diagnosis.about("pair-threshold", key, client);
+        assert_is(found, severity);
+        assert_by(found, comm, process.pid());
+        let numbers = [
+            ("connections", MANY),
+            ("established", MANY),
+            ("peak", MANY),
+            ("threshold", 500),
+            ("unused", unused),
+        ];
+        assert_numbers(found, &numbers);
+    }
+}
+
+fn pool(mut line: Line, to: SocketAddr) {
+    let mut pool: Vec<_> = (0..MANY).map(|_| traffic::connect_from(POOL, to)).collect();
+    pool.iter_mut().for_each(crowd::ask);
+    line.tell(&[]);
+    line.hear();
+}
+
+fn mutes(mut line: Line, to: SocketAddr) {
+    let connect = |_| TcpStream::connect(to).expect("connect");
+    let mutes: Vec<_> = (0..MANY).map(connect).collect();
+    line.tell(&[]);
+    line.hear();
+    drop(mutes);
+}

@@ -1,0 +1,269 @@
+//! Servers that are well, however busy: nothing is found that anybody should
+//! look at.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::support::crowd;
+use crate::support::diagnosis::Diagnosis;
+use crate::support::link::{FAR, Link};
+use crate::support::nginx::Nginx;
+use crate::support::process::{Line, Process};
+use crate::support::program::Program;
+use crate::support::{scenario, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![scenario("diagnosis_of_healthy_servers", healthy)]
+}
+
+/// All at once, each on a link of its own, which goes last.
+fn healthy() {
+    tool::activate("");
+    let keeping = Loaded::start("keep", &[]);
+    let closing = Loaded::start("short", &["-H", "Connection: close"]);
+    let database = Database::start();
+    let download = Download::start();
+    let mut restarted = Restarted::start();
+    thread::sleep(Duration::from_secs(8));
+    assert_nothing("while they are busy");
+    restarted.restart();
+    assert_nothing("just after a restart");
+    thread::sleep(Duration::from_secs(5));
+    assert_nothing("a while later");
+    print_counts();
+    keeping.finish();
+    closing.finish();
+    database.finish();
+    download.finish();
+    restarted.finish();
+    tool::tcpstates(&["--deactivate"]);
+}
+
+fn assert_nothing(when: &str) {
+    let diagnosis = Diagnosis::with("");
+    let rules: Vec<_> = diagnosis.0.iter().map(|f| &f["rule"]).collect();
+    println!("{when}: {rules:?}");
+    diagnosis.assert_alarms_only(&[]);
+}
+
+/// Each rule with a limit of one of what it counts: then it tells what there is.
+const ONE_OF_EACH: &str = "
+[syn-flood]
+unfinished = 1
+[slow-request]
+one-source = 1
+[slow-read]
+one-source = 1
+[silent-connections]
+one-source = 1
+[half-open-full]
+percent = 1
+[close-wait]
+count = 1
+[time-wait]
+count = 1
+share = 1
+[port-exhaustion]
+share = 1
+[fin-wait1]
+count = 1
+share = 1
+[fin-wait2]
+count = 1
+share = 1
+[last-ack]
+count = 1
+share = 1
+[syn-sent]
+count = 1
+[scanner]
+destinations = 1
+[dead-peers]
+count = 1
+idle-count = 1
+[resets]
+count = 1
+share = 1
+seconds = 1
+recent-s = 60
+";
+
+/// What each rule has computed, for the documentation.
+fn print_counts() {
+    let limits = "/tmp/one-of-each.toml";
+    fs::write(limits, ONE_OF_EACH).expect("a file");
+    let diagnosis = Diagnosis::with(&format!("sample=0 config={limits}"));
+    for found in &diagnosis.0 {
+        let netns = &found["subject"]["netns_name"];
+        println!("{netns} {}: {}", found["rule"], found["numbers"]);
+    }
+}
+
+/// nginx and `wrk`, as fast as they can.
+struct Loaded {
+    wrk: Program,
+    _nginx: Nginx,
+    _link: Link,
+}
+
+impl Loaded {
+    fn start(name: &str, header: &[&str]) -> Self {
+        let link = Link::new(&format!("{name}near"), &format!("{name}far"));
+        let nginx = Nginx::start(&link.far, FAR);
+        let load = [
+            "wrk",
+            "--threads",
+            "1",
+            "--connections",
+            "20",
+            "--duration",
+            "300",
+        ];
+        let url = nginx.url("/");
+        let wrk = Program::start(&link.near, &[&load, header, &[&url]].concat());
+        Self {
+            _link: link,
+            _nginx: nginx,
+            wrk,
+        }
+    }
+
+    fn finish(mut self) {
+        self.wrk.assert_runs();
+    }
+}
+
+/// A server with a pool of connections, of one client, that has nothing to ask.
+struct Database {
+    client: Process,
+    server: Process,
+    _link: Link,
+}
+
+const POOL: usize = 500;
+
+impl Database {
+    fn start() -> Self {
+        let link = Link::new("poolnear", "poolfar");
+        let (server, to) = crowd::start_server(&link.far, c"database", FAR);
+        let mut client = Process::named(&link.near, c"pool", move |mut line| {
+            let mut pool: Vec<_> = (0..POOL)
+                .map(|_| TcpStream::connect(to).expect("connect"))
+                .collect();
+            for stream in &mut pool {
+                setsockopt(stream, sockopt::KeepAlive, &true).expect("SO_KEEPALIVE");
+                crowd::ask(stream);
+            }
+            line.tell(&[]);
+            line.hear();
+        });
+        client.line.hear();
+        Self {
+            _link: link,
+            server,
+            client,
+        }
+    }
+
+    fn finish(mut self) {
+        self.server.assert_runs();
+        self.client.assert_runs();
+    }
+}
+
+/// One client whose line is slow takes its time for 64 MiB.
+struct Download {
+    curl: Program,
+    _nginx: Nginx,
+    _link: Link,
+}
+
+impl Download {
+    fn start() -> Self {
+        let link = Link::new("slownear", "slowfar");
+        let nginx = Nginx::start(&link.far, FAR);
+        let url = nginx.url("/big");
+        let curl = [
+            "curl",
+            "-s",
+            "-S",
+            "-o",
+            "/dev/null",
+            "--limit-rate",
+            "30k",
+            &url,
+        ];
+        let curl = Program::start(&link.near, &curl);
+        Self {
+            _link: link,
+            _nginx: nginx,
+            curl,
+        }
+    }
+
+    fn finish(mut self) {
+        self.curl.assert_runs();
+    }
+}
+
+/// A server that restarts, and clients that come back at once.
+struct Restarted {
+    clients: Process,
+    nginx: Nginx,
+    link: Link,
+}
+
+const FAITHFUL: usize = 150;
+
+impl Restarted {
+    fn start() -> Self {
+        let link = Link::new("againnear", "againfar");
+        link.lend("10.78.0.0/16");
+        let nginx = Nginx::start(&link.far, FAR);
+        let to = nginx.addr;
+        let mut clients = Process::named(&link.near, c"faithful", move |line| come_back(line, to));
+        clients.line.hear();
+        Self {
+            link,
+            nginx,
+            clients,
+        }
+    }
+
+    /// ... and all clients are there again.
+    fn restart(&mut self) {
+        self.nginx.restart(&self.link.far);
+        self.clients.line.hear();
+    }
+
+    fn finish(mut self) {
+        self.clients.assert_runs();
+    }
+}
+
+/// Keeps connections; when the server closes them, opens them anew.
+fn come_back(mut line: Line, to: SocketAddr) {
+    loop {
+        let mut streams: Vec<_> = (0..FAITHFUL).map(|n| connect(n, to)).collect();
+        streams.iter_mut().for_each(crowd::ask);
+        line.tell(&[]);
+        for stream in &mut streams {
+            traffic::wait_for_fin(stream);
+        }
+    }
+}
+
+fn connect(number: usize, to: SocketAddr) -> TcpStream {
+    let from = Ipv4Addr::new(10, 78, 0, 1 + (number % 10) as u8);
+    loop {
+        match traffic::try_connect_from(from, to) {
+            Ok(stream) => return stream,
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}

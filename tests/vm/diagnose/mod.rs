@@ -1,0 +1,50 @@
+//! `--diagnose` against situations that are produced for real, each beside
+//! [`Crowd`](crate::support::crowd::Crowd), which is healthy.
+
+mod attacks;
+mod ends;
+mod floods;
+mod healthy;
+mod piles;
+mod queues;
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+
+use crate::support::tool;
+
+/// Those that share a recording, and run side by side.
+pub fn beside() -> Vec<Trial> {
+    let all = [
+        attacks::trials(),
+        piles::trials(),
+        queues::trials(),
+        ends::trials(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Those that need the machine for themselves.
+pub fn trials() -> Vec<Trial> {
+    let all = [healthy::trials(), floods::trials()];
+    all.into_iter().flatten().collect()
+}
+
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// Begins a situation during the recording that all share.
+fn begin() {
+    BEGAN.get_or_init(Instant::now);
+    tool::activate_beside();
+}
+
+/// The same, some time after the others: an emulated machine is slow, and the
+/// slow attacks must be found in time.
+fn begin_later() {
+    const LATER: Duration = Duration::from_secs(35);
+    thread::sleep(LATER.saturating_sub(BEGAN.get_or_init(Instant::now).elapsed()));
+    tool::activate_beside();
+}

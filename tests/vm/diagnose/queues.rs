@@ -1,0 +1,133 @@
+//! Queues of listeners that are full.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use super::{begin, begin_later};
+use crate::handshakes::patient;
+use crate::support::crowd::Crowd;
+use crate::support::diagnosis::{
+    Diagnosis, assert_about, assert_by, assert_is, assert_numbers, number,
+};
+use crate::support::link::{FAR, Link};
+use crate::support::netns::Netns;
+use crate::support::nstat::Counters;
+use crate::support::process::{Line, Process};
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::SYN;
+use crate::support::{scenario, ss, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("diagnosis_of_a_full_accept_queue", accept_queue),
+        scenario("diagnosis_of_a_full_half_open_queue", half_open_queue),
+    ]
+}
+
+/// Listens, tells its port, and goes no further.
+fn stuck(mut line: Line, at: IpAddr, backlog: u64) {
+    let listener = traffic::listen_at(SocketAddr::new(at, 0), backlog as i32);
+    line.tell(&[listener.local_addr().expect("bound").port().into()]);
+    line.hear();
+}
+
+fn start_stuck(netns: &Netns, at: IpAddr, backlog: u64) -> (Process, u16) {
+    let mut server = Process::named(netns, c"stuck", move |line| stuck(line, at, backlog));
+    let port = server.line.hear()[0];
+    (server, u16::try_from(port).expect("a port"))
+}
+
+/// `ss` of the listener with this port.
+fn listening(netns: &Netns, port: u16) -> ss::Listening {
+    let mut all = ss::listening(&netns.name).into_iter();
+    all.find(|l| l.local.1 == port).expect("it listens")
+}
+
+const BACKLOG: u64 = 16;
+
+fn accept_queue() {
+    begin_later();
+    let link = Link::new("stucknear", "stuckfar");
+    let mut crowd = Crowd::across(&link);
+    let (server, port) = start_stuck(&link.far, FAR, BACKLOG);
+    let call = |count| {
+        let to = SocketAddr::new(FAR, port);
+        link.near
+            .run(|| (0..count).map(|_| traffic::unanswered(to)).collect())
+    };
+    let first: Vec<_> = call(BACKLOG + 1);
+    traffic::until("the queue is full", || {
+        listening(&link.far, port).waiting > BACKLOG
+    });
+    let second: Vec<_> = call(30);
+    traffic::until("SYNs are dropped", || {
+        Counters::of(&link.far.name).get("TcpExtListenOverflows") >= 30
+    });
+
+    let (diagnosis, looks) = Diagnosis::and_looks(&link.far, &mut crowd, "");
+    diagnosis.assert_alarms_only(&["accept-queue-full"]);
+    let found = diagnosis.one("accept-queue-full");
+    assert_is(found, "critical");
+    assert_about(found, "laddr", FAR.to_string());
+    assert_about(found, "lport", port);
+    assert_by(found, "stuck", server.pid());
+    let truth = listening(&link.far, port);
+    let numbers = [
+        ("accept_queue", truth.waiting),
+        ("accept_queue_peak", truth.waiting),
+        ("accept_queue_limit", truth.limit),
+    ];
+    assert_numbers(found, &numbers);
+    // It is the only listener that has dropped anything.
+    looks.assert_between(found, "syns_dropped", "TcpExtListenOverflows");
+    looks.assert_between(found, "drops", "TcpExtListenDrops");
+    drop((first, second));
+}
+
+const ROOM: u64 = 64;
+/// Fewer a second than a flood has.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// SYNs that nobody stands by, one after the other, until told to stop.
+fn trickle(wire: &Wire, to: SocketAddrV4, stop: &AtomicBool) {
+    for n in (0..u16::MAX / 4).take_while(|_| !stop.load(Ordering::Relaxed)) {
+        let from = SocketAddrV4::new(peer_addr(n), 30000 + n);
+        Peer::new(wire, from, to).send(SYN);
+        thread::sleep(PAUSE);
+    }
+}
+
+fn half_open_queue() {
+    let netns = patient("halfopen", 5);
+    let wire = Wire::new(&netns);
+    begin();
+    let mut crowd = Crowd::within(&netns);
+    let (server, port) = start_stuck(&netns, HOST.into(), ROOM);
+    let stop = AtomicBool::new(false);
+    let (diagnosis, looks) = thread::scope(|scope| {
+        let wire = wire;
+        let stop = &stop;
+        scope.spawn(move || trickle(&wire, SocketAddrV4::new(HOST, port), stop));
+        traffic::until("SYNs are dropped", || {
+            Counters::of(&netns.name).get("TcpExtTCPReqQFullDrop") > 100
+        });
+        let both = Diagnosis::and_looks(&netns, &mut crowd, "");
+        stop.store(true, Ordering::Relaxed);
+        both
+    });
+    diagnosis.assert_alarms_only(&["half-open-full"]);
+    let found = diagnosis.one("half-open-full");
+    assert_is(found, "critical");
+    assert_about(found, "laddr", HOST.to_string());
+    assert_about(found, "lport", port);
+    assert_by(found, "stuck", server.pid());
+    assert_numbers(found, &[("half_open_limit", ROOM), ("cookies_sent", 0)]);
+    looks.assert_between(found, "syn_queue_full", "TcpExtTCPReqQFullDrop");
+    // Some kernels keep one more.
+    let peak = number(found, "half_open_peak");
+    assert!((ROOM..=ROOM + 1).contains(&peak), "{found:#}");
+}

@@ -1,0 +1,213 @@
+//! What `--diagnose` finds, and what must hold of every diagnosis.
+
+use serde_json::Value;
+
+use super::crowd::Crowd;
+use super::netns::Netns;
+use super::nstat::Counters;
+use super::tool;
+
+const WORST_FIRST: [&str; 3] = ["critical", "warning", "info"];
+
+/// The findings of one diagnosis.
+#[derive(Debug)]
+pub struct Diagnosis(pub Vec<Value>);
+
+/// What `nstat` said before and behind a diagnosis.
+pub struct Looks(Counters, Counters);
+
+impl Diagnosis {
+    /// Of what is in a namespace, with other keys beside: what it tells of the
+    /// namespace is true, and nothing is about the healthy crowd.
+    pub fn of(netns: &Netns, crowd: &mut Crowd, keys: &str) -> Self {
+        Self::and_looks(netns, crowd, keys).0
+    }
+
+    /// The same, and what the namespace's counters were meanwhile.
+    pub fn and_looks(netns: &Netns, crowd: &mut Crowd, keys: &str) -> (Self, Looks) {
+        let before = Counters::of(&netns.name);
+        let diagnosis = Self::with(&format!("netns={} {keys}", netns.name));
+        let looks = Looks(before, Counters::of(&netns.name));
+        for finding in &diagnosis.0 {
+            assert_about(finding, "netns", netns.inode());
+            assert_about(finding, "netns_name", netns.name.as_str());
+            looks.assert_hold(finding);
+        }
+        diagnosis.assert_settings(netns);
+        diagnosis.assert_spares(crowd);
+        (diagnosis, looks)
+    }
+
+    /// Of all that there is. The exit status of `check=1` must be that of what is found.
+    pub fn with(keys: &str) -> Self {
+        let diagnose = format!("--diagnose=json=1 check=1 {keys}");
+        let outcome = tool::run(&["tcpstates", &diagnose]);
+        assert_eq!(outcome.stderr, "", "{keys}");
+        let diagnosis = Self::parse(&outcome.stdout);
+        let status = if diagnosis.is_alarming() { 3 } else { 0 };
+        assert_eq!(outcome.status, status, "{keys}: {outcome:?}");
+        diagnosis
+    }
+
+    fn parse(text: &str) -> Self {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let mut lines: Vec<Value> = text.lines().map(parse).collect();
+        let end = lines.pop().expect("a diagnosis has a last line");
+        assert_eq!(end["type"], "diagnosis", "the last line: {text}");
+        assert!(lines.iter().all(|f| f["type"] == "finding"), "{text}");
+        for severity in WORST_FIRST {
+            let told = lines.iter().filter(|f| f["severity"] == severity);
+            assert_eq!(end["findings"][severity], told.count(), "{text}");
+        }
+        assert!(lines.is_sorted_by_key(rank), "worst first: {text}");
+        Self(lines)
+    }
+
+    fn is_alarming(&self) -> bool {
+        self.0.iter().any(is_alarming)
+    }
+
+    pub fn of_rule(&self, rule: &str) -> Vec<&Value> {
+        self.0.iter().filter(|f| f["rule"] == rule).collect()
+    }
+
+    /// The rule's finding: there is one, and no other.
+    pub fn one(&self, rule: &str) -> &Value {
+        let findings = self.of_rule(rule);
+        assert_eq!(findings.len(), 1, "{rule}: {self:#?}");
+        findings[0]
+    }
+
+    /// The rule's finding that has this in its subject.
+    pub fn about(&self, rule: &str, key: &str, value: impl Into<Value>) -> &Value {
+        let value = value.into();
+        let findings = self.of_rule(rule);
+        let mut about = findings.iter().filter(|f| f["subject"][key] == value);
+        let found = about.next();
+        assert!(about.next().is_none(), "two with {key} {value}: {self:#?}");
+        found.unwrap_or_else(|| panic!("no {rule} with {key} {value}: {self:#?}"))
+    }
+
+    /// No rule but these has found more than what is good to know.
+    pub fn assert_alarms_only(&self, rules: &[&str]) {
+        let is_other = |f: &&Value| !rules.iter().any(|rule| f["rule"] == *rule);
+        let others = self.0.iter().filter(is_other);
+        for other in others {
+            assert!(!is_alarming(other), "{other:#}");
+        }
+    }
+
+    fn assert_spares(&self, crowd: &mut Crowd) {
+        crowd.assert_well();
+        let pids = crowd.pids();
+        let is_named = |key: &str, value: &Value| match value {
+            Value::String(text) => Crowd::is_in(text),
+            Value::Number(n) => key == "pid" && n.as_u64().is_some_and(|pid| pids.contains(&pid)),
+            _ => false,
+        };
+        for finding in &self.0 {
+            assert!(!any("", finding, &is_named), "{finding:#}");
+        }
+    }
+
+    /// Each setting that is advised is there, and has the value that is told.
+    fn assert_settings(&self, netns: &Netns) {
+        let advice = self.0.iter().filter_map(|f| f["advice"].as_array());
+        let told: Vec<_> = advice
+            .flatten()
+            .filter_map(|a| Some((a["setting"].as_str()?, a["value"].as_str())))
+            .collect();
+        if told.is_empty() {
+            return;
+        }
+        let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
+        let truth = netns.sysctls(&names);
+        assert_eq!(truth.len(), told.len(), "{truth:?}");
+        for ((name, told), truth) in told.iter().zip(truth) {
+            // A tab stands between the numbers of a range.
+            assert_eq!(*told, Some(truth.replace('\t', " ").as_str()), "{name}");
+        }
+    }
+}
+
+fn rank(finding: &Value) -> usize {
+    let found = WORST_FIRST.iter().position(|s| finding["severity"] == *s);
+    found.unwrap_or_else(|| panic!("no severity: {finding}"))
+}
+
+fn is_alarming(finding: &Value) -> bool {
+    finding["severity"] != "info"
+}
+
+/// The finding is so bad.
+pub fn assert_is(finding: &Value, severity: &str) {
+    assert_eq!(finding["severity"], severity, "{finding:#}");
+}
+
+/// The finding's subject has this.
+pub fn assert_about(finding: &Value, key: &str, value: impl Into<Value>) {
+    assert_eq!(finding["subject"][key], value.into(), "{key}: {finding:#}");
+}
+
+/// The finding is about this process.
+pub fn assert_by(finding: &Value, comm: &str, pid: u64) {
+    assert_about(finding, "comm", comm);
+    assert_about(finding, "pid", pid);
+}
+
+/// These are the addresses of the other ends, each with so many connections.
+pub fn assert_peers(finding: &Value, expected: &[(String, u64)]) {
+    let peers = finding["subject"]["peers"].as_array();
+    let name = |p: &Value| p["addr"].as_str().expect("an address").to_owned();
+    let count = |p: &Value| p["count"].as_u64().expect("a number");
+    let peers = peers.into_iter().flatten().map(|p| (name(p), count(p)));
+    let mut told: Vec<_> = peers.collect();
+    told.sort();
+    assert_eq!(told, expected, "{finding:#}");
+}
+
+/// A number that it was judged by.
+pub fn number(finding: &Value, name: &str) -> u64 {
+    let number = finding["numbers"][name].as_u64();
+    number.unwrap_or_else(|| panic!("no number {name}: {finding:#}"))
+}
+
+pub fn assert_numbers(finding: &Value, expected: &[(&str, u64)]) {
+    for (name, value) in expected {
+        assert_eq!(number(finding, name), *value, "{name}: {finding:#}");
+    }
+}
+
+impl Looks {
+    /// Numbers with `nstat`'s names are what it said.
+    fn assert_hold(&self, finding: &Value) {
+        let numbers = finding["numbers"].as_object().expect("numbers");
+        for name in numbers.keys().filter(|name| name.starts_with("Tcp")) {
+            self.assert_between(finding, name, name);
+        }
+    }
+
+    /// A number of the finding is what a counter was meanwhile.
+    pub fn assert_between(&self, finding: &Value, name: &str, counter: &str) {
+        let (before, after) = (self.0.get(counter), self.1.get(counter));
+        let told = number(finding, name);
+        assert!(
+            (before..=after).contains(&told),
+            "{name} is {told}, but {counter} {before} to {after}: {finding:#}"
+        );
+    }
+
+    /// The counter has stood still.
+    pub fn assert_still(&self, counter: &str) {
+        assert_eq!(self.0.get(counter), self.1.get(counter), "{counter}");
+    }
+}
+
+/// Whether it holds for a value in here, with the nearest key.
+fn any(key: &str, value: &Value, holds: &impl Fn(&str, &Value) -> bool) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(|v| any(key, v, holds)),
+        Value::Object(all) => all.iter().any(|(k, v)| any(k, v, holds)),
+        leaf => holds(key, leaf),
+    }
+}

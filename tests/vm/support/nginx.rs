@@ -1,0 +1,119 @@
+//! A real web server.
+
+use std::fs::{self, Permissions};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::crowd;
+use super::netns::Netns;
+use super::program::Program;
+use super::{ss, traffic};
+
+const PORT: u16 = 80;
+/// What answers, behind the server, to requests with a body.
+const BEHIND: &str = "127.0.0.1:8081";
+
+/// nginx in a namespace: `/` is what [`crowd`] expects, `/big` is 64 MiB, and
+/// `/form` takes a body, all of which it reads before it passes it on.
+pub struct Nginx {
+    program: Program,
+    folder: PathBuf,
+    pub addr: SocketAddr,
+}
+
+impl Nginx {
+    pub fn start(netns: &Netns, at: IpAddr) -> Self {
+        let addr = SocketAddr::new(at, PORT);
+        let folder = PathBuf::from(format!("/tmp/nginx-{}", netns.name));
+        fs::create_dir_all(folder.join("html")).expect("a folder");
+        // It serves as a user of its own.
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a mode");
+        fs::write(folder.join("html/index.html"), crowd::BODY).expect("a file");
+        let big = fs::File::create(folder.join("html/big")).expect("a file");
+        big.set_len(64 << 20).expect("a length");
+        fs::write(folder.join("conf"), configuration(&folder, addr)).expect("a file");
+        let program = run(netns, &folder);
+        let nginx = Self {
+            program,
+            folder,
+            addr,
+        };
+        nginx.wait(netns);
+        nginx
+    }
+
+    fn wait(&self, netns: &Netns) {
+        traffic::until("nginx listens", || {
+            let listening = ss::listening(&netns.name);
+            listening.iter().any(|l| l.local.1 == self.addr.port())
+        });
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// The process that listens, and the one that accepts.
+    pub fn pids(&mut self) -> [u64; 2] {
+        let master = self.program.pid();
+        let path = format!("/proc/{master}/task/{master}/children");
+        let children = fs::read_to_string(path).expect("its children");
+        let worker = children.split_whitespace().next().expect("a worker");
+        [master, worker.parse().expect("a number")]
+    }
+
+    /// As an administrator would: it ends, and starts again.
+    pub fn restart(&mut self, netns: &Netns) {
+        self.program.quit();
+        self.program = run(netns, &self.folder);
+        self.wait(netns);
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Workers outlive a master that is killed, which else starts others.
+        for pid in self.pids() {
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .status();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn run(netns: &Netns, folder: &Path) -> Program {
+    let conf = folder.join("conf");
+    let log = folder.join("log");
+    let text = |path: &Path| path.to_str().expect("a path of ASCII").to_owned();
+    Program::start(netns, &["nginx", "-c", &text(&conf), "-e", &text(&log)])
+}
+
+fn configuration(folder: &Path, addr: SocketAddr) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off;
+        worker_processes 1;
+        worker_rlimit_nofile 10000;
+        pid {folder}/pid;
+        error_log {folder}/log;
+        events {{ worker_connections 5000; }}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            keepalive_requests 1000000;
+            server {{
+                listen {addr} backlog=1024;
+                root {folder}/html;
+                location /form {{ proxy_pass http://{BEHIND}; }}
+            }}
+            server {{
+                listen {BEHIND};
+                location / {{ return 200 'thank you'; }}
+            }}
+        }}
+        "
+    )
+}

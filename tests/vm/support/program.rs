@@ -1,0 +1,71 @@
+//! Programs that others have written: servers, clients, attackers.
+
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::netns::Netns;
+
+/// A program that runs in a namespace. It is killed when this goes.
+pub struct Program(Option<Child>);
+
+impl Program {
+    pub fn start(netns: &Netns, args: &[&str]) -> Self {
+        let mut command = Command::new(args[0]);
+        command.args(&args[1..]);
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A child is in the namespace of the thread that starts it.
+        let child = netns.run(|| command.spawn());
+        Self(Some(child.unwrap_or_else(|e| panic!("{}: {e}", args[0]))))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("not ended yet")
+    }
+
+    pub fn pid(&mut self) -> u64 {
+        u64::from(self.child().id())
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child().try_wait().expect("a child")
+    }
+
+    /// It must not have ended; what it has printed tells why it has.
+    pub fn assert_runs(&mut self) {
+        if let Some(status) = self.ended() {
+            let output = self.end();
+            panic!("a program ended with {status}: {}", printed(&output));
+        }
+    }
+
+    /// Asks it to end in its own time, and waits for that.
+    pub fn quit(&mut self) {
+        let pid = Pid::from_raw(self.child().id() as i32);
+        kill(pid, Signal::SIGQUIT).expect("a child");
+        let status = self.child().wait().expect("a child");
+        assert!(status.success(), "it ended with {status}");
+    }
+
+    fn end(&mut self) -> Output {
+        // It may have ended by itself.
+        let _ = self.child().kill();
+        let child = self.0.take().expect("not ended yet");
+        child.wait_with_output().expect("a child")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end();
+        }
+    }
+}
+
+fn printed(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
