@@ -84,6 +84,16 @@ static inline struct kretprobe *tcps_kretprobe(struct kretprobe_instance *instan
 #endif
 }
 
+/* Unlike its number, no later namespace has it; before 5.12 not every one has one. */
+static inline u64 tcps_net_cookie(const struct net *net)
+{
+#ifdef TCPS_HAVE_NET_COOKIE
+	return net->net_cookie;
+#else
+	return 0;
+#endif
+}
+
 /* Since 6.1 a namespace may have an established hash of its own. */
 static inline struct inet_hashinfo *tcps_hashinfo(const struct net *net)
 {

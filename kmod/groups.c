@@ -8,6 +8,7 @@
 #include <linux/random.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "groups.h"
 #include "session.h"
 #include "sockinfo.h"
@@ -68,6 +69,7 @@ static void pair_of(const struct sock *sk, u32 netns, struct tcps_pair *pair)
 {
 	pair->family = tcps_sock_addrs(sk, pair->laddr, pair->raddr);
 	pair->netns = netns;
+	pair->net_cookie = tcps_net_cookie(sock_net(sk));
 }
 
 /*
@@ -81,7 +83,7 @@ static u64 hash_of(const struct tcps_groups *groups, const struct tcps_pair *pai
 
 	hash = (hash ^ words[0] ^ rol64(words[1], 32)) * GOLDEN_RATIO_64;
 	hash = (hash ^ words[2] ^ rol64(words[3], 16)) * GOLDEN_RATIO_64;
-	hash = (hash ^ words[4] ^ hash >> 32) * GOLDEN_RATIO_64;
+	hash = (hash ^ words[4] ^ rol64(words[5], 40) ^ hash >> 32) * GOLDEN_RATIO_64;
 	return hash ^ hash >> 32;
 }
 
@@ -95,7 +97,8 @@ static bool is_same(const struct tcps_pair *a, const struct tcps_pair *b)
 {
 	const u64 *v = a->words, *w = b->words;
 
-	return !((v[0] ^ w[0]) | (v[1] ^ w[1]) | (v[2] ^ w[2]) | (v[3] ^ w[3]) | (v[4] ^ w[4]));
+	return !((v[0] ^ w[0]) | (v[1] ^ w[1]) | (v[2] ^ w[2]) | (v[3] ^ w[3]) |
+		 (v[4] ^ w[4]) | (v[5] ^ w[5]));
 }
 
 static int compare(const struct tcps_group *group, u64 hash, const struct tcps_pair *pair)

@@ -22,8 +22,9 @@ struct tcps_pair {
 			__u8 raddr[16];
 			u32 netns;
 			u32 family;
+			u64 net_cookie;	/* a later namespace may have the number again */
 		};
-		u64 words[5];
+		u64 words[6];
 	};
 };
 

@@ -32,7 +32,7 @@ const REFUSED: u64 = 60;
 const UNREAD: u64 = 70;
 const ABORTED: u64 = 80;
 /// Between two of a kind: what does not go on for seconds is no more than information.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(120);
 
 /// A server that does not read what it gets, and one whose clients lose interest.
 fn careless(mut line: Line) {
