@@ -9,8 +9,9 @@
 static void write_alarm(struct tcps_session *session, const struct tcps_alarm *alarm,
 			const struct tcps_alarm_subject *subject, u64 value, bool raised, u64 now)
 {
-	struct tcps_ring *ring = &session->rings->cpu[smp_processor_id()]->ring;
-	struct tcpstates_record *slot = tcps_ring_begin(ring);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	u64 pos = tcps_ring_position(stats->ring);
+	struct tcpstates_record *slot = tcps_ring_begin(stats->ring, pos);
 	struct tcpstates_alarm *rec = (struct tcpstates_alarm *)slot;
 
 	rec->ts = now;
@@ -29,8 +30,8 @@ static void write_alarm(struct tcps_session *session, const struct tcps_alarm *a
 	rec->timewait = tcps_count_of(subject->counts, TCPS_IN_TIMEWAIT);
 	/* The slot holds an older record. */
 	memset(rec->reserved, 0, sizeof(rec->reserved));
-	tcps_ring_commit(ring, slot);
-	tcps_stats_this_cpu(session->stats)->alarms++;
+	tcps_ring_commit(stats->ring, slot, pos);
+	stats->alarms++;
 	tcps_rings_wake(session->rings);
 }
 

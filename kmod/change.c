@@ -50,35 +50,41 @@ void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct 
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
-/* Without a group it begins, or there was no room for its pair. */
-static void move_in_group(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+static __always_inline void
+move_counts(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
 {
+	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
 	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 
-	if (!group) {
-		if (from >= TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
-			tcps_group_join(session, conn, to);
+	if (listener)
+		tcps_count_move(listener->counts, from, to);
+	if (!group)
 		return;
-	}
 	tcps_count_move(group->counts, from, to);
 	if (to == TCPS_IN_TIMEWAIT && tcps_alarm_is_raised(&group->alarm))
 		tcps_group_shrinks(session, group, conn);
 }
 
-/* The counts by class follow @conn, which is about to be in @state. */
-void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 state)
+/* To or from where no connection is. Without a group it begins, or there is no room for it. */
+static noinline void enter_or_leave(struct tcps_session *session, struct tcps_conn *conn, u8 from,
+				    u8 to)
 {
-	u8 from = tcps_classes[conn->state], to = tcps_classes[state];
-	struct tcps_listener *listener;
-
 	if (from == TCPS_LISTENING)
 		tcps_listener_end(session, conn);
-	listener = tcps_listener_of(&session->listeners, conn);
-	if (listener)
-		tcps_count_move(listener->counts, from, to);
-	move_in_group(session, conn, from, to);
+	move_counts(session, conn, from, to);
+	if (to < TCPS_NR_CLASSES && !conn->group)
+		tcps_group_join(session, conn, to);
 	if (to == TCPS_LISTENING)
 		tcps_listener_begin(session, conn);
+}
+
+/* The counts by class follow @conn, which is about to go @from one @to the other. */
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+{
+	if (from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
+		move_counts(session, conn, from, to);
+	else
+		enter_or_leave(session, conn, from, to);
 }
 
 /* @conn ends: it is counted nowhere any more. */
@@ -100,11 +106,12 @@ void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 sta
 	tcps_enter_state(session, tcps_stats_this_cpu(session->stats), conn, state);
 }
 
-/* A node for @sk, which has none; NULL when no node is free. */
-struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
-			     const struct sock *sk, u8 kind, u8 state, u64 now)
+static __always_inline struct tcps_conn *begin(struct tcps_session *session,
+					       struct tcps_shard *shard, const struct sock *sk,
+					       u8 kind, u8 state, u64 now)
 {
 	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, sk);
+	u8 class = tcps_classes[state];
 
 	if (!conn)
 		return NULL;
@@ -112,10 +119,17 @@ struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *sh
 	conn->first_seen_ns = now;
 	conn->known.netns = tcps_sock_netns(sk);
 	tcps_stats_this_cpu(session->stats)->states[state]++;
-	if (tcps_classes[state] != TCPS_NO_CLASS)
-		tcps_change_class(session, conn, state);
+	if (class != TCPS_NO_CLASS)
+		tcps_change_class(session, conn, TCPS_NO_CLASS, class);
 	conn->state = state;
 	return conn;
+}
+
+/* A node for @sk, which has none; NULL when no node is free. */
+struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
+			     const struct sock *sk, u8 kind, u8 state, u64 now)
+{
+	return begin(session, shard, sk, kind, state, now);
 }
 
 /* A connection begins: nothing that was known of its address holds. Counted if untracked. */
@@ -125,7 +139,7 @@ struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shar
 	struct tcps_conn *conn;
 
 	tcps_forget_stale(session, shard, sk);
-	conn = tcps_begin(session, shard, sk, kind, state, now);
+	conn = begin(session, shard, sk, kind, state, now);
 	if (!conn)
 		tcps_stats_this_cpu(session->stats)->untracked++;
 	return conn;
@@ -138,14 +152,10 @@ void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct 
 	tcps_conns_remove(&session->conns, shard, conn);
 }
 
-/* The end of an earlier socket at this address was not seen. */
-void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
-		       const struct sock *sk)
+/* @conn stands for an earlier socket at this address, whose end was not seen. */
+void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
+		     struct tcps_conn *conn)
 {
-	struct tcps_conn *conn = tcps_conns_find(shard, sk);
-
-	if (likely(!conn))
-		return;
 	tcps_stats_this_cpu(session->stats)->stale++;
 	tcps_forget(session, shard, conn);
 }

@@ -38,14 +38,24 @@ struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *sh
 struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
 				  const struct sock *sk, u8 kind, u8 state, u64 now);
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn);
-void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
-		       const struct sock *sk);
+void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
+		     struct tcps_conn *conn);
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
 void tcps_own(struct tcps_conn *conn, const struct sock *sk);
 void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener);
-void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 state);
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
+
+/* If a node is left of an earlier socket at the address of @sk, it goes. */
+static inline void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
+				     const struct sock *sk)
+{
+	struct tcps_conn *conn = tcps_conns_find(shard, sk);
+
+	if (unlikely(conn))
+		tcps_drop_stale(session, shard, conn);
+}
 
 /* Takes the shard's lock itself. */
 void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason);
@@ -75,7 +85,8 @@ static __always_inline void
 tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const struct sock *sk,
 		  struct tcps_step step, struct tcps_in_old in_old, u64 now)
 {
-	struct tcpstates_record *rec = tcps_ring_begin(ring);
+	u64 pos = tcps_ring_position(ring);
+	struct tcpstates_record *rec = tcps_ring_begin(ring, pos);
 
 	rec->ts = now;
 	rec->in_old_ns = in_old.ns;
@@ -94,7 +105,7 @@ tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const st
 		memset(&rec->meters, 0, sizeof(rec->meters));
 	rec->flags = in_old.flags |
 		     tcps_sock_measure(sk, step.kind, &rec->meters, &rec->synacks);
-	tcps_ring_commit(ring, rec);
+	tcps_ring_commit(ring, rec, pos);
 }
 
 /* min-ms counts only where the time is known. */
@@ -115,8 +126,7 @@ tcps_record(struct tcps_session *session, struct tcps_cpu_stats *stats,
 	else if (tcps_is_too_short(session, in_old))
 		stats->too_short++;
 	else
-		tcps_write_record(&session->rings->cpu[smp_processor_id()]->ring, conn, sk, step,
-				  in_old, now);
+		tcps_write_record(stats->ring, conn, sk, step, in_old, now);
 }
 
 /* The end that this step begins; 0: none. */
@@ -138,10 +148,12 @@ static __always_inline void
 tcps_enter_state(struct tcps_session *session, struct tcps_cpu_stats *stats,
 		 struct tcps_conn *conn, u8 state)
 {
+	u8 from = tcps_classes[conn->state], to = tcps_classes[state];
+
 	stats->states[conn->state]--;
 	stats->states[state]++;
-	if (tcps_classes[conn->state] != tcps_classes[state])
-		tcps_change_class(session, conn, state);
+	if (from != to)
+		tcps_change_class(session, conn, from, to);
 	conn->state = state;
 }
 

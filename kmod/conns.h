@@ -84,9 +84,10 @@ static_assert(sizeof(struct tcps_conn) == 128);
  * shards are locked together, in the order of their addresses, to move a node
  * from one to the other: it is in exactly one of them at any time. The lock
  * is raw and taken with interrupts off, from hooks in any context, from the
- * seeding (inside of the kernel's hash bucket locks) and from snapshots;
- * inside of it only the pool's lock is taken, and nothing sleeps. It is held
- * for a look-up, an update and the record of a transition.
+ * seeding (inside of the kernel's hash bucket locks) and from snapshots.
+ * Inside of it the locks of the pool, of a group's shard, of the listeners and
+ * of one listener are taken, none of them inside of another, and nothing
+ * sleeps. It is held for a look-up, an update and the record of a transition.
  */
 struct tcps_shard {
 	raw_spinlock_t lock;

@@ -117,7 +117,6 @@ static void fill_stats(struct tcps_session *session, struct tcpstates_stats *sta
 	stats->generation = session->generation;
 	stats->activated_ns = session->activated_ns;
 	fill_consumed(session, stats);
-	stats->recorded = tcps_rings_produced(session->rings);
 	stats->kprobe_missed = tcps_hooks_missed(&session->hooks);
 	stats->nodes = READ_ONCE(session->conns.pool.nodes);
 	tcps_stats_sum(session->stats, stats);

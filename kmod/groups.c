@@ -65,13 +65,6 @@ size_t tcps_groups_memory(const struct tcps_groups *groups)
 	       groups->nr_shards * sizeof(*groups->shards);
 }
 
-static void pair_of(const struct sock *sk, u32 netns, struct tcps_pair *pair)
-{
-	pair->family = tcps_sock_addrs(sk, pair->laddr, pair->raddr);
-	pair->netns = netns;
-	pair->net_cookie = tcps_net_cookie(sock_net(sk));
-}
-
 /*
  * A tree stays shallow whatever is in it: the hash need only keep who does not
  * know the seed from filling one shard.
@@ -228,10 +221,13 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 	struct tcps_groups *groups = &session->groups;
 	struct tcps_group_shard *shard;
 	struct tcps_group *group;
-	struct tcps_pair pair;
+	struct tcps_pair pair = {
+		.netns = conn->known.netns,
+		.net_cookie = tcps_net_cookie(sock_net(conn->sk)),
+	};
 	u64 hash;
 
-	pair_of(conn->sk, conn->known.netns, &pair);
+	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
 	hash = hash_of(groups, &pair);
 	shard = shard_of(groups, hash);
 	raw_spin_lock(&shard->lock);

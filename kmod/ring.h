@@ -27,10 +27,15 @@ void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 he
 __u64 tcps_ring_head(const struct tcps_ring *ring);
 void tcps_ring_end(struct tcps_ring *ring);
 
-/* The slot of the next record, marked as being written. */
-static inline struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring)
+/* Of the next record, for the two below. */
+static inline __u64 tcps_ring_position(const struct tcps_ring *ring)
 {
-	__u64 pos = ring->header->head;
+	return ring->header->head;
+}
+
+/* The slot of the record at @pos, marked as being written. */
+static inline struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring, __u64 pos)
+{
 	struct tcpstates_record *rec = &ring->records[pos & ring->mask];
 
 	WRITE_ONCE(rec->seq, (pos + 1) * 2 + 1);
@@ -43,10 +48,9 @@ static inline struct tcpstates_record *tcps_ring_begin(struct tcps_ring *ring)
 }
 
 /* The record is whole. */
-static inline void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec)
+static inline void tcps_ring_commit(struct tcps_ring *ring, struct tcpstates_record *rec,
+				    __u64 pos)
 {
-	__u64 pos = ring->header->head;
-
 	/* Pairs with the reader's first, acquiring look at seq. */
 	smp_store_release(&rec->seq, (pos + 1) * 2);
 	/* Pairs with the acquiring load of head: all below it are whole. */

@@ -118,7 +118,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 	stats->seeded++;
 	stats->handshakes.seeded += kind == TCPS_REQUEST;
 	stats->states[state]++;
-	tcps_change_class(session, conn, state);
+	tcps_change_class(session, conn, TCPS_NO_CLASS, tcps_classes[state]);
 	conn->state = state;
 	return conn;
 }

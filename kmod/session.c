@@ -75,7 +75,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	session->rings = tcps_rings_create(config->ring_records, session->generation);
 	if (!session->rings)
 		goto err_session;
-	session->stats = tcps_stats_create();
+	session->stats = tcps_stats_create(session->rings);
 	if (!session->stats)
 		goto err_rings;
 	if (tcps_conns_init(&session->conns, config->max_conns))

@@ -23,9 +23,9 @@ struct tcps_consumed {
 
 /*
  * Locking rule: config, rings, stats and hooks do not change while hooks are
- * attached; conns, groups and listeners have locks of their own; @consume_lock guards what reports
- * have consumed. The reference keeps the memory, the hooks need none: they
- * are detached before the last one can go.
+ * attached; conns, groups and listeners have locks of their own; @consume_lock
+ * guards what reports have consumed. The reference keeps the memory, the hooks
+ * need none: they are detached before the last one can go.
  */
 struct tcps_session {
 	struct kref ref;

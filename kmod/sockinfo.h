@@ -58,7 +58,8 @@ static __always_inline u8 tcps_sock_addrs(const struct sock *sk, __u8 *laddr, __
  * begin with; but the local port of a full socket is taken from inet_sport,
  * which outlives skc_num on the way to CLOSE.
  */
-static inline void tcps_sock_tuple(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
+static __always_inline void tcps_sock_tuple(const struct sock *sk, u8 kind,
+					    struct tcpstates_ident *who)
 {
 	who->family = tcps_sock_addrs(sk, who->laddr, who->raddr);
 	if (likely(kind == TCPS_FULL))
@@ -95,8 +96,9 @@ static inline u64 tcps_sock_cgroup(const struct sock *sk)
  * All of the identity, but for the socket's address and kind from the node
  * only: in a snapshot, no pointer of the socket is followed.
  */
-static inline void tcps_conn_ident(const struct sock *sk, u8 kind, const struct tcps_conn *conn,
-				   struct tcpstates_ident *who)
+static __always_inline void tcps_conn_ident(const struct sock *sk, u8 kind,
+					    const struct tcps_conn *conn,
+					    struct tcpstates_ident *who)
 {
 	tcps_sock_tuple(sk, kind, who);
 	memcpy(who, &conn->known, sizeof(conn->known));

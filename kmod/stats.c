@@ -2,10 +2,12 @@
 /* Counters of an activation: they never depend on the rings. */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
+#include <linux/processor.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/topology.h>
 
+#include "rings.h"
 #include "stats.h"
 
 void tcps_stats_destroy(struct tcps_stats *stats)
@@ -17,7 +19,8 @@ void tcps_stats_destroy(struct tcps_stats *stats)
 	kfree(stats);
 }
 
-struct tcps_stats *tcps_stats_create(void)
+/* @rings stay as long. */
+struct tcps_stats *tcps_stats_create(struct tcps_rings *rings)
 {
 	struct tcps_stats *stats = kzalloc(struct_size(stats, cpu, nr_cpu_ids), GFP_KERNEL);
 	unsigned int cpu;
@@ -32,6 +35,7 @@ struct tcps_stats *tcps_stats_create(void)
 			tcps_stats_destroy(stats);
 			return NULL;
 		}
+		stats->cpu[cpu]->ring = &rings->cpu[cpu]->ring;
 	}
 	return stats;
 }
@@ -63,18 +67,59 @@ static void add_handshakes(const struct tcpstates_handshakes *from,
 		sum[i] += READ_ONCE(counter[i]);
 }
 
+/* What was seen on a CPU, and what became of it. */
+struct books {
+	u64 seen;
+	u64 alarms;
+	u64 recorded;
+	u64 filtered;
+	u64 too_short;
+};
+
+static bool is_balanced(const struct books *books)
+{
+	return books->seen + books->alarms ==
+	       books->recorded + books->filtered + books->too_short;
+}
+
+/* So often the books of a CPU are read until they are of one moment. */
+#define READS_MAX	1000
+
+/*
+ * A hook on that CPU may be between two entries. It is soon done; if what
+ * runs it is not (a virtual CPU that has to wait), they are a record apart.
+ */
+static struct books read_books(const struct tcps_cpu_stats *cpu)
+{
+	unsigned int left = READS_MAX;
+	struct books books;
+
+	for (;;) {
+		books.seen = READ_ONCE(cpu->seen);
+		books.alarms = READ_ONCE(cpu->alarms);
+		books.recorded = tcps_ring_head(cpu->ring);
+		books.filtered = READ_ONCE(cpu->filtered);
+		books.too_short = READ_ONCE(cpu->too_short);
+		if (is_balanced(&books) || !--left)
+			return books;
+		cpu_relax();
+	}
+}
+
 static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
 {
+	const struct books books = read_books(cpu);
 	unsigned int i;
 
-	out->seen += READ_ONCE(cpu->seen);
-	out->filtered += READ_ONCE(cpu->filtered);
-	out->too_short += READ_ONCE(cpu->too_short);
+	out->seen += books.seen;
+	out->alarms += books.alarms;
+	out->recorded += books.recorded;
+	out->filtered += books.filtered;
+	out->too_short += books.too_short;
 	out->untracked += READ_ONCE(cpu->untracked);
 	out->unmatched += READ_ONCE(cpu->unmatched);
 	out->stale += READ_ONCE(cpu->stale);
 	out->seeded += READ_ONCE(cpu->seeded);
-	out->alarms += READ_ONCE(cpu->alarms);
 	for (i = 0; i < TCPSTATES_NR_STATES; i++)
 		out->states[i] += READ_ONCE(cpu->states[i]);
 	add_handshakes(&cpu->handshakes, &out->handshakes);

@@ -12,6 +12,8 @@
 #include "tcpstates.h"
 
 struct tcps_listener;
+struct tcps_ring;
+struct tcps_rings;
 
 struct tcps_edge {
 	u64 count;
@@ -38,6 +40,7 @@ struct tcps_cpu_stats {
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
 	struct tcps_listener *listener;	/* the last one that was found */
+	struct tcps_ring *ring;	/* of this CPU, here so that one look finds both */
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };
 
@@ -46,7 +49,7 @@ struct tcps_stats {
 	struct tcps_cpu_stats *cpu[];	/* NULL where no CPU is possible */
 };
 
-struct tcps_stats *tcps_stats_create(void);
+struct tcps_stats *tcps_stats_create(struct tcps_rings *rings);
 void tcps_stats_destroy(struct tcps_stats *stats);
 size_t tcps_stats_memory(void);
 

@@ -104,10 +104,10 @@ static void record_connecting(struct tcps_session *session, struct tcps_shard *s
  * The kernel's own steps that end nothing: a full socket whose place a
  * timewait socket has taken, or a child that lost its request to another CPU.
  */
-static bool is_husk(struct tcps_step step)
+static bool is_husk(u8 old, u8 new)
 {
-	return step.new == TCP_CLOSE && (step.old == TCP_FIN_WAIT2 || step.old == TCP_CLOSING ||
-					 step.old == TCP_SYN_RECV);
+	return new == TCP_CLOSE &&
+	       (old == TCP_FIN_WAIT2 || old == TCP_CLOSING || old == TCP_SYN_RECV);
 }
 
 /* connect() failed before it sent anything. */
@@ -118,8 +118,9 @@ static bool is_stillborn(const struct sock *sk, struct tcps_step step)
 }
 
 /* The shard's lock is held. */
-static void transition(struct tcps_session *session, struct tcps_shard *shard,
-		       const struct sock *sk, struct tcps_step step, u64 now)
+static __always_inline void
+transition(struct tcps_session *session, struct tcps_shard *shard, const struct sock *sk,
+	   struct tcps_step step, u64 now)
 {
 	struct tcps_conn *conn;
 
@@ -132,7 +133,7 @@ static void transition(struct tcps_session *session, struct tcps_shard *shard,
 	} else {
 		conn = tcps_conns_find(shard, sk);
 		if (unlikely(!conn)) {
-			if (is_husk(step))
+			if (is_husk(step.old, step.new))
 				return;
 			if (is_stillborn(sk, step))
 				conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
@@ -149,15 +150,26 @@ static void transition(struct tcps_session *session, struct tcps_shard *shard,
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
+/* Two numbers are passed on for less than a struct tcps_step. */
+static noinline void look_at(struct tcps_session *session, struct tcps_shard *shard,
+			     const struct sock *sk, u8 old, u8 new)
+{
+	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	transition(session, shard, sk, step, ktime_get_ns());
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
 /*
  * @sk is about to go from @old to @new. Its owner holds it, so it is alive
- * throughout.
+ * throughout. What need not be looked at under the lock is done with here.
  */
 void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new)
 {
-	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
 	struct tcps_shard *shard;
-	unsigned long flags;
 
 	if (!is_ours(sk, old, new) || old == new)
 		return;
@@ -167,10 +179,9 @@ void tcps_transition(struct tcps_session *session, const struct sock *sk, int ol
 	if (old == TCP_CLOSE && new == TCP_SYN_SENT && !sends_no_syn_yet(sk))
 		return;
 	shard = tcps_conns_shard(&session->conns, sk);
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	transition(session, shard, sk, step, ktime_get_ns());
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
-	tcps_rings_wake(session->rings);
+	if (is_husk(old, new) && tcps_shard_lacks(shard))
+		return;
+	look_at(session, shard, sk, old, new);
 }
 
 /* @sk is about to send its SYN, from the port that has been chosen. */

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::follow::follow;
 use crate::handshakes::patient;
-use crate::listeners::{Stop, number, told};
+use crate::listeners::{number, told};
 use crate::support::link::{FAR, Link, NEAR};
 use crate::support::netns::Netns;
 use crate::support::raw::{HOST, Peer, Wire};
@@ -367,7 +367,7 @@ fn unfinished() {
     tool::activate("unfinished=100");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let stopping = Stop(&stop);
+        let stopping = traffic::Stop(&stop);
         let churn = scope.spawn(|| busy.run(|| traffic::churn(&stop)));
         flood(
             &floods

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use diagnose_tools::abi;
@@ -199,13 +199,15 @@ fn random_calls() {
     tool::activate("ring=64");
     let stop = AtomicBool::new(false);
     let total: u32 = thread::scope(|scope| {
-        scope.spawn(|| traffic::churn(&stop));
+        let _stop = traffic::Stop(&stop);
+        scope.spawn(|| traffic::churn_gently(&stop));
         let hammers: Vec<_> = [0x9e37_79b9, 0x2545_f491]
             .map(|s| scope.spawn(move || hammer(s)))
             .into();
-        let results: Vec<_> = hammers.into_iter().map(|h| h.join()).collect();
-        stop.store(true, Ordering::Relaxed);
-        results.into_iter().map(|r| r.expect("no panic")).sum()
+        hammers
+            .into_iter()
+            .map(|h| h.join().expect("no panic"))
+            .sum()
     });
     assert!(total >= 100_000);
     // The device is as good as new.

@@ -86,7 +86,7 @@ fn assert_near(record: &Value, truth: Duration) {
 
 const SYNS: u16 = 2000;
 /// As many as leave a busy host the time to look at all of them.
-const RETRIES: u8 = 3;
+const RETRIES: u8 = 4;
 
 /// A namespace for half-open requests: without cookies, and with long queues.
 /// Each SYN-ACK is sent so often again.
@@ -103,8 +103,8 @@ pub fn patient(name: &str, retries: u8) -> Netns {
     netns
 }
 
-/// SYNs that nobody stands by: the kernel answers each, again after one, three
-/// and seven seconds, and gives up after fifteen.
+/// SYNs that nobody stands by: the kernel answers each, again after one, three,
+/// seven and fifteen seconds, and gives up after 31.
 fn unanswered() {
     let netns = patient("flooded", RETRIES);
     let wire = Wire::new(&netns);
@@ -121,7 +121,7 @@ fn unanswered() {
     let mut answers = wire.drain(Duration::from_millis(100));
     assert_live(&netns, "SYN_RECV", usize::from(SYNS));
 
-    let limit = Instant::now() + Duration::from_secs(60);
+    let limit = Instant::now() + Duration::from_secs(90);
     while ss::table(Some(&netns.name)).len() > 1 {
         assert!(Instant::now() < limit, "requests do not expire");
         answers.extend(wire.drain(Duration::from_millis(100)));
@@ -191,5 +191,5 @@ fn assert_is_expired(life: &Life, port: u16, synacks: u64) {
     assert_eq!(last["synacks"], synacks, "{last}");
     assert_eq!(synacks, u64::from(RETRIES) + 1, "{last}");
     let lasted = last["in_old_ns"].as_u64().expect("a known time");
-    assert!((14_900_000_000..20_000_000_000).contains(&lasted), "{last}");
+    assert!((30_900_000_000..36_000_000_000).contains(&lasted), "{last}");
 }

@@ -1,6 +1,6 @@
 //! Coming and going while connections churn leaves nothing behind.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use libtest_mimic::Trial;
@@ -44,8 +44,9 @@ fn fifty_lives() {
     tool::unloaded();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let stopping = traffic::Stop(&stop);
         let churn: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| traffic::churn(&stop)))
+            .map(|_| scope.spawn(|| traffic::churn_gently(&stop)))
             .collect();
         // What a first life makes the kernel keep for good is not a leak.
         (0..4).for_each(one_life);
@@ -54,7 +55,7 @@ fn fifty_lives() {
         (0..50).for_each(one_life);
         memory::settle();
         let after = KernelMemory::now();
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         let made: u64 = churn.into_iter().map(|c| c.join().expect("churn")).sum();
         assert!(made > 500, "only {made} connections came and went");
         assert_back(&before, &after);

@@ -78,15 +78,6 @@ fn fill<'w>(wire: &'w Wire, listener: &TcpListener, open: u16, called: u16) -> V
     peers
 }
 
-/// Tells the threads of a scope to stop, also when what runs beside them fails.
-pub struct Stop<'a>(pub &'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Short connections to the listener, until told to stop.
 fn load(netns: &Netns, listener: &TcpListener, stop: &AtomicBool) {
     netns.run(|| {
@@ -162,7 +153,7 @@ fn equals_ss() {
     }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let _stop = Stop(&stop);
+        let _stop = traffic::Stop(&stop);
         scope.spawn(|| load(&netns, &busy, &stop));
         for _ in 0..5 {
             assert_equal(&netns, Some(port_of(&busy)));

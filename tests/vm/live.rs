@@ -342,6 +342,7 @@ fn changes_while_seeding() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     let held = hold(60, None);
     thread::scope(|scope| {
+        let _stop = traffic::Stop(&stop);
         for _ in 0..2 {
             scope.spawn(|| traffic::churn(&stop));
         }
@@ -351,7 +352,6 @@ fn changes_while_seeding() {
             tool::tcpstates(&["--deactivate"]);
         }
         tool::tcpstates(&["--activate"]);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     thread::sleep(Duration::from_millis(300));
     assert_same(None, netns::current_inode());

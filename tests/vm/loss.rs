@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -253,6 +253,7 @@ fn concurrent() {
         .spawn()
         .expect("start");
     thread::scope(|scope| {
+        let _stop = traffic::Stop(&stop);
         for _ in 0..2 {
             scope.spawn(|| traffic::churn(&stop));
         }
@@ -272,7 +273,6 @@ fn concurrent() {
                 books.enter(path, complete);
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     thread::sleep(Duration::from_millis(300));
     finish_follower(&mut follower);

@@ -46,7 +46,7 @@ use support::guest::{self, Machine};
 
 /// What `--smoke` leaves: one scenario of each kind, enough to see whether the
 /// tool works on a kernel at all.
-const SMOKE: [&str; 11] = [
+const SMOKE: [&str; 16] = [
     "without_the_module_each_option_says_so",
     "another_version_of_the_module_is_refused",
     "transitions_equal_the_trace_event_by_tracepoint",
@@ -58,6 +58,11 @@ const SMOKE: [&str; 11] = [
     "a_ring_cannot_be_made_writable",
     "other_users_are_refused_by_tool_and_device",
     "a_busy_module_stays_and_names_its_users",
+    "handshake_lasts_as_long_as_the_link_makes_it",
+    "each_end_of_a_request_has_its_reason",
+    "a_simultaneous_close_is_told_as_it_was",
+    "the_listener_table_equals_ss_under_load",
+    "an_alarm_of_a_pair_comes_once_an_episode",
 ];
 
 /// Scenarios of a group, in the order in which they run: one at a time,

@@ -12,15 +12,15 @@ static __u64 word(__u64 pos, unsigned int index)
 void shim_write(struct tcps_ring *ring, __u64 count)
 {
 	while (count--) {
-		__u64 pos = tcps_ring_head(ring);
-		struct tcpstates_record *rec = tcps_ring_begin(ring);
+		__u64 pos = tcps_ring_position(ring);
+		struct tcpstates_record *rec = tcps_ring_begin(ring, pos);
 		/* Behind seq, the record is but words to this test. */
 		__u64 *words = &rec->ts;
 		unsigned int i;
 
 		for (i = 0; i < sizeof(*rec) / sizeof(__u64) - 1; i++)
 			__atomic_store_n(&words[i], word(pos, i), __ATOMIC_RELAXED);
-		tcps_ring_commit(ring, rec);
+		tcps_ring_commit(ring, rec, pos);
 	}
 }
 

@@ -110,14 +110,13 @@ fn half_open_queue() {
     let stop = AtomicBool::new(false);
     let (diagnosis, looks) = thread::scope(|scope| {
         let wire = wire;
+        let _stop = traffic::Stop(&stop);
         let stop = &stop;
         scope.spawn(move || trickle(&wire, SocketAddrV4::new(HOST, port), stop));
         traffic::until("SYNs are dropped", || {
             Counters::of(&netns.name).get("TcpExtTCPReqQFullDrop") > 100
         });
-        let both = Diagnosis::and_looks(&netns, &mut crowd, "");
-        stop.store(true, Ordering::Relaxed);
-        both
+        Diagnosis::and_looks(&netns, &mut crowd, "")
     });
     diagnosis.assert_alarms_only(&["half-open-full"]);
     let found = diagnosis.one("half-open-full");

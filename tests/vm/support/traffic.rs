@@ -5,6 +5,7 @@ use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -193,12 +194,31 @@ pub fn mixed(addr: IpAddr, count: usize) {
     half_closed(&listener, half, Duration::from_millis(300));
 }
 
+/// Tells others to stop when it goes, also when an assertion fails.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Short connections until told to stop; gives their number.
-pub fn churn(stop: &std::sync::atomic::AtomicBool) -> u64 {
+pub fn churn(stop: &AtomicBool) -> u64 {
+    churn_with(stop, || ())
+}
+
+/// The same, which leaves time to others where CPUs take turns.
+pub fn churn_gently(stop: &AtomicBool) -> u64 {
+    churn_with(stop, || thread::sleep(Duration::from_millis(3)))
+}
+
+fn churn_with(stop: &AtomicBool, pause: impl Fn()) -> u64 {
     let listener = listen(V4);
     let mut count = 0;
-    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         client_first(&listener);
+        pause();
         count += 1;
     }
     count
