@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
-use crate::diagnose::rules::words::percent;
+use crate::diagnose::rules::words::{addresses, at, count, percent, sources};
 use crate::diagnose::tally::Tally;
 use crate::record::{Conn, Ident};
 
@@ -62,6 +63,58 @@ impl<'a> Crowd<'a> {
     pub fn size(&self) -> u64 {
         self.conns.len() as u64
     }
+
+    /// What a rule has found: `what` is said behind how many connections of whom there are, and
+    /// `age_ms` is how old each of them is.
+    pub fn finding(
+        &self,
+        facts: &Facts,
+        limits: &Bound,
+        rule: &'static str,
+        what: Words,
+        age_ms: impl Fn(&Conn) -> u64,
+    ) -> Finding {
+        let subject = facts.subject(&self.service, self.whos());
+        let summary = format!(
+            "{}{} from {} to {} {}",
+            what.before,
+            count(self.size(), "connection"),
+            sources(&subject),
+            at(&self.service),
+            what.behind,
+        );
+        let severity = match self.size() >= limits.get(&CRITICAL) {
+            true => Severity::Critical,
+            false => Severity::Warning,
+        };
+        let oldest = self.conns.iter().map(|c| age_ms(c)).max();
+        let advice = source_advice(&addresses(&subject));
+        Finding::new(rule, severity, summary, subject)
+            .number("connections", self.size())
+            .number("established", facts.live(&self.service).established)
+            .number("oldest_s", oldest.unwrap_or(0) / 1_000)
+            .advise(advice)
+    }
+}
+
+/// What a summary says before and behind the connections.
+pub struct Words<'a> {
+    /// With a space at its end, if it is not empty.
+    pub before: &'a str,
+    /// What they do.
+    pub behind: &'a str,
+}
+
+/// What the firewall can do about sources that have too many connections.
+fn source_advice(addresses: &str) -> String {
+    let block = match addresses {
+        "" => "no source stands out".to_owned(),
+        addresses => format!("block {addresses} if nothing useful comes from there"),
+    };
+    format!(
+        "{block}; limit the connections of one source, in the server (nginx limit_conn) or in the \
+         firewall (nftables `ct count`, iptables connlimit)"
+    )
 }
 
 /// The crowds among the connections that `is_one` picks.

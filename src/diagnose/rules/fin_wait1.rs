@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Pile, is_orphan, is_retransmitting, piles};
+use crate::diagnose::rules::pile::{self, Pile, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::state::State;
 
@@ -32,12 +32,9 @@ const AGE: Limit = Limit {
 };
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let of = pile::Limits {
-        count: &COUNT,
-        age: &AGE,
-    };
-    let piles = piles(facts, limits, State::FIN_WAIT1, &of);
-    piles.iter().map(|pile| finding(facts, pile)).collect()
+    pile::findings(facts, limits, State::FIN_WAIT1, (&COUNT, &AGE), |pile| {
+        finding(facts, pile)
+    })
 }
 
 fn finding(facts: &Facts, pile: &Pile) -> Finding {

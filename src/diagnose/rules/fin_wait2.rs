@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Pile, is_orphan, piles};
+use crate::diagnose::rules::pile::{self, Pile, is_orphan};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::record::Conn;
 use crate::state::State;
@@ -32,12 +32,9 @@ const AGE: Limit = Limit {
 };
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let of = pile::Limits {
-        count: &COUNT,
-        age: &AGE,
-    };
-    let piles = piles(facts, limits, State::FIN_WAIT2, &of);
-    piles.iter().map(|pile| finding(facts, pile)).collect()
+    pile::findings(facts, limits, State::FIN_WAIT2, (&COUNT, &AGE), |pile| {
+        finding(facts, pile)
+    })
 }
 
 /// Without meters it is a timewait socket already, and those are orphans, all of them.

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, is_orphan, is_retransmitting, piles};
+use crate::diagnose::rules::pile::{self, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::state::State;
 
@@ -31,11 +31,6 @@ const AGE: Limit = Limit {
 };
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let of = pile::Limits {
-        count: &COUNT,
-        age: &AGE,
-    };
-    let piles = piles(facts, limits, State::LAST_ACK, &of);
     let finding = |pile: &pile::Pile| {
         pile.warning(facts, "last-ack", "wait in LAST_ACK for the last ACK")
             .number("retransmitting", pile.count(is_retransmitting))
@@ -51,5 +46,5 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
                  means 8, which takes minutes",
             ))
     };
-    piles.iter().map(finding).collect()
+    pile::findings(facts, limits, State::LAST_ACK, (&COUNT, &AGE), finding)
 }

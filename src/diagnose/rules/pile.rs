@@ -18,14 +18,6 @@ pub const SHARE: Limit = Limit {
     why: "some clients of a large crowd vanish at any time",
 };
 
-/// Limits that differ from state to state.
-pub struct Limits {
-    /// How many.
-    pub count: &'static Limit,
-    /// Seconds in the state.
-    pub age: &'static Limit,
-}
-
 /// Connections that have piled up.
 pub struct Pile<'a> {
     /// Where they came to, or go.
@@ -34,14 +26,21 @@ pub struct Pile<'a> {
     pub conns: Vec<&'a Conn>,
 }
 
-/// The piles of a state.
-pub fn piles<'a>(facts: &'a Facts, bound: &Bound, state: State, limits: &Limits) -> Vec<Pile<'a>> {
-    let old = facts.in_state(&[state], bound.get(limits.age) * 1_000);
+/// What is found of each pile of a state: at least `count` connections that have been in it for
+/// `age` seconds.
+pub fn findings<'a>(
+    facts: &'a Facts,
+    limits: &Bound,
+    state: State,
+    (count, age): (&Limit, &Limit),
+    finding: impl Fn(&Pile<'a>) -> Finding,
+) -> Vec<Finding> {
+    let old = facts.in_state(&[state], limits.get(age) * 1_000);
     let pile = |(service, conns): (Service, Vec<&'a Conn>)| {
         let size = conns.len() as u64;
         let share = percent(size, facts.live(&service).all);
-        let is_pile = size >= bound.get(limits.count) && share >= bound.get(&SHARE);
-        is_pile.then_some(Pile { service, conns })
+        let is_pile = size >= limits.get(count) && share >= limits.get(&SHARE);
+        is_pile.then(|| finding(&Pile { service, conns }))
     };
     old.into_iter().filter_map(pile).collect()
 }

@@ -1,11 +1,9 @@
 //! Connections on which nobody ever said a word.
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, crowds};
-use crate::diagnose::rules::slow_request::source_advice;
-use crate::diagnose::rules::words::{addresses, at, count, sources};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::record::Conn;
 use crate::state::State;
@@ -39,24 +37,13 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             && facts.age_ms(conn) >= limits.get(&AGE) * 1_000
     };
     let finding = |crowd: crowd::Crowd| {
-        let subject = facts.subject(&crowd.service, crowd.whos());
-        let summary = format!(
-            "{} from {} to {} on which nothing was ever sent",
-            count(crowd.size(), "connection"),
-            sources(&subject),
-            at(&crowd.service),
-        );
-        let severity = match crowd.size() >= limits.get(&crowd::CRITICAL) {
-            true => Severity::Critical,
-            false => Severity::Warning,
+        let what = crowd::Words {
+            before: "",
+            behind: "on which nothing was ever sent",
         };
-        let oldest = crowd.conns.iter().map(|c| facts.age_ms(c)).max();
-        let advice = source_advice(&addresses(&subject));
-        Finding::new("silent-connections", severity, summary, subject)
-            .number("connections", crowd.size())
-            .number("established", facts.live(&crowd.service).established)
-            .number("oldest_s", oldest.unwrap_or(0) / 1_000)
-            .advise(advice)
+        let age_ms = |conn: &Conn| facts.age_ms(conn);
+        crowd
+            .finding(facts, limits, "silent-connections", what, age_ms)
             .advise(
                 "let the server close connections that ask nothing: nginx client_header_timeout, \
                  TCP_DEFER_ACCEPT, or the protocol's own time-out of logins",

@@ -2,11 +2,9 @@
 //! rest in memory, and a worker or a connection is occupied.
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, crowds};
-use crate::diagnose::rules::slow_request::source_advice;
-use crate::diagnose::rules::words::{addresses, at, count, sources};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::record::Conn;
 use crate::state::State;
@@ -81,39 +79,29 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let crowds = crowds(facts, limits, |conn| is_slow(facts, limits, conn));
-    let finding =
-        |crowd: crowd::Crowd| {
-            let subject = facts.subject(&crowd.service, crowd.whos());
-            let summary = format!(
-                "slow read: {} from {} to {} hardly take what they asked for",
-                count(crowd.size(), "connection"),
-                sources(&subject),
-                at(&crowd.service),
-            );
-            let severity = match crowd.size() >= limits.get(&crowd::CRITICAL) {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            };
-            let advice = source_advice(&addresses(&subject));
-            let meters = || crowd.conns.iter().filter_map(|c| c.meters);
-            let ages = || crowd.conns.iter().map(|c| facts.lifetime_ms(c));
-            let acked: u64 = meters().map(|m| m.bytes_acked).sum();
-            let windows = meters().map(|m| u64::from(m.snd_wnd));
-            Finding::new("slow-read", severity, summary, subject)
-            .number("connections", crowd.size())
-            .number("established", facts.live(&crowd.service).established)
-            .number("oldest_s", ages().max().unwrap_or(0) / 1_000)
+    let finding = |crowd: crowd::Crowd| {
+        let what = crowd::Words {
+            before: "slow read: ",
+            behind: "hardly take what they asked for",
+        };
+        let age_ms = |conn: &Conn| facts.lifetime_ms(conn);
+        let meters = || crowd.conns.iter().filter_map(|c| c.meters);
+        let acked: u64 = meters().map(|m| m.bytes_acked).sum();
+        let ages: u64 = crowd.conns.iter().map(|c| age_ms(c)).sum();
+        let windows = meters().map(|m| u64::from(m.snd_wnd));
+        let queued: u64 = meters().map(|m| u64::from(m.sndbuf_used)).sum();
+        crowd
+            .finding(facts, limits, "slow-read", what, age_ms)
             .number(
                 "bytes_per_second_each",
-                acked.saturating_mul(1_000) / ages().sum::<u64>().max(1),
+                acked.saturating_mul(1_000) / ages.max(1),
             )
             .number("largest_window", windows.max().unwrap_or(0))
-            .number("sndbuf_used", meters().map(|m| u64::from(m.sndbuf_used)).sum::<u64>())
-            .advise(advice)
+            .number("sndbuf_used", queued)
             .advise(
                 "end answers that nobody takes: nginx send_timeout with reset_timedout_connection, \
                  HAProxy timeout client, TCP_USER_TIMEOUT",
             )
-        };
+    };
     crowds.into_iter().map(finding).collect()
 }

@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, crowds};
-use crate::diagnose::rules::words::{addresses, at, count, sources};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::sample::{Carried, Target, Verdict};
 use crate::record::Conn;
@@ -111,57 +110,43 @@ fn target(crowd: &Crowd) -> Target {
 
 fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Finding {
     let verdict = carried.verdict();
-    let subject = facts.subject(&crowd.service, crowd.whos());
-    let (rule, kind, unfinished) = match verdict {
-        Verdict::Headers => ("slow-headers", "slow headers (slowloris)", "their headers"),
-        Verdict::Body => ("slow-body", "slow POST", "their bodies"),
-        Verdict::Encrypted | Verdict::Unknown => ("slow-request", "slow requests", "them"),
+    let (rule, before, behind) = match verdict {
+        Verdict::Headers => (
+            "slow-headers",
+            "slow headers (slowloris): ",
+            "send requests and do not finish their headers",
+        ),
+        Verdict::Body => (
+            "slow-body",
+            "slow POST: ",
+            "send requests and do not finish their bodies",
+        ),
+        Verdict::Encrypted | Verdict::Unknown => (
+            "slow-request",
+            "slow requests: ",
+            "send requests and do not finish them",
+        ),
     };
-    let summary = format!(
-        "{kind}: {} from {} to {} send requests and do not finish {unfinished}",
-        count(crowd.size(), "connection"),
-        sources(&subject),
-        at(&crowd.service),
-    );
-    let severity = match crowd.size() >= limits.get(&crowd::CRITICAL) {
-        true => Severity::Critical,
-        false => Severity::Warning,
-    };
-    let advice = source_advice(&addresses(&subject));
-    let ages = || crowd.conns.iter().map(|c| facts.age_ms(c));
+    let age_ms = |conn: &Conn| facts.age_ms(conn);
+    let ages: u64 = crowd.conns.iter().map(|c| age_ms(c)).sum();
     let received = crowd.conns.iter().filter_map(|c| c.meters);
     let received: u64 = received.map(|m| m.bytes_received).sum();
-    let finding = Finding::new(rule, severity, summary, subject)
-        .number("connections", crowd.size())
-        .number("established", facts.live(&crowd.service).established)
-        .number("oldest_s", ages().max().unwrap_or(0) / 1_000)
+    let finding = crowd
+        .finding(facts, limits, rule, crowd::Words { before, behind }, age_ms)
         .number("bytes_received", received)
         .number(
             "bytes_per_second_each",
-            received.saturating_mul(1_000) / ages().sum::<u64>().max(1),
+            received.saturating_mul(1_000) / ages.max(1),
         )
         .number("sampled_headers", carried.headers)
         .number("sampled_body", carried.body)
-        .number("sampled_encrypted", carried.encrypted)
-        .advise(advice);
+        .number("sampled_encrypted", carried.encrypted);
     match verdict {
         Verdict::Headers => finding.advise(HEADERS),
         Verdict::Body => finding.advise(BODY),
         Verdict::Encrypted => finding.advise(format!("{HEADERS}; {BODY}; {ENCRYPTED}")),
         Verdict::Unknown => finding.advise(format!("{HEADERS}; {BODY}")),
     }
-}
-
-/// What the firewall can do about sources that have too many connections.
-pub fn source_advice(addresses: &str) -> String {
-    let block = match addresses {
-        "" => "no source stands out".to_owned(),
-        addresses => format!("block {addresses} if nothing useful comes from there"),
-    };
-    format!(
-        "{block}; limit the connections of one source, in the server (nginx limit_conn) or in the \
-         firewall (nftables `ct count`, iptables connlimit)"
-    )
 }
 
 const HEADERS: &str = "give clients less time for their headers: nginx client_header_timeout, \

@@ -17,6 +17,8 @@ pub struct Machine {
     /// Emulated CPUs take turns: see `scripts/vm --help`.
     pub turns: bool,
     pub timeout_s: u32,
+    /// A module with calls of another version is built for it.
+    pub other_modules: bool,
 }
 
 impl Default for Machine {
@@ -27,6 +29,7 @@ impl Default for Machine {
             icount: false,
             turns: false,
             timeout_s: 1500,
+            other_modules: false,
         }
     }
 }
@@ -93,7 +96,9 @@ pub fn boot(machine: &Machine, group: &str) -> bool {
         "DIAGNOSE_TOOLS_BIN_DIR",
         Path::new(super::tool::PROGRAM).parent().expect("a folder"),
     );
-    vm.env(OTHER_MODULES, build_other_modules(top));
+    if machine.other_modules {
+        vm.env(OTHER_MODULES, build_other_modules(top));
+    }
     match vm.status() {
         Ok(status) if status.success() => true,
         Ok(status) => {
