@@ -19,6 +19,7 @@ int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 	int err;
 
 	conns->bits = ilog2(nr);
+	conns->shift = 64 - conns->bits;
 	conns->shards = kvcalloc(nr, sizeof(*conns->shards), GFP_KERNEL);
 	if (!conns->shards)
 		return -ENOMEM;

@@ -98,6 +98,7 @@ struct tcps_shard {
 struct tcps_conns {
 	struct tcps_shard *shards;
 	unsigned int bits;
+	unsigned int shift;	/* 64 - bits */
 	struct tcps_pool pool;
 };
 
@@ -107,7 +108,8 @@ size_t tcps_conns_memory(struct tcps_conns *conns);
 
 static inline struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, const struct sock *sk)
 {
-	return &conns->shards[hash_ptr(sk, conns->bits)];
+	/* hash_ptr() with what it calculates from the bits each time. */
+	return &conns->shards[(u64)(unsigned long)sk * GOLDEN_RATIO_64 >> conns->shift];
 }
 
 /* Both shards, which may be the same one. Interrupts are off. */

@@ -24,14 +24,22 @@ static void notrace on_function(unsigned long ip, unsigned long parent_ip, struc
 {
 	struct tcps_functions *functions = container_of(ops, struct tcps_functions, ops);
 	/* Pairs with the release in tcps_functions_attach(). */
-	if (likely(smp_load_acquire(&functions->armed)))
-		slot_of(functions, ip)->at_entry(functions->session, tcps_ftrace_pt_regs(regs));
+	struct tcps_session *session = smp_load_acquire(&functions->session);
+	const struct tcps_function *function =
+		&functions->by_ip[hash_long(ip, TCPS_FUNCTIONS_BITS)];
+
+	/* Without this the address is calculated anew for each member. */
+	OPTIMIZER_HIDE_VAR(function);
+	if (unlikely(!session))
+		return;
+	if (unlikely(function->ip != ip))
+		function = slot_of(functions, ip);
+	function->at_entry(session, tcps_ftrace_pt_regs(regs));
 }
 
-void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session)
+void tcps_functions_init(struct tcps_functions *functions)
 {
 	memset(functions, 0, sizeof(*functions));
-	functions->session = session;
 	functions->ops.func = on_function;
 	functions->ops.flags = TCPS_FTRACE_FLAGS;
 }
@@ -55,7 +63,7 @@ static void drop_filter(struct tcps_functions *functions)
 	functions->nr = 0;
 }
 
-int tcps_functions_attach(struct tcps_functions *functions)
+int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session)
 {
 	int err;
 
@@ -68,7 +76,7 @@ int tcps_functions_attach(struct tcps_functions *functions)
 		return err;
 	}
 	/* Pairs with the acquire in on_function(): all of them are patched. */
-	smp_store_release(&functions->armed, true);
+	smp_store_release(&functions->session, session);
 	return 0;
 }
 
@@ -77,15 +85,15 @@ void tcps_functions_detach(struct tcps_functions *functions)
 {
 	if (!functions->nr)
 		return;
-	if (functions->armed)
+	if (functions->session)
 		unregister_ftrace_function(&functions->ops);
-	functions->armed = false;
+	functions->session = NULL;
 	drop_filter(functions);
 }
 
 #else
 
-void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session)
+void tcps_functions_init(struct tcps_functions *functions)
 {
 }
 
@@ -95,7 +103,7 @@ int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 	return -EOPNOTSUPP;
 }
 
-int tcps_functions_attach(struct tcps_functions *functions)
+int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session)
 {
 	return 0;
 }

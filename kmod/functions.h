@@ -15,8 +15,8 @@
 struct pt_regs;
 struct tcps_session;
 
-/* More than twice the hooks, so that the search for an address is short. */
-#define TCPS_FUNCTIONS_BITS	6
+/* So many more than hooks that hardly two of them want the same place. */
+#define TCPS_FUNCTIONS_BITS	7
 
 struct tcps_function {
 	unsigned long ip;	/* 0: free */
@@ -25,21 +25,20 @@ struct tcps_function {
 
 /*
  * Locking rule: @by_ip does not change while @ops is registered. The functions
- * are patched one after the other: until @armed none is acted upon, so that
- * nothing begins whose end could be missed.
+ * are patched one after the other: until @session is set none is acted upon, so
+ * that nothing begins whose end could be missed.
  */
 struct tcps_functions {
 	struct ftrace_ops ops;
 	struct tcps_session *session;
-	bool armed;
 	unsigned int nr;
 	struct tcps_function by_ip[1 << TCPS_FUNCTIONS_BITS];
 };
 
-void tcps_functions_init(struct tcps_functions *functions, struct tcps_session *session);
+void tcps_functions_init(struct tcps_functions *functions);
 int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 		       const struct tcps_hook_spec *spec);
-int tcps_functions_attach(struct tcps_functions *functions);
+int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session);
 void tcps_functions_detach(struct tcps_functions *functions);
 
 #endif

@@ -215,10 +215,59 @@ static void has_shrunk(struct tcps_session *session, struct tcps_group *group,
 		sound(session, group, conn, value);
 }
 
-/* A connection begins. If there is no room for its pair, it belongs to none. */
-void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
+static __always_inline bool is_between(const struct tcps_group *group, const struct sock *sk)
 {
-	struct tcps_groups *groups = &session->groups;
+	const struct tcps_pair *pair = &group->pair;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return pair->family == 6 &&
+		       !memcmp(pair->raddr, &sk->sk_v6_daddr, sizeof(pair->raddr)) &&
+		       !memcmp(pair->laddr, &sk->sk_v6_rcv_saddr, sizeof(pair->laddr));
+#endif
+	return pair->family == 4 && pair->raddr4[3] == sk->sk_daddr &&
+	       pair->laddr4[3] == sk->sk_rcv_saddr;
+}
+
+static __always_inline void join(struct tcps_session *session, struct tcps_group *group,
+				 struct tcps_conn *conn, u8 class)
+{
+	if (!group->nr++)
+		list_del_init(&group->idle);
+	group->begun++;
+	group->last_ns = conn->first_seen_ns;
+	conn->group = group - session->groups.groups + 1;
+	atomic_inc(&group->counts[class]);
+	has_grown(session, group, conn);
+}
+
+/*
+ * @conn comes to the group that the last connection of this CPU came to, if
+ * it is of the same pair. That may have been evicted meanwhile, and be another
+ * pair's, but its shard has it for ever.
+ */
+static __always_inline bool join_last(struct tcps_session *session,
+				      const struct tcps_cpu_stats *stats,
+				      struct tcps_conn *conn, u8 class)
+{
+	struct tcps_group *group = stats->group;
+	bool same;
+
+	/* A guess, which spares the lock; it is made sure of below. */
+	if (!group || !data_race(is_between(group, conn->sk)))
+		return false;
+	raw_spin_lock(&stats->group_shard->lock);
+	same = group->pair.net_cookie == tcps_net_cookie(sock_net(conn->sk)) &&
+	       group->pair.netns == conn->known.netns && is_between(group, conn->sk);
+	if (likely(same))
+		join(session, group, conn, class);
+	raw_spin_unlock(&stats->group_shard->lock);
+	return same;
+}
+
+static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu_stats *stats,
+				   struct tcps_conn *conn, u8 class)
+{
 	struct tcps_group_shard *shard;
 	struct tcps_group *group;
 	struct tcps_pair pair = {
@@ -228,22 +277,26 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 	u64 hash;
 
 	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
-	hash = hash_of(groups, &pair);
-	shard = shard_of(groups, hash);
+	hash = hash_of(&session->groups, &pair);
+	shard = shard_of(&session->groups, hash);
 	raw_spin_lock(&shard->lock);
 	group = find_or_make(shard, hash, &pair);
-	if (group) {
-		if (!group->nr++)
-			list_del_init(&group->idle);
-		group->begun++;
-		group->last_ns = conn->first_seen_ns;
-		conn->group = group - groups->groups + 1;
-		atomic_inc(&group->counts[class]);
-		has_grown(session, group, conn);
-	} else {
+	if (likely(group))
+		join(session, group, conn, class);
+	else
 		shard->ungrouped++;
-	}
 	raw_spin_unlock(&shard->lock);
+	stats->group = group;
+	stats->group_shard = shard;
+}
+
+/* A connection begins. If there is no room for its pair, it belongs to none. */
+void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+
+	if (!join_last(session, stats, conn, class))
+		find_and_join(session, stats, conn, class);
 }
 
 /* A connection of a group whose alarm is raised goes on to TIME_WAIT. */

@@ -18,8 +18,14 @@ struct tcps_session;
 struct tcps_pair {
 	union {
 		struct {
-			__u8 laddr[16];
-			__u8 raddr[16];
+			union {
+				__u8 laddr[16];
+				__be32 laddr4[4];
+			};
+			union {
+				__u8 raddr[16];
+				__be32 raddr4[4];
+			};
 			u32 netns;
 			u32 family;
 			u64 net_cookie;	/* a later namespace may have the number again */

@@ -63,7 +63,7 @@ void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	local_irq_save(flags);
 	entry = entry_of(session, listener);
 	if (likely(entry))
-		tcps_listener_syn(session, entry, listener);
+		tcps_listener_syn(session, entry);
 	count(session, entry, syns);
 	/* One that takes over a TIME_WAIT is let in where others are not. */
 	if (unlikely(inet_csk_reqsk_queue_is_full(listener)) && !gives_cookies(listener) &&

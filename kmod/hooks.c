@@ -220,7 +220,7 @@ static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
 	drop_finders(hooks);
 	if (err)
 		return err;
-	err = tcps_functions_attach(&hooks->functions);
+	err = tcps_functions_attach(&hooks->functions, session);
 	if (err) {
 		*failed = "ftrace";
 		return err;
@@ -236,7 +236,7 @@ static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u
 	hooks->nr = 0;
 	hooks->sees = 0;
 	hooks->mode = mode;
-	tcps_functions_init(&hooks->functions, session);
+	tcps_functions_init(&hooks->functions);
 	err = attach_all(hooks, session, failed);
 	if (err)
 		tcps_hooks_detach(hooks);

@@ -421,12 +421,9 @@ static void end_second(struct tcps_session *session, struct tcps_listener *liste
 	WRITE_ONCE(listener->accept_queue.calm, 0);
 }
 
-/* A SYN is about to be counted. */
-void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener,
-		       const struct sock *sk)
+/* Unless another CPU has just done so. */
+void tcps_listener_end_second(struct tcps_session *session, struct tcps_listener *listener)
 {
-	if (likely(time_before(jiffies, READ_ONCE(listener->second.end))))
-		return;
 	raw_spin_lock(&listener->lock);
 	if (time_after_eq(jiffies, listener->second.end))
 		end_second(session, listener);

@@ -4,6 +4,7 @@
 #define TCPS_LISTENERS_H
 
 #include <linux/irq_work.h>
+#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/rculist.h>
 #include <linux/spinlock.h>
@@ -115,8 +116,7 @@ void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);
 
-void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener,
-		       const struct sock *sk);
+void tcps_listener_end_second(struct tcps_session *session, struct tcps_listener *listener);
 void tcps_listener_look_at_half_open(struct tcps_session *session, struct tcps_listener *listener,
 				     const struct sock *sk, u32 value);
 void tcps_listener_look_at_accept_queue(struct tcps_session *session,
@@ -124,6 +124,13 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 					u32 value);
 u32 tcps_half_open_limit(const struct sock *sk);
 struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk);
+
+/* A SYN is about to be counted. */
+static inline void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener)
+{
+	if (unlikely(time_after_eq(jiffies, READ_ONCE(listener->second.end))))
+		tcps_listener_end_second(session, listener);
+}
 
 static inline bool tcps_queue_is_calm(const struct tcps_queue *queue, u32 value)
 {

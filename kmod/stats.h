@@ -11,6 +11,8 @@
 
 #include "tcpstates.h"
 
+struct tcps_group;
+struct tcps_group_shard;
 struct tcps_listener;
 struct tcps_ring;
 struct tcps_rings;
@@ -41,6 +43,8 @@ struct tcps_cpu_stats {
 	struct tcpstates_handshakes handshakes;
 	struct tcps_listener *listener;	/* the last one that was found */
 	struct tcps_ring *ring;	/* of this CPU, here so that one look finds both */
+	struct tcps_group *group;	/* that a connection came to last */
+	struct tcps_group_shard *group_shard;	/* its shard */
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };
 

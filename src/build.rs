@@ -60,10 +60,13 @@ fn missing(release: &str, advice: &str) -> Error {
     Error::Other(format!("there is no module for kernel {release}: {advice}"))
 }
 
-/// The folder that holds the sources: of the installed program, or of the tree
-/// that the program was built in.
+/// The folder that holds the sources.
 fn sources() -> Option<PathBuf> {
-    let program = env::current_exe().ok()?;
+    sources_of(&env::current_exe().ok()?)
+}
+
+/// Those of an installed program, or of the tree that it was built in.
+fn sources_of(program: &Path) -> Option<PathBuf> {
     let folder = program.parent()?;
     let installed = folder.parent()?.join("share/diagnose-tools");
     let tree = folder
@@ -170,7 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_that_built_us_has_the_sources() {
-        assert!(sources().is_some_and(|dir| dir.join("include/tcpstates.h").is_file()));
+    fn a_program_in_its_tree_has_the_sources() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for program in ["target/release/diagnose-tools", "target/debug/deps/test"] {
+            assert_eq!(sources_of(&tree.join(program)), Some(tree.to_owned()));
+        }
+        assert_eq!(sources_of(Path::new("/somewhere/bin/diagnose-tools")), None);
     }
 }

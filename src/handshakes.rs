@@ -91,7 +91,8 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
     }
 }
 
-fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
+/// SYNs that became nothing, for another reason than a full queue.
+pub fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
     let told = [
         raw.requests,
         raw.fast_open,

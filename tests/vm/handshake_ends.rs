@@ -28,6 +28,10 @@ pub fn trials() -> Vec<Trial> {
         scenario("a_full_accept_queue_is_counted", accept_queue),
         scenario("an_accept_queue_that_resets_is_counted", accept_queue_reset),
         scenario("syn_cookies_are_counted_as_nstat_does", cookies),
+        scenario(
+            "a_cookie_that_finds_no_place_is_counted",
+            cookies_without_place,
+        ),
         scenario("fast_open_begins_with_data", fast_open),
         scenario("migrated_requests_keep_their_ids", migration),
         scenario("a_namespace_that_goes_takes_all_with_it", namespace_gone),
@@ -327,6 +331,31 @@ fn cookies() {
         assert_eq!(life.last()["listener_port"], peer.remote.port(), "{life:?}");
     }
     drop(accepted);
+    tool::end();
+}
+
+/// Of eight right cookies, five fill the accept queue, and three come too late.
+fn cookies_without_place() {
+    let netns = patient("lateback", 3);
+    netns.sysctl("net.ipv4.tcp_syncookies", "2");
+    let wire = Wire::new(&netns);
+    let listener = listen(&netns, 4);
+    tool::activate("");
+    let mut peers = half_open(&wire, &listener, 8);
+    for peer in &mut peers {
+        peer.send(ACK);
+    }
+    traffic::until("all cookies are back", || {
+        Counters::of(&netns.name).get("TcpExtSyncookiesRecv") == 8
+    });
+    let truth = Counters::of(&netns.name);
+    assert_eq!(truth.get("TcpExtListenOverflows"), 3);
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "cookies_sent", 8);
+    assert_handshakes(&report, "cookies_accepted", 8);
+    assert_handshakes(&report, "ack_accept_queue_full", 3);
+    assert_eq!(life::lives(&report.transitions).len(), 5);
+    drop(listener);
     tool::end();
 }
 

@@ -13,6 +13,7 @@ use crate::diagnose::rules::half_open_full::queue_advice;
 use crate::diagnose::rules::words::{addresses, at, count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
+use crate::handshakes::dropped_otherwise;
 use crate::listener::Listener;
 
 /// The rule.
@@ -210,7 +211,8 @@ fn numbers(facts: &Facts, endpoint: &Endpoint, finding: Finding, now: u64) -> Fi
             "cookies_accepted",
             endpoint.handshakes(|h| h.cookies_accepted),
         )
-        .number("syn_queue_full", endpoint.handshakes(|h| h.syn_queue_full));
+        .number("syn_queue_full", endpoint.handshakes(|h| h.syn_queue_full))
+        .number("syn_dropped_other", endpoint.handshakes(dropped_otherwise));
     [
         "TcpExtTCPReqQFullDrop",
         "TcpExtTCPReqQFullDoCookies",
