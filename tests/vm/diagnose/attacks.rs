@@ -58,7 +58,9 @@ fn slow(turn: u32, what: &str, mode: &str, path: &str) {
         &[&["slowhttptest", mode, "-u", &url], &ATTACK[..]].concat(),
     );
     thread::sleep(EARLIEST);
-    traffic::until("the attack is complete", || established(&link) >= COMPLETE);
+    traffic::within(Duration::from_secs(60), "the attack is complete", || {
+        established(&link) >= COMPLETE
+    });
     let patience = PATIENCE.mul_f64(began.elapsed().div_duration_f64(EARLIEST));
     let (diagnosis, established, asked) = loop {
         let asked = began.elapsed();
