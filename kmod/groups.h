@@ -39,8 +39,9 @@ static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words))
 /*
  * The connections of one pair of addresses. @counts and @unfinished change
  * without the shard's lock, by who holds a connection of the group; all else
- * is guarded by it. Without a connection the group is idle: it keeps what it
- * knows until another pair needs its room.
+ * is guarded by it, but for a first guess at @pair (see join_last()). Without
+ * a connection the group is idle: it keeps what it knows until another pair
+ * needs its room.
  */
 struct tcps_group {
 	struct rb_node rb;

@@ -41,9 +41,10 @@ struct tcps_cpu_stats {
 	u64 alarms;
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
-	struct tcps_listener *listener;	/* the last one that was found */
-	struct tcps_ring *ring;	/* of this CPU, here so that one look finds both */
-	struct tcps_group *group;	/* that a connection came to last */
+	/* No counters: what the hooks of this CPU need at each call. */
+	struct tcps_ring *ring;
+	struct tcps_listener *listener;		/* the last one that was found */
+	struct tcps_group *group;		/* that a connection came to last */
 	struct tcps_group_shard *group_shard;	/* its shard */
 	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
 };
