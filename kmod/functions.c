@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Functions hooked at their entry by ftrace. */
 #include <linux/ftrace.h>
-#include <linux/hash.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -9,13 +8,30 @@
 
 #ifdef TCPS_HAVE_FTRACE
 
-static struct tcps_function *slot_of(struct tcps_functions *functions, unsigned long ip)
-{
-	unsigned int i = hash_long(ip, TCPS_FUNCTIONS_BITS);
+/*
+ * Functions are aligned to this: the bits above are as good as a hash. As large
+ * as an entry, it makes these bits its offset.
+ */
+#define ALIGNMENT	16
+static_assert(sizeof(struct tcps_function) == ALIGNMENT);
 
-	while (functions->by_ip[i].ip && functions->by_ip[i].ip != ip)
-		i = (i + 1) % ARRAY_SIZE(functions->by_ip);
-	return &functions->by_ip[i];
+/* Where a function is, unless another one was there before. */
+static __always_inline struct tcps_function *home_of(struct tcps_functions *functions,
+						     unsigned long ip)
+{
+	unsigned long offset = ip & (sizeof(functions->by_ip) - ALIGNMENT);
+
+	return (void *)functions->by_ip + offset;
+}
+
+static noinline struct tcps_function *slot_of(struct tcps_functions *functions, unsigned long ip)
+{
+	struct tcps_function *function = home_of(functions, ip);
+
+	while (function->ip && function->ip != ip)
+		if (++function == functions->by_ip + TCPS_FUNCTIONS_MAX)
+			function = functions->by_ip;
+	return function;
 }
 
 /* No hooked function is called from here, so it need not guard against itself. */
@@ -25,11 +41,8 @@ static void notrace on_function(unsigned long ip, unsigned long parent_ip, struc
 	struct tcps_functions *functions = container_of(ops, struct tcps_functions, ops);
 	/* Pairs with the release in tcps_functions_attach(). */
 	struct tcps_session *session = smp_load_acquire(&functions->session);
-	const struct tcps_function *function =
-		&functions->by_ip[hash_long(ip, TCPS_FUNCTIONS_BITS)];
+	const struct tcps_function *function = home_of(functions, ip);
 
-	/* Without this the address is calculated anew for each member. */
-	OPTIMIZER_HIDE_VAR(function);
 	if (unlikely(!session))
 		return;
 	if (unlikely(function->ip != ip))

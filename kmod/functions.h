@@ -16,7 +16,7 @@ struct pt_regs;
 struct tcps_session;
 
 /* So many more than hooks that hardly two of them want the same place. */
-#define TCPS_FUNCTIONS_BITS	7
+#define TCPS_FUNCTIONS_MAX	256
 
 struct tcps_function {
 	unsigned long ip;	/* 0: free */
@@ -32,7 +32,7 @@ struct tcps_functions {
 	struct ftrace_ops ops;
 	struct tcps_session *session;
 	unsigned int nr;
-	struct tcps_function by_ip[1 << TCPS_FUNCTIONS_BITS];
+	struct tcps_function by_ip[TCPS_FUNCTIONS_MAX];
 };
 
 void tcps_functions_init(struct tcps_functions *functions);
