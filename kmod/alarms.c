@@ -9,7 +9,7 @@
 static void write_alarm(struct tcps_session *session, const struct tcps_alarm *alarm,
 			const struct tcps_alarm_subject *subject, u64 value, bool raised, u64 now)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	u64 pos = tcps_ring_position(stats->ring);
 	struct tcpstates_record *slot = tcps_ring_begin(stats->ring, pos);
 	struct tcpstates_alarm *rec = (struct tcpstates_alarm *)slot;

@@ -103,7 +103,7 @@ static void leave_counts(struct tcps_session *session, struct tcps_conn *conn)
 /* A step that is not shown: the time goes on. */
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state)
 {
-	tcps_enter_state(session, tcps_stats_this_cpu(session->stats), conn, state);
+	tcps_enter_state(session, tcps_stats_this_cpu(&session->stats), conn, state);
 }
 
 static __always_inline struct tcps_conn *begin(struct tcps_session *session,
@@ -118,7 +118,7 @@ static __always_inline struct tcps_conn *begin(struct tcps_session *session,
 	conn->kind = kind;
 	conn->first_seen_ns = now;
 	conn->known.netns = tcps_sock_netns(sk);
-	tcps_stats_this_cpu(session->stats)->states[state]++;
+	tcps_stats_this_cpu(&session->stats)->states[state]++;
 	if (class != TCPS_NO_CLASS)
 		tcps_change_class(session, conn, TCPS_NO_CLASS, class);
 	conn->state = state;
@@ -141,13 +141,13 @@ struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shar
 	tcps_forget_stale(session, shard, sk);
 	conn = begin(session, shard, sk, kind, state, now);
 	if (!conn)
-		tcps_stats_this_cpu(session->stats)->untracked++;
+		tcps_stats_this_cpu(&session->stats)->untracked++;
 	return conn;
 }
 
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn)
 {
-	tcps_stats_this_cpu(session->stats)->states[conn->state]--;
+	tcps_stats_this_cpu(&session->stats)->states[conn->state]--;
 	leave_counts(session, conn);
 	tcps_conns_remove(&session->conns, shard, conn);
 }
@@ -156,7 +156,7 @@ void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct 
 void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
 		     struct tcps_conn *conn)
 {
-	tcps_stats_this_cpu(session->stats)->stale++;
+	tcps_stats_this_cpu(&session->stats)->stale++;
 	tcps_forget(session, shard, conn);
 }
 

@@ -162,7 +162,7 @@ static __always_inline void
 tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
 		 const struct sock *sk, struct tcps_step step, u64 now)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	struct tcps_in_old in_old = tcps_time_in_old(conn, step.old, now);
 
 	if (!step.reason)

@@ -119,7 +119,7 @@ static void fill_stats(struct tcps_session *session, struct tcpstates_stats *sta
 	fill_consumed(session, stats);
 	stats->kprobe_missed = tcps_hooks_missed(&session->hooks);
 	stats->nodes = READ_ONCE(session->conns.pool.nodes);
-	tcps_stats_sum(session->stats, stats);
+	tcps_stats_sum(&session->stats, stats);
 	tcps_groups_sum(&session->groups, stats);
 	tcps_listeners_sum(&session->listeners, stats);
 }
@@ -152,7 +152,7 @@ struct table_spec {
 
 static bool fill_edge(struct tcps_session *session, unsigned int index, void *element)
 {
-	return tcps_stats_sum_edge(session->stats, index / TCPSTATES_NR_STATES,
+	return tcps_stats_sum_edge(&session->stats, index / TCPSTATES_NR_STATES,
 				   index % TCPSTATES_NR_STATES, element);
 }
 

@@ -293,7 +293,7 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 /* A connection begins. If there is no room for its pair, it belongs to none. */
 void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 
 	if (!join_last(session, stats, conn, class))
 		find_and_join(session, stats, conn, class);

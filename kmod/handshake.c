@@ -24,7 +24,7 @@
 /* The hooks of one SYN ask for its listener again and again. */
 static struct tcps_listener *entry_of(struct tcps_session *session, const struct sock *sk)
 {
-	struct tcps_listener *last = tcps_stats_this_cpu(session->stats)->listener;
+	struct tcps_listener *last = tcps_stats_this_cpu(&session->stats)->listener;
 
 	if (likely(last && READ_ONCE(last->sk) == sk))
 		return last;
@@ -37,7 +37,7 @@ static struct tcps_listener *entry_of(struct tcps_session *session, const struct
  */
 static void count_nr(struct tcps_session *session, struct tcps_listener *entry, unsigned int nr)
 {
-	__u64 *counters = (__u64 *)&tcps_stats_this_cpu(session->stats)->handshakes;
+	__u64 *counters = (__u64 *)&tcps_stats_this_cpu(&session->stats)->handshakes;
 
 	counters[nr]++;
 	if (likely(entry))
@@ -374,7 +374,7 @@ void tcps_cookie_sent(struct tcps_session *session)
 
 	local_irq_save(flags);
 	/* This CPU has just found the listener of the SYN, and serves one at a time. */
-	count(session, tcps_stats_this_cpu(session->stats)->listener, cookies_sent);
+	count(session, tcps_stats_this_cpu(&session->stats)->listener, cookies_sent);
 	local_irq_restore(flags);
 }
 

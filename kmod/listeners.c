@@ -104,7 +104,7 @@ struct tcps_listener *tcps_listener_find(struct tcps_session *session, const str
 {
 	struct tcps_listener *listener = look_up(session, sk);
 
-	tcps_stats_this_cpu(session->stats)->listener = listener;
+	tcps_stats_this_cpu(&session->stats)->listener = listener;
 	return listener;
 }
 

@@ -93,7 +93,7 @@ static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_shard *shard,
 				   const struct sock *sk)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(session->stats);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	u8 kind = kind_of(sk);
 	u8 state = state_of(sk, kind);
 	struct tcps_conn *conn;
@@ -186,7 +186,7 @@ static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *has
 			left = seed_bucket(session, hashinfo, i);
 		} while (left && tcps_pool_more(&session->conns.pool));
 		if (left)
-			tcps_stats_add_untracked(session->stats, left);
+			tcps_stats_add_untracked(&session->stats, left);
 		if (i % BUCKETS_AT_A_TIME == 0)
 			cond_resched();
 	}

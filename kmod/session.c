@@ -26,7 +26,7 @@ static void session_release(struct kref *ref)
 	tcps_listeners_destroy(&session->listeners);
 	tcps_groups_destroy(&session->groups);
 	tcps_conns_destroy(&session->conns);
-	tcps_stats_destroy(session->stats);
+	tcps_stats_destroy(&session->stats);
 	tcps_rings_put(session->rings);
 	kvfree(session);
 }
@@ -75,8 +75,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	session->rings = tcps_rings_create(config->ring_records, session->generation);
 	if (!session->rings)
 		goto err_session;
-	session->stats = tcps_stats_create(session->rings);
-	if (!session->stats)
+	if (tcps_stats_init(&session->stats, session->rings))
 		goto err_rings;
 	if (tcps_conns_init(&session->conns, config->max_conns))
 		goto err_stats;
@@ -96,7 +95,7 @@ err_groups:
 err_conns:
 	tcps_conns_destroy(&session->conns);
 err_stats:
-	tcps_stats_destroy(session->stats);
+	tcps_stats_destroy(&session->stats);
 err_rings:
 	tcps_rings_put(session->rings);
 err_session:

@@ -37,7 +37,7 @@ struct tcps_session {
 	struct tcps_groups groups;
 	struct tcps_listeners listeners;
 	struct tcps_rings *rings;
-	struct tcps_stats *stats;
+	struct tcps_stats stats;
 	struct tcps_hooks hooks;
 
 	/*

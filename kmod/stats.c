@@ -14,30 +14,31 @@ void tcps_stats_destroy(struct tcps_stats *stats)
 {
 	unsigned int cpu;
 
-	for (cpu = 0; cpu < stats->nr; cpu++)
-		kvfree(stats->cpu[cpu]);
-	kfree(stats);
+	for_each_possible_cpu(cpu)
+		kvfree(*per_cpu_ptr(stats->cpu, cpu));
+	free_percpu(stats->cpu);
 }
 
 /* @rings stay as long. */
-struct tcps_stats *tcps_stats_create(struct tcps_rings *rings)
+int tcps_stats_init(struct tcps_stats *stats, struct tcps_rings *rings)
 {
-	struct tcps_stats *stats = kzalloc(struct_size(stats, cpu, nr_cpu_ids), GFP_KERNEL);
 	unsigned int cpu;
 
-	if (!stats)
-		return NULL;
-	stats->nr = nr_cpu_ids;
+	stats->cpu = alloc_percpu(struct tcps_cpu_stats *);
+	if (!stats->cpu)
+		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
-		stats->cpu[cpu] = kvzalloc_node(sizeof(*stats->cpu[cpu]), GFP_KERNEL,
-						cpu_to_node(cpu));
-		if (!stats->cpu[cpu]) {
+		struct tcps_cpu_stats *of_cpu = kvzalloc_node(sizeof(*of_cpu), GFP_KERNEL,
+							      cpu_to_node(cpu));
+
+		if (!of_cpu) {
 			tcps_stats_destroy(stats);
-			return NULL;
+			return -ENOMEM;
 		}
-		stats->cpu[cpu]->ring = &rings->cpu[cpu]->ring;
+		of_cpu->ring = &rings->cpu[cpu]->ring;
+		*per_cpu_ptr(stats->cpu, cpu) = of_cpu;
 	}
-	return stats;
+	return 0;
 }
 
 size_t tcps_stats_memory(void)
@@ -147,7 +148,7 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		add_cpu(stats->cpu[cpu], out);
+		add_cpu(*per_cpu_ptr(stats->cpu, cpu), out);
 	settle_gauges(out);
 }
 
@@ -161,7 +162,8 @@ bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsig
 	out->old_state = old;
 	out->new_state = new;
 	for_each_possible_cpu(cpu) {
-		const struct tcps_edge *edge = &stats->cpu[cpu]->edges[old][new];
+		const struct tcps_cpu_stats *of_cpu = *per_cpu_ptr(stats->cpu, cpu);
+		const struct tcps_edge *edge = &of_cpu->edges[tcps_edge_nr(old, new)];
 
 		if (!READ_ONCE(edge->count))
 			continue;

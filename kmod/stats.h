@@ -6,7 +6,7 @@
 #include <linux/bitops.h>
 #include <linux/compiler.h>
 #include <linux/minmax.h>
-#include <linux/smp.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
 #include "tcpstates.h"
@@ -46,22 +46,22 @@ struct tcps_cpu_stats {
 	struct tcps_listener *listener;		/* the last one that was found */
 	struct tcps_group *group;		/* that a connection came to last */
 	struct tcps_group_shard *group_shard;	/* its shard */
-	struct tcps_edge edges[TCPSTATES_NR_STATES][TCPSTATES_NR_STATES];
+	struct tcps_edge edges[TCPSTATES_NR_STATES * TCPSTATES_NR_STATES];
 };
 
+/* Each CPU has its own on its node; they are too large for per-CPU memory. */
 struct tcps_stats {
-	unsigned int nr;
-	struct tcps_cpu_stats *cpu[];	/* NULL where no CPU is possible */
+	struct tcps_cpu_stats * __percpu *cpu;
 };
 
-struct tcps_stats *tcps_stats_create(struct tcps_rings *rings);
+int tcps_stats_init(struct tcps_stats *stats, struct tcps_rings *rings);
 void tcps_stats_destroy(struct tcps_stats *stats);
 size_t tcps_stats_memory(void);
 
 /* Of this CPU; interrupts are off. */
-static inline struct tcps_cpu_stats *tcps_stats_this_cpu(struct tcps_stats *stats)
+static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats *stats)
 {
-	return stats->cpu[smp_processor_id()];
+	return __this_cpu_read(*stats->cpu);
 }
 
 /* Bucket of the histogram whose shape tcpstates.h tells. */
@@ -71,19 +71,28 @@ static inline unsigned int tcps_hist_bucket(u64 ns)
 
 	if (ns < 1ULL << TCPSTATES_HIST_MIN_SHIFT)
 		return 0;
-	shift = fls64(ns) - 1;
+	shift = __fls(ns);
 	sub = (ns >> (shift - TCPSTATES_HIST_SUB_BITS)) & ((1 << TCPSTATES_HIST_SUB_BITS) - 1);
 	bucket = 1 + ((shift - TCPSTATES_HIST_MIN_SHIFT) << TCPSTATES_HIST_SUB_BITS) + sub;
 	return min_t(unsigned int, bucket, TCPSTATES_HIST_BUCKETS - 1);
+}
+
+/* The edge from @old to @new has this number. */
+static inline unsigned int tcps_edge_nr(unsigned int old, unsigned int new)
+{
+	return old * TCPSTATES_NR_STATES + new;
 }
 
 /* One transition; @ns, the time in the old state, counts if it is @timed. */
 static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old,
 				   unsigned int new, bool timed, u64 ns)
 {
-	struct tcps_edge *edge = &stats->edges[old][new];
+	unsigned int nr = tcps_edge_nr(old, new);
+	struct tcps_edge *edge;
 
-	/* Without this the address is calculated anew for each member. */
+	/* Without these, the size of an edge is a factor of both, and of each member's address. */
+	OPTIMIZER_HIDE_VAR(nr);
+	edge = &stats->edges[nr];
 	OPTIMIZER_HIDE_VAR(edge);
 	edge->count++;
 	if (!timed)

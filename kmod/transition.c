@@ -50,7 +50,7 @@ static struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *
 {
 	struct tcps_conn *conn;
 
-	tcps_stats_this_cpu(session->stats)->unmatched++;
+	tcps_stats_this_cpu(&session->stats)->unmatched++;
 	if (step.new == TCP_CLOSE)
 		return NULL;
 	conn = tcps_begin(session, shard, sk, TCPS_FULL, step.old, now);
