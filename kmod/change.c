@@ -27,6 +27,12 @@ const u8 tcps_classes[TCPSTATES_NR_STATES] = {
 	[TCP_NEW_SYN_RECV] = TCPS_HALF_OPEN,
 };
 
+const u8 tcps_reasons[TCPSTATES_NR_STATES] = {
+	[TCP_FIN_WAIT1] = TCPSTATES_REASON_CLOSED_LOCAL,
+	[TCP_CLOSE_WAIT] = TCPSTATES_REASON_CLOSED_PEER,
+	[TCP_CLOSING] = TCPSTATES_REASON_CLOSED_BOTH,
+};
+
 /* Of a connection that has no node. */
 void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
 {
@@ -35,13 +41,38 @@ void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident 
 	tcps_conn_ident(sk, kind, &stranger, who);
 }
 
-bool tcps_passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind)
+static bool passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind)
 {
 	struct tcpstates_ident who;
 
 	tcps_sock_tuple(sk, kind, &who);
 	who.netns = tcps_sock_netns(sk);
 	return tcps_filter_match(filter, &who);
+}
+
+/*
+ * Is there to be no record of this step? Then it is counted why. min-ms counts
+ * only where the time is known.
+ */
+bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *stats,
+		     const struct sock *sk, u8 kind, u64 in_old_ns, bool is_known)
+{
+	if (session->has_filter && !passes_filter(&session->config.filter, sk, kind))
+		stats->filtered++;
+	else if (is_known && in_old_ns < session->config.min_ns)
+		stats->too_short++;
+	else
+		return false;
+	return true;
+}
+
+/* A step of a connection that has no node. */
+void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
+			  struct tcps_step step, u64 now)
+{
+	const struct tcps_in_old in_old = {};
+
+	tcps_show(session, tcps_stats_this_cpu(&session->stats), NULL, sk, step, in_old, now);
 }
 
 void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,

@@ -61,23 +61,31 @@ static inline void tcps_forget_stale(struct tcps_session *session, struct tcps_s
 void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason);
 
 void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who);
-bool tcps_passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind);
 
 /* How long the connection was in its old state, as far as the node tells it. */
 struct tcps_in_old {
 	u64 ns;
-	u16 flags;	/* TCPSTATES_SINCE_* */
+	unsigned int flags;	/* TCPSTATES_SINCE_* */
 };
+
+/* The end that a step to this state begins; 0: none. */
+extern const u8 tcps_reasons[TCPSTATES_NR_STATES];
+
+bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *stats,
+		     const struct sock *sk, u8 kind, u64 in_old_ns, bool is_known);
+void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
+			  struct tcps_step step, u64 now);
 
 static __always_inline struct tcps_in_old
 tcps_time_in_old(const struct tcps_conn *conn, u8 old, u64 now)
 {
-	struct tcps_in_old in_old = {};
+	struct tcps_in_old in_old = {
+		.ns = now - conn->since_ns,
+		.flags = conn->since_flags,
+	};
 
-	if (conn && conn->state == old && conn->since_flags) {
-		in_old.flags = conn->since_flags;
-		in_old.ns = now - conn->since_ns;
-	}
+	if (unlikely(conn->state != old || !in_old.flags))
+		return (struct tcps_in_old){};
 	return in_old;
 }
 
@@ -96,7 +104,7 @@ tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const st
 	rec->reason = step.reason;
 	rec->error = step.error;
 	rec->synacks = 0;
-	if (likely(conn))
+	if (conn)
 		tcps_conn_ident(sk, step.kind, conn, &rec->who);
 	else
 		tcps_ident_stranger(sk, step.kind, &rec->who);
@@ -108,40 +116,20 @@ tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const st
 	tcps_ring_commit(ring, rec, pos);
 }
 
-/* min-ms counts only where the time is known. */
-static __always_inline bool tcps_is_too_short(const struct tcps_session *session,
-					      struct tcps_in_old in_old)
-{
-	return in_old.ns < session->config.min_ns && (in_old.flags & TCPSTATES_SINCE_KNOWN);
-}
-
-/* Write the record, or count why there is none. */
+/* Count the step and write its record. @conn is NULL for who found no node. */
 static __always_inline void
-tcps_record(struct tcps_session *session, struct tcps_cpu_stats *stats,
-	    const struct tcps_conn *conn, const struct sock *sk, struct tcps_step step,
-	    struct tcps_in_old in_old, u64 now)
+tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
+	  const struct tcps_conn *conn, const struct sock *sk, struct tcps_step step,
+	  struct tcps_in_old in_old, u64 now)
 {
-	if (session->has_filter && !tcps_passes_filter(&session->config.filter, sk, step.kind))
-		stats->filtered++;
-	else if (tcps_is_too_short(session, in_old))
-		stats->too_short++;
-	else
-		tcps_write_record(stats->ring, conn, sk, step, in_old, now);
-}
-
-/* The end that this step begins; 0: none. */
-static __always_inline u8 tcps_reason_of_step(u8 new)
-{
-	switch (new) {
-	case TCP_FIN_WAIT1:
-		return TCPSTATES_REASON_CLOSED_LOCAL;
-	case TCP_CLOSE_WAIT:
-		return TCPSTATES_REASON_CLOSED_PEER;
-	case TCP_CLOSING:
-		return TCPSTATES_REASON_CLOSED_BOTH;
-	default:
-		return TCPSTATES_REASON_NONE;
-	}
+	stats->seen++;
+	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
+			in_old.ns);
+	if (unlikely(session->is_selective) &&
+	    tcps_leaves_out(session, stats, sk, step.kind, in_old.ns,
+			    in_old.flags & TCPSTATES_SINCE_KNOWN))
+		return;
+	tcps_write_record(stats->ring, conn, sk, step, in_old, now);
 }
 
 static __always_inline void
@@ -162,19 +150,18 @@ static __always_inline void
 tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
 		 const struct sock *sk, struct tcps_step step, u64 now)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_in_old in_old = tcps_time_in_old(conn, step.old, now);
+	struct tcps_cpu_stats *stats;
 
 	if (!step.reason)
-		step.reason = tcps_reason_of_step(step.new);
-	if (!step.reason && conn)
-		step.reason = conn->reason;
-	stats->seen++;
-	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
-			in_old.ns);
-	tcps_record(session, stats, conn, sk, step, in_old, now);
-	if (!conn)
+		step.reason = tcps_reasons[step.new];
+	if (unlikely(!conn)) {
+		tcps_change_stranger(session, sk, step, now);
 		return;
+	}
+	if (!step.reason)
+		step.reason = conn->reason;
+	stats = tcps_stats_this_cpu(&session->stats);
+	tcps_show(session, stats, conn, sk, step, tcps_time_in_old(conn, step.old, now), now);
 	if (step.new == TCP_CLOSE) {
 		tcps_forget(session, shard, conn);
 		return;

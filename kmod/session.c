@@ -72,6 +72,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	session->generation = generations + 1;
 	session->config = *config;
 	session->has_filter = !tcps_filter_empty(&config->filter);
+	session->is_selective = session->has_filter || config->min_ns;
 	session->rings = tcps_rings_create(config->ring_records, session->generation);
 	if (!session->rings)
 		goto err_session;

@@ -33,6 +33,7 @@ struct tcps_session {
 	u64 activated_ns;
 	struct tcpstates_config config;
 	bool has_filter;	/* config.filter lets not everything pass */
+	bool is_selective;	/* it, or config.min_ns, leaves something out */
 	struct tcps_conns conns;
 	struct tcps_groups groups;
 	struct tcps_listeners listeners;

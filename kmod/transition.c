@@ -15,13 +15,6 @@
 #include "sockinfo.h"
 #include "transition.h"
 
-/* The tracepoint is shared with other protocols, and states may be added. */
-static bool is_ours(const struct sock *sk, int old, int new)
-{
-	return sk->sk_protocol == IPPROTO_TCP &&
-	       (unsigned int)old < TCPSTATES_NR_STATES && (unsigned int)new < TCPSTATES_NR_STATES;
-}
-
 static u8 birth_role(u8 new)
 {
 	return new == TCP_LISTEN ? TCPSTATES_ROLE_LISTENER : TCPSTATES_ROLE_UNKNOWN;
@@ -44,16 +37,13 @@ static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *
 	return conn;
 }
 
-/* A socket in the middle of its life that has no node. */
-static struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
-			       const struct sock *sk, struct tcps_step step, u64 now)
+/* A socket in the middle of its life that has no node: from now on it has one. */
+static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
+					const struct sock *sk, u8 state, u64 now)
 {
-	struct tcps_conn *conn;
+	struct tcps_conn *conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
 
 	tcps_stats_this_cpu(&session->stats)->unmatched++;
-	if (step.new == TCP_CLOSE)
-		return NULL;
-	conn = tcps_begin(session, shard, sk, TCPS_FULL, step.old, now);
 	if (conn)
 		tcps_made_by(conn, sk);
 	return conn;
@@ -101,64 +91,91 @@ static void record_connecting(struct tcps_session *session, struct tcps_shard *s
 }
 
 /*
- * The kernel's own steps that end nothing: a full socket whose place a
+ * The kernel's own steps to CLOSE that end nothing: a full socket whose place a
  * timewait socket has taken, or a child that lost its request to another CPU.
  */
-static bool is_husk(u8 old, u8 new)
+static bool is_husk(u8 old)
 {
-	return new == TCP_CLOSE &&
-	       (old == TCP_FIN_WAIT2 || old == TCP_CLOSING || old == TCP_SYN_RECV);
+	return old == TCP_FIN_WAIT2 || old == TCP_CLOSING || old == TCP_SYN_RECV;
 }
 
-/* connect() failed before it sent anything. */
-static bool is_stillborn(const struct sock *sk, struct tcps_step step)
+/* At CLOSE: connect() failed before it sent anything. */
+static bool is_stillborn(const struct sock *sk, u8 old)
 {
-	return step.old == TCP_SYN_SENT && step.new == TCP_CLOSE &&
-	       !READ_ONCE(tcp_sk(sk)->segs_out);
+	return old == TCP_SYN_SENT && !READ_ONCE(tcp_sk(sk)->segs_out);
+}
+
+/* A socket goes to another state than CLOSE for the first time, or again. */
+static noinline void look_at_begin(struct tcps_session *session, const struct sock *sk, u8 new)
+{
+	const struct tcps_step step = { .old = TCP_CLOSE, .new = new, .kind = TCPS_FULL };
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+	u64 now;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	now = ktime_get_ns();
+	if (new == TCP_SYN_SENT) {
+		put_off_connecting(session, shard, sk, now);
+	} else {
+		conn = begin(session, shard, sk, birth_role(new), now);
+		tcps_change(session, shard, conn, sk, step, now);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
+}
+
+/* Neither state is CLOSE: most of what is seen. Two numbers cost less than a struct tcps_step. */
+static noinline void look_at(struct tcps_session *session, const struct sock *sk, u8 old, u8 new)
+{
+	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+	u64 now;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	now = ktime_get_ns();
+	conn = tcps_conns_find(shard, sk);
+	if (unlikely(!conn))
+		conn = adopt(session, shard, sk, old, now);
+	tcps_change_here(session, shard, conn, sk, step, now);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	tcps_rings_wake(session->rings);
 }
 
 /* The shard's lock is held. */
-static __always_inline void
-transition(struct tcps_session *session, struct tcps_shard *shard, const struct sock *sk,
-	   struct tcps_step step, u64 now)
+static __always_inline void end(struct tcps_session *session, struct tcps_shard *shard,
+				const struct sock *sk, u8 old, u64 now)
 {
-	struct tcps_conn *conn;
+	struct tcps_conn *conn = tcps_conns_find(shard, sk);
+	struct tcps_step step = { .old = old, .new = TCP_CLOSE, .kind = TCPS_FULL };
 
-	if (step.old == TCP_CLOSE) {
-		if (step.new == TCP_SYN_SENT) {
-			put_off_connecting(session, shard, sk, now);
+	if (unlikely(!conn)) {
+		if (is_husk(old))
 			return;
-		}
-		conn = begin(session, shard, sk, birth_role(step.new), now);
-	} else {
-		conn = tcps_conns_find(shard, sk);
-		if (unlikely(!conn)) {
-			if (is_husk(step.old, step.new))
-				return;
-			if (is_stillborn(sk, step))
-				conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
-			else
-				conn = adopt(session, shard, sk, step, now);
-		}
+		if (is_stillborn(sk, old))
+			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+		else
+			tcps_stats_this_cpu(&session->stats)->unmatched++;
 	}
-	if (step.new == TCP_CLOSE) {
-		step.reason = tcps_close_reason(sk, conn, step.old);
-		step.error = READ_ONCE(sk->sk_err);
-		if (is_stillborn(sk, step))
-			record_connecting(session, shard, conn, sk, now);
-	}
+	step.reason = tcps_close_reason(sk, conn, old);
+	step.error = READ_ONCE(sk->sk_err);
+	if (is_stillborn(sk, old))
+		record_connecting(session, shard, conn, sk, now);
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
-/* Two numbers are passed on for less than a struct tcps_step. */
-static noinline void look_at(struct tcps_session *session, struct tcps_shard *shard,
-			     const struct sock *sk, u8 old, u8 new)
+static noinline void look_at_end(struct tcps_session *session, const struct sock *sk, u8 old)
 {
-	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	unsigned long flags;
 
+	if (is_husk(old) && tcps_shard_lacks(shard))
+		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	transition(session, shard, sk, step, ktime_get_ns());
+	end(session, shard, sk, old, ktime_get_ns());
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -169,19 +186,21 @@ static noinline void look_at(struct tcps_session *session, struct tcps_shard *sh
  */
 void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new)
 {
-	struct tcps_shard *shard;
-
-	if (!is_ours(sk, old, new) || old == new)
+	/* The tracepoint is shared with other protocols, and states may be added. */
+	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return;
-	/* A listener's fresh clone: its request has told of the SYN already. */
-	if (old == TCP_LISTEN && new == TCP_SYN_RECV)
+	if (unlikely((unsigned int)old >= TCPSTATES_NR_STATES) ||
+	    unlikely((unsigned int)new >= TCPSTATES_NR_STATES))
 		return;
-	if (old == TCP_CLOSE && new == TCP_SYN_SENT && !sends_no_syn_yet(sk))
-		return;
-	shard = tcps_conns_shard(&session->conns, sk);
-	if (is_husk(old, new) && tcps_shard_lacks(shard))
-		return;
-	look_at(session, shard, sk, old, new);
+	if (new == TCP_CLOSE) {
+		look_at_end(session, sk, old);
+	} else if (old == TCP_CLOSE) {
+		if (new != TCP_SYN_SENT || sends_no_syn_yet(sk))
+			look_at_begin(session, sk, new);
+	} else if (old != TCP_LISTEN || new != TCP_SYN_RECV) {
+		/* Else a listener's fresh clone: its request has told of the SYN already. */
+		look_at(session, sk, old, new);
+	}
 }
 
 /* @sk is about to send its SYN, from the port that has been chosen. */
