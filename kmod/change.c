@@ -109,11 +109,24 @@ static noinline void enter_or_leave(struct tcps_session *session, struct tcps_co
 		tcps_listener_begin(session, conn);
 }
 
+/* The same for the usual way in: from no class, and without a group. */
+static __always_inline void begin_counts(struct tcps_session *session, struct tcps_conn *conn,
+					 u8 to)
+{
+	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
+
+	if (listener)
+		tcps_count_move(listener->counts, TCPS_NO_CLASS, to);
+	tcps_group_join(session, conn, to);
+}
+
 /* The counts by class follow @conn, which is about to go @from one @to the other. */
 void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
 {
-	if (from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
+	if (likely(from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES))
 		move_counts(session, conn, from, to);
+	else if (from == TCPS_NO_CLASS && to < TCPS_NR_CLASSES && !conn->group)
+		begin_counts(session, conn, to);
 	else
 		enter_or_leave(session, conn, from, to);
 }
@@ -138,10 +151,10 @@ void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 sta
 }
 
 static __always_inline struct tcps_conn *begin(struct tcps_session *session,
-					       struct tcps_shard *shard, const struct sock *sk,
-					       u8 kind, u8 state, u64 now)
+					       struct tcps_shard *shard, struct tcps_place place,
+					       const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, sk);
+	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, place, sk);
 	u8 class = tcps_classes[state];
 
 	if (!conn)
@@ -160,17 +173,16 @@ static __always_inline struct tcps_conn *begin(struct tcps_session *session,
 struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
 			     const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	return begin(session, shard, sk, kind, state, now);
+	return begin(session, shard, tcps_conns_place(shard, sk), sk, kind, state, now);
 }
 
-/* A connection begins: nothing that was known of its address holds. Counted if untracked. */
+/* A connection begins. Counted if untracked. */
 struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
 				  const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	struct tcps_conn *conn;
+	struct tcps_place place = tcps_vacate(session, shard, sk);
+	struct tcps_conn *conn = begin(session, shard, place, sk, kind, state, now);
 
-	tcps_forget_stale(session, shard, sk);
-	conn = begin(session, shard, sk, kind, state, now);
 	if (!conn)
 		tcps_stats_this_cpu(&session->stats)->untracked++;
 	return conn;
@@ -191,14 +203,13 @@ void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
 	tcps_forget(session, shard, conn);
 }
 
+/* Interrupts are off, which RCU waits for. */
 static u64 current_cgroup(void)
 {
 	u64 id = 0;
 
 #ifdef CONFIG_CGROUPS
-	rcu_read_lock();
 	id = cgroup_id(task_dfl_cgroup(current));
-	rcu_read_unlock();
 #endif
 	return id;
 }

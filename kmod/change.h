@@ -47,14 +47,30 @@ void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener);
 void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
 
-/* If a node is left of an earlier socket at the address of @sk, it goes. */
-static inline void tcps_forget_stale(struct tcps_session *session, struct tcps_shard *shard,
-				     const struct sock *sk)
+/*
+ * The place of @sk, about which nothing holds that was known of its address: if
+ * a node is left of an earlier socket there, it goes.
+ */
+static inline struct tcps_place tcps_vacate(struct tcps_session *session,
+					    struct tcps_shard *shard, const struct sock *sk)
 {
-	struct tcps_conn *conn = tcps_conns_find(shard, sk);
+	struct tcps_place place = tcps_conns_place(shard, sk);
 
-	if (unlikely(conn))
-		tcps_drop_stale(session, shard, conn);
+	if (unlikely(place.conn)) {
+		tcps_drop_stale(session, shard, place.conn);
+		place = tcps_conns_place(shard, sk);
+	}
+	return place;
+}
+
+/* @sk, which has no node of this connection's, stands for it from now on. */
+static inline void tcps_move(struct tcps_session *session, struct tcps_shard *from,
+			     struct tcps_shard *to, struct tcps_conn *conn,
+			     const struct sock *sk)
+{
+	rb_erase(&conn->rb, &from->root);
+	/* Looked for only now: both may be one tree. */
+	tcps_conns_link(to, tcps_vacate(session, to, sk), conn, sk);
 }
 
 /* Takes the shard's lock itself. */

@@ -65,57 +65,9 @@ size_t tcps_conns_memory(struct tcps_conns *conns)
 	return (sizeof(*conns->shards) << conns->bits) + tcps_pool_memory(&conns->pool);
 }
 
-static void link_conn(struct tcps_shard *shard, struct tcps_conn *conn)
-{
-	struct rb_node **link = &shard->root.rb_node, *parent = NULL;
-
-	while (*link) {
-		parent = *link;
-		if (conn->sk < rb_entry(parent, struct tcps_conn, rb)->sk)
-			link = &parent->rb_left;
-		else
-			link = &parent->rb_right;
-	}
-	rb_link_node(&conn->rb, parent, link);
-	rb_insert_color(&conn->rb, &shard->root);
-}
-
-/* Unique in the activation, and free of any common counter. */
-static u64 new_id(struct tcps_conns *conns, struct tcps_shard *shard)
-{
-	u64 index = shard - conns->shards;
-
-	return (shard->nr_born++ << conns->bits) + index + 1;
-}
-
-/* A new, zeroed node for @sk, which has none; NULL when no node is free. */
-struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard,
-				 const struct sock *sk)
-{
-	struct tcps_conn *conn = tcps_pool_get(&conns->pool);
-
-	if (!conn)
-		return NULL;
-	*conn = (struct tcps_conn){ .index = conn->index };
-	/* Pairs with the snapshot's look at a node whose shard it does not know. */
-	WRITE_ONCE(conn->sk, sk);
-	conn->known.id = new_id(conns, shard);
-	link_conn(shard, conn);
-	return conn;
-}
-
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn)
 {
 	rb_erase(&conn->rb, &shard->root);
 	WRITE_ONCE(conn->sk, NULL);
 	tcps_pool_put(&conns->pool, conn);
-}
-
-/* @sk, which has no node, stands for the connection from now on. */
-void tcps_conns_move(struct tcps_shard *from, struct tcps_shard *to, struct tcps_conn *conn,
-		     const struct sock *sk)
-{
-	rb_erase(&conn->rb, &from->root);
-	WRITE_ONCE(conn->sk, sk);
-	link_conn(to, conn);
 }

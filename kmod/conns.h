@@ -5,79 +5,10 @@
 
 #include <linux/hash.h>
 #include <linux/rbtree.h>
-#include <linux/sched.h>
 #include <linux/spinlock.h>
 
+#include "conn.h"
 #include "pool.h"
-#include "tcpstates.h"
-
-struct sock;
-
-/* What kind of socket stands for a connection now, and how it is read. */
-enum tcps_kind {
-	TCPS_FULL,	/* struct tcp_sock */
-	TCPS_REQUEST,	/* struct tcp_request_sock: half-open */
-	TCPS_TIMEWAIT,	/* struct tcp_timewait_sock: TIME_WAIT, orphaned FIN_WAIT2 */
-};
-
-/* What is not in the socket: the head of struct tcpstates_ident, copied as a whole. */
-struct tcps_known {
-	u64 id;
-	u64 cgroup;
-	__u8 listener_addr[16];
-	char comm[TASK_COMM_LEN];
-	u32 netns;
-	u32 pid;
-	u32 uid;
-	u16 listener_port;
-	u16 flags;		/* TCPSTATES_HAS_*, _SEEDED */
-};
-
-static_assert(sizeof(struct tcps_known) == offsetof(struct tcpstates_ident, laddr));
-static_assert(offsetof(struct tcps_known, listener_addr) ==
-	      offsetof(struct tcpstates_ident, listener_addr));
-static_assert(offsetof(struct tcps_known, comm) == offsetof(struct tcpstates_ident, comm));
-static_assert(offsetof(struct tcps_known, netns) == offsetof(struct tcpstates_ident, netns));
-static_assert(offsetof(struct tcps_known, flags) == offsetof(struct tcpstates_ident, flags));
-
-/*
- * One live connection, from its SYN to the end of TIME_WAIT: it moves from
- * the request to the child, and from there to the timewait socket. Its
- * addresses are not kept here: while the node is in the tree its socket is
- * not freed, so they are read from the socket under the shard's lock. What is
- * reached through a pointer of the socket only is known here (namespace,
- * cgroup), and so is what the next kind of socket does not have (uid).
- *
- * The node leaves at CLOSE, when a request or timewait socket is freed, and,
- * should a CLOSE not be seen, when the full socket is destroyed.
- */
-struct tcps_conn {
-	union {
-		struct rb_node rb;
-		struct {
-			struct tcps_conn *next;
-			struct tcps_conn *next_batch;	/* in a batch's first node */
-			unsigned int nr;		/* likewise */
-		} free;
-	};
-	const struct sock *sk;	/* the key, NULL: free; never leaves the kernel */
-	u64 since_ns;		/* entry of @state */
-	u64 first_seen_ns;
-	struct tcps_known known;
-	u32 index;		/* in the pool's list of nodes */
-	u32 group;		/* 1 + index of its pair of addresses, 0: none */
-	u32 listener;		/* 1 + index of what it came to, or is; 0: none */
-	u8 since_flags:2;	/* TCPSTATES_SINCE_* */
-	u8 role:2;		/* TCPSTATES_ROLE_* */
-	u8 kind:2;		/* enum tcps_kind */
-	u8 connecting:1;	/* in SYN_SENT, which is not recorded before the SYN is sent */
-	u8 state;
-	u8 reason;		/* TCPSTATES_REASON_*: the end as far as it is seen */
-	u8 hint;		/* likewise: what an end would be due to now */
-};
-
-/* Two cache lines. */
-static_assert(sizeof(struct tcps_conn) == 128);
 
 /*
  * Locking rule: @lock guards @root, @nr_born and every node in the tree. Two
@@ -158,10 +89,62 @@ static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const 
 	return NULL;
 }
 
-struct tcps_conn *tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard,
-				 const struct sock *sk);
+/* Where in a tree the node of a socket is, or would be. */
+struct tcps_place {
+	struct tcps_conn *conn;		/* NULL: there is none */
+	struct rb_node *parent;		/* of one that would be linked */
+	struct rb_node **link;
+};
+
+static inline struct tcps_place tcps_conns_place(struct tcps_shard *shard, const struct sock *sk)
+{
+	struct tcps_place place = { .link = &shard->root.rb_node };
+
+	while (*place.link) {
+		struct tcps_conn *conn = rb_entry(*place.link, struct tcps_conn, rb);
+
+		if (unlikely(sk == conn->sk)) {
+			place.conn = conn;
+			break;
+		}
+		place.parent = *place.link;
+		place.link = sk < conn->sk ? &place.parent->rb_left : &place.parent->rb_right;
+	}
+	return place;
+}
+
+static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_place place,
+				   struct tcps_conn *conn, const struct sock *sk)
+{
+	/* Pairs with the snapshot's look at a node whose shard it does not know. */
+	WRITE_ONCE(conn->sk, sk);
+	rb_link_node(&conn->rb, place.parent, place.link);
+	rb_insert_color(&conn->rb, &shard->root);
+}
+
+/* Unique in the activation, and free of any common counter. */
+static inline u64 tcps_new_id(struct tcps_conns *conns, struct tcps_shard *shard)
+{
+	u64 index = shard - conns->shards;
+
+	return (shard->nr_born++ << conns->bits) + index + 1;
+}
+
+/* A new, zeroed node for @sk, at its free @place; NULL when no node is free. */
+static __always_inline struct tcps_conn *
+tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_place place,
+	       const struct sock *sk)
+{
+	struct tcps_conn *conn = tcps_pool_get(&conns->pool);
+
+	if (unlikely(!conn))
+		return NULL;
+	tcps_conn_clear(conn);
+	conn->known.id = tcps_new_id(conns, shard);
+	tcps_conns_link(shard, place, conn, sk);
+	return conn;
+}
+
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn);
-void tcps_conns_move(struct tcps_shard *from, struct tcps_shard *to, struct tcps_conn *conn,
-		     const struct sock *sk);
 
 #endif

@@ -190,8 +190,8 @@ static noinline void sound(struct tcps_session *session, struct tcps_group *grou
 		tcps_alarm_clear(session, &group->alarm, &subject, value);
 }
 
-static void has_grown(struct tcps_session *session, struct tcps_group *group,
-		      const struct tcps_conn *conn)
+static __always_inline void has_grown(struct tcps_session *session, struct tcps_group *group,
+				      const struct tcps_conn *conn)
 {
 	u32 value = live(group);
 

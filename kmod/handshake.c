@@ -267,8 +267,7 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 	tcps_shards_lock(near, far);
 	conn = tcps_conns_find(near, from);
 	if (conn) {
-		tcps_forget_stale(session, far, to);
-		tcps_conns_move(near, far, conn, to);
+		tcps_move(session, near, far, conn, to);
 		conn->kind = kind;
 		if (listener != req->rsk_listener)
 			tcps_come_to(session, conn, listener,

@@ -11,7 +11,6 @@
 #include <linux/smp.h>
 #include <linux/slab.h>
 
-#include "conns.h"
 #include "pool.h"
 
 /* All parts together hold 1/4 of the most nodes at the most. */
@@ -93,42 +92,24 @@ static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 		irq_work_queue(&pool->kick);
 }
 
-static void refill_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
+/* The spare batch, or a common one, is opened; false when there is none. */
+bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
 	if (part->spare) {
 		part->open = part->spare;
 		part->nr_open = pool->batch;
 		part->spare = NULL;
-		return;
+		return true;
 	}
 	part->open = take_batch(pool);
-	part->nr_open = part->open ? part->open->free.nr : 0;
+	if (part->open)
+		part->nr_open = part->open->free.nr;
+	return part->open;
 }
 
-struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
+/* The open chain becomes the spare batch; one that is there already goes back. */
+void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
-	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
-	struct tcps_conn *conn;
-
-	if (unlikely(!part->open)) {
-		refill_open(pool, part);
-		if (!part->open)
-			return NULL;
-	}
-	conn = part->open;
-	part->open = conn->free.next;
-	part->nr_open--;
-	return conn;
-}
-
-void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn)
-{
-	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
-
-	conn->free.next = part->open;
-	part->open = conn;
-	if (likely(++part->nr_open < pool->batch))
-		return;
 	if (part->spare)
 		give_batch(pool, part->spare, pool->batch);
 	part->spare = part->open;
@@ -181,13 +162,16 @@ static void free_chain(struct tcps_pool *pool, struct tcps_conn *chain)
 static struct tcps_conn *alloc_node(struct tcps_pool *pool)
 {
 	struct tcps_conn *conn = kmem_cache_zalloc(cache, GFP_KERNEL | __GFP_NOWARN);
+	u32 index;
 
 	if (!conn)
 		return NULL;
-	if (xa_alloc(&pool->all, &conn->index, conn, xa_limit_32b, GFP_KERNEL | __GFP_NOWARN)) {
+	if (xa_alloc(&pool->all, &index, conn, XA_LIMIT(0, TCPSTATES_CONNS_MAX - 1),
+		     GFP_KERNEL | __GFP_NOWARN)) {
 		kmem_cache_free(cache, conn);
 		return NULL;
 	}
+	conn->index = index;
 	return conn;
 }
 

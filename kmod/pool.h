@@ -4,12 +4,13 @@
 #define TCPS_POOL_H
 
 #include <linux/irq_work.h>
+#include <linux/percpu.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
-struct tcps_conn;
+#include "conn.h"
 
 /*
  * Locking rule: a part belongs to its CPU, which looks at it with interrupts
@@ -50,9 +51,33 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max);
 void tcps_pool_quiesce(struct tcps_pool *pool);
 void tcps_pool_destroy(struct tcps_pool *pool);
 
-/* In a hook, interrupts off. */
-struct tcps_conn *tcps_pool_get(struct tcps_pool *pool);
-void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn);
+/* In a hook, interrupts off: both for when the open chain is empty, or whole. */
+bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part);
+void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part);
+
+/* NULL: there is none. */
+static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
+{
+	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
+	struct tcps_conn *conn;
+
+	if (unlikely(!part->open) && !tcps_pool_open(pool, part))
+		return NULL;
+	conn = part->open;
+	part->open = conn->free.next;
+	part->nr_open--;
+	return conn;
+}
+
+static __always_inline void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn)
+{
+	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
+
+	conn->free.next = part->open;
+	part->open = conn;
+	if (unlikely(++part->nr_open >= pool->batch))
+		tcps_pool_close(pool, part);
+}
 
 /* In process context, may sleep. */
 bool tcps_pool_more(struct tcps_pool *pool);

@@ -91,7 +91,7 @@ static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 
 /* The shard's lock is held. */
 static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_shard *shard,
-				   const struct sock *sk)
+				   struct tcps_place place, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	u8 kind = kind_of(sk);
@@ -100,7 +100,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 
 	if (state >= TCPSTATES_NR_STATES)
 		state = TCP_CLOSE;
-	conn = tcps_conns_add(&session->conns, shard, sk);
+	conn = tcps_conns_add(&session->conns, shard, place, sk);
 	if (!conn)
 		return NULL;
 	conn->kind = kind;
@@ -127,11 +127,13 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 static bool add_socket(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_place place;
 	unsigned long flags;
 	bool added;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	added = tcps_conns_find(shard, sk) || seed_conn(session, shard, sk);
+	place = tcps_conns_place(shard, sk);
+	added = place.conn || seed_conn(session, shard, place, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	return added;
 }

@@ -90,7 +90,7 @@ static bool take_node(struct tcps_session *session, struct tcps_conn *conn,
 	bool taken = false;
 
 	while (!taken) {
-		/* Pairs with the writes of tcps_conns_add(), _move() and _remove(). */
+		/* Pairs with the writes of tcps_conns_link() and tcps_conns_remove(). */
 		sk = READ_ONCE(conn->sk);
 		if (!sk)
 			return false;

@@ -41,8 +41,7 @@ void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewai
 	if (step.new != step.old)
 		tcps_change_here(session, near, conn, sk, step, ktime_get_ns());
 	if (conn) {
-		tcps_forget_stale(session, far, tw_sk);
-		tcps_conns_move(near, far, conn, tw_sk);
+		tcps_move(session, near, far, conn, tw_sk);
 		conn->kind = TCPS_TIMEWAIT;
 	}
 	tcps_shards_unlock(near, far);

@@ -253,6 +253,6 @@ void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
 	if (tcps_shard_lacks(shard))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	tcps_forget_stale(session, shard, sk);
+	tcps_vacate(session, shard, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
