@@ -36,21 +36,11 @@ static __always_inline bool flag(struct pt_regs *regs, unsigned int nr)
 	return (u8)regs_get_kernel_argument(regs, nr);
 }
 
-static void on_set_state(void *data, const struct sock *sk, const int old, const int new)
-{
-	tcps_transition(data, sk, old, new);
-}
-
-static void on_destroy_sock(void *data, struct sock *sk)
-{
-	tcps_sock_destroyed(data, sk);
-}
-
 /* The kernel's prototypes, not ours, decide what a probe is called with. */
 static inline void check_prototypes(void)
 {
-	check_trace_callback_type_inet_sock_set_state(on_set_state);
-	check_trace_callback_type_tcp_destroy_sock(on_destroy_sock);
+	check_trace_callback_type_inet_sock_set_state(tcps_transition);
+	check_trace_callback_type_tcp_destroy_sock(tcps_sock_destroyed);
 }
 
 /* inet_sk_state_store(sk, new), inet_sk_set_state(sk, new) */
@@ -219,7 +209,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "removal of sockets whose end was not seen",
 		.modes = IN_ALL,
 		.required = true,
-		.probe = on_destroy_sock,
+		.probe = tcps_sock_destroyed,
 	},
 	{
 		.symbols = { "tcp_v4_reqsk_destructor" },
@@ -248,7 +238,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "transitions of sockets",
 		.modes = IN_TRACEPOINT,
 		.required = true,
-		.probe = on_set_state,
+		.probe = tcps_transition,
 	},
 	{
 		.symbols = { "inet_sk_state_store" },

@@ -184,8 +184,10 @@ static noinline void look_at_end(struct tcps_session *session, const struct sock
  * @sk is about to go from @old to @new. Its owner holds it, so it is alive
  * throughout. What need not be looked at under the lock is done with here.
  */
-void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new)
+void tcps_transition(void *data, const struct sock *sk, int old, int new)
 {
+	struct tcps_session *session = data;
+
 	/* The tracepoint is shared with other protocols, and states may be added. */
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return;
@@ -245,8 +247,9 @@ void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 }
 
 /* @sk is about to be freed: if its end was not seen, its node goes now. */
-void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk)
+void tcps_sock_destroyed(void *data, struct sock *sk)
 {
+	struct tcps_session *session = data;
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	unsigned long flags;
 

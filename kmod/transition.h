@@ -6,10 +6,12 @@
 struct sock;
 struct tcps_session;
 
-void tcps_transition(struct tcps_session *session, const struct sock *sk, int old, int new);
+/* Probes of tracepoints, which pass on the session as they were given it. */
+void tcps_transition(void *data, const struct sock *sk, int old, int new);
+void tcps_sock_destroyed(void *data, struct sock *sk);
+
 void tcps_connecting(struct tcps_session *session, const struct sock *sk);
 void tcps_accepted(struct tcps_session *session, const struct sock *sk);
 void tcps_aborted(struct tcps_session *session, const struct sock *sk);
-void tcps_sock_destroyed(struct tcps_session *session, const struct sock *sk);
 
 #endif
