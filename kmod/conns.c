@@ -6,8 +6,8 @@
 
 #include "conns.h"
 
-/* A shard for 64 connections keeps its tree shallow when all are in use. */
-#define CONNS_PER_SHARD	64
+/* When all are in use, a tree of so many is shallow; most of the time it has one or none. */
+#define CONNS_PER_SHARD	16
 #define SHARDS_MIN	256
 #define SHARDS_MAX	65536
 
