@@ -225,8 +225,9 @@ static unsigned int counter_of(u8 reason)
 	}
 }
 
-/* The memory of @req is about to go: if it stood for a connection, that ends. */
-void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
+/* @req is about to be freed: if it stood for a connection, that ends. */
+static noinline void end_request(struct tcps_session *session, struct tcps_shard *shard,
+				 struct request_sock *req)
 {
 	struct tcps_step step = {
 		.old = TCP_NEW_SYN_RECV,
@@ -234,12 +235,9 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 		.kind = TCPS_REQUEST,
 	};
 	const struct sock *sk = req_to_sk(req);
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	if (tcps_shard_lacks(shard))
-		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
 	if (conn) {
@@ -253,6 +251,15 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	if (conn)
 		tcps_rings_wake(session->rings);
+}
+
+/* The memory of @req is about to go: most often it was promoted, and nothing stands for it. */
+void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, req_to_sk(req));
+
+	if (!tcps_shard_lacks(shard))
+		end_request(session, shard, req);
 }
 
 /* @to, which stands for no connection yet, takes the place of @req. */

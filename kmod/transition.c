@@ -167,13 +167,11 @@ static __always_inline void end(struct tcps_session *session, struct tcps_shard 
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
 
-static noinline void look_at_end(struct tcps_session *session, const struct sock *sk, u8 old)
+static noinline void look_at_end(struct tcps_session *session, struct tcps_shard *shard,
+				 const struct sock *sk, u8 old)
 {
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	unsigned long flags;
 
-	if (is_husk(old) && tcps_shard_lacks(shard))
-		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	end(session, shard, sk, old, ktime_get_ns());
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -187,6 +185,7 @@ static noinline void look_at_end(struct tcps_session *session, const struct sock
 void tcps_transition(void *data, const struct sock *sk, int old, int new)
 {
 	struct tcps_session *session = data;
+	struct tcps_shard *shard;
 
 	/* The tracepoint is shared with other protocols, and states may be added. */
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
@@ -195,7 +194,9 @@ void tcps_transition(void *data, const struct sock *sk, int old, int new)
 	    unlikely((unsigned int)new >= TCPSTATES_NR_STATES))
 		return;
 	if (new == TCP_CLOSE) {
-		look_at_end(session, sk, old);
+		shard = tcps_conns_shard(&session->conns, sk);
+		if (!is_husk(old) || !tcps_shard_lacks(shard))
+			look_at_end(session, shard, sk, old);
 	} else if (old == TCP_CLOSE) {
 		if (new != TCP_SYN_SENT || sends_no_syn_yet(sk))
 			look_at_begin(session, sk, new);
@@ -246,16 +247,22 @@ void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 	tcps_hint(session, sk, TCPSTATES_REASON_ABORTED);
 }
 
+static noinline void forget_destroyed(struct tcps_session *session, struct tcps_shard *shard,
+				      const struct sock *sk)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	tcps_vacate(session, shard, sk);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
 /* @sk is about to be freed: if its end was not seen, its node goes now. */
 void tcps_sock_destroyed(void *data, struct sock *sk)
 {
 	struct tcps_session *session = data;
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	unsigned long flags;
 
-	if (tcps_shard_lacks(shard))
-		return;
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	tcps_vacate(session, shard, sk);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	if (!tcps_shard_lacks(shard))
+		forget_destroyed(session, shard, sk);
 }
