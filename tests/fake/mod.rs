@@ -101,6 +101,8 @@ pub struct Fake {
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
     pub conns: RefCell<Vec<[u8; abi::CONN_SIZE]>>,
+    /// Live connections that a call gives.
+    pub batch: usize,
     pub listeners: Vec<ListenerBytes>,
     pub groups: Vec<GroupBytes>,
     pub edges: Vec<Edge>,
@@ -143,6 +145,7 @@ impl Fake {
             active: Cell::new(true),
             generation: Cell::new(GENERATION),
             conns: RefCell::default(),
+            batch: 2,
             listeners: Vec::new(),
             groups: Vec::new(),
             edges: Vec::new(),
@@ -295,7 +298,6 @@ impl Recorder for Fake {
         Ok(self.groups.iter().map(Group::decode).collect())
     }
 
-    /// Two at a time.
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
         if restart {
             self.given.set(0);
@@ -304,7 +306,7 @@ impl Recorder for Fake {
         let next: Vec<_> = conns
             .iter()
             .skip(self.given.get())
-            .take(2)
+            .take(self.batch)
             .map(Conn::decode)
             .collect();
         self.given.set(self.given.get() + next.len());

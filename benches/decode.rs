@@ -1,0 +1,196 @@
+//! How fast records become lines, from the bytes of the rings, as the module writes them, to the
+//! bytes of a report: the reader, the merge, the filter, the form and its buffer. Nothing is
+//! written anywhere, so what is measured is this program alone, on one core.
+//!
+//! The time is CPU time of this process, and a figure is the median of many rounds, so that what
+//! else the host does hardly shows.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a measurement fails by panicking"
+)]
+
+#[path = "../tests/fake/mod.rs"]
+mod fake;
+#[path = "decode/records.rs"]
+mod records;
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use diagnose_tools::i18n::Lang;
+use diagnose_tools::options::{self, ReportOptions};
+use diagnose_tools::output::{Look, Output, output};
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::report::report;
+use diagnose_tools::time::Clock;
+use fake::Fake;
+use jiff::tz::TimeZone;
+use nix::time::{ClockId, clock_gettime};
+use records::Host;
+
+/// Transitions a second that are wanted at least.
+const JSON_LEAST: f64 = 2_000_000.0;
+const TABLE_LEAST: f64 = 3_000_000.0;
+/// Bytes that the rounds after the first may need more: the kernel's count is not exact.
+const GROWTH_MOST: u64 = 256 << 10;
+
+/// CPUs, and records of the ring of each: the default of an activation.
+const CPUS: u32 = 2;
+const RING: u64 = 65_536;
+/// Live connections of a host that is busy, and of one that is very busy.
+const CONNECTIONS: [(&str, u64); 2] = [
+    ("snapshot_table", 100_000),
+    ("snapshot_table_million", 1_000_000),
+];
+/// What a call for live connections gives.
+const BATCH: usize = 2048;
+
+/// CPU time that a case takes at least, and its rounds.
+const TIME_LEAST: Duration = Duration::from_secs(2);
+const ROUNDS_LEAST: usize = 5;
+
+const TRANSITIONS: &str = "transitions=1 alarms=0 connections=0 summary=0 findings=0 peek=1";
+const LIVE: &str = "transitions=0 alarms=0 connections=1 listeners=0 summary=0 findings=0";
+
+fn main() -> ExitCode {
+    let host = Host::new();
+    let mut fake = Fake::new(CPUS, RING);
+    host.fill(&fake, u64::from(CPUS) * RING);
+    let cases = [
+        ("decode_json", "format=json", Some(JSON_LEAST)),
+        ("decode_table", "format=table", Some(TABLE_LEAST)),
+        ("decode_detail", "format=detail", None),
+    ];
+    let (mut good, mut growth) = (true, 0);
+    for (name, format, least) in cases {
+        let case = Case::measure(&fake, &host, &format!("{TRANSITIONS} {format}"));
+        case.print(name);
+        growth = growth.max(case.growth);
+        good &= least.is_none_or(|least| is_enough(name, case.per_second(), least));
+    }
+    println!("figure decode_memory_growth {growth} bytes");
+    if growth > GROWTH_MOST {
+        eprintln!("decode_memory_growth: {growth} bytes, {GROWTH_MOST} are allowed");
+        good = false;
+    }
+    fake.batch = BATCH;
+    for (name, count) in CONNECTIONS {
+        fake.conns.replace(host.connections(count));
+        Case::measure(&fake, &host, LIVE).print(name);
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn is_enough(name: &str, per_second: f64, least: f64) -> bool {
+    let missing = least - per_second;
+    if missing > 0.0 {
+        let part = 100.0 * missing / least;
+        eprintln!("{name}: {per_second:.0} records/s, {part:.1} % short of {least:.0}");
+    }
+    missing <= 0.0
+}
+
+/// What a kind of report took.
+struct Case {
+    /// Records, and bytes, of one round.
+    records: u64,
+    bytes: u64,
+    /// CPU time of the median round.
+    round: Duration,
+    /// Memory that the rounds after the first needed more.
+    growth: u64,
+}
+
+impl Case {
+    fn measure(fake: &Fake, host: &Host, keys: &str) -> Self {
+        let options = options::report(keys).expect("keys of --report");
+        let look = Look {
+            labels: Lang::En.labels(),
+            clock: Clock::with_zone(&fake.stats().expect("a fake's"), zone()),
+            width: None,
+            color: false,
+        };
+        let mut form = output(options.format, look, host.places());
+        // It fills what is kept, and has the headings.
+        round(fake, &options, &mut *form);
+        let before = peak_memory();
+        let mut bytes = 0;
+        let mut rounds = Vec::new();
+        while rounds.len() < ROUNDS_LEAST || rounds.iter().sum::<Duration>() < TIME_LEAST {
+            let began = cpu_time();
+            bytes = round(fake, &options, &mut *form);
+            rounds.push(cpu_time() - began);
+        }
+        let growth = peak_memory() - before;
+        rounds.sort_unstable();
+        Self {
+            records: match options.connections {
+                Some(true) => fake.conns.borrow().len() as u64,
+                _ => u64::from(CPUS) * RING,
+            },
+            bytes,
+            round: rounds[rounds.len() / 2],
+            growth,
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        self.records as f64 / self.round.as_secs_f64()
+    }
+
+    fn print(&self, name: &str) {
+        let ns = self.round.as_secs_f64() * 1e9 / self.records as f64;
+        let (per_second, bytes) = (self.per_second(), self.bytes / self.records);
+        println!("{name}: {per_second:.0} records/s, {ns:.0} ns and {bytes} bytes each");
+        println!("figure {name} {per_second:.0} records/s");
+    }
+}
+
+/// One whole report; returns its bytes.
+fn round(fake: &Fake, options: &ReportOptions, form: &mut dyn Output) -> u64 {
+    let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
+    report(fake, options, form, &mut out).expect("a report");
+    out.get_ref().0
+}
+
+/// A zone with daylight saving, as most have.
+fn zone() -> TimeZone {
+    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone")
+}
+
+/// Counts the bytes that come.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock");
+    Duration::from(time)
+}
+
+/// The most memory that this process had so far, in bytes.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("procfs");
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line
+        .and_then(|l| l.trim().strip_suffix(" kB"))
+        .expect("VmHWM");
+    kib.parse::<u64>().expect("a number") * 1024
+}
