@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::abi::RecordBytes;
 use crate::alarm::Alarm;
@@ -168,11 +169,12 @@ impl Iterator for Merge {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        let Reverse((_, index)) = self.ready.pop()?;
-        let source = self.sources.get_mut(index)?;
+        let mut first = self.ready.peek_mut()?;
+        let source = self.sources.get_mut(first.0.1)?;
         let event = source.next.take();
-        if let Some(ts) = source.advance() {
-            self.ready.push(Reverse((ts, index)));
+        match source.advance() {
+            Some(ts) => first.0.0 = ts,
+            None => drop(PeekMut::pop(first)),
         }
         event
     }

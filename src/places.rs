@@ -4,12 +4,15 @@
 //! Numbers come from the module and names from the file system. They are looked
 //! up when they are first asked for, and what cannot be found has no name.
 
-use std::collections::HashMap;
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use crate::record::Ident;
 
@@ -25,16 +28,23 @@ pub struct Cgroup {
     pub path: String,
     /// The container that the path tells.
     pub container: Option<String>,
+    /// Both as JSON: there are few cgroups, and millions of records of them.
+    pub json: (String, Option<String>),
 }
 
 /// By id, which is never used again; `None`: it is gone.
-type Cgroups = HashMap<u64, Option<Rc<Cgroup>>>;
+type Cgroups = FxHashMap<u64, Option<Rc<Cgroup>>>;
 
 impl Cgroup {
     fn new(path: String) -> Self {
         let path = if path.is_empty() { "/".into() } else { path };
         let container = container(&path);
-        Self { path, container }
+        let json = |text: &str| Value::from(text).to_string();
+        Self {
+            json: (json(&path), container.as_deref().map(json)),
+            path,
+            container,
+        }
     }
 }
 
@@ -65,9 +75,9 @@ pub struct Places {
     netns_dir: PathBuf,
     refresh: Duration,
     cgroups: Cgroups,
-    cgroups_read: Option<Instant>,
-    namespaces: HashMap<u64, Rc<str>>,
-    namespaces_read: Option<Instant>,
+    cgroups_read: Option<Duration>,
+    namespaces: FxHashMap<u64, Rc<str>>,
+    namespaces_read: Option<Duration>,
 }
 
 impl Places {
@@ -84,9 +94,9 @@ impl Places {
             cgroup_root,
             netns_dir,
             refresh,
-            cgroups: HashMap::new(),
+            cgroups: FxHashMap::default(),
             cgroups_read: None,
-            namespaces: HashMap::new(),
+            namespaces: FxHashMap::default(),
             namespaces_read: None,
         }
     }
@@ -122,12 +132,18 @@ impl Places {
 }
 
 /// Whether `read` is too long ago; then it is now.
-fn due(read: &mut Option<Instant>, refresh: Duration) -> bool {
-    let due = read.is_none_or(|at| at.elapsed() >= refresh);
+fn due(read: &mut Option<Duration>, refresh: Duration) -> bool {
+    let now = uptime();
+    let due = read.is_none_or(|at| now.saturating_sub(at) >= refresh);
     if due {
-        *read = Some(Instant::now());
+        *read = Some(now);
     }
     due
+}
+
+/// The clock that costs least: it is asked for each record.
+fn uptime() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Where the text of `/proc/self/mountinfo` says that cgroup2's root is.
@@ -157,7 +173,7 @@ fn read_cgroups(root: &Path, cgroups: &mut Cgroups) {
     }
 }
 
-fn read_namespaces(dir: &Path) -> HashMap<u64, Rc<str>> {
+fn read_namespaces(dir: &Path) -> FxHashMap<u64, Rc<str>> {
     // Not the entry's own metadata: a name may be a link to /proc/PID/ns/net.
     let named = |entry: DirEntry| {
         let data = entry.path().metadata().ok()?;

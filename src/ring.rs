@@ -90,24 +90,27 @@ impl RingView {
         }
     }
 
-    fn word(&self, index: usize) -> Option<&AtomicU64> {
-        if index >= self.len {
-            return None;
+    /// So many words from `first` on; none when they are not all in the view.
+    fn words(&self, first: usize, count: usize) -> &[AtomicU64] {
+        if first > self.len || count > self.len - first {
+            return &[];
         }
         // SAFETY: inside of the memory that the constructor's caller vouched
         // for, aligned because the start is; AtomicU64 allows other writers.
-        Some(unsafe { self.words.add(index).as_ref() })
+        unsafe { std::slice::from_raw_parts(self.words.add(first).as_ptr(), count) }
     }
 
     fn load(&self, index: usize, order: Ordering) -> u64 {
-        self.word(index).map_or(0, |w| w.load(order))
+        self.words(index, 1).first().map_or(0, |w| w.load(order))
     }
 
-    /// Words `first` and on as bytes; words out of the view are zero.
+    /// Words `first` and on as bytes; zeroes when they are out of the view.
+    #[inline]
     fn copy<const N: usize>(&self, first: usize) -> [u8; N] {
         let mut bytes = [0; N];
-        for (i, chunk) in bytes.chunks_exact_mut(WORD).enumerate() {
-            chunk.copy_from_slice(&self.load(first + i, Ordering::Relaxed).to_ne_bytes());
+        let words = self.words(first, N / WORD);
+        for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
+            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
         bytes
     }
@@ -220,6 +223,7 @@ impl RingReader {
     }
 
     /// One step towards `until`, which must not be above a head that was loaded before.
+    #[inline]
     pub fn read_from(&mut self, until: u64) -> Step {
         for _ in 0..SPINS {
             if self.position >= until {
@@ -238,6 +242,7 @@ impl RingReader {
         Step::NotYet
     }
 
+    #[inline]
     fn look(&self, position: u64) -> Slot {
         let slot = (position & (self.capacity - 1)) as usize;
         let first = self.first_word + slot * RECORD_WORDS;

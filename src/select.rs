@@ -1,7 +1,6 @@
 //! `sort=` and `limit=`: which lines of a part are printed, in which order.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use crate::alarm::Alarm;
 use crate::listener::Listener;
@@ -56,29 +55,10 @@ impl Sortable for Conn {
     }
 }
 
-struct Entry<T> {
-    key: (u64, Reverse<u64>),
-    item: T,
-}
+/// Lines beyond the limit that are collected before those that do not stay are dropped.
+const SLACK: usize = 1024;
 
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-impl<T> Eq for Entry<T> {}
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key.cmp(&other.key)
-    }
-}
-
-/// Collects the lines of a part: with a limit never more than that many in memory.
+/// Collects the lines of a part: with a limit not many more than that in memory.
 ///
 /// The lines that stay are those of the largest weight: the latest by time,
 /// else the longest or the most. By time they come out oldest first, else
@@ -86,8 +66,7 @@ impl<T> Ord for Entry<T> {
 pub struct Selection<T> {
     sort: Sort,
     limit: Option<usize>,
-    came: u64,
-    kept: BinaryHeap<Reverse<Entry<T>>>,
+    kept: Vec<T>,
 }
 
 impl<T: Sortable> Selection<T> {
@@ -97,39 +76,40 @@ impl<T: Sortable> Selection<T> {
         Self {
             sort,
             limit,
-            came: 0,
-            kept: BinaryHeap::new(),
+            kept: Vec::new(),
         }
     }
 
-    /// Takes a line, and drops the least one when there are too many.
+    /// Takes a line, and drops the least ones when there are too many.
     pub fn push(&mut self, item: T) {
-        let weight = item.weight(self.sort);
-        // By time, of two equal ones the second is the later.
-        let tie = if self.sort == Sort::Time {
-            !self.came
-        } else {
-            self.came
-        };
-        self.came += 1;
-        self.kept.push(Reverse(Entry {
-            key: (weight, Reverse(tie)),
-            item,
-        }));
-        if self.limit.is_some_and(|limit| self.kept.len() > limit) {
-            self.kept.pop();
+        self.kept.push(item);
+        let most = self
+            .limit
+            .map(|limit| limit.saturating_add(limit.max(SLACK)));
+        if most.is_some_and(|most| self.kept.len() >= most) {
+            self.sort_and_drop();
         }
     }
 
     /// The lines, in order.
-    pub fn into_sorted(self) -> impl Iterator<Item = T> {
-        let by_time = self.sort == Sort::Time;
-        // Sorted by Reverse: largest first.
-        let mut lines: Vec<_> = self.kept.into_sorted_vec();
-        if by_time {
-            lines.reverse();
+    pub fn into_sorted(mut self) -> impl Iterator<Item = T> {
+        self.sort_and_drop();
+        self.kept.into_iter()
+    }
+
+    /// Lines are large, so weights are sorted and each line is moved once. Of equals the one
+    /// that came first stays first.
+    fn sort_and_drop(&mut self) {
+        let Self { sort, kept, .. } = self;
+        let weight = |line: &T| line.weight(*sort);
+        let surplus = kept.len().saturating_sub(self.limit.unwrap_or(usize::MAX));
+        if *sort == Sort::Time {
+            kept.sort_by_cached_key(weight);
+            kept.drain(..surplus);
+        } else {
+            kept.sort_by_cached_key(|line| Reverse(weight(line)));
+            kept.truncate(kept.len() - surplus);
         }
-        lines.into_iter().map(|entry| entry.0.item)
     }
 }
 
@@ -165,6 +145,20 @@ mod tests {
         assert_eq!(select(Sort::Time, Some(2)), "cd");
         assert_eq!(select(Sort::Time, Some(4)), "eacd");
         assert_eq!(select(Sort::Time, Some(100)), "beacd");
+    }
+
+    #[test]
+    fn a_limit_keeps_few_of_many() {
+        for sort in [Sort::Time, Sort::Bytes] {
+            let mut selection = Selection::new(sort, Some(3));
+            for n in 0..20_000 {
+                selection.push(Line(n * 7_919 % 20_000, 'x'));
+                assert!(selection.kept.len() < 3 + SLACK);
+            }
+            let mut weights: Vec<_> = selection.into_sorted().map(|l| l.0).collect();
+            weights.sort_unstable();
+            assert_eq!(weights, [19_997, 19_998, 19_999]);
+        }
     }
 
     #[test]

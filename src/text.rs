@@ -4,9 +4,32 @@ use std::net::IpAddr;
 
 use unicode_width::UnicodeWidthStr;
 
-/// Columns that a text takes on a terminal.
+use crate::line::{self, Line, Put};
+use crate::record::Owner;
+
+/// Columns that a text without control characters takes on a terminal.
 pub fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    match text.is_ascii() {
+        true => text.len(),
+        false => UnicodeWidthStr::width(text),
+    }
+}
+
+/// The same of a part of a line.
+pub fn columns(part: &[u8]) -> usize {
+    match part.is_ascii() {
+        true => part.len(),
+        false => width(&String::from_utf8_lossy(part)),
+    }
+}
+
+/// Whether there are only ASCII letters, digits, signs and spaces: what is printed as it is,
+/// one column each.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Without a way out in between, several bytes are looked at together.
+    bytes
+        .iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// `text` with spaces behind it up to `columns`.
@@ -23,15 +46,32 @@ pub fn mebibytes(bytes: u64) -> String {
 
 /// Bytes from strangers: letters, digits and ASCII signs as they are, all else
 /// (control characters, bad UTF-8, direction marks …) escaped.
-pub fn printable_bytes(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text += &printable(chunk.valid());
-        for byte in chunk.invalid() {
-            text += &format!("\\x{byte:02x}");
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl<'a> Printable<'a> {
+    /// The same of text.
+    pub fn text(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
+impl Put for Printable<'_> {
+    fn put(&self, line: &mut Line) {
+        if is_plain(self.0) {
+            return line.extend_from_slice(self.0);
+        }
+        for chunk in self.0.utf8_chunks() {
+            printable(chunk.valid()).as_str().put(line);
+            for byte in chunk.invalid() {
+                format!("\\x{byte:02x}").as_str().put(line);
+            }
         }
     }
-    text
+}
+
+/// The same as a text.
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    line::text(&Printable(bytes))
 }
 
 /// As [`printable_bytes`], of text.
@@ -48,17 +88,40 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// `1.2.3.4:80` or `[::1]:80`; a port of 0 is `*`.
-pub fn endpoint(address: IpAddr, port: u16) -> String {
-    let port = if port == 0 {
-        "*".into()
-    } else {
-        port.to_string()
-    };
-    match address {
-        IpAddr::V4(a) => format!("{a}:{port}"),
-        IpAddr::V6(a) => format!("[{a}]:{port}"),
+/// `PID/NAME`.
+impl Put for Owner {
+    fn put(&self, line: &mut Line) {
+        self.pid.put(line);
+        line.push(b'/');
+        Printable(self.comm_bytes()).put(line);
     }
+}
+
+/// `1.2.3.4:80` or `[::1]:80`; a port of 0 is `*`.
+pub struct End(pub IpAddr, pub u16);
+
+impl Put for End {
+    fn put(&self, line: &mut Line) {
+        let Self(address, port) = self;
+        match address {
+            IpAddr::V4(address) => address.put(line),
+            IpAddr::V6(address) => {
+                line.push(b'[');
+                address.put(line);
+                line.push(b']');
+            }
+        }
+        line.push(b':');
+        match port {
+            0 => line.push(b'*'),
+            port => port.put(line),
+        }
+    }
+}
+
+/// The same as a text.
+pub fn endpoint(address: IpAddr, port: u16) -> String {
+    line::text(&End(address, port))
 }
 
 /// At most `columns` columns of an endpoint: its address loses its middle, the port stays.
@@ -119,6 +182,10 @@ mod tests {
         assert_eq!(printable_bytes(b"nginx"), "nginx");
         assert_eq!(printable_bytes(b"a b\x1b[2J"), "a b\\u{1b}[2J");
         assert_eq!(printable_bytes(b"x\xff\xfe"), "x\\xff\\xfe");
+        assert_eq!(
+            printable_bytes("é\x07~ \x7f".as_bytes()),
+            "é\\u{7}~ \\u{7f}"
+        );
         assert_eq!(printable("a\nb\t"), "a\\nb\\t");
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
         assert_eq!(printable("进程"), "进程");
@@ -164,7 +231,8 @@ mod tests {
 
     #[test]
     fn chinese_takes_two_columns() {
-        assert_eq!(width("状态"), 4);
+        assert_eq!((width("状态"), columns("状态".as_bytes())), (4, 4));
+        assert_eq!((width("a b~"), columns(b"a b~")), (4, 4));
         assert_eq!(pad("状态", 6), "状态  ");
         assert_eq!(pad("state", 3), "state");
     }

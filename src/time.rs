@@ -1,19 +1,76 @@
 //! Times and durations: from the module's monotonic nanoseconds to what people
 //! and scripts read.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::abi::Stats;
+use crate::line::{self, Line, Put, last_digits};
 use crate::record::Span;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// How a moment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// RFC 3339, UTC, nanoseconds.
+    Rfc3339,
+    /// Local date and time of day, milliseconds.
+    Local,
+    /// The same without the year: 18 columns.
+    Short,
+    /// Local time of day, seconds: 8 columns.
+    Day,
+}
+
 /// Turns monotonic nanoseconds into wall-clock time.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    offset: i128,
+    /// What is added to monotonic time.
+    offset: Moment,
     zone: TimeZone,
+    /// The last seconds that were written: most records have the one of the record before.
+    local: Cell<Second>,
+    utc: Cell<Second>,
+}
+
+/// A point in time or the distance of two: seconds, and nanoseconds below one second.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    seconds: i64,
+    nanos: u64,
+}
+
+/// A second of Unix time as `YYYY-MM-DD HH:MM:SS`.
+#[derive(Debug, Clone, Copy)]
+struct Second {
+    at: i64,
+    text: [u8; 19],
+}
+
+impl Second {
+    fn new(at: i64, zone: &TimeZone) -> Self {
+        // Out of range only when the module's clocks are nonsense.
+        let time = Timestamp::from_second(at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let time = zone.to_datetime(time);
+        let mut text = *b"0000-00-00 00:00:00";
+        let year = time.year().unsigned_abs();
+        let parts = [
+            (0, u64::from(year / 100)),
+            (2, u64::from(year)),
+            (5, u64::from(time.month().unsigned_abs())),
+            (8, u64::from(time.day().unsigned_abs())),
+            (11, u64::from(time.hour().unsigned_abs())),
+            (14, u64::from(time.minute().unsigned_abs())),
+            (17, u64::from(time.second().unsigned_abs())),
+        ];
+        for (place, part) in parts {
+            text[place..place + 2].copy_from_slice(&last_digits::<2>(part));
+        }
+        Self { at, text }
+    }
 }
 
 impl Clock {
@@ -24,77 +81,146 @@ impl Clock {
 
     /// The same, for people in another time zone.
     pub fn with_zone(stats: &Stats, zone: TimeZone) -> Self {
+        let offset = i128::from(stats.now_real_ns) - i128::from(stats.now_ns);
+        let second = i128::from(SECOND);
         Self {
-            offset: i128::from(stats.now_real_ns) - i128::from(stats.now_ns),
+            offset: Moment {
+                seconds: offset.div_euclid(second) as i64,
+                nanos: offset.rem_euclid(second) as u64,
+            },
+            local: Cell::new(Second::new(0, &zone)),
+            utc: Cell::new(Second::new(0, &TimeZone::UTC)),
             zone,
         }
     }
 
-    fn timestamp(&self, ns: u64) -> Timestamp {
-        let real = i128::from(ns) + self.offset;
-        // Out of range only when the module's clocks are nonsense.
-        Timestamp::from_nanosecond(real).unwrap_or(Timestamp::UNIX_EPOCH)
+    fn real(&self, ns: u64) -> Moment {
+        let nanos = ns % SECOND + self.offset.nanos;
+        Moment {
+            seconds: (ns / SECOND + nanos / SECOND) as i64 + self.offset.seconds,
+            nanos: nanos % SECOND,
+        }
     }
 
-    /// RFC 3339, UTC, nanoseconds.
+    /// A moment, to be put into a line.
+    pub fn moment(&self, ns: u64, form: Form) -> impl Put {
+        move |line: &mut Line| self.put(line, ns, form)
+    }
+
+    fn put(&self, line: &mut Line, ns: u64, form: Form) {
+        let Moment { seconds, nanos } = self.real(ns);
+        let second = match form {
+            Form::Rfc3339 => kept(&self.utc, seconds, &TimeZone::UTC),
+            _ => kept(&self.local, seconds, &self.zone),
+        };
+        let text = &second.text;
+        match form {
+            Form::Rfc3339 => {
+                line.extend_from_slice(&text[..10]);
+                line.push(b'T');
+                line.extend_from_slice(&text[11..]);
+                put_milliseconds(line, nanos);
+                line.extend_from_slice(&last_digits::<6>(nanos));
+                line.push(b'Z');
+            }
+            Form::Local => {
+                line.extend_from_slice(text);
+                put_milliseconds(line, nanos);
+            }
+            Form::Short => {
+                line.extend_from_slice(&text[5..]);
+                put_milliseconds(line, nanos);
+            }
+            Form::Day => line.extend_from_slice(&text[11..]),
+        }
+    }
+
+    /// As [`Form::Rfc3339`].
     pub fn rfc3339(&self, ns: u64) -> String {
-        format!("{:.9}", self.timestamp(ns))
+        line::text(&self.moment(ns, Form::Rfc3339))
     }
 
-    /// Local date and time of day, milliseconds.
+    /// As [`Form::Local`].
     pub fn local(&self, ns: u64) -> String {
-        self.strftime(ns, "%Y-%m-%d %H:%M:%S%.3f")
-    }
-
-    /// Local month, day and time of day, milliseconds: 18 columns.
-    pub fn local_short(&self, ns: u64) -> String {
-        self.strftime(ns, "%m-%d %H:%M:%S%.3f")
-    }
-
-    /// Local time of day, seconds: 8 columns.
-    pub fn local_day(&self, ns: u64) -> String {
-        self.strftime(ns, "%H:%M:%S")
-    }
-
-    fn strftime(&self, ns: u64, format: &str) -> String {
-        self.timestamp(ns)
-            .to_zoned(self.zone.clone())
-            .strftime(format)
-            .to_string()
+        line::text(&self.moment(ns, Form::Local))
     }
 }
 
-/// A duration with its unit, in at most 8 columns, rounded down.
+/// The second `at`, which is kept.
+fn kept(last: &Cell<Second>, at: i64, zone: &TimeZone) -> Second {
+    let mut second = last.get();
+    if second.at != at {
+        second = Second::new(at, zone);
+        last.set(second);
+    }
+    second
+}
+
+fn put_milliseconds(line: &mut Line, nanos: u64) {
+    line.push(b'.');
+    line.extend_from_slice(&last_digits::<3>(nanos / 1_000_000));
+}
+
+/// Nanoseconds, written with a unit in at most 8 columns, rounded down.
+pub struct Duration(pub u64);
+
+impl Put for Duration {
+    fn put(&self, line: &mut Line) {
+        let Self(ns) = *self;
+        let seconds = ns / SECOND;
+        match seconds {
+            0 if ns < 1_000 => {
+                ns.put(line);
+                " ns".put(line);
+            }
+            0 if ns < 1_000_000 => put_tenths(line, ns / 100, " us"),
+            0 => put_tenths(line, ns / 100_000, " ms"),
+            1..60 => put_tenths(line, ns / (SECOND / 10), " s"),
+            60..3_600 => put_pair(line, seconds, 60, 1, [b'm', b's']),
+            3_600..86_400 => put_pair(line, seconds, 3_600, 60, [b'h', b'm']),
+            _ => put_pair(line, seconds, 86_400, 3_600, [b'd', b'h']),
+        }
+    }
+}
+
+fn put_tenths(line: &mut Line, tenths: u64, unit: &str) {
+    (tenths / 10).put(line);
+    line.extend_from_slice(&[b'.', b'0' + (tenths % 10) as u8]);
+    unit.put(line);
+}
+
+/// So many of a unit, and of a part of it.
+fn put_pair(line: &mut Line, seconds: u64, unit: u64, part: u64, names: [u8; 2]) {
+    let (whole, rest) = (seconds / unit, seconds % unit / part);
+    let [tens, ones] = last_digits(rest);
+    whole.put(line);
+    line.extend_from_slice(&[names[0], b' ', tens, ones, names[1]]);
+}
+
+/// As far as it is known: `>5.2 s` is a lower bound, `-` unknown.
+impl Put for Span {
+    fn put(&self, line: &mut Line) {
+        match *self {
+            Self::Unknown => line.push(b'-'),
+            Self::AtLeast(ns) => {
+                line.push(b'>');
+                Duration(ns).put(line);
+            }
+            Self::Exact(ns) => Duration(ns).put(line),
+        }
+    }
+}
+
+/// A [`Duration`] as a text.
 pub fn duration(ns: u64) -> String {
-    let tenths = |unit: u64, name| format!("{}.{} {name}", ns / unit, ns % unit / (unit / 10));
-    let seconds = ns / SECOND;
-    let pair = |unit: u64, part: u64, names: [char; 2]| {
-        let (whole, rest) = (seconds / unit, seconds % unit / part);
-        format!("{whole}{} {rest:02}{}", names[0], names[1])
-    };
-    match seconds {
-        0 if ns < 1_000 => format!("{ns} ns"),
-        0 if ns < 1_000_000 => tenths(1_000, "us"),
-        0 => tenths(1_000_000, "ms"),
-        1..60 => tenths(SECOND, "s"),
-        60..3_600 => pair(60, 1, ['m', 's']),
-        3_600..86_400 => pair(3_600, 60, ['h', 'm']),
-        _ => pair(86_400, 3_600, ['d', 'h']),
-    }
-}
-
-/// A duration as far as it is known: `>5.2 s` is a lower bound, `-` unknown.
-pub fn span(span: Span) -> String {
-    match span {
-        Span::Unknown => "-".into(),
-        Span::AtLeast(ns) => format!(">{}", duration(ns)),
-        Span::Exact(ns) => duration(ns),
-    }
+    line::text(&Duration(ns))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::text;
+    use crate::record::tests::random_bytes;
 
     #[test]
     fn durations_carry_a_unit_and_round_down() {
@@ -117,8 +243,8 @@ mod tests {
         for (ns, text) in table {
             assert_eq!(duration(ns), text);
         }
-        assert_eq!(span(Span::AtLeast(5_250_000_000)), ">5.2 s");
-        assert_eq!(span(Span::Unknown), "-");
+        assert_eq!(text(&Span::AtLeast(5_250_000_000)), ">5.2 s");
+        assert_eq!(text(&Span::Unknown), "-");
     }
 
     #[test]
@@ -131,8 +257,113 @@ mod tests {
         let clock = Clock::with_zone(&stats, TimeZone::UTC);
         assert_eq!(clock.rfc3339(5), "2023-11-14T22:13:20.000000005Z");
         assert_eq!(clock.local(5), "2023-11-14 22:13:20.000");
-        assert_eq!(clock.local_short(5), "11-14 22:13:20.000");
-        assert_eq!(clock.local_day(5), "22:13:20");
+        assert_eq!(text(&clock.moment(5, Form::Short)), "11-14 22:13:20.000");
+        assert_eq!(text(&clock.moment(5, Form::Day)), "22:13:20");
         assert!(clock.rfc3339(u64::MAX).starts_with("2608"));
+    }
+
+    /// What jiff makes of the same moment.
+    fn by_jiff(stats: &Stats, ns: u64, zone: &TimeZone, form: Form) -> String {
+        let real = i128::from(ns) + i128::from(stats.now_real_ns) - i128::from(stats.now_ns);
+        let time = Timestamp::from_nanosecond(real).unwrap();
+        let format = match form {
+            Form::Rfc3339 => return format!("{time:.9}"),
+            Form::Local => "%Y-%m-%d %H:%M:%S%.3f",
+            Form::Short => "%m-%d %H:%M:%S%.3f",
+            Form::Day => "%H:%M:%S",
+        };
+        let zoned = time.to_zoned(zone.clone());
+        zoned.strftime(format).to_string()
+    }
+
+    #[test]
+    fn moments_are_those_of_jiff() {
+        let zones = [
+            "CET-1CEST,M3.5.0,M10.5.0/3",
+            "LHST-10:30LHDT-11,M10.1.0,M4.1.0/2",
+            "<-0330>3:30",
+        ];
+        let zones = zones.map(|zone| TimeZone::posix(zone).unwrap());
+        let mut seed = 0x0bad_5eed;
+        let mut random = || u64::from_ne_bytes(random_bytes(&mut seed));
+        for zone in zones.into_iter().chain([TimeZone::UTC]) {
+            for round in 0..400 {
+                // From the years 1385 to 3138, however the clocks are set.
+                let clocks = match round {
+                    0 => [0, 0],
+                    1 => [u64::MAX, 0],
+                    2 => [0, u64::MAX],
+                    _ => [
+                        random() >> (round % 40),
+                        1_700_000_000_000_000_000 + (random() >> 8),
+                    ],
+                };
+                let [now_ns, now_real_ns] = clocks;
+                let stats = Stats {
+                    now_ns,
+                    now_real_ns,
+                    ..Stats::default()
+                };
+                let clock = Clock::with_zone(&stats, zone.clone());
+                let mut ns = random() >> (round % 7);
+                for step in [
+                    0,
+                    1,
+                    999_999_999,
+                    7,
+                    1_000_000_000,
+                    3_600_000_000_000,
+                    u64::MAX,
+                ] {
+                    ns = ns.saturating_add(step);
+                    for form in [Form::Rfc3339, Form::Local, Form::Short, Form::Day] {
+                        let expected = by_jiff(&stats, ns, &zone, form);
+                        assert_eq!(text(&clock.moment(ns, form)), expected, "{ns} {form:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_is_told_as_jiff_tells_it() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        // The ends of summer time in 2023 and of winter time in 2024.
+        for change in [1_698_541_200, 1_711_846_800u64] {
+            let stats = Stats {
+                now_real_ns: (change - 5) * SECOND,
+                ..Stats::default()
+            };
+            let clock = Clock::with_zone(&stats, zone.clone());
+            for tenth in 0..100 {
+                let ns = tenth * (SECOND / 10) + 12_345_678;
+                let expected = by_jiff(&stats, ns, &zone, Form::Local);
+                assert_eq!(clock.local(ns), expected);
+            }
+        }
+    }
+
+    /// The rule of durations, as plain as it can be.
+    fn plainly(ns: u64) -> String {
+        let tenths = |unit: u64, name| format!("{}.{} {name}", ns / unit, ns % unit / (unit / 10));
+        let s = ns / SECOND;
+        match s {
+            0 if ns < 1_000 => format!("{ns} ns"),
+            0 if ns < 1_000_000 => tenths(1_000, "us"),
+            0 => tenths(1_000_000, "ms"),
+            1..60 => tenths(SECOND, "s"),
+            60..3_600 => format!("{}m {:02}s", s / 60, s % 60),
+            3_600..86_400 => format!("{}h {:02}m", s / 3_600, s % 3_600 / 60),
+            _ => format!("{}d {:02}h", s / 86_400, s % 86_400 / 3_600),
+        }
+    }
+
+    #[test]
+    fn durations_of_all_lengths_follow_the_rule() {
+        let mut seed = 0x5ca1_ab1e;
+        for round in 0..100_000 {
+            let ns = u64::from_ne_bytes(random_bytes(&mut seed)) >> (round % 64);
+            assert_eq!(duration(ns), plainly(ns));
+        }
     }
 }

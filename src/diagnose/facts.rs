@@ -363,8 +363,7 @@ pub fn set_peers(subject: &mut Subject, peers: &Tally<IpAddr>) {
 
 /// The process as people write it.
 pub fn process(owner: &Owner) -> String {
-    let name = crate::text::printable_bytes(owner.comm_bytes());
-    format!("{}/{name}", owner.pid)
+    crate::line::text(owner)
 }
 
 fn service(sockets: &Sockets, who: &Ident) -> Service {

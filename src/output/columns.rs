@@ -1,11 +1,12 @@
-//! Lines of fixed columns, written as they come: a report may be longer than memory.
+//! Lines of fixed columns, made as they come: a report may be longer than memory.
 
-use std::io::{self, Write};
+use std::slice::Iter;
 
 use anstyle::Style;
 
+use crate::line::{Line, Put, put_spaces};
 use crate::output::look::Look;
-use crate::text::{cut, pad, shorten, width};
+use crate::text::{columns, cut, shorten};
 
 /// One column.
 pub struct Column {
@@ -33,49 +34,90 @@ pub enum Kind {
     Endpoint,
 }
 
-/// A cell and its style.
-pub struct Cell(pub String, pub Style);
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self(text, Style::new())
-    }
-}
-
 impl Column {
-    fn fit(&self, text: &str, terminal: bool, last: bool) -> String {
+    /// Makes what a line has from `start` on, which takes `used` columns, as wide as the column.
+    fn fit(&self, line: &mut Line, start: usize, used: usize, last: bool) {
+        let missing = self.width.saturating_sub(used);
+        let end = line.len();
         match self.kind {
-            Kind::Number => format!("{}{text}", pad("", self.width.saturating_sub(width(text)))),
-            Kind::Endpoint if terminal => pad(&shorten(text, self.width), self.width),
-            Kind::Text if terminal && width(text) > self.width => cut(text, self.width),
-            _ if last => text.to_owned(),
-            _ => pad(text, self.width),
+            Kind::Number => {
+                put_spaces(line, missing);
+                line.copy_within(start..end, start + missing);
+                line[start..start + missing].fill(b' ');
+            }
+            _ if last => {}
+            _ => put_spaces(line, missing),
         }
     }
-}
 
-/// Writes one line of cells, one per column.
-pub fn write_cells(
-    out: &mut dyn Write,
-    look: &Look,
-    columns: &[Column],
-    cells: &[Cell],
-) -> io::Result<()> {
-    for (index, (column, Cell(text, style))) in columns.iter().zip(cells).enumerate() {
-        let last = index + 1 == columns.len();
-        let text = column.fit(text, look.width.is_some(), last);
-        let gap = if last { "\n" } else { " " };
-        write!(out, "{}{gap}", look.paint(*style, &text))?;
+    /// Takes away from what is too wide for a terminal.
+    fn shorten(&self, line: &mut Line, start: usize) {
+        let text = String::from_utf8_lossy(&line[start..]);
+        let fitting = match self.kind {
+            Kind::Number => return,
+            Kind::Endpoint => shorten(&text, self.width),
+            Kind::Text => cut(&text, self.width),
+        };
+        line.truncate(start);
+        line.extend_from_slice(fitting.as_bytes());
     }
-    Ok(())
 }
 
-/// Writes the headings.
-pub fn write_head(out: &mut dyn Write, look: &Look, columns: &[Column]) -> io::Result<()> {
-    let bold = Style::new().bold();
-    let cells: Vec<_> = columns
-        .iter()
-        .map(|c| Cell(c.head.to_owned(), bold))
-        .collect();
-    write_cells(out, look, columns, &cells)
+/// One line in the making: its cells come from left to right, one per column.
+pub struct Row<'a> {
+    line: &'a mut Line,
+    look: &'a Look,
+    columns: Iter<'a, Column>,
+}
+
+impl<'a> Row<'a> {
+    /// A row at the end of `line`.
+    pub fn new(line: &'a mut Line, look: &'a Look, columns: &'a [Column]) -> Self {
+        Self {
+            line,
+            look,
+            columns: columns.iter(),
+        }
+    }
+
+    /// The next cell, of ASCII.
+    pub fn cell(&mut self, what: impl Put) {
+        self.styled(Style::new(), what);
+    }
+
+    /// The next cell, of ASCII, in a style.
+    pub fn styled(&mut self, style: Style, what: impl Put) {
+        // What was just put is not looked at again, which would take longer than putting it.
+        self.put(style, what, <[u8]>::len);
+    }
+
+    /// The next cell, of any text, in a style.
+    pub fn text(&mut self, style: Style, what: impl Put) {
+        self.put(style, what, columns);
+    }
+
+    /// There may be more cells than columns.
+    fn put(&mut self, style: Style, what: impl Put, width: fn(&[u8]) -> usize) {
+        let Some(column) = self.columns.next() else {
+            return;
+        };
+        let last = self.columns.len() == 0;
+        let start = self.look.begin(self.line, style);
+        what.put(self.line);
+        let used = width(&self.line[start..]);
+        match self.look.width {
+            Some(_) if used > column.width => column.shorten(self.line, start),
+            _ => column.fit(self.line, start, used, last),
+        }
+        self.look.end(self.line, style);
+        self.line.push(if last { b'\n' } else { b' ' });
+    }
+}
+
+/// Puts the headings.
+pub fn put_head(line: &mut Line, look: &Look, columns: &[Column]) {
+    let mut row = Row::new(line, look, columns);
+    for column in columns {
+        row.text(Style::new().bold(), column.head);
+    }
 }

@@ -1,27 +1,28 @@
 //! All fields of a record, over several lines with aligned labels.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
+
+use anstyle::Style;
 
 use crate::alarm::Alarm;
 use crate::diagnose::finding::Counts;
 use crate::diagnose::pointer;
 use crate::handshakes::Counter;
+use crate::line::{self, Line, Put, put_spaces};
 use crate::listener::{Listener, Queue};
 use crate::merge::Recorded;
 use crate::output::Output;
 use crate::output::look::{Look, alarm_style, state_style};
 use crate::output::summary::{self, Zeros};
-use crate::output::table::{lost_line, process, reason};
+use crate::output::table::lost_line;
 use crate::places::Places;
 use crate::reason::error_name;
 use crate::record::{Activity, Conn, Ident, Meters, Role, Transition};
 use crate::state::State;
 use crate::summary::Summary;
-use crate::text::{cut, endpoint, pad, printable, shorten, shorten_path, width};
-use crate::time::{duration, span};
-
-/// A label and its value.
-type Field = (&'static str, String);
+use crate::text::{End, Printable, columns, cut, shorten, shorten_path, width};
+use crate::time::{Duration, Form};
 
 /// Columns of the first of two fields, so that two fit 80 columns.
 const FIELD: usize = 18;
@@ -31,6 +32,7 @@ pub struct Detail {
     look: Look,
     places: Places,
     label: usize,
+    line: Line,
 }
 
 impl Detail {
@@ -50,181 +52,191 @@ impl Detail {
             look,
             places,
             label,
+            line: Line::new(),
         }
     }
 
-    /// Lines of one or two fields.
-    fn lines(&self, out: &mut dyn Write, fields: &[&[Field]]) -> io::Result<()> {
-        for line in fields {
-            let cells: Vec<_> = line
-                .iter()
-                .map(|(l, v)| format!("{} {v}", pad(l, self.label)))
-                .collect();
-            match &cells[..] {
-                [left, right] => {
-                    writeln!(out, "  {} {right}", pad(left, self.label + 1 + FIELD))?;
-                }
-                _ => writeln!(out, "  {}", cells.concat())?,
-            }
+    /// Begins a paragraph, whose first line says when.
+    fn begin(&mut self, ns: u64) -> Fields<'_> {
+        let (line, look) = (&mut self.line, &self.look);
+        line.clear();
+        look.put(
+            line,
+            Style::new().bold(),
+            look.clock.moment(ns, Form::Local),
+        );
+        "  ".put(line);
+        Fields {
+            line,
+            look,
+            label: self.label,
+            places: &mut self.places,
         }
-        Ok(())
+    }
+}
+
+/// A paragraph in the making: its lines have one or two fields.
+struct Fields<'a> {
+    line: &'a mut Line,
+    look: &'a Look,
+    /// Columns of a label.
+    label: usize,
+    places: &'a mut Places,
+}
+
+impl Fields<'_> {
+    fn end(&mut self) {
+        self.line.push(b'\n');
     }
 
-    fn addresses(&self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
-        let l = self.look.labels;
-        self.lines(
-            out,
-            &[
-                &[(l.local, endpoint(who.local(), who.lport))],
-                &[(l.remote, endpoint(who.remote(), who.rport))],
-            ],
-        )?;
-        let listener = who.listener().map(|(ip, port)| endpoint(ip, port));
-        self.known(out, l.listener, listener, shorten)
+    /// A word of the first line.
+    fn styled(&mut self, style: Style, what: impl Put) {
+        self.look.put(self.line, style, what);
+    }
+
+    fn state(&mut self, state: State) {
+        self.styled(state_style(state), state.shown());
+    }
+
+    fn label(&mut self, label: &str) {
+        label.put(self.line);
+        put_spaces(self.line, self.label.saturating_sub(width(label)) + 1);
+    }
+
+    /// A line of one field.
+    fn one(&mut self, label: &str, value: impl Put) {
+        "  ".put(self.line);
+        self.label(label);
+        value.put(self.line);
+        self.end();
+    }
+
+    /// A line of two fields.
+    fn two(&mut self, left: (&str, impl Put), right: (&str, impl Put)) {
+        "  ".put(self.line);
+        let start = self.line.len();
+        self.label(left.0);
+        left.1.put(self.line);
+        let used = columns(&self.line[start..]);
+        put_spaces(self.line, (self.label + 1 + FIELD).saturating_sub(used) + 1);
+        self.label(right.0);
+        right.1.put(self.line);
+        self.end();
     }
 
     /// A line of one field, made fit for the terminal, if its value is known.
-    fn known(
-        &self,
-        out: &mut dyn Write,
-        label: &'static str,
-        value: Option<String>,
-        fit: fn(&str, usize) -> String,
-    ) -> io::Result<()> {
+    fn known(&mut self, label: &str, value: Option<impl Put>, fit: fn(&str, usize) -> String) {
         let Some(value) = value else {
-            return Ok(());
+            return;
         };
-        let value = match self.look.width {
-            Some(columns) => fit(&value, columns.saturating_sub(self.label + 3)),
-            None => value,
-        };
-        self.lines(out, &[&[(label, value)]])
+        match self.look.width {
+            Some(columns) => {
+                let room = columns.saturating_sub(self.label + 3);
+                self.one(label, fit(&line::text(&value), room).as_str());
+            }
+            None => self.one(label, value),
+        }
     }
 
-    fn identity(&mut self, out: &mut dyn Write, who: &Ident) -> io::Result<()> {
+    fn addresses(&mut self, who: &Ident) {
+        let l = self.look.labels;
+        self.one(l.local, End(who.local(), who.lport));
+        self.one(l.remote, End(who.remote(), who.rport));
+        let listener = who.listener().map(|(ip, port)| End(ip, port));
+        self.known(l.listener, listener, shorten);
+    }
+
+    fn identity(&mut self, who: &Ident) {
         let l = self.look.labels;
         let place = self.places.of(who);
-        let namespace = match &place.netns {
-            Some(name) => format!("{} ({})", who.netns, printable(name)),
-            None => who.netns.to_string(),
+        let namespace = |line: &mut Line| {
+            who.netns.put(line);
+            if let Some(name) = &place.netns {
+                " (".put(line);
+                Printable::text(name).put(line);
+                line.push(b')');
+            }
         };
-        let conn = if who.conn == 0 {
-            unknown()
-        } else {
-            who.conn.to_string()
-        };
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.process, process(who)),
-                    (l.user, who.uid.map_or_else(unknown, |u| u.to_string())),
-                ],
-                &[
-                    (l.connection, conn),
-                    (l.role, who.role.map_or("-", Role::name).to_owned()),
-                ],
-            ],
-        )?;
-        let cgroup = match place.cgroup_path() {
-            Some(path) => Some(printable(path)),
-            None => who.cgroup.map(|id| id.to_string()),
-        };
-        let container = place.container().map(printable);
-        self.known(out, l.namespace, Some(namespace), cut)?;
-        self.known(out, l.container, container, cut)?;
-        self.known(out, l.cgroup, cgroup, shorten_path)
+        let conn = (who.conn != 0).then_some(who.conn);
+        self.two((l.process, who.owner), (l.user, who.uid));
+        self.two((l.connection, conn), (l.role, who.role.map(Role::name)));
+        self.known(l.namespace, Some(namespace), cut);
+        self.known(l.container, place.container().map(Printable::text), cut);
+        match place.cgroup_path() {
+            Some(path) => self.known(l.cgroup, Some(Printable::text(path)), shorten_path),
+            None => self.known(l.cgroup, who.cgroup, shorten_path),
+        }
     }
 
     /// Lines of what a full socket does.
-    fn activity(&self, out: &mut dyn Write, activity: Option<Activity>) -> io::Result<()> {
+    fn activity(&mut self, activity: Option<Activity>) {
         let Some(a) = activity else {
-            return Ok(());
+            return;
         };
         let l = self.look.labels;
-        let ago = |ms: u32| format!("{} {}", duration(u64::from(ms) * 1_000_000), l.ago);
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.last_recv, ago(a.last_recv_ms)),
-                    (l.last_sent, ago(a.last_sent_ms)),
-                ],
-                &[
-                    (l.unacked, a.unacked.to_string()),
-                    (l.retransmits, a.retransmits.to_string()),
-                ],
-                &[(l.probes, a.probes.to_string()), (l.socket, socket(a))],
-            ],
-        )
+        let ago = |ms: u32| {
+            move |line: &mut Line| {
+                Duration(u64::from(ms) * 1_000_000).put(line);
+                line.push(b' ');
+                l.ago.put(line);
+            }
+        };
+        self.two(
+            (l.last_recv, ago(a.last_recv_ms)),
+            (l.last_sent, ago(a.last_sent_ms)),
+        );
+        self.two((l.unacked, a.unacked), (l.retransmits, a.retransmits));
+        self.two((l.probes, a.probes), (l.socket, socket(a).as_str()));
     }
 
     /// Now, at most, and where it is full.
-    fn queue(&self, queue: Queue) -> String {
+    fn queue(&mut self, label: &str, queue: Queue) {
         let l = self.look.labels;
         let Queue { length, max, limit } = queue;
-        format!("{length}, {} {max}, {} {limit}", l.most, l.limit)
+        let text = format!("{length}, {} {max}, {} {limit}", l.most, l.limit);
+        self.one(label, text.as_str());
     }
 
     /// The counters that have counted.
-    fn handshakes(&self, out: &mut dyn Write, counters: &[Counter]) -> io::Result<()> {
+    fn handshakes(&mut self, counters: &[Counter]) {
         let l = self.look.labels;
         let counted = |c: &Counter| Some(((c.label)(l), c.count.filter(|n| *n > 0)?));
         for (index, (label, count)) in counters.iter().filter_map(counted).enumerate() {
             if index == 0 {
-                writeln!(out, "  {}", l.handshakes)?;
+                format!("  {}\n", l.handshakes).as_str().put(self.line);
             }
-            writeln!(out, "    {label}: {count}")?;
+            format!("    {label}: {count}\n").as_str().put(self.line);
         }
-        Ok(())
     }
 
     /// Lines of what only a full socket has.
-    fn meters(
-        &self,
-        out: &mut dyn Write,
-        meters: Option<Meters>,
-        listener: bool,
-    ) -> io::Result<()> {
+    fn meters(&mut self, meters: Option<Meters>, listener: bool) {
         let Some(m) = meters else {
-            return Ok(());
+            return;
         };
         let l = self.look.labels;
-        let text = |n: u64| n.to_string();
-        let srtt = match m.srtt_us {
-            0 => "-".into(),
-            us => duration(u64::from(us) * 1000),
-        };
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.snd_wnd, text(m.snd_wnd.into())),
-                    (l.rcv_wnd, text(m.rcv_wnd.into())),
-                ],
-                &[
-                    (l.sndbuf, text(m.sndbuf.into())),
-                    (l.sndbuf_used, text(m.sndbuf_used.into())),
-                ],
-                &[
-                    (l.rcvbuf, text(m.rcvbuf.into())),
-                    (l.rcvbuf_used, text(m.rcvbuf_used.into())),
-                ],
-                &[
-                    (l.bytes_sent, text(m.bytes_sent)),
-                    (l.bytes_received, text(m.bytes_received)),
-                ],
-                &[
-                    (l.bytes_acked, text(m.bytes_acked)),
-                    (l.retrans, text(m.retrans.into())),
-                ],
-                &[
-                    (l.backlog, queue(m.backlog, listener)),
-                    (l.max_backlog, queue(m.max_backlog, listener)),
-                ],
-                &[(l.snd_cwnd, text(m.snd_cwnd.into())), (l.srtt, srtt)],
-            ],
-        )
+        let srtt = (m.srtt_us != 0).then_some(Duration(u64::from(m.srtt_us) * 1000));
+        // The accept queue is a listener's.
+        let queue = |length: u32| listener.then_some(length);
+        self.two((l.snd_wnd, m.snd_wnd), (l.rcv_wnd, m.rcv_wnd));
+        self.two((l.sndbuf, m.sndbuf), (l.sndbuf_used, m.sndbuf_used));
+        self.two((l.rcvbuf, m.rcvbuf), (l.rcvbuf_used, m.rcvbuf_used));
+        self.two(
+            (l.bytes_sent, m.bytes_sent),
+            (l.bytes_received, m.bytes_received),
+        );
+        self.two((l.bytes_acked, m.bytes_acked), (l.retrans, m.retrans));
+        self.two(
+            (l.backlog, queue(m.backlog)),
+            (l.max_backlog, queue(m.max_backlog)),
+        );
+        self.two((l.snd_cwnd, m.snd_cwnd), (l.srtt, srtt));
+    }
+
+    /// Writes the paragraph, and an empty line behind it.
+    fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.end();
+        out.write_all(self.line)
     }
 }
 
@@ -236,140 +248,90 @@ fn socket(activity: Activity) -> String {
         (activity.orphan, "orphan"),
     ];
     let set: Vec<_> = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
-    if set.is_empty() {
-        unknown()
-    } else {
-        set.join(" ")
-    }
+    joined(&set)
 }
 
-fn synacks(sent: Option<u16>) -> String {
-    sent.map_or_else(unknown, |n| n.to_string())
-}
-
-fn unknown() -> String {
-    "-".into()
-}
-
-/// The accept queue is a listener's.
-fn queue(length: u32, listener: bool) -> String {
-    if listener {
-        length.to_string()
-    } else {
-        "-".into()
+/// Words with spaces in between; none are `-`.
+fn joined(words: &[impl Borrow<str>]) -> String {
+    match words {
+        [] => "-".into(),
+        words => words.join(" "),
     }
 }
 
 impl Output for Detail {
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let (l, record) = (self.look.labels, &event.record);
-        let state = |s| self.look.paint(state_style(s), &s.shown());
-        let time = self.look.heading(&self.look.clock.local(record.ts));
-        writeln!(
-            out,
-            "{time}  {} -> {}",
-            state(record.old),
-            state(record.new)
-        )?;
-        self.addresses(out, &record.who)?;
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.old, record.old.shown().into_owned()),
-                    (l.new, record.new.shown().into_owned()),
-                ],
-                &[
-                    (l.in_old_long, span(record.in_old)),
-                    (l.reason, reason(record.reason)),
-                ],
-                &[
-                    (l.error, error_name(record.error).unwrap_or_else(unknown)),
-                    (l.synacks, synacks(record.synacks)),
-                ],
-            ],
-        )?;
-        self.meters(out, record.meters, record.is_listener())?;
-        self.identity(out, &record.who)?;
-        writeln!(out)
+        let mut fields = self.begin(record.ts);
+        fields.state(record.old);
+        " -> ".put(fields.line);
+        fields.state(record.new);
+        fields.end();
+        fields.addresses(&record.who);
+        fields.two((l.old, record.old.shown()), (l.new, record.new.shown()));
+        fields.two(
+            (l.in_old_long, record.in_old),
+            (l.reason, record.reason.name()),
+        );
+        let error = error_name(record.error);
+        fields.two((l.error, error.as_deref()), (l.synacks, record.synacks));
+        fields.meters(record.meters, record.is_listener());
+        fields.identity(&record.who);
+        fields.write(out)
     }
 
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
         let (l, alarm) = (self.look.labels, &event.record);
         let who = &alarm.who;
-        let time = self.look.heading(&self.look.clock.local(alarm.ts));
         let word = if alarm.raised { l.raised } else { l.cleared };
         let what = format!("{word} {}", alarm.kind.name());
-        let what = self.look.paint(alarm_style(alarm.raised), &what);
-        writeln!(out, "{time}  {what}")?;
-        match alarm.is_pair() {
-            true => self.lines(
-                out,
-                &[
-                    &[(l.local, who.local().to_string())],
-                    &[(l.remote, who.remote().to_string())],
-                ],
-            ),
-            false => self.lines(out, &[&[(l.local, endpoint(who.local(), who.lport))]]),
-        }?;
-        let number = |n: u32| n.to_string();
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.value, alarm.value.to_string()),
-                    (l.threshold, alarm.threshold.to_string()),
-                ],
-                &[
-                    (l.peak, alarm.peak.to_string()),
-                    (l.lasted, duration(alarm.lasted_ns())),
-                ],
-                &[
-                    (l.half_open, number(alarm.half_open)),
-                    (l.established, number(alarm.established)),
-                ],
-                &[
-                    (l.closing, number(alarm.closing)),
-                    (l.timewait, number(alarm.timewait)),
-                ],
-            ],
-        )?;
-        self.identity(out, who)?;
-        writeln!(out)
+        let mut fields = self.begin(alarm.ts);
+        fields.styled(alarm_style(alarm.raised), what.as_str());
+        fields.end();
+        if alarm.is_pair() {
+            fields.one(l.local, who.local());
+            fields.one(l.remote, who.remote());
+        } else {
+            fields.one(l.local, End(who.local(), who.lport));
+        }
+        fields.two((l.value, alarm.value), (l.threshold, alarm.threshold));
+        fields.two(
+            (l.peak, alarm.peak),
+            (l.lasted, Duration(alarm.lasted_ns())),
+        );
+        fields.two(
+            (l.half_open, alarm.half_open),
+            (l.established, alarm.established),
+        );
+        fields.two((l.closing, alarm.closing), (l.timewait, alarm.timewait));
+        fields.identity(who);
+        fields.write(out)
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         let l = self.look.labels;
-        let time = self.look.heading(&self.look.clock.local(now_ns));
-        let state = self
-            .look
-            .paint(state_style(conn.state), &conn.state.shown());
-        writeln!(out, "{time}  {state}")?;
-        self.addresses(out, &conn.who)?;
-        let seen = self.look.clock.local(conn.first_seen_ns);
-        let seen = if conn.who.seeded {
-            format!("{seen} ({})", l.older)
-        } else {
-            seen
-        };
-        self.lines(
-            out,
-            &[
-                &[
-                    (l.state, conn.state.shown().into_owned()),
-                    (l.in_state, span(conn.age(now_ns))),
-                ],
-                &[(l.first_seen, seen)],
-                &[
-                    (l.reason, reason(conn.reason)),
-                    (l.synacks, synacks(conn.synacks)),
-                ],
-            ],
-        )?;
-        self.meters(out, conn.meters, conn.is_listener())?;
-        self.activity(out, conn.activity)?;
-        self.identity(out, &conn.who)?;
-        writeln!(out)
+        let mut fields = self.begin(now_ns);
+        fields.state(conn.state);
+        fields.end();
+        fields.addresses(&conn.who);
+        fields.two(
+            (l.state, conn.state.shown()),
+            (l.in_state, conn.age(now_ns)),
+        );
+        let clock = &fields.look.clock;
+        fields.one(l.first_seen, |line: &mut Line| {
+            clock.moment(conn.first_seen_ns, Form::Local).put(line);
+            if conn.who.seeded {
+                " (".put(line);
+                l.older.put(line);
+                line.push(b')');
+            }
+        });
+        fields.two((l.reason, conn.reason.name()), (l.synacks, conn.synacks));
+        fields.meters(conn.meters, conn.is_listener());
+        fields.activity(conn.activity);
+        fields.identity(&conn.who);
+        fields.write(out)
     }
 
     fn listener(
@@ -380,43 +342,28 @@ impl Output for Detail {
         now_ns: u64,
     ) -> io::Result<()> {
         let (l, who) = (self.look.labels, &listener.who);
-        let time = self.look.heading(&self.look.clock.local(now_ns));
-        let state = State::LISTEN;
-        let state = self.look.paint(state_style(state), &state.shown());
-        writeln!(out, "{time}  {state}")?;
-        let number = |n: u32| n.to_string();
+        let mut fields = self.begin(now_ns);
+        fields.state(State::LISTEN);
+        fields.end();
         let raised: Vec<_> = listener.raised().map(|kind| kind.name()).collect();
-        let raised = if raised.is_empty() {
-            unknown()
-        } else {
-            raised.join(" ")
-        };
         let unfinished = format!(
             "{}, {} {}",
             listener.unfinished, l.most, listener.unfinished_max
         );
-        self.lines(
-            out,
-            &[
-                &[(l.local, endpoint(who.local(), who.lport))],
-                &[(l.listening, span(listener.age(now_ns)))],
-                &[(l.alarms_raised, raised)],
-                &[(l.accept_queue, self.queue(listener.accept_queue))],
-                &[(l.half_open, self.queue(listener.half_open))],
-                &[(l.unfinished, unfinished)],
-                &[
-                    (l.established, number(listener.established)),
-                    (l.closing, number(listener.closing)),
-                ],
-                &[
-                    (l.timewait, number(listener.timewait)),
-                    (l.drops, listener.drops.to_string()),
-                ],
-            ],
-        )?;
-        self.identity(out, who)?;
-        self.handshakes(out, handshakes)?;
-        writeln!(out)
+        fields.one(l.local, End(who.local(), who.lport));
+        fields.one(l.listening, listener.age(now_ns));
+        fields.one(l.alarms_raised, joined(&raised).as_str());
+        fields.queue(l.accept_queue, listener.accept_queue);
+        fields.queue(l.half_open, listener.half_open);
+        fields.one(l.unfinished, unfinished.as_str());
+        fields.two(
+            (l.established, listener.established),
+            (l.closing, listener.closing),
+        );
+        fields.two((l.timewait, listener.timewait), (l.drops, listener.drops));
+        fields.identity(who);
+        fields.handshakes(handshakes);
+        fields.write(out)
     }
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {

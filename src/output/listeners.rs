@@ -5,12 +5,12 @@ use anstyle::Style;
 use crate::alarm::AlarmKind;
 use crate::handshakes::Counter;
 use crate::i18n::Labels;
+use crate::line::{Line, Put};
 use crate::listener::{Listener, Queue};
-use crate::output::columns::{Cell, Column, Kind, column};
+use crate::output::columns::{Column, Kind, Row, column};
 use crate::output::look::alarm_style;
 use crate::output::room::{ENDPOINT, PROCESS, Room};
-use crate::output::table::process;
-use crate::text::endpoint;
+use crate::text::End;
 
 /// `4096/4096/4096`.
 const QUEUE: usize = 14;
@@ -80,41 +80,42 @@ impl ListenerColumns {
     }
 
     /// The cells of one line.
-    pub fn cells(&self, listener: &Listener, handshakes: &[Counter]) -> Vec<Cell> {
+    pub fn cells(&self, row: &mut Row, listener: &Listener, handshakes: &[Counter]) {
         let who = &listener.who;
-        let mut cells = vec![
-            endpoint(who.local(), who.lport).into(),
-            queue(listener, listener.accept_queue, &[AlarmKind::ACCEPT_QUEUE]),
-            queue(
-                listener,
-                listener.half_open,
-                &[AlarmKind::HALF_OPEN, AlarmKind::UNFINISHED],
-            ),
-        ];
+        row.cell(End(who.local(), who.lport));
+        let accept_queue = [AlarmKind::ACCEPT_QUEUE];
+        row.styled(style(listener, &accept_queue), listener.accept_queue);
+        let half_open = [AlarmKind::HALF_OPEN, AlarmKind::UNFINISHED];
+        row.styled(style(listener, &half_open), listener.half_open);
         if self.states {
-            let states = [listener.established, listener.closing, listener.timewait];
-            cells.extend(states.map(|n| Cell::from(n.to_string())));
+            row.cell(listener.established);
+            row.cell(listener.closing);
+            row.cell(listener.timewait);
         }
         if self.overflows {
-            let overflows = overflows(handshakes).map_or("-".into(), |n| n.to_string());
-            cells.push(overflows.into());
+            row.cell(overflows(handshakes));
         }
         if self.drops {
-            cells.push(listener.drops.to_string().into());
+            row.cell(listener.drops);
         }
-        cells.push(process(who).into());
-        cells
+        row.text(Style::new(), who.owner);
     }
 }
 
-/// Now, at most, and where it is full; as an alarm while one of `kinds` is raised.
-fn queue(listener: &Listener, queue: Queue, kinds: &[AlarmKind]) -> Cell {
-    let Queue { length, max, limit } = queue;
-    let style = match listener.raised().any(|kind| kinds.contains(&kind)) {
+/// Now, at most, and where it is full.
+impl Put for Queue {
+    fn put(&self, line: &mut Line) {
+        let Self { length, max, limit } = self;
+        format!("{length}/{max}/{limit}").as_str().put(line);
+    }
+}
+
+/// As an alarm while one of `kinds` is raised.
+fn style(listener: &Listener, kinds: &[AlarmKind]) -> Style {
+    match listener.raised().any(|kind| kinds.contains(&kind)) {
         true => alarm_style(true),
         false => Style::new(),
-    };
-    Cell(format!("{length}/{max}/{limit}"), style)
+    }
 }
 
 /// What found no room in the accept queue, SYNs and last ACKs, as `ListenOverflows` counts it;

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::i18n::Labels;
+use crate::line::{Line, Put};
 use crate::state::State;
 use crate::time::Clock;
 
@@ -32,6 +33,30 @@ impl Look {
     pub fn heading(&self, text: &str) -> String {
         self.paint(Style::new().bold(), text)
     }
+
+    /// Begins what is in a style, when colour is wanted; returns where in `line` it begins.
+    #[inline]
+    pub fn begin(&self, line: &mut Line, style: Style) -> usize {
+        if self.color {
+            format!("{style}").as_str().put(line);
+        }
+        line.len()
+    }
+
+    /// Ends it.
+    #[inline]
+    pub fn end(&self, line: &mut Line, style: Style) {
+        if self.color {
+            format!("{style:#}").as_str().put(line);
+        }
+    }
+
+    /// Something in a style, when colour is wanted.
+    pub fn put(&self, line: &mut Line, style: Style, what: impl Put) {
+        self.begin(line, style);
+        what.put(line);
+        self.end(line, style);
+    }
 }
 
 /// The style of an alarm.
@@ -44,11 +69,11 @@ pub fn alarm_style(raised: bool) -> Style {
 
 /// The style of a state: what is on its way in, what works, what is on its way out.
 pub fn state_style(state: State) -> Style {
-    let color = match &*state.shown() {
-        "ESTABLISHED" | "LISTEN" => AnsiColor::Green,
-        "SYN_SENT" | "SYN_RECV" => AnsiColor::Yellow,
-        "CLOSE_WAIT" | "LAST_ACK" => AnsiColor::Magenta,
-        "NEW" | "CLOSE" | "TIME_WAIT" => return Style::new().dimmed(),
+    let color = match state.known_as() {
+        State::ESTABLISHED | State::LISTEN => AnsiColor::Green,
+        State::SYN_SENT | State::SYN_RECV => AnsiColor::Yellow,
+        State::CLOSE_WAIT | State::LAST_ACK => AnsiColor::Magenta,
+        State::NEW | State::CLOSE | State::TIME_WAIT => return Style::new().dimmed(),
         _ => AnsiColor::Cyan,
     };
     Style::new().fg_color(Some(color.into()))

@@ -1,6 +1,5 @@
 //! One line each, in columns that fit the terminal.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use anstyle::Style;
@@ -10,21 +9,20 @@ use crate::diagnose::finding::Counts;
 use crate::diagnose::pointer;
 use crate::handshakes::Counter;
 use crate::i18n::Labels;
+use crate::line::{self, Line, Put};
 use crate::listener::Listener;
 use crate::merge::Recorded;
 use crate::output::Output;
-use crate::output::columns::{Cell, Column, Kind, column, write_cells, write_head};
+use crate::output::columns::{Column, Kind, Row, column, put_head};
 use crate::output::listeners::ListenerColumns;
 use crate::output::look::{Look, alarm_style, state_style};
 use crate::output::room::{ENDPOINT, PROCESS, Room};
 use crate::output::summary::{self, Zeros};
-use crate::places::{Place, Places};
-use crate::reason::Reason;
-use crate::record::{Conn, Ident, Meters, Transition};
-use crate::state::State;
+use crate::places::Places;
+use crate::record::{Conn, Transition};
 use crate::summary::Summary;
-use crate::text::{endpoint, printable, printable_bytes};
-use crate::time::{duration, span};
+use crate::text::{End, Printable};
+use crate::time::{Form, duration};
 
 const STATE: usize = 11;
 const SPAN: usize = 9;
@@ -54,43 +52,45 @@ pub struct Table {
     transitions: TransitionColumns,
     connections: ConnectionColumns,
     listeners: ListenerColumns,
+    /// The columns of the part.
+    columns: Vec<Column>,
+    /// Those of alarms among transitions.
+    alarm_columns: Vec<Column>,
+    line: Line,
 }
 
 impl Table {
     pub fn new(look: Look, places: Places) -> Self {
+        let transitions = TransitionColumns::for_width(look.width);
         Self {
-            transitions: TransitionColumns::for_width(look.width),
+            alarm_columns: transitions.alarm_columns(&look),
+            transitions,
             connections: ConnectionColumns::for_width(look.width),
             listeners: ListenerColumns::for_width(look.width),
             look,
             places,
             part: None,
+            columns: Vec::new(),
+            line: Line::new(),
         }
     }
 
-    /// Writes headings where a part begins.
-    fn enter(&mut self, out: &mut dyn Write, part: Part) -> io::Result<()> {
+    /// Begins the line, with headings before it where a part begins.
+    fn enter(&mut self, part: Part) {
+        self.line.clear();
         if self.part == Some(part) {
-            return Ok(());
+            return;
         }
         if self.part.replace(part).is_some() {
-            writeln!(out)?;
+            self.line.push(b'\n');
         }
-        let columns = match part {
+        self.columns = match part {
             Part::Transitions => self.transitions.columns(&self.look),
             Part::Alarms => self.transitions.alarm_columns(&self.look),
             Part::Connections => self.connections.columns(&self.look),
             Part::Listeners => self.listeners.columns(self.look.labels),
         };
-        write_head(out, &self.look, &columns)
-    }
-
-    fn time(&self, ns: u64) -> Cell {
-        match self.transitions.time == TIME[0] {
-            true => self.look.clock.local_day(ns),
-            false => self.look.clock.local_short(ns),
-        }
-        .into()
+        put_head(&mut self.line, &self.look, &self.columns);
     }
 }
 
@@ -144,6 +144,14 @@ impl TransitionColumns {
             columns.push(column(l.process, self.process, Kind::Text));
         }
         columns
+    }
+
+    /// How the time is written.
+    fn form(&self) -> Form {
+        match self.time == TIME[0] {
+            true => Form::Day,
+            false => Form::Short,
+        }
     }
 
     /// The same time and ends, and words where the states are.
@@ -217,10 +225,6 @@ impl ConnectionColumns {
     }
 }
 
-fn state_cell(state: State) -> Cell {
-    Cell(state.shown().into_owned(), state_style(state))
-}
-
 /// What an alarm says: most important first, as a terminal cuts the end.
 fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
     let (kind, value, threshold) = (alarm.kind.name(), alarm.value, alarm.threshold);
@@ -231,103 +235,87 @@ fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
         words += &format!(", {} {}, {} {lasted}", l.most, alarm.peak, l.lasted_short);
     }
     if alarm.who.owner.is_some() {
-        words += &format!(", {}", process(&alarm.who));
+        words += &format!(", {}", line::text(&alarm.who.owner));
     }
     words
 }
 
-/// The word of a reason, or `-`.
-pub(super) fn reason(reason: Reason) -> String {
-    reason.name().map_or_else(|| "-".into(), Cow::into_owned)
-}
+/// The beginning of a container's id.
+struct ShortId<'a>(&'a str);
 
-/// The beginning of a container's id, or `-`.
-fn container(place: &Place) -> String {
-    let short = |id: &str| printable(id).chars().take(CONTAINER).collect();
-    place.container().map_or_else(|| "-".into(), short)
-}
-
-/// `PID/NAME`, or `-`.
-pub(super) fn process(who: &Ident) -> String {
-    match &who.owner {
-        Some(owner) => format!("{}/{}", owner.pid, printable_bytes(owner.comm_bytes())),
-        None => "-".into(),
+impl Put for ShortId<'_> {
+    fn put(&self, line: &mut Line) {
+        let start = line.len();
+        Printable::text(self.0).put(line);
+        let shown = String::from_utf8_lossy(&line[start..]);
+        if let Some((end, _)) = shown.char_indices().nth(CONTAINER) {
+            line.truncate(start + end);
+        }
     }
 }
 
 impl Output for Table {
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
-        self.enter(out, Part::Transitions)?;
+        self.enter(Part::Transitions);
         let (record, who) = (&event.record, &event.record.who);
-        let mut cells: Vec<Cell> = vec![
-            self.time(record.ts),
-            endpoint(who.local(), who.lport).into(),
-            endpoint(who.remote(), who.rport).into(),
-            state_cell(record.old),
-            state_cell(record.new),
-            span(record.in_old).into(),
-        ];
+        let form = self.transitions.form();
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        row.cell(self.look.clock.moment(record.ts, form));
+        row.cell(End(who.local(), who.lport));
+        row.cell(End(who.remote(), who.rport));
+        row.styled(state_style(record.old), record.old.shown());
+        row.styled(state_style(record.new), record.new.shown());
+        row.cell(record.in_old);
         if self.transitions.reason {
-            cells.push(reason(record.reason).into());
+            row.cell(record.reason.name());
         }
-        cells.push(process(who).into());
-        write_cells(
-            out,
-            &self.look,
-            &self.transitions.columns(&self.look),
-            &cells,
-        )
+        row.text(Style::new(), who.owner);
+        out.write_all(&self.line)
     }
 
     /// Among transitions in their columns, without headings of its own.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
-        if self.part != Some(Part::Transitions) {
-            self.enter(out, Part::Alarms)?;
-        }
+        let among = self.part == Some(Part::Transitions);
+        self.enter(if among {
+            Part::Transitions
+        } else {
+            Part::Alarms
+        });
         let (alarm, who) = (&event.record, &event.record.who);
-        let [local, remote] = match alarm.is_pair() {
-            true => [who.local().to_string(), who.remote().to_string()],
-            false => [endpoint(who.local(), who.lport), "-".into()],
-        };
+        let form = self.transitions.form();
+        let mut row = Row::new(&mut self.line, &self.look, &self.alarm_columns);
+        row.cell(self.look.clock.moment(alarm.ts, form));
+        if alarm.is_pair() {
+            row.cell(who.local());
+            row.cell(who.remote());
+        } else {
+            row.cell(End(who.local(), who.lport));
+            row.cell("-");
+        }
         let words = alarm_words(self.look.labels, alarm);
-        let cells = [
-            self.time(alarm.ts),
-            local.into(),
-            remote.into(),
-            Cell(words, alarm_style(alarm.raised)),
-        ];
-        let columns = self.transitions.alarm_columns(&self.look);
-        write_cells(out, &self.look, &columns, &cells)
+        row.text(alarm_style(alarm.raised), words.as_str());
+        out.write_all(&self.line)
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
-        self.enter(out, Part::Connections)?;
+        self.enter(Part::Connections);
         let who = &conn.who;
-        let mut cells: Vec<Cell> = vec![
-            endpoint(who.local(), who.lport).into(),
-            endpoint(who.remote(), who.rport).into(),
-            state_cell(conn.state),
-            span(conn.age(now_ns)).into(),
-        ];
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        row.cell(End(who.local(), who.lport));
+        row.cell(End(who.remote(), who.rport));
+        row.styled(state_style(conn.state), conn.state.shown());
+        row.cell(conn.age(now_ns));
         if self.connections.meters {
-            let number = |of: fn(&Meters) -> u64| match &conn.meters {
-                Some(meters) => of(meters).to_string(),
-                None => "-".into(),
-            };
-            cells.push(number(|m| m.bytes_sent).into());
-            cells.push(number(|m| m.bytes_received).into());
-            cells.push(number(|m| m.retrans.into()).into());
+            row.cell(conn.meters.map(|m| m.bytes_sent));
+            row.cell(conn.meters.map(|m| m.bytes_received));
+            row.cell(conn.meters.map(|m| m.retrans));
         }
         if self.connections.container {
-            cells.push(container(&self.places.of(who)).into());
+            let place = self.places.of(who);
+            row.text(Style::new(), place.container().map(ShortId));
         }
-        cells.push(process(who).into());
-        write_cells(
-            out,
-            &self.look,
-            &self.connections.columns(&self.look),
-            &cells,
-        )
+        row.text(Style::new(), who.owner);
+        out.write_all(&self.line)
     }
 
     fn listener(
@@ -337,10 +325,10 @@ impl Output for Table {
         handshakes: &[Counter],
         _now_ns: u64,
     ) -> io::Result<()> {
-        self.enter(out, Part::Listeners)?;
-        let columns = self.listeners.columns(self.look.labels);
-        let cells = self.listeners.cells(listener, handshakes);
-        write_cells(out, &self.look, &columns, &cells)
+        self.enter(Part::Listeners);
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        self.listeners.cells(&mut row, listener, handshakes);
+        out.write_all(&self.line)
     }
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {

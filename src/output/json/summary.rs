@@ -1,0 +1,167 @@
+//! The totals as a JSON line.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
+
+use crate::diagnose::finding::Counts as Findings;
+use crate::handshakes::Counter;
+use crate::state::State;
+use crate::summary::{EdgeTotal, Summary, ThisReport};
+use crate::time::Clock;
+
+#[derive(Serialize)]
+struct SummaryJson<'a> {
+    r#type: &'static str,
+    ts: String,
+    since: String,
+    active_ns: u64,
+    #[serde(serialize_with = "states")]
+    states: &'a [(State, u64)],
+    transitions: Vec<EdgeJson>,
+    handshakes: Counts<'a>,
+    tracked: u64,
+    untracked: u64,
+    groups: u64,
+    listeners: u64,
+    lost: CausesJson,
+    unmatched: u64,
+    seeded: u64,
+    seen: u64,
+    alarms: u64,
+    filtered: u64,
+    too_short: u64,
+    recorded: u64,
+    reported: u64,
+    pending: u64,
+    this_report: ThisReportJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Findings>,
+}
+
+/// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.
+#[derive(Serialize)]
+pub struct CausesJson {
+    pub overwritten: u64,
+    pub kprobe_missed: u64,
+    pub stale: u64,
+    pub evicted: u64,
+    pub ungrouped: u64,
+    pub unlisted: u64,
+}
+
+#[derive(Serialize)]
+struct ThisReportJson {
+    transitions: u64,
+    shown: u64,
+    alarms: u64,
+    alarms_shown: u64,
+    connections: u64,
+    listeners: u64,
+    overwritten: u64,
+    unknown_records: u64,
+}
+
+#[derive(Serialize)]
+struct EdgeJson {
+    old: Cow<'static, str>,
+    new: Cow<'static, str>,
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_ns: Option<u64>,
+    timed: u64,
+}
+
+fn states<S: Serializer>(states: &&[(State, u64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(states.iter().map(|(state, n)| (state.name(), n)))
+}
+
+/// Counters by their names.
+pub struct Counts<'a>(pub &'a [Counter]);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().filter_map(|c| Some((c.name, c.count?))))
+    }
+}
+
+impl EdgeJson {
+    fn new(edge: &EdgeTotal) -> Self {
+        Self {
+            old: edge.old.name(),
+            new: edge.new.name(),
+            count: edge.count,
+            total_ns: edge.times.map(|_| edge.total_ns),
+            p50_ns: edge.times.map(|t| t[0]),
+            p99_ns: edge.times.map(|t| t[1]),
+            max_ns: edge.times.map(|t| t[2]),
+            timed: edge.timed,
+        }
+    }
+}
+
+impl ThisReportJson {
+    fn new(this: &ThisReport) -> Self {
+        Self {
+            transitions: this.transitions,
+            shown: this.shown,
+            alarms: this.alarms,
+            alarms_shown: this.alarms_shown,
+            connections: this.connections,
+            listeners: this.listeners,
+            overwritten: this.overwritten,
+            unknown_records: this.unknown_records,
+        }
+    }
+}
+
+/// One object, one line.
+pub fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")
+}
+
+/// Writes the totals.
+pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Result<()> {
+    let stats = &summary.stats;
+    let object = SummaryJson {
+        r#type: "summary",
+        ts: clock.rfc3339(stats.now_ns),
+        since: clock.rfc3339(stats.activated_ns),
+        active_ns: stats.active_ns(),
+        states: &stats.states,
+        transitions: summary.edges.iter().map(EdgeJson::new).collect(),
+        handshakes: Counts(&summary.handshakes),
+        tracked: stats.tracked,
+        untracked: stats.untracked,
+        groups: stats.groups,
+        listeners: stats.listeners,
+        lost: CausesJson {
+            overwritten: summary.overwritten,
+            kprobe_missed: stats.kprobe_missed,
+            stale: stats.stale,
+            evicted: stats.evicted,
+            ungrouped: stats.ungrouped,
+            unlisted: stats.unlisted,
+        },
+        unmatched: stats.unmatched,
+        seeded: stats.seeded,
+        seen: stats.seen,
+        alarms: stats.alarms,
+        filtered: stats.filtered,
+        too_short: stats.too_short,
+        recorded: stats.recorded,
+        reported: stats.reported,
+        pending: summary.pending,
+        this_report: ThisReportJson::new(&summary.this_report),
+        findings: summary.findings,
+    };
+    line(out, &object)
+}
