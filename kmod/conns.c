@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The live connections: an array of {lock, rbtree}, keyed by socket. */
+#include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/string.h>
@@ -13,7 +14,7 @@
 
 int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 {
-	unsigned long nr = clamp(roundup_pow_of_two(max / CONNS_PER_SHARD + 1),
+	unsigned long nr = clamp(roundup_pow_of_two(DIV_ROUND_UP(max, CONNS_PER_SHARD)),
 				 (unsigned long)SHARDS_MIN, (unsigned long)SHARDS_MAX);
 	unsigned long i;
 	int err;

@@ -23,7 +23,7 @@
 #include "sockinfo.h"
 
 /* Walked buckets between two chances for others to run. */
-#define BUCKETS_AT_A_TIME 1024
+#define BUCKETS_AT_A_TIME 64
 
 static u8 kind_of(const struct sock *sk)
 {
