@@ -147,6 +147,24 @@ impl Merge {
         }
     }
 
+    /// Takes each event where it lies: it is large, and moved for nothing otherwise.
+    ///
+    /// # Errors
+    /// What `take` fails with; the event counts as taken.
+    pub fn try_each<E>(&mut self, mut take: impl FnMut(&Event) -> Result<(), E>) -> Result<(), E> {
+        while let Some(mut first) = self.ready.peek_mut() {
+            let Reverse((_, index)) = *first;
+            let source = &mut self.sources[index];
+            let taken = source.next.as_ref().map_or(Ok(()), &mut take);
+            match source.advance() {
+                Some(ts) => *first = Reverse((ts, index)),
+                None => drop(PeekMut::pop(first)),
+            }
+            taken?;
+        }
+        Ok(())
+    }
+
     /// Whether the module said that nothing more will come.
     pub fn ended(&self) -> bool {
         self.sources.iter().any(|s| s.reader.ended())

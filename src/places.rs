@@ -104,9 +104,14 @@ impl Places {
     /// Where a connection lives.
     pub fn of(&mut self, who: &Ident) -> Place {
         Place {
-            cgroup: who.cgroup.and_then(|id| self.cgroup(id)),
+            cgroup: self.cgroup_of(who),
             netns: self.netns(who.netns),
         }
+    }
+
+    /// Its cgroup alone.
+    pub fn cgroup_of(&mut self, who: &Ident) -> Option<Rc<Cgroup>> {
+        who.cgroup.and_then(|id| self.cgroup(id))
     }
 
     fn cgroup(&mut self, id: u64) -> Option<Rc<Cgroup>> {

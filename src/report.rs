@@ -193,11 +193,13 @@ fn print_events(
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<()> {
-    let shown = merge.filter(|event| shows(options, parts, event));
-    let print = |event: Event| print_event(&event, output, out, this);
     if options.sort == Sort::Time && options.limit.is_none() {
-        return shown.into_iter().try_for_each(print);
+        return merge.try_each(|event| match shows(options, parts, event) {
+            true => print_event(event, output, out, this),
+            false => Ok(()),
+        });
     }
+    let shown = merge.filter(|event| shows(options, parts, event));
     let mut transitions = Selection::new(options.sort, options.limit);
     let mut alarms = Selection::new(Sort::Time, options.limit);
     shown.for_each(|event| match event {
@@ -210,7 +212,9 @@ fn print_events(
     if options.sort == Sort::Time {
         lines.sort_by_key(Event::ts);
     }
-    lines.into_iter().try_for_each(print)
+    lines
+        .iter()
+        .try_for_each(|event| print_event(event, output, out, this))
 }
 
 /// Whether an event is printed.

@@ -311,8 +311,9 @@ impl Output for Table {
             row.cell(conn.meters.map(|m| m.retrans));
         }
         if self.connections.container {
-            let place = self.places.of(who);
-            row.text(Style::new(), place.container().map(ShortId));
+            let cgroup = self.places.cgroup_of(who);
+            let container = cgroup.as_ref().and_then(|c| c.container.as_deref());
+            row.text(Style::new(), container.map(ShortId));
         }
         row.text(Style::new(), who.owner);
         out.write_all(&self.line)
