@@ -13,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	test-matrix smoke check bench install uninstall clean help
+	test-matrix smoke check bench bench-publish bench-figures install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -58,8 +58,14 @@ smoke: ## run a quick selection of scenarios on the oldest, the newest and the -
 check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI
 	@scripts/check
 
-bench: setup ## measure what recording costs, in instructions per connection
-	@$(CARGO) bench --bench cost
+bench: setup ## measure cost and speed beside what others use: docs/benchmarks.md
+	@$(CARGO) bench --bench full
+
+bench-publish: setup ## the same, into the README and docs/bench
+	@$(CARGO) bench --bench full -- --publish
+
+bench-figures: setup ## measure anew the costs that CI compares with
+	@DIAGNOSE_TOOLS_NEW_FIGURES=1 $(CARGO) bench --bench cost
 
 # Root has not always a Rust: what `make` built is installed.
 install: ## install what `make` built into PREFIX (default /usr/local), below DESTDIR

@@ -70,10 +70,9 @@ fn build_other_modules(top: &Path) -> PathBuf {
         .to_owned()
 }
 
-/// Boots the machine and runs this program in it, with the same arguments,
-/// for a group of its scenarios. True when they all passed; a machine that
-/// could not run is a failure.
-pub fn boot(machine: &Machine, group: &str) -> bool {
+/// What boots the machine and runs this program in it, with the same
+/// arguments, for a group of what it has to run.
+pub fn vm(machine: &Machine, group: &str) -> Command {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut vm = Command::new(top.join("scripts/vm"));
     vm.args([
@@ -99,7 +98,13 @@ pub fn boot(machine: &Machine, group: &str) -> bool {
     if machine.other_modules {
         vm.env(OTHER_MODULES, build_other_modules(top));
     }
-    match vm.status() {
+    vm
+}
+
+/// Runs a group of this program's scenarios in the machine. True when they
+/// all passed; a machine that could not run is a failure.
+pub fn boot(machine: &Machine, group: &str) -> bool {
+    match vm(machine, group).status() {
         Ok(status) if status.success() => true,
         Ok(status) => {
             eprintln!("the virtual machine of the group '{group}' ended with {status}");

@@ -5,20 +5,10 @@
 //! The time is CPU time of this process, and a figure is the best of many rounds, which is the one
 //! that what else the host does disturbed least; the median is told beside it.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a measurement fails by panicking"
-)]
-
-#[path = "../tests/fake/mod.rs"]
-mod fake;
-#[path = "decode/records.rs"]
 mod records;
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use diagnose_tools::i18n::Lang;
@@ -27,25 +17,21 @@ use diagnose_tools::output::{Look, Output, output};
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::report::report;
 use diagnose_tools::time::Clock;
-use fake::Fake;
 use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use records::Host;
 
-/// Transitions a second that are wanted at least.
-const JSON_LEAST: f64 = 2_000_000.0;
-const TABLE_LEAST: f64 = 3_000_000.0;
-/// Bytes that the rounds after the first may need more: the kernel's count is not exact.
-const GROWTH_MOST: u64 = 256 << 10;
+use crate::common::is_chosen;
+use crate::fake::Fake;
+use crate::figure::Figure;
+
+pub const PART: &str = "decode";
 
 /// CPUs, and records of the ring of each: the default of an activation.
 const CPUS: u32 = 2;
 const RING: u64 = 65_536;
 /// Live connections of a host that is busy, and of one that is very busy.
-const CONNECTIONS: [(&str, u64); 2] = [
-    ("snapshot_table", 100_000),
-    ("snapshot_table_million", 1_000_000),
-];
+const CONNECTIONS: [(&str, u64); 2] = [("live_100000", 100_000), ("live_1000000", 1_000_000)];
 /// What a call for live connections gives.
 const BATCH: usize = 2048;
 
@@ -56,52 +42,25 @@ const ROUNDS_LEAST: usize = 5;
 const TRANSITIONS: &str = "transitions=1 alarms=0 connections=0 summary=0 findings=0 peek=1";
 const LIVE: &str = "transitions=0 alarms=0 connections=1 listeners=0 summary=0 findings=0";
 
-fn main() -> ExitCode {
-    // `cargo bench` adds `--bench`; any other word is a part of the names that are wanted.
-    let words: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|arg| arg != "--bench")
-        .collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+/// All that is measured of it.
+pub fn measure() -> Vec<Figure> {
     let host = Host::new();
     let mut fake = Fake::new(CPUS, RING);
     host.fill(&fake, u64::from(CPUS) * RING);
-    let cases = [
-        ("decode_json", "format=json", Some(JSON_LEAST)),
-        ("decode_table", "format=table", Some(TABLE_LEAST)),
-        ("decode_detail", "format=detail", None),
-    ];
-    let (mut good, mut growth) = (true, 0);
-    for (name, format, least) in cases.into_iter().filter(|case| wanted(case.0)) {
-        let case = Case::measure(&fake, &host, &format!("{TRANSITIONS} {format}"));
-        case.print(name);
-        growth = growth.max(case.growth);
-        good &= least.is_none_or(|least| is_enough(name, case.per_second(), least));
-    }
-    println!("figure decode_memory_growth {growth} bytes");
-    if growth > GROWTH_MOST {
-        eprintln!("decode_memory_growth: {growth} bytes, {GROWTH_MOST} are allowed");
-        good = false;
+    let mut figures = Vec::new();
+    for name in ["json", "table", "detail"]
+        .into_iter()
+        .filter(|n| is_chosen(n))
+    {
+        let case = Case::measure(&fake, &host, &format!("{TRANSITIONS} format={name}"));
+        case.tell(name, &mut figures);
     }
     fake.batch = BATCH;
-    for (name, count) in CONNECTIONS.into_iter().filter(|case| wanted(case.0)) {
+    for (name, count) in CONNECTIONS.into_iter().filter(|c| is_chosen(c.0)) {
         fake.conns.replace(host.connections(count));
-        Case::measure(&fake, &host, LIVE).print(name);
+        Case::measure(&fake, &host, LIVE).tell(name, &mut figures);
     }
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-fn is_enough(name: &str, per_second: f64, least: f64) -> bool {
-    let missing = least - per_second;
-    if missing > 0.0 {
-        let part = 100.0 * missing / least;
-        eprintln!("{name}: {per_second:.0} records/s, {part:.1} % short of {least:.0}");
-    }
-    missing <= 0.0
+    figures
 }
 
 /// What a kind of report took.
@@ -154,17 +113,26 @@ impl Case {
         round.as_secs_f64() * 1e9 / self.records as f64
     }
 
-    fn per_second(&self) -> f64 {
-        1e9 / self.ns(self.best)
-    }
-
-    fn print(&self, name: &str) {
-        let (best, median) = (self.ns(self.best), self.ns(self.median));
-        let (per_second, bytes) = (self.per_second(), self.bytes / self.records);
-        println!(
-            "{name}: {per_second:.0} records/s, {best:.0} ns (median {median:.0}) and {bytes} bytes each"
-        );
-        println!("figure {name} {per_second:.0} records/s");
+    fn tell(&self, case: &str, figures: &mut Vec<Figure>) {
+        let per_second = |round| 1e9 / self.ns(round);
+        figures.extend([
+            Figure::new(PART, case, "rate", per_second(self.best), "records/s"),
+            Figure::new(
+                PART,
+                case,
+                "median_rate",
+                per_second(self.median),
+                "records/s",
+            ),
+            Figure::new(
+                PART,
+                case,
+                "line",
+                (self.bytes / self.records) as f64,
+                "bytes/record",
+            ),
+            Figure::new(PART, case, "memory_growth", self.growth as f64, "bytes"),
+        ]);
     }
 }
 

@@ -1,0 +1,40 @@
+//! One measured number, and the line of output by which it leaves the machine.
+
+use serde::{Deserialize, Serialize};
+
+const MARK: &str = "figure ";
+
+/// A number that was measured: which part measured it, of which case, and what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    pub part: String,
+    pub case: String,
+    pub what: String,
+    pub value: f64,
+    pub unit: String,
+}
+
+impl Figure {
+    pub fn new(part: &str, case: &str, what: &str, value: f64, unit: &str) -> Self {
+        Self {
+            part: part.into(),
+            case: case.into(),
+            what: what.into(),
+            // More digits mean nothing.
+            value: (value * 1000.0).round() / 1000.0,
+            unit: unit.into(),
+        }
+    }
+}
+
+/// Tells the host a number.
+pub fn emit(part: &str, case: &str, what: &str, value: f64, unit: &str) {
+    let figure = Figure::new(part, case, what, value, unit);
+    let text = serde_json::to_string(&figure).expect("a figure is JSON");
+    println!("{MARK}{text}");
+}
+
+/// The number of a line of output, if it tells one.
+pub fn parse(line: &str) -> Option<Figure> {
+    serde_json::from_str(line.strip_prefix(MARK)?).ok()
+}

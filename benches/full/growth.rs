@@ -1,0 +1,184 @@
+//! Cost as the number of live connections, and of pairs of addresses, grows:
+//! instructions per transition, bytes per connection, and what it takes to
+//! begin with so many.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::child;
+use crate::common::held::Held;
+use crate::common::{assert_counts_instructions, connections, median, per_connection};
+use crate::figure::emit;
+use crate::stretch;
+use crate::support::memory::{self, KernelMemory};
+use crate::support::tool;
+
+const PART: &str = "growth";
+/// Fewer where it takes long to begin.
+const ROUNDS: [usize; 2] = [4, 2];
+const CONNECTIONS: u32 = 1000;
+const LIVE: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// Pairs of addresses, beside those of what is measured.
+const GROUPS: [usize; 3] = [1, 10_000, 100_000];
+const LIVE_WITH_GROUPS: usize = 100_000;
+const KEYS: &str = "max-conns=1200000 max-groups=262144";
+
+/// Instructions that recording adds to a transition, with what is open now.
+fn per_transition(live: usize) -> f64 {
+    let mut added = Vec::new();
+    let mut transitions = 0.0;
+    for _ in 0..ROUNDS[usize::from(live > 100_000)] {
+        tool::fresh();
+        let idle = per_connection(CONNECTIONS);
+        tool::activate(KEYS);
+        let before = recorded();
+        let with = per_connection(CONNECTIONS);
+        transitions = (recorded() - before) as f64 / f64::from(CONNECTIONS);
+        added.push(with - idle);
+    }
+    median(added) / transitions
+}
+
+fn recorded() -> u64 {
+    tool::report("peek=1 transitions=0").number("/recorded")
+}
+
+fn settings() -> Value {
+    let text = tool::tcpstates(&["--settings=json=1"]);
+    serde_json::from_str(&text).expect("settings are JSON")
+}
+
+/// Kernel memory of a recording without its rings, by the kernel's own accounts.
+fn memory_of(keys: &str) -> (u64, Value) {
+    let used = |m: KernelMemory| m.slab + m.vmalloc + m.percpu;
+    tool::fresh();
+    memory::settle();
+    let before = used(KernelMemory::now());
+    tool::activate(keys);
+    memory::settle();
+    let settings = settings();
+    let rings = settings["ring_bytes"].as_u64().expect("a size");
+    let all = used(KernelMemory::now()).saturating_sub(before);
+    (all.saturating_sub(rings), settings)
+}
+
+fn memory_per_connection(live: usize) {
+    let case = format!("live_{live}");
+    let keys = if live < 200_000 {
+        ""
+    } else {
+        "max-conns=1200000"
+    };
+    let (bytes, settings) = memory_of(keys);
+    let tracked = settings["tracked"].as_u64().expect("a number");
+    assert!(tracked >= live as u64, "all {live} are tracked: {settings}");
+    emit(
+        PART,
+        &case,
+        "memory",
+        bytes as f64 / tracked as f64,
+        "bytes/connection",
+    );
+    let told = settings["memory_bytes"].as_u64().expect("a size")
+        - settings["ring_bytes"].as_u64().expect("a size");
+    emit(
+        PART,
+        &case,
+        "memory_told",
+        told as f64 / tracked as f64,
+        "bytes/connection",
+    );
+}
+
+/// Whether the kernel lets what is urgent in wherever no lock forbids it, or only where it
+/// offers to.
+fn preempt(mode: &str) {
+    const FILE: &str = "/sys/kernel/debug/sched/preempt";
+    if !Path::new(FILE).exists() {
+        let mount = ["-t", "debugfs", "debugfs", "/sys/kernel/debug"];
+        let status = Command::new("mount").args(mount).status();
+        assert!(status.is_ok_and(|s| s.success()), "debugfs");
+    }
+    fs::write(FILE, mode).expect("CONFIG_PREEMPT_DYNAMIC");
+}
+
+/// What `--activate` takes when there is so much to be found.
+fn activation(live: usize) {
+    let case = format!("live_{live}");
+    let mut took = 0.0;
+    tool::fresh();
+    preempt("full");
+    let nothing = stretch::longest(|| thread::sleep(Duration::from_secs(1)));
+    let longest = stretch::longest(|| {
+        let mut command = tool::command(&["tcpstates", "--activate=max-conns=1200000"]);
+        command.stdout(Stdio::null());
+        took = child::run(command).cpu;
+    });
+    preempt("voluntary");
+    emit(PART, &case, "activation", took, "s");
+    emit(
+        PART,
+        &case,
+        "activation_stretch",
+        longest.as_secs_f64() * 1e3,
+        "ms",
+    );
+    emit(
+        PART,
+        &case,
+        "idle_stretch",
+        nothing.as_secs_f64() * 1e3,
+        "ms",
+    );
+}
+
+pub fn measure() {
+    assert_counts_instructions();
+    connections(CONNECTIONS);
+    let mut held = Held::new("held");
+    for live in LIVE {
+        let began = Instant::now();
+        held.grow(live, 1);
+        eprintln!(
+            "{live} live after {:.0} s of the machine",
+            began.elapsed().as_secs_f64()
+        );
+        let case = format!("live_{live}");
+        emit(
+            PART,
+            &case,
+            "per_transition",
+            per_transition(live),
+            "instructions/transition",
+        );
+        if live >= 100_000 {
+            memory_per_connection(live);
+            activation(live);
+        }
+    }
+    held.clear();
+    for groups in GROUPS {
+        held.grow(LIVE_WITH_GROUPS, groups);
+        let value = per_transition(LIVE_WITH_GROUPS);
+        let counted = settings()["groups"].as_u64().expect("a number");
+        let wanted = groups as u64;
+        assert!(
+            (wanted..wanted + 10).contains(&counted),
+            "{counted} groups of {wanted}"
+        );
+        emit(
+            PART,
+            &format!("groups_{groups}"),
+            "per_transition",
+            value,
+            "instructions/transition",
+        );
+        held.clear();
+    }
+    tool::fresh();
+}

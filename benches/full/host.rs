@@ -1,0 +1,244 @@
+//! The host's side: boots the machines, collects what they measure, and
+//! shows it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, fs, thread};
+
+use crate::decode;
+use crate::figure::{self, Figure};
+use crate::plot;
+use crate::recording::{FLOOR, MAIN_HOOK};
+use crate::results::{Made, Results};
+use crate::support::guest;
+use crate::table;
+use crate::{KERNEL, Part};
+
+/// What is wanted.
+struct Wanted {
+    parts: Vec<String>,
+    publish: bool,
+}
+
+fn wanted(parts: &[Part]) -> Result<Wanted, String> {
+    // `cargo bench` says so.
+    let all: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
+    let (options, mut names): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| a.starts_with("--"));
+    let known: Vec<&str> = parts.iter().map(|p| p.name).chain([decode::PART]).collect();
+    let unknown = |name: &&String| !known.contains(&name.as_str());
+    if let Some(name) = names.iter().find(unknown) {
+        return Err(format!("no part '{name}'; there are: {}", known.join(", ")));
+    }
+    let publish = options.iter().any(|o| o == "--publish");
+    let known_option = |o: &String| o == "--publish" || o.starts_with("--cases=");
+    if let Some(option) = options.iter().find(|o| !known_option(o)) {
+        return Err(format!(
+            "unknown option '{option}'; there are: --publish, --cases=NAME,..."
+        ));
+    }
+    if publish && (!names.is_empty() || options.len() > 1) {
+        return Err("only the results of all parts are published".into());
+    }
+    if names.is_empty() {
+        names = known.into_iter().map(str::to_owned).collect();
+    }
+    Ok(Wanted {
+        parts: names,
+        publish,
+    })
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a command prints, without the end of the line.
+fn printed(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .current_dir(top())
+        .output()
+        .map_err(|e| format!("{command:?}: {e}"))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {errors}"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned())
+}
+
+/// The empty probe.
+fn build_floor() -> Result<PathBuf, String> {
+    let script = top().join("scripts/build-module");
+    printed(Command::new(script).args(["--of", "benches/floor"])).map(Into::into)
+}
+
+/// The module, whose table of hooks has the main one alone.
+fn build_main_hook() -> Result<PathBuf, String> {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("main-hook");
+    let script = r#"
+        mkdir -p "$2" && cp -r "$1/kmod" "$1/include" "$1/scripts" "$2" &&
+        sed -i 's/^#define IN_ALL\t.*/#define IN_ALL 0/' "$2/kmod/hook_specs.c" &&
+        grep -q '^#define IN_ALL 0$' "$2/kmod/hook_specs.c" && "$2/scripts/build-module""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", script, "sh"]).arg(top()).arg(copy);
+    printed(&mut shell).map(Into::into)
+}
+
+/// What a machine has told.
+#[derive(Default)]
+struct Told {
+    figures: Vec<Figure>,
+    kernel: String,
+}
+
+/// Runs a part in its machine.
+fn run_part(part: &Part) -> Result<Told, String> {
+    eprintln!("measuring: {}", part.name);
+    let mut told = Told::default();
+    let mut machine = guest::vm(&part.machine, part.name);
+    if part.name == "recording" {
+        printed(Command::new("scripts/setup").arg("--peers"))?;
+        machine.env(FLOOR, build_floor()?);
+        machine.env(MAIN_HOOK, build_main_hook()?);
+    }
+    let failed = |e: std::io::Error| format!("the machine of '{}': {e}", part.name);
+    let mut child = machine.stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    for line in lines {
+        let line = line.map_err(failed)?;
+        if let Some(figure) = figure::parse(&line) {
+            show(&figure);
+            told.figures.push(figure);
+        } else if let Some(kernel) = line.strip_prefix(KERNEL) {
+            kernel.clone_into(&mut told.kernel);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    match status.success() {
+        true => Ok(told),
+        false => Err(format!(
+            "the machine of '{}' ended with {status}",
+            part.name
+        )),
+    }
+}
+
+fn show(figure: &Figure) {
+    let Figure {
+        part,
+        case,
+        what,
+        value,
+        unit,
+    } = figure;
+    eprintln!("  {part:<10} {case:<16} {what:<20} {value:>14} {unit}");
+}
+
+fn made() -> Result<Made, String> {
+    let git = |args: &[&str]| printed(Command::new("git").args(args));
+    let mut commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changed = git(&[
+        "status",
+        "--porcelain",
+        "--",
+        ".",
+        ":!README.md",
+        ":!docs/bench",
+    ])?;
+    if !changed.is_empty() {
+        commit += " and changes";
+    }
+    Ok(Made {
+        kernel: String::new(),
+        date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        commit,
+    })
+}
+
+/// Runs some parts, so many at the same time, and gives what they told in their order.
+fn run_parts(parts: &[&Part], at_once: usize) -> Vec<Result<Told, String>> {
+    let next = AtomicUsize::new(0);
+    let told: Vec<OnceLock<_>> = parts.iter().map(|_| OnceLock::new()).collect();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(part) = parts.get(index) else { break };
+                    let _ = told[index].set(run_part(part));
+                }
+            });
+        }
+    });
+    told.into_iter()
+        .map(|told| told.into_inner().expect("all have run"))
+        .collect()
+}
+
+/// Measures what is wanted. True: everything was measured, and no bar is missed.
+pub fn run(parts: &[Part]) -> Result<bool, String> {
+    let wanted = wanted(parts)?;
+    let mut results = Results::new(made()?);
+    let chosen = |counts| {
+        let is = |p: &&Part| p.machine.icount == counts && wanted.parts.iter().any(|w| w == p.name);
+        parts.iter().filter(is).collect::<Vec<_>>()
+    };
+    // Where instructions count, it does not matter what else the host does.
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let mut told = run_parts(&chosen(true), cpus);
+    told.extend(run_parts(&chosen(false), 1));
+    let mut failures = Vec::new();
+    for part in told {
+        match part {
+            Ok(told) => {
+                results.figures.extend(told.figures);
+                results.made.kernel = told.kernel;
+            }
+            Err(message) => failures.push(message),
+        }
+    }
+    if wanted.parts.iter().any(|w| w == decode::PART) {
+        results
+            .figures
+            .extend(decode::measure().into_iter().inspect(show));
+    }
+    results.judge();
+    print!("{}", table::all(&results));
+    save(
+        &results,
+        &Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench"),
+    )?;
+    for failure in &failures {
+        eprintln!("bench: {failure}");
+    }
+    let complete = failures.is_empty();
+    if wanted.publish && complete {
+        save(&results, &top().join("docs/bench"))?;
+        table::into_readme(&results, &top().join("README.md"))?;
+    }
+    Ok(complete && results.bars.iter().all(|bar| bar.holds))
+}
+
+/// The file, and the plots.
+fn save(results: &Results, folder: &Path) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+    fs::create_dir_all(folder).map_err(failed)?;
+    let text = serde_json::to_string_pretty(results).expect("results are JSON") + "\n";
+    fs::write(folder.join("results.json"), text).map_err(failed)?;
+    for (name, plot) in [
+        ("cost.svg", plot::cost(results)),
+        ("growth.svg", plot::growth(results)),
+    ] {
+        if let Some(svg) = plot {
+            fs::write(folder.join(name), svg).map_err(failed)?;
+        }
+    }
+    eprintln!("results: {}", folder.join("results.json").display());
+    Ok(())
+}
