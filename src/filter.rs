@@ -391,12 +391,14 @@ fn expressions_hold(rules: impl Iterator<Item = (Side, bool, bool)>) -> bool {
 
 impl Filter {
     /// Whether a connection is meant.
+    #[inline]
     pub fn matches(&self, who: &Ident) -> bool {
         let port = |r: &PortRule| (r.side, r.negate, r.matches(who));
         self.matches_pair(who) && expressions_hold(self.ports.iter().map(port))
     }
 
     /// Whether the connections between two addresses are meant: they have many ports.
+    #[inline]
     pub fn matches_pair(&self, who: &Ident) -> bool {
         let addr = |r: &AddrRule| (r.side, r.negate, r.matches(who));
         self.matches_place(who) && expressions_hold(self.addrs.iter().map(addr))

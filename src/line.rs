@@ -58,18 +58,23 @@ numbers! { u8 u16 u32 u64 }
 /// What eight digits can tell.
 const EIGHT: u64 = 100_000_000;
 
+#[inline]
 fn put_number(line: &mut Line, number: u64) {
     if number < 10 {
-        return line.push(b'0' + number as u8);
+        line.push(b'0' + number as u8);
+    } else if number < EIGHT {
+        let digits = u64::from_le_bytes(digits(number));
+        let zeros = (digits ^ ZEROS).trailing_zeros() / 8;
+        put_word(line, digits >> (8 * zeros), 8 - zeros as usize);
+    } else {
+        put_long(line, number);
     }
-    if number >= EIGHT {
-        put_number(line, number / EIGHT);
-        line.extend_from_slice(&digits(number));
-        return;
-    }
-    let digits = u64::from_le_bytes(digits(number));
-    let zeros = (digits ^ ZEROS).trailing_zeros() / 8;
-    put_word(line, digits >> (8 * zeros), 8 - zeros as usize);
+}
+
+#[inline(never)]
+fn put_long(line: &mut Line, number: u64) {
+    put_number(line, number / EIGHT);
+    line.extend_from_slice(&digits(number % EIGHT));
 }
 
 /// Puts the first `count` bytes of a word, beginning with the lowest. All are copied, as a copy
@@ -82,10 +87,9 @@ fn put_word(line: &mut Line, word: u64, count: usize) {
 
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
-/// The last eight digits of a number. They are made together, in parts of a word: pairs of four,
-/// of two and of one, of which the first is the lower one.
+/// The eight digits of a number that has not more. They are made together, in parts of a word:
+/// pairs of four, of two and of one, of which the first is the lower one.
 fn digits(number: u64) -> [u8; 8] {
-    let number = number % EIGHT;
     let fours = (number / 10_000) | ((number % 10_000) << 32);
     // Exact quotients by 100 of what is below 10,000, and by 10 of what is below 100.
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
@@ -98,7 +102,7 @@ fn digits(number: u64) -> [u8; 8] {
 /// The last digits of a number, eight at most.
 pub fn last_digits<const N: usize>(number: u64) -> [u8; N] {
     let mut last = [0; N];
-    last.copy_from_slice(&digits(number)[8 - N..]);
+    last.copy_from_slice(&digits(number % EIGHT)[8 - N..]);
     last
 }
 
@@ -191,7 +195,16 @@ fn put_segments(line: &mut Line, segments: &[u16]) {
     }
 }
 
+/// Puts spaces before what is there from `start` on.
+pub fn put_spaces_before(line: &mut Line, start: usize, count: usize) {
+    let end = line.len();
+    put_spaces(line, count);
+    line.copy_within(start..end, start + count);
+    line[start..start + count].fill(b' ');
+}
+
 /// Puts spaces.
+#[inline]
 pub fn put_spaces(line: &mut Line, count: usize) {
     const MANY: [u8; 32] = [b' '; 32];
     let end = line.len() + count;

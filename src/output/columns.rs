@@ -4,7 +4,7 @@ use std::slice::Iter;
 
 use anstyle::Style;
 
-use crate::line::{Line, Put, put_spaces};
+use crate::line::{Line, Put, put_spaces, put_spaces_before};
 use crate::output::look::Look;
 use crate::text::{columns, cut, shorten};
 
@@ -36,15 +36,11 @@ pub enum Kind {
 
 impl Column {
     /// Makes what a line has from `start` on, which takes `used` columns, as wide as the column.
+    #[inline(always)]
     fn fit(&self, line: &mut Line, start: usize, used: usize, last: bool) {
         let missing = self.width.saturating_sub(used);
-        let end = line.len();
         match self.kind {
-            Kind::Number => {
-                put_spaces(line, missing);
-                line.copy_within(start..end, start + missing);
-                line[start..start + missing].fill(b' ');
-            }
+            Kind::Number => put_spaces_before(line, start, missing),
             _ if last => {}
             _ => put_spaces(line, missing),
         }
@@ -97,7 +93,8 @@ impl<'a> Row<'a> {
     }
 
     /// There may be more cells than columns.
-    fn put(&mut self, style: Style, what: impl Put, width: fn(&[u8]) -> usize) {
+    #[inline(always)]
+    fn put(&mut self, style: Style, what: impl Put, width: impl Fn(&[u8]) -> usize) {
         let Some(column) = self.columns.next() else {
             return;
         };
