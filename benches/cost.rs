@@ -38,9 +38,6 @@ use support::{guest, scenario, tool};
 const CONNECTIONS: u32 = 1000;
 const ROUNDS: usize = 4;
 
-/// Instructions per connection over idle that are allowed, with all hooks.
-const TRACEPOINT_MOST: f64 = 5000.0;
-
 fn main() -> ExitCode {
     // `cargo bench` says so, which would make these trials be left out.
     let mut arguments = Arguments::from_iter(std::env::args().filter(|arg| arg != "--bench"));
@@ -58,9 +55,9 @@ fn main() -> ExitCode {
         };
     }
     let trials: Vec<Trial> = vec![
-        scenario("recording_costs_no_more_than_allowed", cost),
-        scenario("a_flood_costs_no_more_than_allowed", flood::cost),
-        scenario("a_report_costs_no_more_than_allowed", report::cost),
+        scenario("recording_costs_no_more_than_on_record", cost),
+        scenario("a_flood_costs_no_more_than_on_record", flood::cost),
+        scenario("a_report_costs_no_more_than_on_record", report::cost),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -87,6 +84,5 @@ fn cost() {
     let mut costs = Costs::new("instructions/connection");
     costs.add("tracepoint", tracepoint - idle);
     costs.add("kprobe", kprobe - idle);
-    costs.assert_at_most("tracepoint", TRACEPOINT_MOST);
     costs.compare();
 }

@@ -34,7 +34,8 @@ pub fn emit(part: &str, case: &str, what: &str, value: f64, unit: &str) {
     println!("{MARK}{text}");
 }
 
-/// The number of a line of output, if it tells one.
+/// The number of a line of output, if it tells one, maybe behind something else.
 pub fn parse(line: &str) -> Option<Figure> {
-    serde_json::from_str(line.strip_prefix(MARK)?).ok()
+    let (_, text) = line.split_once(MARK)?;
+    serde_json::from_str(text).ok()
 }

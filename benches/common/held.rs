@@ -10,15 +10,17 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use crate::support::netns::Netns;
+use crate::support::process::{Line, Process};
 use crate::support::traffic::set_tcp_option;
 
 /// Remote ports of one address.
 const PORTS: usize = 50_000;
 
-/// Connections in a namespace of their own; nothing is left of them when they end.
+/// Connections in a namespace of their own; nothing is left of them when they end. A process
+/// of its own has them: who starts another process copies all that it has open.
 pub struct Held {
+    process: Process,
     netns: Netns,
-    sockets: Vec<OwnedFd>,
 }
 
 impl Held {
@@ -26,29 +28,37 @@ impl Held {
         const MOST: u64 = 4_000_000;
         fs::write("/proc/sys/fs/nr_open", MOST.to_string()).expect("fs.nr_open");
         fs::write("/proc/sys/fs/file-max", MOST.to_string()).expect("fs.file-max");
-        setrlimit(Resource::RLIMIT_NOFILE, MOST, MOST).expect("RLIMIT_NOFILE");
-        Self {
-            netns: Netns::new(name),
-            sockets: Vec::new(),
-        }
+        let netns = Netns::new(name);
+        let process = Process::named(&netns, c"held", |line| {
+            setrlimit(Resource::RLIMIT_NOFILE, MOST, MOST).expect("RLIMIT_NOFILE");
+            hold(line);
+        });
+        Self { process, netns }
     }
 
     pub fn netns(&self) -> &Netns {
         &self.netns
     }
 
-    /// Has so many connections, with peers that have so many addresses at least.
-    pub fn grow(&mut self, live: usize, addresses: usize) {
-        let sockets = &mut self.sockets;
-        self.netns.run(|| {
-            while sockets.len() < live {
-                sockets.push(open(sockets.len(), addresses));
-            }
-        });
+    /// Has so many connections, those that are made now with peers that have
+    /// so many addresses at least.
+    pub fn keep(&mut self, live: usize, addresses: usize) {
+        self.process.line.tell(&[live as u64, addresses as u64]);
+        self.process.line.hear();
     }
+}
 
-    pub fn clear(&mut self) {
-        self.sockets.clear();
+/// Does what it is told, until it is killed.
+fn hold(mut line: Line) {
+    let mut sockets = Vec::new();
+    loop {
+        let told = line.hear();
+        let [live, addresses] = [0, 1].map(|n| usize::try_from(told[n]).expect("a number"));
+        sockets.truncate(live);
+        while sockets.len() < live {
+            sockets.push(open(sockets.len(), addresses));
+        }
+        line.tell(&[]);
     }
 }
 
@@ -63,8 +73,8 @@ fn open(number: usize, addresses: usize) -> OwnedFd {
         SockType::Stream,
         SockFlag::empty(),
         None,
-    );
-    let socket = socket.expect("socket");
+    )
+    .expect("socket");
     set_tcp_option(&socket, libc::TCP_REPAIR, 1);
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
     bind(socket.as_raw_fd(), &SockaddrIn::from(local)).expect("bind");

@@ -63,20 +63,6 @@ impl Costs {
         self.measured.push((case, value));
     }
 
-    pub fn assert_at_most(&self, case: &str, most: f64) {
-        let value = self
-            .measured
-            .iter()
-            .find(|c| c.0 == case)
-            .expect("measured")
-            .1;
-        assert!(
-            value <= most,
-            "{case}: {value:.0} {}, {most} are allowed",
-            self.unit
-        );
-    }
-
     /// With what is on record.
     pub fn compare(&self) {
         if std::env::var_os(NEW).is_some() {

@@ -143,7 +143,7 @@ pub fn measure() {
     let mut held = Held::new("held");
     for live in LIVE {
         let began = Instant::now();
-        held.grow(live, 1);
+        held.keep(live, 1);
         eprintln!(
             "{live} live after {:.0} s of the machine",
             began.elapsed().as_secs_f64()
@@ -161,9 +161,9 @@ pub fn measure() {
             activation(live);
         }
     }
-    held.clear();
+    held.keep(0, 1);
     for groups in GROUPS {
-        held.grow(LIVE_WITH_GROUPS, groups);
+        held.keep(LIVE_WITH_GROUPS, groups);
         let value = per_transition(LIVE_WITH_GROUPS);
         let counted = settings()["groups"].as_u64().expect("a number");
         let wanted = groups as u64;
@@ -178,7 +178,7 @@ pub fn measure() {
             value,
             "instructions/transition",
         );
-        held.clear();
+        held.keep(0, 1);
     }
     tool::fresh();
 }

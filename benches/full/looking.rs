@@ -50,7 +50,7 @@ fn look(text: &str) -> (Spent, usize) {
 
 pub fn measure(live: usize, rounds: usize) {
     let mut held = Held::new("held");
-    held.grow(live, 1);
+    held.keep(live, 1);
     tool::activate("max-conns=1200000");
     let case = format!("live_{live}");
     for (name, text) in LOOKS {
@@ -68,5 +68,4 @@ pub fn measure(live: usize, rounds: usize) {
         emit(PART, &case, &memory, peak / f64::from(1 << 20), "MiB");
     }
     tool::fresh();
-    held.clear();
 }

@@ -232,6 +232,7 @@ fn cases() -> Vec<Case> {
         }),
         idle(),
         case("trace_event", || {
+            trace("buffer_size_kb", "32768");
             trace("events/sock/inet_sock_set_state/enable", "1");
             Box::new(TraceEvent)
         }),
