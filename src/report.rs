@@ -11,6 +11,7 @@ use crate::abi::{Consumed, RingState, Settings};
 use crate::diagnose;
 use crate::diagnose::finding::Counts;
 use crate::error::{Error, Result, write_error};
+use crate::filter::Show;
 use crate::handshakes;
 use crate::listener::Listener;
 use crate::merge::{Event, Merge, Progress};
@@ -194,7 +195,11 @@ fn print_events(
     this: &mut ThisReport,
 ) -> Result<()> {
     if options.sort == Sort::Time && options.limit.is_none() {
-        return merge.try_each(|event| match shows(options, parts, event) {
+        // Most reports leave nothing out, and need not look at each rule for each event.
+        let all = options.show == Show::default();
+        let wanted =
+            |event: &Event| is_in(parts, event) && (all || lets_through(&options.show, event));
+        return merge.try_each(|event| match wanted(event) {
             true => print_event(event, output, out, this),
             false => Ok(()),
         });
@@ -219,9 +224,20 @@ fn print_events(
 
 /// Whether an event is printed.
 pub fn shows(options: &ReportOptions, parts: Parts, event: &Event) -> bool {
+    is_in(parts, event) && lets_through(&options.show, event)
+}
+
+fn is_in(parts: Parts, event: &Event) -> bool {
     match event {
-        Event::Transition(event) => parts.transitions && options.show.transition(&event.record),
-        Event::Alarm(event) => parts.alarms && options.show.alarm(&event.record),
+        Event::Transition(_) => parts.transitions,
+        Event::Alarm(_) => parts.alarms,
+    }
+}
+
+fn lets_through(show: &Show, event: &Event) -> bool {
+    match event {
+        Event::Transition(event) => show.transition(&event.record),
+        Event::Alarm(event) => show.alarm(&event.record),
     }
 }
 

@@ -71,12 +71,8 @@ impl Value for &str {
     fn put_json(&self, line: &mut Line) {
         // Without a way out in between, several bytes are looked at together.
         let escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        // Without a way out in between, several bytes are looked at together.
-        match self
-            .bytes()
-            .fold(0, |any, byte| any | u8::from(escaped(byte)))
-            != 0
-        {
+        let any = self.bytes().fold(false, |any, byte| any | escaped(byte));
+        match any {
             false => Word(*self).put_json(line),
             true => Any(self).put_json(line),
         }
