@@ -4,7 +4,9 @@
 //!
 //!   cargo bench --bench full -- [PART...] [--cases=NAME,...] [--publish]
 //!
-//! `--cases` picks from the parts `recording` and `decode`. With `--publish`, the results of all parts go into the README and docs/bench.
+//! `--cases` picks from the parts `recording` and `decode`. With `--publish`,
+//! the results of all parts go into the README and docs/bench; with `--redraw`
+//! alone, these are made again from docs/bench/results.json.
 
 #![allow(
     clippy::expect_used,

@@ -47,7 +47,7 @@ pub fn cost(results: &Results) -> Option<String> {
     bars.sort_by(|a, b| b.2.total_cmp(&a.2));
     let most = bars.first()?.2;
     Some(svg((860, 60 + 34 * bars.len() as u32), |area| {
-        let rows = 0..bars.len() as i32;
+        let rows = 0..bars.len() as i32 - 1;
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .margin_right(70)
@@ -66,6 +66,7 @@ pub fn cost(results: &Results) -> Option<String> {
             .disable_y_mesh()
             .y_labels(bars.len())
             .y_label_formatter(&label)
+            .x_label_formatter(&|x| format!("{x:.0}"))
             .label_style((FONT, 13))
             .draw()?;
         for (row, (case, _, over)) in bars.iter().enumerate() {
@@ -112,6 +113,7 @@ pub fn growth(results: &Results) -> Option<String> {
             .configure_mesh()
             .x_desc("live connections")
             .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y:.0}"))
             .label_style((FONT, 13))
             .draw()?;
         chart.draw_series(LineSeries::new(

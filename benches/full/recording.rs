@@ -306,7 +306,7 @@ pub fn measure() {
         match case.name {
             "idle" => idle.extend(values),
             "idle_long" => idle_long = median(values),
-            name => measured.push((name, median(values), events)),
+            name => measured.push((name, values, events)),
         }
     }
     let idle = median(idle);
@@ -319,10 +319,15 @@ pub fn measure() {
         produced(1) as f64 - produced(0) as f64,
         "events/connection",
     );
-    for (name, cost, events) in measured {
+    for (name, values, events) in measured {
         let floor = if name == "drained" { idle_long } else { idle };
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = values.iter().copied().fold(0.0, f64::max);
+        let cost = median(values);
         emit(PART, name, "cost", cost, per);
         emit(PART, name, "over_idle", cost - floor, per);
+        emit(PART, name, "lowest", lowest, per);
+        emit(PART, name, "highest", highest, per);
         if let Some(events) = events {
             emit(PART, name, "recorded", events.recorded as f64, "events");
             emit(PART, name, "lost", events.lost as f64, "events");
