@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use nix::sys::socket::{SockaddrIn, bind, connect};
 
 use crate::support::netns::Netns;
 use crate::support::process::{Line, Process};
-use crate::support::traffic::set_tcp_option;
+use crate::support::traffic::{set_tcp_option, unconnected};
 
 /// Remote ports of one address.
 const PORTS: usize = 50_000;
@@ -68,13 +68,7 @@ fn open(number: usize, addresses: usize) -> OwnedFd {
     let address = u32::try_from(address + addresses * (round / PORTS)).expect("few");
     let port = u16::try_from(10_000 + round % PORTS).expect("a port");
     let peer = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + address);
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )
-    .expect("socket");
+    let socket = unconnected();
     set_tcp_option(&socket, libc::TCP_REPAIR, 1);
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
     bind(socket.as_raw_fd(), &SockaddrIn::from(local)).expect("bind");

@@ -6,6 +6,7 @@ pub mod held;
 
 use std::env;
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,14 @@ pub fn rest() {
         assert!(Instant::now() < deadline, "TIME_WAIT does not end");
         thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// What some programs, and some settings of the kernel, need.
+pub fn mount_debugfs() {
+    const MOUNT: &str =
+        "mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug";
+    let status = Command::new("sh").args(["-c", MOUNT]).status();
+    assert!(status.is_ok_and(|s| s.success()), "debugfs");
 }
 
 /// Is the time of this machine that of its instructions?

@@ -34,6 +34,8 @@ pub fn judge(results: &Results) -> Vec<Bar> {
     let main_hook = over("main_hook").zip(over("floor")).map(|(a, b)| a - b);
     let (ours, drained) = (over("all"), over("drained"));
     let per_transition = |case| growth(case, "per_transition");
+    let memory = |case| results.get("decode", case, "memory_growth");
+    let growth_of_decoding = memory("json").zip(memory("table")).map(|(a, b)| a.max(b));
     let per = "instructions/connection";
     [
         at_most("recording everything, over idle", 5000.0, ours, per),
@@ -103,6 +105,12 @@ pub fn judge(results: &Results) -> Vec<Bar> {
             2e6,
             results.get("decode", "json", "rate"),
             "records/s",
+        ),
+        at_most(
+            "memory that more records take",
+            f64::from(256 << 10),
+            growth_of_decoding,
+            "bytes",
         ),
         at_least(
             "throughput of two CPUs, of that without",

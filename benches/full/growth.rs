@@ -3,8 +3,7 @@
 //! begin with so many.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,9 @@ use serde_json::Value;
 
 use crate::common::child;
 use crate::common::held::Held;
-use crate::common::{assert_counts_instructions, connections, median, per_connection};
+use crate::common::{
+    assert_counts_instructions, connections, median, mount_debugfs, per_connection,
+};
 use crate::figure::emit;
 use crate::stretch;
 use crate::support::memory::{self, KernelMemory};
@@ -101,11 +102,7 @@ fn memory_per_connection(live: usize) {
 /// offers to.
 fn preempt(mode: &str) {
     const FILE: &str = "/sys/kernel/debug/sched/preempt";
-    if !Path::new(FILE).exists() {
-        let mount = ["-t", "debugfs", "debugfs", "/sys/kernel/debug"];
-        let status = Command::new("mount").args(mount).status();
-        assert!(status.is_ok_and(|s| s.success()), "debugfs");
-    }
+    mount_debugfs();
     fs::write(FILE, mode).expect("CONFIG_PREEMPT_DYNAMIC");
 }
 

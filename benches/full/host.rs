@@ -77,15 +77,8 @@ fn build_floor() -> Result<PathBuf, String> {
 }
 
 /// The module, whose table of hooks has the main one alone.
-fn build_main_hook() -> Result<PathBuf, String> {
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("main-hook");
-    let script = r#"
-        mkdir -p "$2" && cp -r "$1/kmod" "$1/include" "$1/scripts" "$2" &&
-        sed -i 's/^#define IN_ALL\t.*/#define IN_ALL 0/' "$2/kmod/hook_specs.c" &&
-        grep -q '^#define IN_ALL 0$' "$2/kmod/hook_specs.c" && "$2/scripts/build-module""#;
-    let mut shell = Command::new("sh");
-    shell.args(["-e", "-c", script, "sh"]).arg(top()).arg(copy);
-    printed(&mut shell).map(Into::into)
+fn build_main_hook() -> PathBuf {
+    guest::build_variant("main-hook", "kmod/hook_specs.c", "IN_ALL", "0")
 }
 
 /// What a machine has told.
@@ -103,7 +96,7 @@ fn run_part(part: &Part) -> Result<Told, String> {
     if part.name == "recording" {
         printed(Command::new("scripts/setup").arg("--peers"))?;
         machine.env(FLOOR, build_floor()?);
-        machine.env(MAIN_HOOK, build_main_hook()?);
+        machine.env(MAIN_HOOK, build_main_hook());
     }
     let failed = |e: std::io::Error| format!("the machine of '{}': {e}", part.name);
     let mut child = machine.stdout(Stdio::piped()).spawn().map_err(failed)?;
@@ -185,7 +178,8 @@ fn run_parts(parts: &[&Part], at_once: usize) -> Vec<Result<Told, String>> {
 fn redraw() -> Result<(), String> {
     let folder = top().join("docs/bench");
     let text = fs::read_to_string(folder.join("results.json")).map_err(|e| e.to_string())?;
-    let results: Results = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let mut results: Results = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    results.judge();
     publish(&results, &folder)
 }
 

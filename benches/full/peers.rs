@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::connections;
+use crate::common::{connections, mount_debugfs};
 use crate::recording::{Events, Made, Recorder};
 
 /// A program that records.
@@ -112,7 +112,7 @@ fn shell(script: &str) {
 }
 
 pub fn start(peer: &'static Peer) -> Running {
-    shell("mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug");
+    mount_debugfs();
     shell(peer.prepare);
     let file = |path| File::create(path).expect("a file in memory");
     let child = Command::new("sh")

@@ -126,10 +126,7 @@ fn kept_events() -> Events {
 
 fn events_of(report: &tool::Report, overwritten: u64) -> Events {
     let all = report.number("/recorded");
-    let unseen: u64 = ["kprobe_missed", "untracked"]
-        .iter()
-        .filter_map(|name| report.summary.pointer(&format!("/lost/{name}"))?.as_u64())
-        .sum();
+    let unseen = report.number("/untracked") + report.number("/lost/kprobe_missed");
     Events {
         recorded: all - overwritten,
         lost: overwritten + unseen,

@@ -36,7 +36,7 @@ pub const CASES: [(&str, &str); 12] = [
 
 /// Digits in groups of three.
 fn number(value: f64) -> String {
-    if value != 0.0 && value.abs() < 100.0 {
+    if value.fract() != 0.0 && value.abs() < 10.0 {
         return format!("{value:.3}");
     }
     let digits = format!("{:.0}", value.abs());

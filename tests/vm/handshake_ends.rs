@@ -8,9 +8,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, sendto, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{MsgFlags, SockaddrIn, sendto, setsockopt, sockopt};
 
 use crate::handshakes::patient;
 use crate::support::life::{self, Life};
@@ -361,13 +359,7 @@ fn cookies_without_place() {
 
 /// A connection whose first data come with the SYN; neither side asks for a cookie.
 fn call_with_data(to: SocketAddrV4, data: &[u8]) -> TcpStream {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )
-    .expect("socket");
+    let socket = traffic::unconnected();
     let flag = MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);
     let sent = sendto(socket.as_raw_fd(), data, &SockaddrIn::from(to), flag).expect("sendto");
     assert_eq!(sent, data.len());
@@ -416,13 +408,7 @@ fn fast_open() {
 /// Two listeners of one port.
 fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
     let listen = |port| {
-        let socket = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::empty(),
-            None,
-        )
-        .expect("socket");
+        let socket = traffic::unconnected();
         setsockopt(&socket, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
         let addr = SockaddrIn::from(SocketAddrV4::new(HOST, port));
         nix::sys::socket::bind(socket.as_raw_fd(), &addr).expect("bind");

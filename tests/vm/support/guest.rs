@@ -46,28 +46,34 @@ pub fn other_modules() -> PathBuf {
         .into()
 }
 
-/// Builds the module from a copy of the sources whose call version is 99.
-fn build_other_modules(top: &Path) -> PathBuf {
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-version");
+/// Builds the module from a copy of the sources, in one file of which a macro
+/// has another value, and gives its path.
+pub fn build_variant(name: &str, file: &str, defined: &str, value: &str) -> PathBuf {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let script = r#"
         mkdir -p "$2" && cp -r "$1/kmod" "$1/include" "$1/scripts" "$2" &&
-        sed -i 's/^\(#define TCPSTATES_CALL_VERSION\).*/\1 99/' "$2/include/tcpstates.h" &&
-        "$2/scripts/build-module""#;
+        sed -i "s/^\(#define $4\)[[:space:]].*/\1 $5/" "$2/$3" &&
+        grep -q "^#define $4 $5\$" "$2/$3" && "$2/scripts/build-module""#;
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", script, "sh"]).arg(top).arg(&copy);
-    let output = shell.output().expect("sh(1)");
+    let output = shell.args([file, defined, value]).output().expect("sh(1)");
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     let path = String::from_utf8(output.stdout).expect("a path");
+    path.trim_end().into()
+}
+
+/// The folder of a module with calls of another version.
+fn build_other_modules() -> PathBuf {
+    let header = "include/tcpstates.h";
+    let path = build_variant("other-version", header, "TCPSTATES_CALL_VERSION", "99");
     // .../modules/RELEASE/tcpstates.ko
-    Path::new(path.trim_end())
-        .ancestors()
-        .nth(2)
-        .expect("a folder of modules")
-        .to_owned()
+    let folder = path.ancestors().nth(2);
+    folder.expect("a folder of modules").to_owned()
 }
 
 /// What boots the machine and runs this program in it, with the same
@@ -96,7 +102,7 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
         Path::new(super::tool::PROGRAM).parent().expect("a folder"),
     );
     if machine.other_modules {
-        vm.env(OTHER_MODULES, build_other_modules(top));
+        vm.env(OTHER_MODULES, build_other_modules());
     }
     vm
 }

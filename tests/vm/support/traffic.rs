@@ -57,18 +57,18 @@ pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     try_connect_from(from, to).expect("connect")
 }
 
-/// The same, which may be refused.
+/// A socket that is neither bound nor connected.
+pub fn unconnected() -> OwnedFd {
+    let flags = SockFlag::empty();
+    socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("socket")
+}
+
+/// As [`connect_from`], which may be refused.
 pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream> {
     let SocketAddr::V4(to) = to else {
         panic!("an IPv4 address is wanted")
     };
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )
-    .expect("socket");
+    let socket = unconnected();
     setsockopt(&socket, sockopt::IpBindAddressNoPort, &true).expect("IP_BIND_ADDRESS_NO_PORT");
     let from = SocketAddrV4::new(from, 0);
     bind(socket.as_raw_fd(), &SockaddrIn::from(from)).expect("bind");
@@ -150,13 +150,7 @@ pub fn same_ports(listener: &TcpListener, count: usize) {
 }
 
 fn bound_socket(port: u16) -> OwnedFd {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )
-    .expect("socket");
+    let socket = unconnected();
     setsockopt(&socket, sockopt::ReuseAddr, &true).expect("SO_REUSEADDR");
     bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).expect("bind");
     socket
