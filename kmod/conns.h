@@ -17,8 +17,9 @@
  * is raw and taken with interrupts off, from hooks in any context, from the
  * seeding (inside of the kernel's hash bucket locks) and from snapshots.
  * Inside of it the locks of the pool, of a group's shard, of the listeners and
- * of one listener are taken, none of them inside of another, and nothing
- * sleeps. It is held for a look-up, an update and the record of a transition.
+ * of one listener are taken, none of them inside of another, inside of the
+ * second and the third that of their table, and nothing sleeps. It is held for
+ * a look-up, an update and the record of a transition.
  */
 struct tcps_shard {
 	raw_spinlock_t lock;

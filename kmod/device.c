@@ -260,14 +260,14 @@ static int get_listeners(struct tcps_session *session, struct reader *reader, un
 		fill_listener, sizeof(struct tcpstates_listener)
 	};
 
-	return get_table(session, &spec, session->listeners.max, arg);
+	return get_table(session, &spec, tcps_table_taken(&session->listeners.table), arg);
 }
 
 static int get_groups(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	static const struct table_spec spec = { fill_group, sizeof(struct tcpstates_group) };
 
-	return get_table(session, &spec, session->groups.max, arg);
+	return get_table(session, &spec, tcps_table_taken(&session->groups.table), arg);
 }
 
 static int snapshot(struct tcps_session *session, struct reader *reader, unsigned long arg)

@@ -13,14 +13,12 @@
 #include "session.h"
 #include "sockinfo.h"
 
-/* So many share a tree, so that it is shallow. */
+/* So many share a tree at the most, by and large, so that it is shallow. */
 #define GROUPS_PER_SHARD	256
 #define SHARDS_MAX		256
 
-/* The shards share all groups as evenly as it goes. */
 static void init_shards(struct tcps_groups *groups)
 {
-	struct tcps_group *next = groups->groups;
 	unsigned int i;
 
 	for (i = 0; i < groups->nr_shards; i++) {
@@ -29,24 +27,19 @@ static void init_shards(struct tcps_groups *groups)
 		raw_spin_lock_init(&shard->lock);
 		shard->root = RB_ROOT;
 		INIT_LIST_HEAD(&shard->idle);
-		shard->next = next;
-		next += groups->max / groups->nr_shards + (i < groups->max % groups->nr_shards);
-		shard->end = next;
 	}
 }
 
 int tcps_groups_init(struct tcps_groups *groups, unsigned int max)
 {
-	groups->max = max;
 	groups->nr_shards = clamp(rounddown_pow_of_two(max / GROUPS_PER_SHARD | 1),
 				  1UL, (unsigned long)SHARDS_MAX);
 	groups->seed = get_random_u64();
-	groups->groups = kvcalloc(max, sizeof(*groups->groups), GFP_KERNEL);
-	if (!groups->groups)
-		return -ENOMEM;
 	groups->shards = kvcalloc(groups->nr_shards, sizeof(*groups->shards), GFP_KERNEL);
-	if (!groups->shards) {
-		kvfree(groups->groups);
+	if (!groups->shards)
+		return -ENOMEM;
+	if (tcps_table_init(&groups->table, sizeof(struct tcps_group), max)) {
+		kvfree(groups->shards);
 		return -ENOMEM;
 	}
 	init_shards(groups);
@@ -55,13 +48,13 @@ int tcps_groups_init(struct tcps_groups *groups, unsigned int max)
 
 void tcps_groups_destroy(struct tcps_groups *groups)
 {
+	tcps_table_destroy(&groups->table);
 	kvfree(groups->shards);
-	kvfree(groups->groups);
 }
 
 size_t tcps_groups_memory(const struct tcps_groups *groups)
 {
-	return groups->max * sizeof(*groups->groups) +
+	return tcps_table_memory(&groups->table) +
 	       groups->nr_shards * sizeof(*groups->shards);
 }
 
@@ -103,29 +96,57 @@ static int compare(const struct tcps_group *group, u64 hash, const struct tcps_p
 	return memcmp(pair, &group->pair, sizeof(*pair));
 }
 
-/* A group that no pair uses: a new one, or the one that has been idle for the longest. */
-static struct tcps_group *take_group(struct tcps_group_shard *shard)
+static struct tcps_group *take_new_group(struct tcps_groups *groups,
+					 struct tcps_group_shard *shard)
 {
 	struct tcps_group *group;
+	unsigned int index;
 
-	if (shard->next != shard->end) {
-		shard->known++;
-		return shard->next++;
-	}
+	group = tcps_table_take(&groups->table, &index);
+	if (!group)
+		return NULL;
+	group->index = index;
+	INIT_LIST_HEAD(&group->idle);
+	WRITE_ONCE(group->shard, shard);
+	return group;
+}
+
+/* A group that no pair uses: a new one, or the one that has been idle for the longest. */
+static struct tcps_group *take_group(struct tcps_groups *groups, struct tcps_group_shard *shard)
+{
+	struct tcps_group *group = take_new_group(groups, shard);
+
+	if (group)
+		return group;
 	group = list_first_entry_or_null(&shard->idle, struct tcps_group, idle);
 	if (!group)
 		return NULL;
-	list_del(&group->idle);
+	list_del_init(&group->idle);
 	rb_erase(&group->rb, &shard->root);
 	shard->evicted++;
 	return group;
+}
+
+/* Nobody holds it: it counts no connection. */
+static void begin_group(struct tcps_group *group, u64 hash, const struct tcps_pair *pair)
+{
+	group->pair = *pair;
+	group->hash = hash;
+	group->with_itself = !memcmp(pair->laddr, pair->raddr, sizeof(pair->laddr));
+	group->peak = 0;
+	group->begun = 0;
+	atomic64_set(&group->unfinished, 0);
+	group->first_ns = ktime_get_ns();
+	group->last_ns = 0;
+	group->alarm = (struct tcps_alarm){};
 }
 
 /*
  * The group of this pair, without a connection if it is new. Where the search
  * ends is looked for again, since making room may have turned the tree.
  */
-static struct tcps_group *find_or_make(struct tcps_group_shard *shard, u64 hash,
+static struct tcps_group *find_or_make(struct tcps_groups *groups,
+				       struct tcps_group_shard *shard, u64 hash,
 				       const struct tcps_pair *pair)
 {
 	struct rb_node **link, *parent;
@@ -144,18 +165,12 @@ again:
 		link = order < 0 ? &parent->rb_left : &parent->rb_right;
 	}
 	if (!new) {
-		new = take_group(shard);
+		new = take_group(groups, shard);
 		if (!new)
 			return NULL;
 		goto again;
 	}
-	*new = (struct tcps_group){
-		.pair = *pair,
-		.hash = hash,
-		.with_itself = !memcmp(pair->laddr, pair->raddr, sizeof(pair->laddr)),
-		.first_ns = ktime_get_ns(),
-	};
-	INIT_LIST_HEAD(&new->idle);
+	begin_group(new, hash, pair);
 	rb_link_node(&new->rb, parent, link);
 	rb_insert_color(&new->rb, &shard->root);
 	return new;
@@ -236,7 +251,7 @@ static __always_inline void join(struct tcps_session *session, struct tcps_group
 		list_del_init(&group->idle);
 	group->begun++;
 	group->last_ns = conn->first_seen_ns;
-	conn->group = group - session->groups.groups + 1;
+	conn->group = group->index + 1;
 	atomic_inc(&group->counts[class]);
 	has_grown(session, group, conn);
 }
@@ -256,12 +271,12 @@ static __always_inline bool join_last(struct tcps_session *session,
 	/* A guess, which spares the lock; it is made sure of below. */
 	if (!group || !data_race(is_between(group, conn->sk)))
 		return false;
-	raw_spin_lock(&stats->group_shard->lock);
+	raw_spin_lock(&group->shard->lock);
 	same = group->pair.net_cookie == tcps_net_cookie(sock_net(conn->sk)) &&
 	       group->pair.netns == conn->known.netns && is_between(group, conn->sk);
 	if (likely(same))
 		join(session, group, conn, class);
-	raw_spin_unlock(&stats->group_shard->lock);
+	raw_spin_unlock(&group->shard->lock);
 	return same;
 }
 
@@ -280,14 +295,13 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 	hash = hash_of(&session->groups, &pair);
 	shard = shard_of(&session->groups, hash);
 	raw_spin_lock(&shard->lock);
-	group = find_or_make(shard, hash, &pair);
+	group = find_or_make(&session->groups, shard, hash, &pair);
 	if (likely(group))
 		join(session, group, conn, class);
 	else
 		shard->ungrouped++;
 	raw_spin_unlock(&shard->lock);
 	stats->group = group;
-	stats->group_shard = shard;
 }
 
 /* A connection begins. If there is no room for its pair, it belongs to none. */
@@ -303,7 +317,7 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 void tcps_group_shrinks(struct tcps_session *session, struct tcps_group *group,
 			const struct tcps_conn *conn)
 {
-	struct tcps_group_shard *shard = shard_of(&session->groups, group->hash);
+	struct tcps_group_shard *shard = group->shard;
 
 	raw_spin_lock(&shard->lock);
 	has_shrunk(session, group, conn);
@@ -318,7 +332,7 @@ void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 c
 
 	if (!group)
 		return;
-	shard = shard_of(&session->groups, group->hash);
+	shard = group->shard;
 	raw_spin_lock(&shard->lock);
 	tcps_count_move(group->counts, class, TCPS_NO_CLASS);
 	has_shrunk(session, group, conn);
@@ -342,11 +356,11 @@ void tcps_groups_sum(struct tcps_groups *groups, struct tcpstates_stats *out)
 {
 	unsigned int i;
 
+	out->groups = tcps_table_taken(&groups->table);
 	for (i = 0; i < groups->nr_shards; i++) {
 		struct tcps_group_shard *shard = &groups->shards[i];
 
 		raw_spin_lock_irq(&shard->lock);
-		out->groups += shard->known;
 		out->evicted += shard->evicted;
 		out->ungrouped += shard->ungrouped;
 		raw_spin_unlock_irq(&shard->lock);
@@ -371,27 +385,18 @@ static void describe(const struct tcps_group *group, struct tcpstates_group *out
 	out->last_ns = group->last_ns;
 }
 
-/* As init_shards() has shared them out. */
-static struct tcps_group_shard *shard_of_index(struct tcps_groups *groups, unsigned int index)
-{
-	unsigned int each = groups->max / groups->nr_shards;
-	unsigned int larger = groups->max % groups->nr_shards;
-
-	if (index < larger * (each + 1))
-		return &groups->shards[index / (each + 1)];
-	return &groups->shards[larger + (index - larger * (each + 1)) / each];
-}
-
-/* In process context; @out is zeroed. False for one that was never used. */
+/* In process context; @out is zeroed. False for one that stands for no pair yet. */
 bool tcps_group_describe(struct tcps_groups *groups, unsigned int index,
 			 struct tcpstates_group *out)
 {
-	struct tcps_group_shard *shard = shard_of_index(groups, index);
-	const struct tcps_group *group = &groups->groups[index];
+	const struct tcps_group *group = tcps_group_at(groups, index);
+	struct tcps_group_shard *shard = READ_ONCE(group->shard);
 	bool known;
 
+	if (!shard)
+		return false;
 	raw_spin_lock_irq(&shard->lock);
-	known = group < shard->next;
+	known = group->pair.family;
 	if (known)
 		describe(group, out);
 	raw_spin_unlock_irq(&shard->lock);

@@ -10,6 +10,7 @@
 #include "alarms.h"
 #include "classes.h"
 #include "conns.h"
+#include "table.h"
 #include "tcpstates.h"
 
 struct tcps_session;
@@ -38,12 +39,14 @@ static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words))
 
 /*
  * The connections of one pair of addresses. @counts and @unfinished change
- * without the shard's lock, by who holds a connection of the group; all else
- * is guarded by it, but for a first guess at @pair (see join_last()). Without
- * a connection the group is idle: it keeps what it knows until another pair
+ * without the shard's lock, by who holds a connection of the group; @shard and
+ * @index stay what they are once the group was taken; all else is guarded by
+ * the lock, but for a first guess at @pair (see join_last()). Without a
+ * connection the group is idle: it keeps what it knows until another pair
  * needs its room.
  */
 struct tcps_group {
+	struct tcps_group_shard *shard;	/* NULL: about to be taken for the first time */
 	struct rb_node rb;
 	struct list_head idle;
 	struct tcps_pair pair;
@@ -51,6 +54,7 @@ struct tcps_group {
 	tcps_counts counts;
 	u32 nr;			/* connections that hold the group */
 	u32 peak;
+	u32 index;
 	bool with_itself;	/* both addresses are the same */
 	atomic64_t unfinished;
 	u64 begun;
@@ -60,7 +64,7 @@ struct tcps_group {
 };
 
 /*
- * Each shard has groups of its own, [next, end) of which were never used.
+ * Groups come to a shard out of the common table, and stay with it.
  * Locking rule: @lock guards the tree, the list of those that are idle, oldest
  * first, and the alarms. It is raw, interrupts are off, and it is taken inside
  * of the lock of a shard of connections; inside of it a record may be written.
@@ -69,17 +73,13 @@ struct tcps_group_shard {
 	raw_spinlock_t lock;
 	struct rb_root root;
 	struct list_head idle;
-	struct tcps_group *next;
-	struct tcps_group *end;
-	u64 known;
 	u64 evicted;
 	u64 ungrouped;
 } ____cacheline_aligned_in_smp;
 
 struct tcps_groups {
-	struct tcps_group *groups;
+	struct tcps_table table;
 	struct tcps_group_shard *shards;
-	unsigned int max;
 	unsigned int nr_shards;	/* a power of two */
 	u64 seed;		/* nobody can choose addresses that share a place */
 };
@@ -88,10 +88,16 @@ int tcps_groups_init(struct tcps_groups *groups, unsigned int max);
 void tcps_groups_destroy(struct tcps_groups *groups);
 size_t tcps_groups_memory(const struct tcps_groups *groups);
 
-static inline struct tcps_group *tcps_group_of(struct tcps_groups *groups,
+static inline struct tcps_group *tcps_group_at(const struct tcps_groups *groups,
+					       unsigned int index)
+{
+	return tcps_table_at(&groups->table, index, sizeof(struct tcps_group));
+}
+
+static inline struct tcps_group *tcps_group_of(const struct tcps_groups *groups,
 					       const struct tcps_conn *conn)
 {
-	return conn->group ? &groups->groups[conn->group - 1] : NULL;
+	return conn->group ? tcps_group_at(groups, conn->group - 1) : NULL;
 }
 
 /* The lock of the connection's shard is held. */

@@ -29,31 +29,20 @@ static void tick(struct work_struct *work);
 int tcps_listeners_init(struct tcps_listeners *listeners, struct tcps_session *session,
 			unsigned int max)
 {
-	unsigned int i;
-
 	listeners->session = session;
-	listeners->max = max;
 	listeners->bits = ilog2(roundup_pow_of_two(max)) ?: 1;
-	listeners->entries = kvcalloc(max, sizeof(*listeners->entries), GFP_KERNEL);
-	if (!listeners->entries)
-		return -ENOMEM;
 	listeners->by_sock = kvcalloc(2UL << listeners->bits, sizeof(*listeners->by_sock),
 				      GFP_KERNEL);
-	if (!listeners->by_sock) {
-		kvfree(listeners->entries);
+	if (!listeners->by_sock)
+		return -ENOMEM;
+	if (tcps_table_init(&listeners->table, sizeof(struct tcps_listener), max)) {
+		kvfree(listeners->by_sock);
 		return -ENOMEM;
 	}
 	listeners->by_port = listeners->by_sock + (1UL << listeners->bits);
 	raw_spin_lock_init(&listeners->lock);
 	init_irq_work(&listeners->kick, begin_to_tick);
 	INIT_DELAYED_WORK(&listeners->tick, tick);
-	for (i = max; i-- > 0;) {
-		struct tcps_listener *listener = &listeners->entries[i];
-
-		raw_spin_lock_init(&listener->lock);
-		listener->listeners = listeners;
-		hlist_add_head(&listener->free, &listeners->free);
-	}
 	return 0;
 }
 
@@ -68,13 +57,13 @@ void tcps_listeners_destroy(struct tcps_listeners *listeners)
 {
 	/* Entries that wait to be free. */
 	rcu_barrier();
+	tcps_table_destroy(&listeners->table);
 	kvfree(listeners->by_sock);
-	kvfree(listeners->entries);
 }
 
 size_t tcps_listeners_memory(const struct tcps_listeners *listeners)
 {
-	return listeners->max * sizeof(*listeners->entries) +
+	return tcps_table_memory(&listeners->table) +
 	       (sizeof(*listeners->by_sock) << (listeners->bits + 1));
 }
 
@@ -135,17 +124,33 @@ struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 	return any;
 }
 
+static struct tcps_listener *take_new_entry(struct tcps_listeners *listeners)
+{
+	struct tcps_listener *listener;
+	unsigned int index;
+
+	listener = tcps_table_take(&listeners->table, &index);
+	if (!listener)
+		return NULL;
+	raw_spin_lock_init(&listener->lock);
+	listener->listeners = listeners;
+	listener->index = index;
+	return listener;
+}
+
 /* An entry that no hook can still be looking at; NULL: there is none. */
 static struct tcps_listener *take_entry(struct tcps_listeners *listeners)
 {
 	struct tcps_listener *listener;
 
-	if (hlist_empty(&listeners->free)) {
-		listeners->unlisted++;
-		return NULL;
+	if (!hlist_empty(&listeners->free)) {
+		listener = hlist_entry(listeners->free.first, struct tcps_listener, free);
+		hlist_del(&listener->free);
+		return listener;
 	}
-	listener = hlist_entry(listeners->free.first, struct tcps_listener, free);
-	hlist_del(&listener->free);
+	listener = take_new_entry(listeners);
+	if (!listener)
+		listeners->unlisted++;
 	return listener;
 }
 
@@ -194,7 +199,7 @@ void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 	if (!atomic_inc_not_zero(&listener->refs))
 		return;
 	tcps_count_move(listener->counts, TCPS_NO_CLASS, class);
-	conn->listener = listener - session->listeners.entries + 1;
+	conn->listener = listener->index + 1;
 }
 
 /* @conn ends, or goes to another listener. */
@@ -327,7 +332,7 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
 				   port_bucket(listeners, listener->who.netns,
 					       listener->who.lport));
 		listeners->nr++;
-		conn->listener = listener - listeners->entries + 1;
+		conn->listener = listener->index + 1;
 	}
 	raw_spin_unlock(&listeners->lock);
 	if (!listener)
@@ -527,9 +532,10 @@ static void tick(struct work_struct *work)
 	unsigned int i;
 
 	down_read(&session->live);
-	for (i = 0; i < listeners->max && !session->ended; i++) {
-		if (any_alarm(&listeners->entries[i]) &&
-		    with_listening(session, &listeners->entries[i], look_after, NULL))
+	for (i = 0; i < tcps_table_taken(&listeners->table) && !session->ended; i++) {
+		struct tcps_listener *listener = tcps_listener_at(listeners, i);
+
+		if (any_alarm(listener) && with_listening(session, listener, look_after, NULL))
 			again = true;
 	}
 	up_read(&session->live);
@@ -604,5 +610,6 @@ static bool describe(struct tcps_session *session, struct tcps_listener *listene
 bool tcps_listener_describe(struct tcps_session *session, unsigned int index,
 			    struct tcpstates_listener *out)
 {
-	return with_listening(session, &session->listeners.entries[index], describe, out);
+	return with_listening(session, tcps_listener_at(&session->listeners, index), describe,
+			      out);
 }

@@ -13,6 +13,7 @@
 #include "alarms.h"
 #include "classes.h"
 #include "conns.h"
+#include "table.h"
 #include "tcpstates.h"
 
 struct tcps_session;
@@ -51,7 +52,8 @@ struct tcps_listener {
 		struct hlist_node free;
 	};
 	struct tcps_listeners *listeners;	/* all of them */
-	const struct sock *sk;	/* NULL: no longer listens */
+	const struct sock *sk;	/* NULL: does not listen */
+	u32 index;
 	atomic_t refs;
 	tcps_counts counts;
 	atomic64_t handshakes[TCPS_NR_HANDSHAKES];
@@ -75,11 +77,10 @@ struct tcps_listener {
  */
 struct tcps_listeners {
 	struct tcps_session *session;
-	struct tcps_listener *entries;
+	struct tcps_table table;
 	struct hlist_head *by_sock;
 	struct hlist_head *by_port;
 	unsigned int bits;	/* of both */
-	unsigned int max;
 	raw_spinlock_t lock;
 	struct hlist_head free;
 	unsigned int nr;	/* listening */
@@ -97,11 +98,17 @@ void tcps_listeners_sum(struct tcps_listeners *listeners, struct tcpstates_stats
 bool tcps_listener_describe(struct tcps_session *session, unsigned int index,
 			    struct tcpstates_listener *out);
 
+static inline struct tcps_listener *tcps_listener_at(const struct tcps_listeners *listeners,
+						     unsigned int index)
+{
+	return tcps_table_at(&listeners->table, index, sizeof(struct tcps_listener));
+}
+
 /* The entry, listening or not, that a connection holds; NULL: none. */
-static inline struct tcps_listener *tcps_listener_of(struct tcps_listeners *listeners,
+static inline struct tcps_listener *tcps_listener_of(const struct tcps_listeners *listeners,
 						     const struct tcps_conn *conn)
 {
-	return conn->listener ? &listeners->entries[conn->listener - 1] : NULL;
+	return conn->listener ? tcps_listener_at(listeners, conn->listener - 1) : NULL;
 }
 
 /*

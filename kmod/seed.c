@@ -157,13 +157,31 @@ static unsigned int seed_established(struct tcps_session *session, struct inet_h
 	return left;
 }
 
+static unsigned int count_listening(struct inet_listen_hashbucket *bucket)
+{
+	struct sock *sk = NULL;
+	unsigned int nr = 0;
+
+	spin_lock_bh(&bucket->lock);
+	while ((sk = tcps_next_listener(bucket, sk)))
+		nr++;
+	spin_unlock_bh(&bucket->lock);
+	return nr;
+}
+
 static unsigned int seed_listening(struct tcps_session *session, struct inet_hashinfo *hashinfo,
 				   unsigned int index)
 {
 	struct inet_listen_hashbucket *bucket = &hashinfo->lhash2[index];
+	struct tcps_table *listeners = &session->listeners.table;
+	unsigned int nr = count_listening(bucket);
 	unsigned int left = 0;
 	struct sock *sk = NULL;
 
+	if (!nr)
+		return 0;
+	/* Those that begin meanwhile have the reserve. */
+	tcps_table_provide(listeners, nr + listeners->reserve);
 	spin_lock_bh(&bucket->lock);
 	while ((sk = tcps_next_listener(bucket, sk)))
 		left += !add_socket(session, sk);
@@ -189,6 +207,7 @@ static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *has
 		} while (left && tcps_pool_more(&session->conns.pool));
 		if (left)
 			tcps_stats_add_untracked(&session->stats, left);
+		tcps_table_refill(&session->groups.table);
 		if (i % BUCKETS_AT_A_TIME == 0)
 			cond_resched();
 	}

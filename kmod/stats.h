@@ -45,7 +45,6 @@ struct tcps_cpu_stats {
 	struct tcps_ring *ring;
 	struct tcps_listener *listener;		/* the last one that was found */
 	struct tcps_group *group;		/* that a connection came to last */
-	struct tcps_group_shard *group_shard;	/* its shard */
 	struct tcps_edge edges[TCPSTATES_NR_STATES * TCPSTATES_NR_STATES];
 };
 

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use nix::sys::socket::{MsgFlags, SockaddrIn, sendto, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
 
 use crate::handshakes::patient;
 use crate::support::life::{self, Life};
@@ -407,20 +407,10 @@ fn fast_open() {
 
 /// Two listeners of one port.
 fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
-    let listen = |port| {
-        let socket = traffic::unconnected();
-        setsockopt(&socket, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
-        let addr = SockaddrIn::from(SocketAddrV4::new(HOST, port));
-        nix::sys::socket::bind(socket.as_raw_fd(), &addr).expect("bind");
-        let backlog = nix::sys::socket::Backlog::new(64).expect("a backlog");
-        nix::sys::socket::listen(&socket, backlog).expect("listen");
-        traffic::bound_waiting(&socket);
-        TcpListener::from(socket)
-    };
     netns.run(|| {
-        let one = listen(0);
-        let other = listen(one.local_addr().expect("bound").port());
-        (one, other)
+        let one = traffic::listen_beside(HOST, 0);
+        let port = one.local_addr().expect("bound").port();
+        (one, traffic::listen_beside(HOST, port))
     })
 }
 

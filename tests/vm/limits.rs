@@ -1,6 +1,10 @@
 //! Bounded memory: what does not fit is counted, and harms nothing else.
 
+use std::net::Ipv4Addr;
+
 use libtest_mimic::Trial;
+use nix::sys::resource::{Resource, setrlimit};
+use serde_json::Value;
 
 use crate::support::{scenario, tool, traffic};
 
@@ -10,6 +14,10 @@ pub fn trials() -> Vec<Trial> {
         scenario(
             "more_seeded_connections_than_max_conns_are_counted",
             max_conns_seeded,
+        ),
+        scenario(
+            "room_for_pairs_of_addresses_is_made_as_they_come",
+            room_for_pairs,
         ),
         scenario("a_ring_that_memory_cannot_hold_is_refused", ring_too_large),
     ]
@@ -65,6 +73,52 @@ fn max_conns_seeded() {
     assert_eq!(report.number("/untracked"), all - MAX as u64);
     drop(pairs);
     tool::tcpstates(&["--deactivate"]);
+}
+
+/// A setting, as the machine's own format has it.
+fn setting(name: &str) -> u64 {
+    let text = tool::tcpstates(&["--settings=json=1"]);
+    let settings: Value = serde_json::from_str(&text).expect("settings are JSON");
+    settings[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no {name}: {text}"))
+}
+
+/// More pairs than are kept room for, older than the recording and new: none goes
+/// uncounted, nor is one given up for another, and memory grows with them only.
+fn room_for_pairs() {
+    const EACH: u32 = 2_500;
+    setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let to = listener.local_addr().expect("bound");
+    let connect = |first: u32| -> Vec<_> {
+        let from = |n| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + first + n);
+        let pair = |n| {
+            let client = traffic::connect_from(from(n), to);
+            (client, listener.accept().expect("accept"))
+        };
+        (0..EACH).map(pair).collect()
+    };
+    tool::activate("");
+    let empty = setting("memory_bytes");
+    tool::fresh();
+    let older = connect(0);
+    tool::activate("");
+    // Both ends of a connection are here: two pairs.
+    let found = tool::report("peek=1");
+    assert!(found.number("/groups") >= u64::from(2 * EACH), "{found:?}");
+    let new = connect(EACH);
+    let all = tool::report("peek=1");
+    let begun = all.number("/groups") - found.number("/groups");
+    assert_eq!(begun, u64::from(2 * EACH));
+    assert_eq!(all.number("/lost/evicted"), 0);
+    assert_eq!(all.number("/lost/ungrouped"), 0);
+    let grown = setting("memory_bytes") - empty;
+    // Some 220 bytes for each pair and 128 for each end, of 2 x 2 x 2,500.
+    assert!((1 << 20..8 << 20).contains(&grown), "{grown} bytes");
+    drop((older, new));
+    tool::end();
 }
 
 fn ring_too_large() {

@@ -2,12 +2,13 @@
 //! `nstat` have them, and the peaks that these cannot tell.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use nix::sys::resource::{Resource, setrlimit};
 use serde_json::Value;
 
 use crate::handshakes::patient;
@@ -22,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("the_listener_table_equals_ss_under_load", equals_ss),
         scenario("drops_of_listeners_add_up_to_nstat", equals_nstat),
+        scenario("a_thousand_listeners_at_once_are_all_listed", at_once),
     ]
 }
 
@@ -292,5 +294,36 @@ fn equals_nstat() {
         let all = report.number(&format!("/handshakes/{name}"));
         assert_eq!(counts.iter().sum::<u64>(), all, "{name}");
     }
+    tool::end();
+}
+
+/// Older than the recording, and begun in a row, faster than memory for them may be had: many
+/// at one port, which share a bucket of the kernel's hash, and many at one each.
+fn at_once() {
+    const EACH: usize = 300;
+    let netns = Netns::new("listening");
+    setrlimit(Resource::RLIMIT_NOFILE, 8192, 8192).expect("RLIMIT_NOFILE");
+    let open = || {
+        netns.run(|| {
+            let first = traffic::listen_beside(Ipv4Addr::LOCALHOST, 0);
+            let port = port_of(&first);
+            let beside = (1..EACH).map(|_| traffic::listen_beside(Ipv4Addr::LOCALHOST, port));
+            let alone = (0..EACH).map(|_| traffic::listen(traffic::V4));
+            let all: Vec<_> = [first].into_iter().chain(beside).chain(alone).collect();
+            all
+        })
+    };
+    let older = open();
+    tool::activate("");
+    let begun = open();
+    let keys = "peek=1 transitions=0 alarms=0 listeners=1";
+    let report = tool::report(&format!("{keys} netns={}", netns.inode()));
+    let mut all: Vec<_> = report.listeners.iter().map(as_ss).collect();
+    all.sort();
+    assert_eq!(all.len(), older.len() + begun.len());
+    assert_eq!(all, ss::listening(&netns.name));
+    assert_eq!(report.number("/lost/unlisted"), 0);
+    drop((older, begun));
+    assert!(told(&netns).is_empty(), "all are closed");
     tool::end();
 }

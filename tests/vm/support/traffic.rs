@@ -37,6 +37,18 @@ pub fn listen_at(addr: SocketAddr, backlog: i32) -> TcpListener {
     listener
 }
 
+/// A listener that shares its port with those that it is opened beside; 0: a new port.
+pub fn listen_beside(addr: Ipv4Addr, port: u16) -> TcpListener {
+    let socket = unconnected();
+    setsockopt(&socket, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
+    let addr = SockaddrIn::from(SocketAddrV4::new(addr, port));
+    bind(socket.as_raw_fd(), &addr).expect("bind");
+    let backlog = Backlog::new(64).expect("a backlog");
+    nix::sys::socket::listen(&socket, backlog).expect("listen");
+    bound_waiting(&socket);
+    TcpListener::from(socket)
+}
+
 /// What does not come in time is an error: to be accepted, and, by the sockets
 /// that are, to be read.
 pub fn bound_waiting(listener: &impl AsFd) {

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Entries told apart by number, to be had without allocating, that stay where they are. */
+#ifndef TCPS_TABLE_H
+#define TCPS_TABLE_H
+
+#include <linux/irq_work.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#define TCPS_TABLE_CHUNK_SHIFT	8
+#define TCPS_TABLE_CHUNK	(1U << TCPS_TABLE_CHUNK_SHIFT)
+
+/*
+ * Chunks of zeroed entries are added in process context as those that are
+ * there are taken, each for good.
+ *
+ * Locking rule: @lock guards @nr and @taken; it is raw, taken with interrupts
+ * off, inside of any other lock. @growing serializes who adds chunks. A chunk
+ * is there before @nr says so, so who has the number of an entry, from who
+ * took it, finds it without a lock.
+ */
+struct tcps_table {
+	void **chunks;
+	size_t entry_size;
+	unsigned int max;
+	unsigned int reserve;		/* the worker keeps so many untaken */
+	raw_spinlock_t lock;
+	unsigned int nr;		/* entries that are there */
+	unsigned int taken;		/* [0, taken) were */
+	unsigned long next_try;		/* jiffies before which there is no memory */
+	struct mutex growing;
+	struct irq_work kick;
+	struct work_struct grow;
+};
+
+int tcps_table_init(struct tcps_table *table, size_t entry_size, unsigned int max);
+void tcps_table_destroy(struct tcps_table *table);
+size_t tcps_table_memory(const struct tcps_table *table);
+
+/* In process context, may sleep: try to have so many untaken, as far as the most allows. */
+void tcps_table_provide(struct tcps_table *table, unsigned int untaken);
+
+/* Interrupts are off. NULL: none is left for now, or for ever. */
+void *tcps_table_take(struct tcps_table *table, unsigned int *index);
+
+/* Entries that may be looked at by number. */
+static inline unsigned int tcps_table_taken(const struct tcps_table *table)
+{
+	/* Pairs with the release store of tcps_table_take(). */
+	return smp_load_acquire(&table->taken);
+}
+
+static inline void *tcps_table_at(const struct tcps_table *table, unsigned int index,
+				  size_t entry_size)
+{
+	char *chunk = table->chunks[index >> TCPS_TABLE_CHUNK_SHIFT];
+
+	return chunk + (index & (TCPS_TABLE_CHUNK - 1)) * entry_size;
+}
+
+static inline bool tcps_table_is_low(const struct tcps_table *table)
+{
+	unsigned int nr = READ_ONCE(table->nr);
+
+	return nr < table->max && nr - READ_ONCE(table->taken) < table->reserve / 2;
+}
+
+/* In process context, may sleep: what the worker does, but now. */
+static inline void tcps_table_refill(struct tcps_table *table)
+{
+	if (unlikely(tcps_table_is_low(table)))
+		tcps_table_provide(table, table->reserve);
+}
+
+#endif
