@@ -20,3 +20,23 @@ count_results() {
 		bad=1
 	fi
 }
+
+# show_failures FILE...: the lines that say what failed, each once: one looks
+# for them at the end of what may be thousands.
+show_failures() {
+	awk '
+		/^failures:$/ { listing = 1; next }
+		listing && /^    [a-z0-9_:]+$/ { say($0); next }
+		/^test result:/ { listing = 0 }
+		/panicked at / { say($0); more = 1; next }
+		/^(FAIL|FAILED|error(\[[^]]*\])?:|vm:|== [^:]*: (could not run|no test ran)) / ||
+		/^the virtual machine of the group / { say($0); next }
+		more || /^ *(left|right): / { say($0) }
+		{ more = 0 }
+		function say(line) {
+			if (!(line in said) && ++nr <= 60)
+				print substr(line, 1, 300)
+			said[line]
+		}
+	' "$@"
+}
