@@ -35,6 +35,7 @@ pub fn judge(results: &Results) -> Vec<Bar> {
     let (ours, drained) = (over("all"), over("drained"));
     let per_transition = |case| growth(case, "per_transition");
     let memory = |case| results.get("decode", case, "memory_growth");
+    let long_stretches = |case| growth(case, "activation_long_stretches");
     let growth_of_decoding = memory("json").zip(memory("table")).map(|(a, b)| a.max(b));
     let per = "instructions/connection";
     [
@@ -87,6 +88,14 @@ pub fn judge(results: &Results) -> Vec<Bar> {
             1.0,
             growth("live_100000", "activation_stretch"),
             "ms",
+        ),
+        at_most(
+            "times that it does so for over 1 ms, beyond those with 1,000 live",
+            0.0,
+            long_stretches("live_100000")
+                .zip(long_stretches("live_1000"))
+                .map(|(many, few)| many - few),
+            "times",
         ),
         at_most(
             "a look at 100,000 live connections, of ss -tan",

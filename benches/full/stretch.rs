@@ -18,20 +18,33 @@ fn become_urgent() {
     assert_eq!(ret, 0, "SCHED_FIFO: {}", std::io::Error::last_os_error());
 }
 
-/// The longest that the urgent thread was kept waiting during some work.
-pub fn longest(work: impl FnOnce()) -> Duration {
+/// How the urgent thread was kept waiting.
+#[derive(Default)]
+pub struct Waits {
+    pub longest: Duration,
+    /// Longer than [`LONG`].
+    pub long: u32,
+}
+
+/// Nobody's lock is to be held for longer.
+const LONG: Duration = Duration::from_millis(1);
+
+/// What some work kept it waiting.
+pub fn of(work: impl FnOnce()) -> Waits {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let over = &over;
         let urgent = scope.spawn(move || {
             become_urgent();
-            let mut longest = Duration::ZERO;
+            let mut waits = Waits::default();
             while !over.load(Ordering::Relaxed) {
                 let before = Instant::now();
                 thread::sleep(EVERY);
-                longest = longest.max(before.elapsed().saturating_sub(EVERY));
+                let late = before.elapsed().saturating_sub(EVERY);
+                waits.longest = waits.longest.max(late);
+                waits.long += u32::from(late > LONG);
             }
-            longest
+            waits
         });
         // It is at its work.
         thread::sleep(Duration::from_millis(50));
