@@ -144,6 +144,7 @@ pub struct Ident {
 }
 
 impl Ident {
+    #[inline]
     pub(crate) fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
         let flags = u32::from(abi::u16_at(bytes, offset_of!(RawIdent, flags)));
         let has = |flag: u32| flags & flag != 0;
@@ -313,7 +314,9 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// Decodes a record; `None` when its type is not one that we know.
+    /// Decodes a record; `None` when it is not of this type.
+    // Always inlined: built where it is to stay, it is not moved.
+    #[inline(always)]
     pub fn decode(bytes: &RecordBytes) -> Option<Self> {
         let kind = u32::from(abi::u16_at(bytes, offset_of!(RawRecord, type_)));
         if kind != abi::TCPSTATES_REC_TRANSITION {
@@ -328,8 +331,8 @@ impl Transition {
             reason: Reason(abi::u16_at(bytes, offset_of!(RawRecord, reason))),
             error: abi::u16_at(bytes, offset_of!(RawRecord, error)),
             synacks: synacks(abi::u16_at(bytes, offset_of!(RawRecord, synacks)), flags),
-            who: Ident::decode(&array(bytes, offset_of!(RawRecord, who))),
-            meters: meters(&array(bytes, offset_of!(RawRecord, meters)), flags),
+            who: Ident::decode(part(bytes, offset_of!(RawRecord, who))),
+            meters: meters(part(bytes, offset_of!(RawRecord, meters)), flags),
         })
     }
 
@@ -364,9 +367,9 @@ impl Conn {
     /// Decodes an element of a snapshot.
     pub fn decode(bytes: &ConnBytes) -> Self {
         let flags = abi::u16_at(bytes, offset_of!(RawConn, flags));
-        let meters = meters(&array(bytes, offset_of!(RawConn, meters)), flags);
+        let meters = meters(part(bytes, offset_of!(RawConn, meters)), flags);
         Self {
-            who: Ident::decode(&array(bytes, offset_of!(RawConn, who))),
+            who: Ident::decode(part(bytes, offset_of!(RawConn, who))),
             state: State(bytes[offset_of!(RawConn, state)]),
             since: Span::new(abi::u64_at(bytes, offset_of!(RawConn, since_ns)), flags),
             first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
@@ -410,11 +413,17 @@ pub(crate) fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
     }
 }
 
-/// `N` bytes from a constant offset of a larger array.
+/// `N` bytes at a constant offset of a larger array.
+#[inline]
+pub(crate) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    let part = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    part.unwrap_or(const { &[0; N] })
+}
+
+/// The same, copied.
+#[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
+    *part(bytes, at)
 }
 
 #[cfg(test)]
