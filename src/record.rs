@@ -98,8 +98,11 @@ pub struct Owner {
 impl Owner {
     /// The name without its padding.
     pub fn comm_bytes(&self) -> &[u8] {
-        let end = self.comm.iter().position(|&b| b == 0);
-        &self.comm[..end.unwrap_or(self.comm.len())]
+        // All bytes together: the lowest bit that is left is that of the first NUL.
+        const EACH: u128 = u128::from_ne_bytes([1; 16]);
+        let text = u128::from_le_bytes(self.comm);
+        let nuls = text.wrapping_sub(EACH) & !text & (EACH << 7);
+        &self.comm[..nuls.trailing_zeros() as usize / 8]
     }
 }
 
@@ -565,6 +568,21 @@ pub(crate) mod tests {
         assert_eq!(flags(with(&mut bytes, 1)), [true, false, false]);
         assert_eq!(flags(with(&mut bytes, 2)), [false, true, false]);
         assert_eq!(flags(with(&mut bytes, 4)), [false, false, true]);
+    }
+
+    #[test]
+    fn a_name_ends_before_its_first_nul() {
+        let mut seed = 0x000a_11ce;
+        for round in 0..20_000u32 {
+            let mut comm: [u8; 16] = random_bytes(&mut seed);
+            // Of none to all bytes, only the highest and the lowest bit.
+            let cleared = |byte: &u8| u32::from(byte % 16) < round % 17;
+            for byte in comm.iter_mut().filter(|byte| cleared(byte)) {
+                *byte &= 0x81;
+            }
+            let plainly: Vec<u8> = comm.iter().copied().take_while(|&byte| byte != 0).collect();
+            assert_eq!(Owner { pid: 1, comm }.comm_bytes(), plainly);
+        }
     }
 
     #[test]
