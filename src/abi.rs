@@ -149,6 +149,7 @@ mod layout {
         assert!(offset_of!(RawConn, sock_flags) == 214);
         assert!(size_of::<RawAlarm>() == RECORD_SIZE);
         assert!(offset_of!(RawAlarm, type_) == offset_of!(RawRecord, type_));
+        assert!(offset_of!(RawAlarm, ts) == offset_of!(RawRecord, ts));
         assert!(offset_of!(RawAlarm, who) == 32);
         assert!(offset_of!(RawAlarm, threshold) == 136);
         assert!(offset_of!(RawAlarm, timewait) == 172);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem::offset_of;
 
 use crate::abi::{self, RawAlarm, RecordBytes};
-use crate::record::{Ident, array};
+use crate::record::{Ident, part};
 
 /// What an alarm is about: a number as the module gave it; any number is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Alarm {
             ts: long(offset_of!(RawAlarm, ts)),
             kind: AlarmKind(bytes[offset_of!(RawAlarm, kind)]),
             raised: bytes[offset_of!(RawAlarm, raised)] != 0,
-            who: Ident::decode(&array(bytes, offset_of!(RawAlarm, who))),
+            who: Ident::decode(part(bytes, offset_of!(RawAlarm, who))),
             value: long(offset_of!(RawAlarm, value)),
             threshold: long(offset_of!(RawAlarm, threshold)),
             peak: long(offset_of!(RawAlarm, peak)),

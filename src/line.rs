@@ -77,11 +77,16 @@ fn put_long(line: &mut Line, number: u64) {
     line.extend_from_slice(&digits(number % EIGHT));
 }
 
-/// Puts the first `count` bytes of a word, beginning with the lowest. All are copied, as a copy
-/// of a known length is no call.
+/// Puts the first `count` bytes of a word, beginning with the lowest.
 fn put_word(line: &mut Line, word: u64, count: usize) {
+    put_first(line, &word.to_le_bytes(), count);
+}
+
+/// Puts the first `count` bytes. All are copied, as a copy of a known length is no call.
+#[inline]
+pub fn put_first<const N: usize>(line: &mut Line, bytes: &[u8; N], count: usize) {
     let end = line.len() + count;
-    line.extend_from_slice(&word.to_le_bytes());
+    line.extend_from_slice(bytes);
     line.truncate(end);
 }
 
@@ -117,16 +122,14 @@ impl Put for IpAddr {
 
 impl Put for Ipv4Addr {
     fn put(&self, line: &mut Line) {
-        let (mut text, mut bits) = (0u128, 0);
+        let (mut text, mut end) = ([0; 16], 0);
         for octet in self.octets() {
             let (word, count) = OCTETS[usize::from(octet)];
-            text |= u128::from(word) << bits;
-            bits += 8 * count;
+            text[end..end + 4].copy_from_slice(&word.to_le_bytes());
+            end += count;
         }
         // Without the last point.
-        let end = line.len() + bits / 8 - 1;
-        line.extend_from_slice(&text.to_le_bytes());
-        line.truncate(end);
+        put_first(line, &text, end - 1);
     }
 }
 
@@ -208,7 +211,7 @@ pub fn put_spaces_before(line: &mut Line, start: usize, count: usize) {
 pub fn put_spaces(line: &mut Line, count: usize) {
     const MANY: [u8; 32] = [b' '; 32];
     let end = line.len() + count;
-    // As in [`put_word`].
+    // As in [`put_first`].
     while line.len() < end {
         line.extend_from_slice(&MANY);
     }

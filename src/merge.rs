@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::mem::offset_of;
 
-use crate::abi::RecordBytes;
+use crate::abi::{self, RECORD_SIZE, RawRecord, RecordBytes};
 use crate::alarm::Alarm;
 use crate::record::Transition;
 use crate::ring::{RingReader, Step};
@@ -30,6 +31,7 @@ pub enum Event {
 }
 
 impl Event {
+    #[inline]
     fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {
         if let Some(record) = Transition::decode(bytes) {
             return Some(Self::Transition(Recorded { cpu, seq, record }));
@@ -43,6 +45,23 @@ impl Event {
         match self {
             Self::Transition(event) => event.record.ts,
             Self::Alarm(event) => event.record.ts,
+        }
+    }
+}
+
+/// The types of records that this controller knows.
+enum Kind {
+    Transition,
+    Alarm,
+}
+
+impl Kind {
+    #[inline]
+    fn of(bytes: &RecordBytes) -> Option<Self> {
+        match u32::from(abi::u16_at(bytes, offset_of!(RawRecord, type_))) {
+            abi::TCPSTATES_REC_TRANSITION => Some(Self::Transition),
+            abi::TCPSTATES_REC_ALARM => Some(Self::Alarm),
+            _ => None,
         }
     }
 }
@@ -68,27 +87,41 @@ struct Source {
     reader: RingReader,
     until: u64,
     progress: Progress,
-    next: Option<Event>,
+    /// The next record. It stays where it was read to, and is decoded when its turn comes: an
+    /// event is large, and would be moved once more.
+    record: RecordBytes,
+    /// Its position, if there is one.
+    next: Option<u64>,
 }
 
 impl Source {
-    /// Reads on to the next event. A record that stays unwritten ends the
+    /// Reads on to the next event, whose time it returns. A record that stays unwritten ends the
     /// stream of its ring: it and what follows are left for the next time.
     fn advance(&mut self) -> Option<u64> {
-        let cpu = self.reader.cpu();
         self.next = loop {
-            match self.reader.read_from(self.until) {
-                Step::Record(bytes, seq) => match Event::decode(&bytes, cpu, seq) {
+            match self.reader.read_into(self.until, &mut self.record) {
+                Step::Record(seq) => match Kind::of(&self.record) {
+                    Some(Kind::Transition) => break Some(seq),
+                    Some(Kind::Alarm) => {
+                        self.progress.alarms += 1;
+                        break Some(seq);
+                    }
                     None => self.progress.unknown += 1,
-                    event => break event,
                 },
                 Step::Lost(count) => self.progress.overwritten += count,
                 Step::NotYet | Step::End => break None,
             }
         };
         self.progress.to = self.reader.position();
-        self.progress.alarms += u64::from(matches!(self.next, Some(Event::Alarm(_))));
-        self.next.as_ref().map(Event::ts)
+        // The time is at the same place in all types.
+        self.next
+            .map(|_| abi::u64_at(&self.record, offset_of!(RawRecord, ts)))
+    }
+
+    /// The next event.
+    #[inline]
+    fn event(&self) -> Option<Event> {
+        Event::decode(&self.record, self.progress.cpu, self.next?)
     }
 }
 
@@ -117,6 +150,7 @@ impl Merge {
                 reader,
                 until,
                 progress,
+                record: [0; RECORD_SIZE],
                 next: None,
             }
         };
@@ -147,7 +181,7 @@ impl Merge {
         }
     }
 
-    /// Takes each event where it lies: it is large, and moved for nothing otherwise.
+    /// Lends each event to `take`: it is large, and moved for nothing otherwise.
     ///
     /// # Errors
     /// What `take` fails with; the event counts as taken.
@@ -155,7 +189,7 @@ impl Merge {
         while let Some(mut first) = self.ready.peek_mut() {
             let Reverse((_, index)) = *first;
             let source = &mut self.sources[index];
-            let taken = source.next.as_ref().map_or(Ok(()), &mut take);
+            let taken = source.event().as_ref().map_or(Ok(()), &mut take);
             match source.advance() {
                 Some(ts) => *first = Reverse((ts, index)),
                 None => drop(PeekMut::pop(first)),
@@ -189,7 +223,7 @@ impl Iterator for Merge {
     fn next(&mut self) -> Option<Event> {
         let mut first = self.ready.peek_mut()?;
         let source = self.sources.get_mut(first.0.1)?;
-        let event = source.next.take();
+        let event = source.event();
         match source.advance() {
             Some(ts) => first.0.0 = ts,
             None => drop(PeekMut::pop(first)),

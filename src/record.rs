@@ -98,8 +98,11 @@ pub struct Owner {
 impl Owner {
     /// The name without its padding.
     pub fn comm_bytes(&self) -> &[u8] {
-        let end = self.comm.iter().position(|&b| b == 0);
-        &self.comm[..end.unwrap_or(self.comm.len())]
+        // All bytes together: the lowest bit that is left is that of the first NUL.
+        const EACH: u128 = u128::from_ne_bytes([1; 16]);
+        let text = u128::from_le_bytes(self.comm);
+        let nuls = text.wrapping_sub(EACH) & !text & (EACH << 7);
+        &self.comm[..nuls.trailing_zeros() as usize / 8]
     }
 }
 
@@ -144,6 +147,7 @@ pub struct Ident {
 }
 
 impl Ident {
+    #[inline]
     pub(crate) fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
         let flags = u32::from(abi::u16_at(bytes, offset_of!(RawIdent, flags)));
         let has = |flag: u32| flags & flag != 0;
@@ -313,7 +317,9 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// Decodes a record; `None` when its type is not one that we know.
+    /// Decodes a record; `None` when it is not of this type.
+    // Always inlined: built where it is to stay, it is not moved.
+    #[inline(always)]
     pub fn decode(bytes: &RecordBytes) -> Option<Self> {
         let kind = u32::from(abi::u16_at(bytes, offset_of!(RawRecord, type_)));
         if kind != abi::TCPSTATES_REC_TRANSITION {
@@ -328,8 +334,8 @@ impl Transition {
             reason: Reason(abi::u16_at(bytes, offset_of!(RawRecord, reason))),
             error: abi::u16_at(bytes, offset_of!(RawRecord, error)),
             synacks: synacks(abi::u16_at(bytes, offset_of!(RawRecord, synacks)), flags),
-            who: Ident::decode(&array(bytes, offset_of!(RawRecord, who))),
-            meters: meters(&array(bytes, offset_of!(RawRecord, meters)), flags),
+            who: Ident::decode(part(bytes, offset_of!(RawRecord, who))),
+            meters: meters(part(bytes, offset_of!(RawRecord, meters)), flags),
         })
     }
 
@@ -364,9 +370,9 @@ impl Conn {
     /// Decodes an element of a snapshot.
     pub fn decode(bytes: &ConnBytes) -> Self {
         let flags = abi::u16_at(bytes, offset_of!(RawConn, flags));
-        let meters = meters(&array(bytes, offset_of!(RawConn, meters)), flags);
+        let meters = meters(part(bytes, offset_of!(RawConn, meters)), flags);
         Self {
-            who: Ident::decode(&array(bytes, offset_of!(RawConn, who))),
+            who: Ident::decode(part(bytes, offset_of!(RawConn, who))),
             state: State(bytes[offset_of!(RawConn, state)]),
             since: Span::new(abi::u64_at(bytes, offset_of!(RawConn, since_ns)), flags),
             first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
@@ -410,11 +416,17 @@ pub(crate) fn address(bytes: &[u8; 16], family: u8) -> IpAddr {
     }
 }
 
-/// `N` bytes from a constant offset of a larger array.
+/// `N` bytes at a constant offset of a larger array.
+#[inline]
+pub(crate) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    let part = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    part.unwrap_or(const { &[0; N] })
+}
+
+/// The same, copied.
+#[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
+    *part(bytes, at)
 }
 
 #[cfg(test)]
@@ -556,6 +568,21 @@ pub(crate) mod tests {
         assert_eq!(flags(with(&mut bytes, 1)), [true, false, false]);
         assert_eq!(flags(with(&mut bytes, 2)), [false, true, false]);
         assert_eq!(flags(with(&mut bytes, 4)), [false, false, true]);
+    }
+
+    #[test]
+    fn a_name_ends_before_its_first_nul() {
+        let mut seed = 0x000a_11ce;
+        for round in 0..20_000u32 {
+            let mut comm: [u8; 16] = random_bytes(&mut seed);
+            // Of none to all bytes, only the highest and the lowest bit.
+            let cleared = |byte: &u8| u32::from(byte % 16) < round % 17;
+            for byte in comm.iter_mut().filter(|byte| cleared(byte)) {
+                *byte &= 0x81;
+            }
+            let plainly: Vec<u8> = comm.iter().copied().take_while(|&byte| byte != 0).collect();
+            assert_eq!(Owner { pid: 1, comm }.comm_bytes(), plainly);
+        }
     }
 
     #[test]

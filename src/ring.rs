@@ -103,28 +103,21 @@ impl RingView {
     fn load(&self, index: usize, order: Ordering) -> u64 {
         self.words(index, 1).first().map_or(0, |w| w.load(order))
     }
+}
 
-    /// Words `first` and on as bytes; zeroes when they are out of the view.
-    #[inline]
-    fn copy<const N: usize>(&self, first: usize) -> [u8; N] {
-        let mut bytes = [0; N];
-        let words = self.words(first, N / WORD);
-        for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
-            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-        }
-        bytes
+/// Copies the words to the bytes, as far as both reach.
+#[inline]
+fn copy(words: &[AtomicU64], bytes: &mut [u8]) {
+    for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
+        chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
     }
 }
 
 /// Outcome of one step of a reader.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a record lives on the stack, one at a time"
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A whole record and its position.
-    Record(RecordBytes, u64),
+    /// A whole record was copied; its position.
+    Record(u64),
     /// So many records were overwritten before they were read.
     Lost(u64),
     /// The next record is still being written.
@@ -139,9 +132,8 @@ pub enum Step {
 pub struct RingError(pub &'static str);
 
 /// What one look at a slot told.
-#[allow(clippy::large_enum_variant, reason = "as in Step")]
 enum Slot {
-    Whole(RecordBytes),
+    Whole,
     Overwritten,
     NotYet,
 }
@@ -177,7 +169,8 @@ impl RingReader {
         if view.len < first_word + RECORD_WORDS || view.len < HEADER_WORDS {
             return Err(RingError("too short"));
         }
-        let header: [u8; size_of::<RingHeader>()] = view.copy(0);
+        let mut header = [0; size_of::<RingHeader>()];
+        copy(view.words(0, HEADER_WORDS), &mut header);
         let capacity = checked_capacity(&header, view.len - first_word)?;
         Ok(Self {
             cpu: abi::u32_at(&header, offset_of!(RingHeader, cpu)),
@@ -222,18 +215,19 @@ impl RingReader {
         self.position = position;
     }
 
-    /// One step towards `until`, which must not be above a head that was loaded before.
+    /// One step towards `until`, which must not be above a head that was loaded before. A whole
+    /// record comes into `record`; after any other step nothing is to be made of what is there.
     #[inline]
-    pub fn read_from(&mut self, until: u64) -> Step {
+    pub fn read_into(&mut self, until: u64, record: &mut RecordBytes) -> Step {
         for _ in 0..SPINS {
             if self.position >= until {
                 return Step::End;
             }
-            match self.look(self.position) {
-                Slot::Whole(record) => {
+            match self.look(self.position, record) {
+                Slot::Whole => {
                     let at = self.position;
                     self.position += 1;
-                    return Step::Record(record, at);
+                    return Step::Record(at);
                 }
                 Slot::Overwritten => return Step::Lost(self.skip_overwritten(until)),
                 Slot::NotYet => spin_loop(),
@@ -243,22 +237,27 @@ impl RingReader {
     }
 
     #[inline]
-    fn look(&self, position: u64) -> Slot {
+    fn look(&self, position: u64, record: &mut RecordBytes) -> Slot {
         let slot = (position & (self.capacity - 1)) as usize;
         let first = self.first_word + slot * RECORD_WORDS;
         let whole = position.wrapping_add(1).wrapping_mul(2);
+        // Of a length that is known here, so that a loop over them needs no test in each round.
+        let words: Option<&[_; RECORD_WORDS]> = self.view.words(first, RECORD_WORDS).first_chunk();
+        let Some(words @ [seq, ..]) = words else {
+            return Slot::NotYet;
+        };
         // Pairs with the release store of seq that ends a write (kmod/ring.c).
-        let before = self.view.load(first, Ordering::Acquire);
+        let before = seq.load(Ordering::Acquire);
         if before != whole {
             return Slot::unreadable(before, whole);
         }
-        let record = self.view.copy(first);
+        copy(words, record);
         // Pairs with the write barrier after seq is marked (kmod/ring.c): whoever
         // copied a word of a newer record sees its mark below.
         fence(Ordering::Acquire);
-        let after = self.view.load(first, Ordering::Relaxed);
+        let after = seq.load(Ordering::Relaxed);
         if after == whole {
-            Slot::Whole(record)
+            Slot::Whole
         } else {
             Slot::unreadable(after, whole)
         }
@@ -361,9 +360,10 @@ mod tests {
     fn drain(reader: &mut RingReader) -> (Vec<u64>, u64) {
         let until = reader.head();
         let (mut whole, mut lost) = (Vec::new(), 0);
+        let mut bytes = [0; RECORD_SIZE];
         loop {
-            match reader.read_from(until) {
-                Step::Record(bytes, at) => {
+            match reader.read_into(until, &mut bytes) {
+                Step::Record(at) => {
                     assert!((1..RECORD_WORDS).all(|w| abi::u64_at(&bytes, w * WORD) == at));
                     whole.push(at);
                 }
@@ -422,10 +422,11 @@ mod tests {
         let ring = Writer::new(CAPACITY);
         let position = ring.begin();
         let mut reader = ring.reader();
-        assert_eq!(reader.read_from(1), Step::NotYet);
+        let mut step = || reader.read_into(1, &mut [0; RECORD_SIZE]);
+        assert_eq!(step(), Step::NotYet);
         ring.commit(position);
-        assert!(matches!(reader.read_from(1), Step::Record(_, 0)));
-        assert_eq!(reader.read_from(1), Step::End);
+        assert_eq!(step(), Step::Record(0));
+        assert_eq!(step(), Step::End);
     }
 
     #[test]
@@ -505,7 +506,7 @@ mod tests {
                 reader.seek(random() >> (random() % 64));
                 for _ in 0..4 * CAPACITY {
                     let before = reader.position();
-                    let step = reader.read_from(until);
+                    let step = reader.read_into(until, &mut [0; RECORD_SIZE]);
                     assert!(reader.position() > before || matches!(step, Step::NotYet | Step::End));
                     assert!(reader.position() <= until.max(before));
                 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::line::{self, Line, Put};
+use crate::line::{self, Line, Put, put_first};
 use crate::record::Owner;
 
 /// Columns that a text without control characters takes on a terminal.
@@ -30,6 +30,14 @@ fn is_plain(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+}
+
+/// The same of a name, whose padding of NULs counts as plain. Of known length, it is looked at as
+/// a whole; put into a caller that takes it apart, it is not.
+#[inline(never)]
+fn is_plain_padded(name: &[u8; 16]) -> bool {
+    name.iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~' | 0))
 }
 
 /// `text` with spaces behind it up to `columns`.
@@ -93,7 +101,12 @@ impl Put for Owner {
     fn put(&self, line: &mut Line) {
         self.pid.put(line);
         line.push(b'/');
-        Printable(self.comm_bytes()).put(line);
+        let name = self.comm_bytes();
+        // Most names are plain: they are copied with their padding, whose length is known.
+        match is_plain_padded(&self.comm) {
+            true => put_first(line, &self.comm, name.len()),
+            false => Printable(name).put(line),
+        }
     }
 }
 
@@ -189,6 +202,24 @@ mod tests {
         assert_eq!(printable("a\nb\t"), "a\\nb\\t");
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
         assert_eq!(printable("进程"), "进程");
+    }
+
+    #[test]
+    fn an_owner_is_its_number_and_its_printable_name() {
+        for name in [
+            &b""[..],
+            b"nginx",
+            b"sixteen bytes ..",
+            b"a\nb",
+            "\u{e9}".as_bytes(),
+            b"x\0\x1b",
+        ] {
+            let mut comm = [0; 16];
+            comm[..name.len()].copy_from_slice(name);
+            let owner = Owner { pid: 77, comm };
+            let expected = format!("77/{}", printable_bytes(owner.comm_bytes()));
+            assert_eq!(line::text(&owner), expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 use std::net::IpAddr;
 
-use crate::abi::{self, RawRecord};
+use crate::abi::{self, RECORD_SIZE, RawRecord};
 use crate::diagnose::facts::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
@@ -107,6 +107,7 @@ impl Recent {
         let settings = report::active_settings(recorder)?;
         let since = now_ns.saturating_sub(WINDOW_S * SECOND);
         let mut recent = Self::default();
+        let mut record = [0; RECORD_SIZE];
         for ring in recorder.rings()? {
             let mut reader = report::map(recorder, &settings, ring.cpu)?;
             let oldest = ring
@@ -114,9 +115,9 @@ impl Recent {
                 .saturating_sub(settings.config.ring_records.into());
             seek_time(&mut reader, oldest, ring.head, since);
             loop {
-                match reader.read_from(ring.head) {
-                    Step::Record(bytes, _) => {
-                        if let Some(step) = Transition::decode(&bytes).filter(|t| t.ts >= since) {
+                match reader.read_into(ring.head, &mut record) {
+                    Step::Record(_) => {
+                        if let Some(step) = Transition::decode(&record).filter(|t| t.ts >= since) {
                             if let Some(service) = wanted(&step.who) {
                                 recent.add(&step, service, since);
                             }
@@ -161,11 +162,12 @@ impl Recent {
 /// halves, because a ring's records are in the order of time.
 fn seek_time(reader: &mut RingReader, oldest: u64, head: u64, since: u64) {
     let (mut low, mut high) = (oldest, head);
+    let mut record = [0; RECORD_SIZE];
     while low < high {
         let middle = low + (high - low) / 2;
         reader.seek(middle);
-        let older = match reader.read_from(head) {
-            Step::Record(bytes, _) => abi::u64_at(&bytes, offset_of!(RawRecord, ts)) < since,
+        let older = match reader.read_into(head, &mut record) {
+            Step::Record(_) => abi::u64_at(&record, offset_of!(RawRecord, ts)) < since,
             // Overwritten by something newer: what is still there begins behind it.
             Step::Lost(_) => true,
             Step::NotYet | Step::End => false,

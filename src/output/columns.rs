@@ -1,11 +1,12 @@
 //! Lines of fixed columns, made as they come: a report may be longer than memory.
 
+use std::mem;
 use std::slice::Iter;
 
 use anstyle::Style;
 
 use crate::line::{Line, Put, put_spaces, put_spaces_before};
-use crate::output::look::Look;
+use crate::output::look::{self, Look};
 use crate::text::{columns, cut, shorten};
 
 /// One column.
@@ -35,17 +36,6 @@ pub enum Kind {
 }
 
 impl Column {
-    /// Makes what a line has from `start` on, which takes `used` columns, as wide as the column.
-    #[inline(always)]
-    fn fit(&self, line: &mut Line, start: usize, used: usize, last: bool) {
-        let missing = self.width.saturating_sub(used);
-        match self.kind {
-            Kind::Number => put_spaces_before(line, start, missing),
-            _ if last => {}
-            _ => put_spaces(line, missing),
-        }
-    }
-
     /// Takes away from what is too wide for a terminal.
     fn shorten(&self, line: &mut Line, start: usize) {
         let text = String::from_utf8_lossy(&line[start..]);
@@ -78,36 +68,56 @@ impl<'a> Row<'a> {
 
     /// The next cell, of ASCII.
     pub fn cell(&mut self, what: impl Put) {
-        self.styled(Style::new(), what);
+        self.styled(Style::new, what);
     }
 
-    /// The next cell, of ASCII, in a style.
-    pub fn styled(&mut self, style: Style, what: impl Put) {
+    /// The next cell, of ASCII, in a style, which is asked for when colour is wanted.
+    #[inline(always)]
+    pub fn styled(&mut self, style: impl Fn() -> Style, what: impl Put) {
         // What was just put is not looked at again, which would take longer than putting it.
         self.put(style, what, <[u8]>::len);
     }
 
     /// The next cell, of any text, in a style.
     pub fn text(&mut self, style: Style, what: impl Put) {
-        self.put(style, what, columns);
+        self.put(|| style, what, columns);
     }
 
     /// There may be more cells than columns.
     #[inline(always)]
-    fn put(&mut self, style: Style, what: impl Put, width: impl Fn(&[u8]) -> usize) {
+    fn put(&mut self, style: impl Fn() -> Style, what: impl Put, width: impl Fn(&[u8]) -> usize) {
         let Some(column) = self.columns.next() else {
             return;
         };
         let last = self.columns.len() == 0;
-        let start = self.look.begin(self.line, style);
-        what.put(self.line);
-        let used = width(&self.line[start..]);
-        match self.look.width {
-            Some(_) if used > column.width => column.shorten(self.line, start),
-            _ => column.fit(self.line, start, used, last),
+        let style = self.look.color.then(style);
+        if let Some(style) = style {
+            look::begin(self.line, style);
         }
-        self.look.end(self.line, style);
-        self.line.push(if last { b'\n' } else { b' ' });
+        let start = self.line.len();
+        what.put(self.line);
+        // Spaces behind the cell.
+        let mut behind = 0;
+        // The width of a last text matters to a terminal only.
+        if !last || column.kind == Kind::Number || self.look.width.is_some() {
+            let used = width(&self.line[start..]);
+            let missing = column.width.saturating_sub(used);
+            match self.look.width {
+                Some(_) if used > column.width => column.shorten(self.line, start),
+                _ if column.kind == Kind::Number => put_spaces_before(self.line, start, missing),
+                _ if last => {}
+                _ => behind = missing,
+            }
+        }
+        if let Some(style) = style {
+            put_spaces(self.line, mem::take(&mut behind));
+            look::end(self.line, style);
+        }
+        match last {
+            true => self.line.push(b'\n'),
+            // With the one between two columns, all at once.
+            false => put_spaces(self.line, behind + 1),
+        }
     }
 }
 

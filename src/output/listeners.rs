@@ -84,9 +84,9 @@ impl ListenerColumns {
         let who = &listener.who;
         row.cell(End(who.local(), who.lport));
         let accept_queue = [AlarmKind::ACCEPT_QUEUE];
-        row.styled(style(listener, &accept_queue), listener.accept_queue);
+        row.styled(|| style(listener, &accept_queue), listener.accept_queue);
         let half_open = [AlarmKind::HALF_OPEN, AlarmKind::UNFINISHED];
-        row.styled(style(listener, &half_open), listener.half_open);
+        row.styled(|| style(listener, &half_open), listener.half_open);
         if self.states {
             row.cell(listener.established);
             row.cell(listener.closing);

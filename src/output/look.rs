@@ -34,29 +34,28 @@ impl Look {
         self.paint(Style::new().bold(), text)
     }
 
-    /// Begins what is in a style, when colour is wanted; returns where in `line` it begins.
-    #[inline]
-    pub fn begin(&self, line: &mut Line, style: Style) -> usize {
-        if self.color {
-            format!("{style}").as_str().put(line);
-        }
-        line.len()
-    }
-
-    /// Ends it.
-    #[inline]
-    pub fn end(&self, line: &mut Line, style: Style) {
-        if self.color {
-            format!("{style:#}").as_str().put(line);
-        }
-    }
-
     /// Something in a style, when colour is wanted.
     pub fn put(&self, line: &mut Line, style: Style, what: impl Put) {
-        self.begin(line, style);
+        if self.color {
+            begin(line, style);
+        }
         what.put(line);
-        self.end(line, style);
+        if self.color {
+            end(line, style);
+        }
     }
+}
+
+/// Begins what is in a style. Long reports have no colour: this is kept out of their way.
+#[cold]
+pub fn begin(line: &mut Line, style: Style) {
+    format!("{style}").as_str().put(line);
+}
+
+/// Ends it.
+#[cold]
+pub fn end(line: &mut Line, style: Style) {
+    format!("{style:#}").as_str().put(line);
 }
 
 /// The style of an alarm.

@@ -263,8 +263,8 @@ impl Output for Table {
         row.cell(self.look.clock.moment(record.ts, form));
         row.cell(End(who.local(), who.lport));
         row.cell(End(who.remote(), who.rport));
-        row.styled(state_style(record.old), record.old.shown());
-        row.styled(state_style(record.new), record.new.shown());
+        row.styled(|| state_style(record.old), record.old.shown());
+        row.styled(|| state_style(record.new), record.new.shown());
         row.cell(record.in_old);
         if self.transitions.reason {
             row.cell(record.reason.name());
@@ -303,7 +303,7 @@ impl Output for Table {
         let mut row = Row::new(&mut self.line, &self.look, &self.columns);
         row.cell(End(who.local(), who.lport));
         row.cell(End(who.remote(), who.rport));
-        row.styled(state_style(conn.state), conn.state.shown());
+        row.styled(|| state_style(conn.state), conn.state.shown());
         row.cell(conn.age(now_ns));
         if self.connections.meters {
             row.cell(conn.meters.map(|m| m.bytes_sent));

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use diagnose_tools::abi::RecordBytes;
+use diagnose_tools::abi::{RECORD_SIZE, RecordBytes};
 use diagnose_tools::ring::{RingReader, Step};
 use kernel_shim::{Ring, expected_word};
 
@@ -22,10 +22,11 @@ fn assert_whole(record: &RecordBytes, pos: u64) {
 /// Reads up to the head of now: how many were whole, how many lost.
 fn drain(reader: &mut RingReader) -> (u64, u64) {
     let (mut whole, mut lost) = (0, 0);
+    let mut record = [0; RECORD_SIZE];
     let until = reader.head();
     loop {
-        match reader.read_from(until) {
-            Step::Record(record, pos) => {
+        match reader.read_into(until, &mut record) {
+            Step::Record(pos) => {
                 assert_whole(&record, pos);
                 whole += 1;
             }
