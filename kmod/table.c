@@ -27,7 +27,7 @@ static bool add_chunk(struct tcps_table *table)
 		WRITE_ONCE(table->next_try, jiffies + HZ);
 		return false;
 	}
-	table->chunks[table->nr >> TCPS_TABLE_CHUNK_SHIFT] = chunk;
+	table->chunks[table->nr / TCPS_TABLE_CHUNK] = chunk;
 	raw_spin_lock_irq(&table->lock);
 	WRITE_ONCE(table->nr, table->nr + nr);
 	raw_spin_unlock_irq(&table->lock);

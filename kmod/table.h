@@ -8,8 +8,8 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
-#define TCPS_TABLE_CHUNK_SHIFT	8
-#define TCPS_TABLE_CHUNK	(1U << TCPS_TABLE_CHUNK_SHIFT)
+/* A power of two. */
+#define TCPS_TABLE_CHUNK	256U
 
 /*
  * Chunks of zeroed entries are added in process context as those that are
@@ -54,9 +54,9 @@ static inline unsigned int tcps_table_taken(const struct tcps_table *table)
 static inline void *tcps_table_at(const struct tcps_table *table, unsigned int index,
 				  size_t entry_size)
 {
-	char *chunk = table->chunks[index >> TCPS_TABLE_CHUNK_SHIFT];
+	char *chunk = table->chunks[index / TCPS_TABLE_CHUNK];
 
-	return chunk + (index & (TCPS_TABLE_CHUNK - 1)) * entry_size;
+	return chunk + index % TCPS_TABLE_CHUNK * entry_size;
 }
 
 static inline bool tcps_table_is_low(const struct tcps_table *table)

@@ -60,6 +60,6 @@ fn the_judgement_is_that_of_the_bars() {
     let on_record = format!("{:?}", results.bars);
     results.judge();
     assert_eq!(format!("{:?}", results.bars), on_record);
-    let wanted = 15;
+    let wanted = 16;
     assert_eq!(results.bars.len(), wanted, "each bar has its numbers");
 }
