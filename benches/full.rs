@@ -86,7 +86,7 @@ fn parallel(cpus: u32) -> Machine {
     }
 }
 
-fn parts() -> [Part; 7] {
+fn parts() -> [Part; 8] {
     let of_a_million = Machine {
         memory: "8G",
         ..parallel(1)
@@ -105,6 +105,8 @@ fn parts() -> [Part; 7] {
         part("looking-million", of_a_million, || {
             looking::measure(1_000_000, 1);
         }),
+        // What is lost with one is no contention.
+        part("cpus-1", parallel(1), || cpus::measure(1)),
         part("cpus-2", parallel(2), || cpus::measure(2)),
         part("cpus-4", parallel(4), || cpus::measure(4)),
     ]
