@@ -163,10 +163,12 @@ fn time_wait() {
         thread::sleep(at(u64::from(batch) * 500).saturating_duration_since(Instant::now()));
     }
     let all = BATCHES as usize * BATCH;
+    // The last FINs may still be on their way.
+    traffic::until("all are in TIME_WAIT", || waiting_ports().len() == all);
     for moment in [0, 20_000, 40_000] {
         thread::sleep(at(moment).saturating_duration_since(Instant::now()));
         let states = live::assert_same(None, inode);
-        assert_eq!(states.get("TIME_WAIT"), Some(&all), "all are there");
+        assert_eq!(states.get("TIME_WAIT"), Some(&all), "{states:?}");
     }
     for moment in [60_800, 62_000] {
         waiting.look_until(at(moment));
