@@ -4,16 +4,27 @@ use std::process::Command;
 
 use serde_json::Value;
 
+const NSTAT: [&str; 5] = ["nstat", "--ignore", "--noupdate", "--zeros", "--json"];
+
 /// All counters of a namespace at one moment.
 pub struct Counters(Value);
 
 impl Counters {
     pub fn of(netns: &str) -> Self {
-        let output = Command::new("ip")
-            .args(["netns", "exec", netns])
-            .args(["nstat", "--ignore", "--noupdate", "--zeros", "--json"])
-            .output()
-            .expect("ip(8)");
+        Self::read(
+            Command::new("ip")
+                .args(["netns", "exec", netns])
+                .args(NSTAT),
+        )
+    }
+
+    /// Of the namespace of the calling thread.
+    pub fn here() -> Self {
+        Self::read(Command::new(NSTAT[0]).args(&NSTAT[1..]))
+    }
+
+    fn read(command: &mut Command) -> Self {
+        let output = command.output().expect("iproute2 is installed");
         assert!(
             output.status.success(),
             "nstat: {}",
