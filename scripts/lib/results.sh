@@ -29,7 +29,7 @@ show_failures() {
 		listing && /^    [a-z0-9_:]+$/ { say($0); next }
 		/^test result:/ { listing = 0 }
 		/panicked at / { say($0); more = 1; next }
-		/^(FAIL|FAILED|error(\[[^]]*\])?:|vm:|== [^:]*: (could not run|no test ran)) / ||
+		/^(FAIL|FAILED|error(\[[^]]*\])?:|vm:) / || /^== [^:]*: (could not run|no test ran)/ ||
 		/^the virtual machine of the group / { say($0); next }
 		more || /^ *(left|right): / { say($0) }
 		{ more = 0 }

@@ -115,7 +115,7 @@ fn room_for_pairs() {
     assert_eq!(all.number("/lost/evicted"), 0);
     assert_eq!(all.number("/lost/ungrouped"), 0);
     let grown = setting("memory_bytes") - empty;
-    // Some 220 bytes for each pair and 128 for each end, of 2 x 2 x 2,500.
+    // 192 bytes for each pair and 128 for each end, of 2 x 2 x 2,500.
     assert!((1 << 20..8 << 20).contains(&grown), "{grown} bytes");
     drop((older, new));
     tool::end();
