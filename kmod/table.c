@@ -4,7 +4,6 @@
  *
  * There may be many, of which most hosts use few: memory is taken as they are.
  */
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
@@ -111,8 +110,7 @@ void *tcps_table_take(struct tcps_table *table, unsigned int *index)
 		/* Its chunk is seen by who sees this: pairs with tcps_table_taken(). */
 		smp_store_release(&table->taken, *index + 1);
 	}
-	wanting = tcps_table_is_low(table) &&
-		  time_after_eq(jiffies, READ_ONCE(table->next_try));
+	wanting = tcps_table_is_low(table);
 	raw_spin_unlock(&table->lock);
 	if (wanting)
 		irq_work_queue(&table->kick);

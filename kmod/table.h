@@ -4,6 +4,7 @@
 #define TCPS_TABLE_H
 
 #include <linux/irq_work.h>
+#include <linux/jiffies.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -59,11 +60,13 @@ static inline void *tcps_table_at(const struct tcps_table *table, unsigned int i
 	return chunk + index % TCPS_TABLE_CHUNK * entry_size;
 }
 
+/* More entries are wanted, and there may be memory for them. */
 static inline bool tcps_table_is_low(const struct tcps_table *table)
 {
 	unsigned int nr = READ_ONCE(table->nr);
 
-	return nr < table->max && nr - READ_ONCE(table->taken) < table->reserve / 2;
+	return nr < table->max && nr - READ_ONCE(table->taken) < table->reserve / 2 &&
+	       time_after_eq(jiffies, READ_ONCE(table->next_try));
 }
 
 /* In process context, may sleep: what the worker does, but now. */
