@@ -13,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	test-matrix smoke check bench bench-publish bench-figures install uninstall clean help
+	test-matrix smoke check fuzz bench bench-publish bench-figures install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -57,6 +57,9 @@ smoke: ## run a quick selection of scenarios on the oldest, the newest and the -
 
 check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI
 	@scripts/check
+
+fuzz: setup ## feed what reads bytes and words with any input: docs/hardening.md
+	@scripts/fuzz
 
 bench: setup ## measure cost and speed beside what others use: docs/benchmarks.md
 	@$(CARGO) bench --bench full

@@ -47,7 +47,8 @@ fn view(recorder: &impl Recorder) -> Result<SettingsView> {
 fn fill(recorder: &impl Recorder, view: &mut SettingsView) -> Result<()> {
     if view.settings.active != 0 {
         view.hooks = recorder.hooks()?;
-        view.overwritten += unconsumed_overwritten(recorder, view.settings.config.ring_records)?;
+        let unconsumed = unconsumed_overwritten(recorder, view.settings.config.ring_records)?;
+        view.overwritten = view.overwritten.saturating_add(unconsumed);
     }
     Ok(())
 }

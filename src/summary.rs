@@ -36,12 +36,14 @@ pub struct ThisReport {
 impl ThisReport {
     /// Adds what reading the rings came to.
     pub fn add(&mut self, progress: &[Progress]) {
+        let add = |to: &mut u64, number| *to = to.saturating_add(number);
         for ring in progress {
             let read = (ring.to - ring.from).saturating_sub(ring.overwritten);
-            self.transitions += read.saturating_sub(ring.unknown + ring.alarms);
-            self.alarms += ring.alarms;
-            self.overwritten += ring.overwritten;
-            self.unknown_records += ring.unknown;
+            let others = ring.unknown.saturating_add(ring.alarms);
+            add(&mut self.transitions, read.saturating_sub(others));
+            add(&mut self.alarms, ring.alarms);
+            add(&mut self.overwritten, ring.overwritten);
+            add(&mut self.unknown_records, ring.unknown);
         }
     }
 }
@@ -222,16 +224,41 @@ impl Summary {
 /// # Errors
 /// Not active, or the calls fail.
 pub fn unconsumed_overwritten(recorder: &impl Recorder, ring_records: u32) -> Result<u64> {
+    Ok(unconsumed_of(&recorder.rings()?, ring_records))
+}
+
+fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
     let gone = |ring: &abi::RingState| {
         let oldest = ring.head.saturating_sub(ring_records.into());
         oldest.saturating_sub(ring.consumed)
     };
-    Ok(recorder.rings()?.iter().map(gone).sum())
+    rings.iter().map(gone).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn positions_that_make_no_sense_are_added_up() {
+        let ring = abi::RingState {
+            head: u64::MAX,
+            ..abi::RingState::default()
+        };
+        assert_eq!(unconsumed_of(&[ring, ring], 64), u64::MAX);
+        let progress = Progress {
+            cpu: 0,
+            from: 0,
+            to: u64::MAX,
+            overwritten: u64::MAX - 7,
+            alarms: 3,
+            unknown: 4,
+        };
+        let mut this = ThisReport::default();
+        this.add(&[progress; 3]);
+        assert_eq!((this.overwritten, this.transitions), (u64::MAX, 0));
+        assert_eq!((this.alarms, this.unknown_records), (9, 12));
+    }
 
     fn edge(old: u8, new: u8, bucket: usize, max_ns: u64) -> Edge {
         let mut edge = Edge {

@@ -1446,6 +1446,27 @@ fn simultaneous_ends_are_information() {
 }
 
 #[test]
+fn counters_of_any_size_are_added_up() {
+    let mut fake = host();
+    let mut listener = Bytes(flood(5_000, 0).bytes());
+    let all = [u8::MAX; size_of::<RawHandshakes>()];
+    listener.put(offset_of!(RawListener, handshakes), all);
+    fake.listeners = vec![listener.0; 2];
+    let edge = Edge {
+        old_state: 2,
+        new_state: 3,
+        count: u64::MAX,
+        ..Edge::default()
+    };
+    fake.edges = vec![edge; 2];
+    let findings = look(&fake);
+    let full = of_rule(&findings, "accept-queue-full");
+    assert_eq!(number(full[0], "syns_dropped"), u64::MAX);
+    let opens = of_rule(&findings, "simultaneous");
+    assert_eq!(number(opens[0], "since_activation"), u64::MAX);
+}
+
+#[test]
 fn what_the_host_does_not_have_is_never_advised() {
     let mut fake = host();
     fake.listeners = vec![flood(5_500, 1).bytes()];

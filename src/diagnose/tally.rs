@@ -3,6 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// All together; the largest number there is when that is less. Counters of the module may be
+/// anything.
+pub fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
 /// How many of each kind. Of more than `room` kinds the later ones share one count.
 #[derive(Debug, Clone)]
 pub struct Tally<K> {

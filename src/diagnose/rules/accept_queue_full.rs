@@ -6,6 +6,7 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::words::{at, who};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::sum;
 use crate::listener::Listener;
 
 /// The rule.
@@ -42,9 +43,9 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     let acks = endpoint.handshakes(|h| h.ack_accept_queue_full);
     let ended = endpoint.handshakes(|h| h.accept_queue_full);
     let drops = endpoint.sum(|l| l.drops);
-    let turned_away = syns + acks + ended;
+    let turned_away = sum([syns, acks, ended]);
     let severity = match now {
-        true if turned_away + drops > 0 => Severity::Critical,
+        true if turned_away > 0 || drops > 0 => Severity::Critical,
         true => Severity::Warning,
         // The kernel's own count is older than the activation, and for other causes as well.
         false if turned_away > 0 => Severity::Info,

@@ -4,6 +4,7 @@
 use crate::abi::RawHandshakes;
 use crate::alarm::AlarmKind;
 use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::tally::sum;
 use crate::listener::{Listener, Queue};
 use crate::record::{Conn, Ident};
 use crate::state::State;
@@ -30,7 +31,7 @@ impl<'a> Endpoint<'a> {
 
     /// A number of all of them together.
     pub fn sum<N: Into<u64>>(&self, of: impl Fn(&Listener) -> N) -> u64 {
-        self.listeners.iter().map(|l| of(l).into()).sum()
+        sum(self.listeners.iter().map(|l| of(l).into()))
     }
 
     /// A counter of handshakes, of all of them together.

@@ -5,6 +5,7 @@ use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::words::{at, count};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::sum;
 use crate::state::State;
 
 /// The rule.
@@ -38,7 +39,7 @@ fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding
         .edges
         .iter()
         .filter(|e| State(e.old_state) == old && State(e.new_state) == new);
-    let total: u64 = of.map(|e| e.count).sum();
+    let total = sum(of.map(|e| e.count));
     let steps = facts.recent.steps.iter();
     let mut recent: Vec<(&Service, &Steps)> = steps
         .filter(|(key, _)| key.old == old && key.new == new)

@@ -6,6 +6,7 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, crowds};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::sum;
 use crate::record::Conn;
 use crate::state::State;
 
@@ -66,7 +67,8 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     };
     let lifetime = facts.lifetime_ms(conn);
     let states = [State::ESTABLISHED, State::FIN_WAIT1, State::CLOSE_WAIT];
-    let slow = meters.bytes_acked.saturating_mul(1_000) < limits.get(&RATE) * lifetime;
+    let slow =
+        meters.bytes_acked.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(lifetime);
     let stuck = u64::from(activity.last_sent_ms) >= limits.get(&STUCK) * 1_000;
     states.contains(&conn.state)
         && lifetime >= limits.get(&AGE) * 1_000
@@ -86,8 +88,8 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         };
         let age_ms = |conn: &Conn| facts.lifetime_ms(conn);
         let meters = || crowd.conns.iter().filter_map(|c| c.meters);
-        let acked: u64 = meters().map(|m| m.bytes_acked).sum();
-        let ages: u64 = crowd.conns.iter().map(|c| age_ms(c)).sum();
+        let acked = sum(meters().map(|m| m.bytes_acked));
+        let ages = sum(crowd.conns.iter().map(|c| age_ms(c)));
         let windows = meters().map(|m| u64::from(m.snd_wnd));
         let queued: u64 = meters().map(|m| u64::from(m.sndbuf_used)).sum();
         crowd

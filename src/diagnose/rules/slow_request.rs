@@ -9,6 +9,7 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::sample::{Carried, Target, Verdict};
+use crate::diagnose::tally::sum;
 use crate::record::Conn;
 use crate::state::State;
 
@@ -75,7 +76,7 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     conn.state == State::ESTABLISHED
         && age >= limits.get(&AGE) * 1_000
         && received > 0
-        && received.saturating_mul(1_000) < limits.get(&RATE) * age
+        && received.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(age)
         && gap >= limits.get(&GAP) * 1_000
         && quiet <= limits.get(&QUIET) * 1_000
 }
@@ -128,9 +129,9 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Fi
         ),
     };
     let age_ms = |conn: &Conn| facts.age_ms(conn);
-    let ages: u64 = crowd.conns.iter().map(|c| age_ms(c)).sum();
+    let ages = sum(crowd.conns.iter().map(|c| age_ms(c)));
     let received = crowd.conns.iter().filter_map(|c| c.meters);
-    let received: u64 = received.map(|m| m.bytes_received).sum();
+    let received = sum(received.map(|m| m.bytes_received));
     let finding = crowd
         .finding(facts, limits, rule, crowd::Words { before, behind }, age_ms)
         .number("bytes_received", received)

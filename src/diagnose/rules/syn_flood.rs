@@ -12,7 +12,7 @@ use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::half_open_full::queue_advice;
 use crate::diagnose::rules::words::{addresses, at, count, percent};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::tally::Tally;
+use crate::diagnose::tally::{Tally, sum};
 use crate::handshakes::dropped_otherwise;
 use crate::listener::Listener;
 
@@ -136,9 +136,15 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
 /// SYNs since the activation that became no connection, those that found the accept queue full
 /// left aside.
 fn never_finished(endpoint: &Endpoint) -> u64 {
-    let began = endpoint.handshakes(|h| h.syns + h.seeded);
-    let done = endpoint
-        .handshakes(|h| h.promoted + h.cookies_accepted + h.fast_open + h.syn_accept_queue_full);
+    let began = endpoint.handshakes(|h| sum([h.syns, h.seeded]));
+    let done = endpoint.handshakes(|h| {
+        sum([
+            h.promoted,
+            h.cookies_accepted,
+            h.fast_open,
+            h.syn_accept_queue_full,
+        ])
+    });
     began.saturating_sub(done)
 }
 
@@ -150,13 +156,18 @@ fn is_confirmed(facts: &Facts, endpoint: &Endpoint, least: u64) -> bool {
 
 /// SYNs and last ACKs that were dropped because the program does not accept are no flood.
 fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
-    let for_it = endpoint
-        .handshakes(|h| h.syn_accept_queue_full + h.ack_accept_queue_full + h.accept_queue_full);
+    let for_it = endpoint.handshakes(|h| {
+        sum([
+            h.syn_accept_queue_full,
+            h.ack_accept_queue_full,
+            h.accept_queue_full,
+        ])
+    });
     let others = endpoint.handshakes(|h| {
         let unanswered = h.cookies_sent.saturating_sub(h.cookies_accepted);
-        h.expired + h.syn_queue_full + unanswered
+        sum([h.expired, h.syn_queue_full, unanswered])
     });
-    for_it > others + endpoint.sum(|l| l.half_open.length)
+    for_it > sum([others, endpoint.sum(|l| l.half_open.length)])
 }
 
 /// The listener, and the sources of its half-open requests if they are few.

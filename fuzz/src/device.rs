@@ -1,0 +1,311 @@
+//! A device that answers with what the input says.
+
+#![allow(unsafe_code, reason = "structures of the module, made of any bytes")]
+
+use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use diagnose_tools::abi::{
+    self, Config, Consumed, Edge, Hook, RawConn, RawRecord, RecordBytes, RingState, Settings, Stats,
+};
+use diagnose_tools::error::{Error, Result};
+use diagnose_tools::group::Group;
+use diagnose_tools::listener::Listener;
+use diagnose_tools::record::Conn;
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+
+use crate::fake::{Fake, FakeLock, GENERATION};
+
+/// Small, so that records are overwritten.
+const CAPACITY: u64 = 8;
+const CPUS: u32 = 2;
+/// What a live connection is repeated to, at most.
+const MOST_CONNS: usize = 16;
+
+/// Structures that the device gives.
+///
+/// # Safety
+/// Implementors are `repr(C)`, of integers and arrays of them: any bytes are one.
+pub unsafe trait Plain: Default + Copy {}
+
+macro_rules! plain {
+    ($($name:ty)*) => {$(
+        // SAFETY: bindgen's, of integers and arrays of them.
+        unsafe impl Plain for $name {}
+    )*};
+}
+
+plain! { Edge Hook RawConn RawRecord RingState Settings Stats }
+
+/// A structure of these bytes, and of zeroes where they end.
+pub fn plain<T: Plain>(bytes: &[u8]) -> T {
+    let mut value = T::default();
+    let count = bytes.len().min(size_of::<T>());
+    // SAFETY: inside of both, which are not the same memory; any bytes are a T.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut value).cast(), count) };
+    value
+}
+
+/// The bytes of a structure.
+pub fn bytes<T: Plain, const N: usize>(value: &T) -> [u8; N] {
+    const { assert!(size_of::<T>() == N) }
+    let mut bytes = [0; N];
+    // SAFETY: as long as the structure, whose padding was zeroed or copied with it.
+    unsafe { std::ptr::copy_nonoverlapping((&raw const *value).cast(), bytes.as_mut_ptr(), N) };
+    bytes
+}
+
+/// Bytes of this length, and zeroes where they end.
+pub fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut all = [0; N];
+    let count = bytes.len().min(N);
+    all[..count].copy_from_slice(&bytes[..count]);
+    all
+}
+
+/// What each element of the input is.
+const TRANSITION: u8 = 0;
+const ALARM: u8 = 1;
+const RECORD: u8 = 2;
+const CONN: u8 = 3;
+const LISTENER: u8 = 4;
+const GROUP: u8 = 5;
+const EDGE: u8 = 6;
+const HOOK: u8 = 7;
+const STATS: u8 = 8;
+const SETTINGS: u8 = 9;
+const RINGS: u8 = 10;
+const MEMORY: u8 = 11;
+const MORE: u8 = 12;
+/// Elements of no meaning to the device, which others may give them.
+pub const VIEW: u8 = 13;
+pub const HOST: u8 = 14;
+const KINDS: u8 = 15;
+
+/// Splits the input: a byte of the kind, one of the number of 8-byte words, and these.
+pub fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[kind, words], rest) = input.split_first_chunk()?;
+        let (body, rest) = rest.split_at(rest.len().min(usize::from(words) * 8));
+        input = rest;
+        Some((kind, body))
+    })
+}
+
+/// The kind of an element.
+pub fn kind(byte: u8) -> u8 {
+    byte % KINDS
+}
+
+/// A device of which no answer can be trusted, except that its rings have the generation that its
+/// settings say and that no ring is said to be longer than it is.
+pub struct Untrusted {
+    fake: Fake,
+    stats: Option<Stats>,
+    settings: Option<Settings>,
+    /// Positions that are not those of the rings.
+    rings: Vec<RingState>,
+    /// The memory of the first ring, beginning with its header.
+    memory: Option<Arc<[AtomicU64]>>,
+    /// What was written to each ring.
+    written: [Vec<RecordBytes>; CPUS as usize],
+}
+
+impl Untrusted {
+    /// The device that the input makes.
+    pub fn new(input: &[u8]) -> Self {
+        let mut device = Self {
+            fake: Fake::new(CPUS, CAPACITY),
+            stats: None,
+            settings: None,
+            rings: Vec::new(),
+            memory: None,
+            written: Default::default(),
+        };
+        device.fake.hooks.clear();
+        for (byte, body) in elements(input) {
+            device.take(byte, body);
+        }
+        device
+    }
+
+    fn take(&mut self, byte: u8, body: &[u8]) {
+        let cpu = usize::from(byte / KINDS) % CPUS as usize;
+        match kind(byte) {
+            TRANSITION => self.write(cpu, body, Some(abi::TCPSTATES_REC_TRANSITION)),
+            ALARM => self.write(cpu, body, Some(abi::TCPSTATES_REC_ALARM)),
+            RECORD => self.write(cpu, body, None),
+            CONN => self.fake.conns.borrow_mut().push(padded(body)),
+            LISTENER => self.fake.listeners.push(padded(body)),
+            GROUP => self.fake.groups.push(padded(body)),
+            EDGE => self.fake.edges.push(plain(body)),
+            HOOK => self.fake.hooks.push(plain(body)),
+            STATS => self.stats = Some(plain(body)),
+            SETTINGS => self.settings = Some(plain(body)),
+            RINGS => self.rings.push(plain(body)),
+            MEMORY => self.memory = Some(memory(body)),
+            MORE => self.more_conns(),
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, cpu: usize, body: &[u8], kind: Option<u32>) {
+        let mut record: RecordBytes = padded(body);
+        if let Some(kind) = kind {
+            let at = offset_of!(RawRecord, type_);
+            record[at..at + 2].copy_from_slice(&(kind as u16).to_ne_bytes());
+        }
+        self.fake.rings[cpu].write(&record);
+        self.written[cpu].push(record);
+    }
+
+    /// The last connection again and again, from other ports.
+    fn more_conns(&mut self) {
+        let mut conns = self.fake.conns.borrow_mut();
+        let Some(mut conn) = conns.last().copied() else {
+            return;
+        };
+        let at = offset_of!(RawConn, who) + offset_of!(abi::RawIdent, rport);
+        while conns.len() < MOST_CONNS {
+            conn[at] = conn[at].wrapping_add(1);
+            conns.push(conn);
+        }
+    }
+
+    /// The record at a position, as it was written, when the ring is as the module makes it.
+    pub fn written(&self, cpu: usize, position: u64) -> Option<RawRecord> {
+        let record = self.written.get(cpu)?.get(position as usize)?;
+        (self.memory.is_none() || cpu != 0).then(|| plain(record))
+    }
+
+    /// How many transitions are to be had; `None` when the rings are not as the module makes them.
+    pub fn transitions(&self) -> Option<usize> {
+        let is_transition = |bytes: &&RecordBytes| {
+            let record: RawRecord = plain(&bytes[..]);
+            u32::from(record.type_) == abi::TCPSTATES_REC_TRANSITION
+        };
+        let left = |ring: &Vec<RecordBytes>| {
+            let left = ring.iter().rev().take(CAPACITY as usize);
+            left.filter(is_transition).count()
+        };
+        (self.memory.is_none() && self.rings.is_empty())
+            .then(|| self.written.iter().map(left).sum())
+    }
+
+    /// How many live connections and listeners there are.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.fake.conns.borrow().len(), self.fake.listeners.len()]
+    }
+}
+
+/// A ring of these words, from its magic number on. The page that its header has is skipped.
+fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
+    let records = header_bytes() / 8;
+    let words = records + CAPACITY as usize * abi::RECORD_SIZE / 8;
+    let header = size_of::<abi::RingHeader>() / 8;
+    let given: Vec<_> = body
+        .chunks(8)
+        .map(|word| u64::from_ne_bytes(padded(word)))
+        .collect();
+    let mut memory = vec![0; words];
+    for (index, word) in given.into_iter().enumerate() {
+        // Of each record little but the position and the type, so that the input stays short.
+        let at = match index.checked_sub(header) {
+            None => index,
+            Some(rest) => records + rest / 4 * (abi::RECORD_SIZE / 8) + rest % 4,
+        };
+        if let Some(slot) = memory.get_mut(at) {
+            *slot = word;
+        }
+    }
+    memory[offset_of!(abi::RingHeader, generation) / 8] = GENERATION;
+    memory.into_iter().map(AtomicU64::new).collect()
+}
+
+impl Recorder for Untrusted {
+    type Lock = FakeLock;
+
+    fn activate(&self, config: &Config) -> Result<()> {
+        self.fake.activate(config)
+    }
+
+    fn deactivate(&self) -> Result<()> {
+        self.fake.deactivate()
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        match self.settings {
+            Some(settings) => Ok(Settings {
+                active: 1,
+                generation: GENERATION,
+                ..settings
+            }),
+            None => self.fake.settings(),
+        }
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.stats.map_or_else(|| self.fake.stats(), Ok)
+    }
+
+    fn edges(&self) -> Result<Vec<Edge>> {
+        self.fake.edges()
+    }
+
+    fn rings(&self) -> Result<Vec<RingState>> {
+        let mut rings = self.fake.rings()?;
+        for (ring, said) in rings.iter_mut().zip(&self.rings) {
+            // What a reader may rely on: the head is one that the ring has had.
+            let head = self.map_ring(&Settings::default(), ring.cpu)?.head();
+            *ring = RingState {
+                cpu: ring.cpu,
+                head: said.head.min(head),
+                ..*said
+            };
+        }
+        Ok(rings)
+    }
+
+    fn hooks(&self) -> Result<Vec<Hook>> {
+        self.fake.hooks()
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        self.fake.listeners()
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        self.fake.groups()
+    }
+
+    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
+        self.fake.snapshot(restart)
+    }
+
+    fn consume(&self, _: u64, _: &[Consumed]) -> Result<()> {
+        Err(Error::Stale)
+    }
+
+    fn seen(&self, sum: u64) -> Result<()> {
+        self.fake.seen(sum)
+    }
+
+    fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader> {
+        match &self.memory {
+            Some(words) if cpu == 0 => RingReader::new(RingView::from_words(words.clone()))
+                .map_err(|e| Error::Ring { cpu, reason: e.0 }),
+            _ => self.fake.map_ring(settings, cpu),
+        }
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        self.fake.poll_fd()
+    }
+
+    fn try_lock(&self) -> Result<Option<FakeLock>> {
+        self.fake.try_lock()
+    }
+}

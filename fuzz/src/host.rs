@@ -1,0 +1,131 @@
+//! A host that answers with what the input says.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use diagnose_tools::diagnose::host::{Descriptors, Host};
+use diagnose_tools::diagnose::listening::Listening;
+use diagnose_tools::diagnose::namespace::{Namespace, SETTINGS};
+use diagnose_tools::diagnose::sample::{Carried, Target};
+use diagnose_tools::places::{Cgroup, Place};
+use diagnose_tools::record::{Ident, Owner};
+
+use crate::device::{self, HOST, elements, kind};
+
+/// Those that rules look at.
+const COUNTERS: [&str; 12] = [
+    "TcpAttemptFails",
+    "TcpEstabResets",
+    "TcpOutRsts",
+    "TcpExtListenDrops",
+    "TcpExtListenOverflows",
+    "TcpExtTCPAbortOnClose",
+    "TcpExtTCPAbortOnData",
+    "TcpExtTCPAbortOnMemory",
+    "TcpExtTCPAbortOnTimeout",
+    "TcpExtTCPReqQFullDoCookies",
+    "TcpExtTCPReqQFullDrop",
+    "TcpExtTCPTimeWaitOverflow",
+];
+
+/// Names and numbers that a host gives: any text may be in them.
+#[derive(Default)]
+pub struct Strange {
+    namespace: Namespace,
+    path: Option<String>,
+    container: Option<String>,
+    netns: Option<Rc<str>>,
+    owner: Option<Owner>,
+    descriptors: Option<Descriptors>,
+    carried: Carried,
+}
+
+impl Strange {
+    /// The host that the input makes: each of its elements says one thing, by its first byte.
+    pub fn new(input: &[u8]) -> Self {
+        let mut host = Self::default();
+        let said = elements(input).filter(|(byte, _)| kind(*byte) == HOST);
+        for (what, rest) in said.filter_map(|(_, body)| body.split_first()) {
+            host.take(*what, rest);
+        }
+        host
+    }
+
+    fn take(&mut self, what: u8, rest: &[u8]) {
+        let end = rest
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(rest.len());
+        let text = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let number = |index: usize| {
+            let word = rest.chunks(8).nth(index).unwrap_or_default();
+            u64::from_ne_bytes(device::padded(word))
+        };
+        let index = usize::from(what / 8);
+        match what % 8 {
+            0 | 1 => {
+                let name = SETTINGS[index % SETTINGS.len()];
+                self.namespace.settings.insert(name, text);
+            }
+            2 => {
+                let name = COUNTERS[index % COUNTERS.len()];
+                self.namespace.counters.insert(name.to_owned(), number(0));
+            }
+            3 => self.path = Some(text),
+            4 => self.container = Some(text),
+            5 => self.netns = Some(text.into()),
+            6 => {
+                self.owner = Some(Owner {
+                    pid: index as u32,
+                    comm: device::padded(rest),
+                });
+                let limit = (index > 0).then(|| number(1));
+                self.descriptors = Some(Descriptors {
+                    open: number(0),
+                    limit,
+                });
+            }
+            _ => {
+                self.namespace.closed = (index > 0).then_some(text);
+                self.carried = Carried {
+                    headers: number(0),
+                    body: number(1),
+                    encrypted: number(2),
+                };
+            }
+        }
+    }
+}
+
+impl Host for Strange {
+    fn place(&mut self, _: &Ident) -> Place {
+        let json = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        let cgroup = self.path.as_ref().map(|path| {
+            Rc::new(Cgroup {
+                path: path.clone(),
+                container: self.container.clone(),
+                json: (json(path), self.container.as_ref().map(json)),
+            })
+        });
+        Place {
+            cgroup,
+            netns: self.netns.clone(),
+        }
+    }
+
+    fn namespace(&mut self, _: u32, _: &[u32]) -> Namespace {
+        self.namespace.clone()
+    }
+
+    fn descriptors(&mut self, _: u32) -> Option<Descriptors> {
+        self.descriptors
+    }
+
+    fn holder(&mut self, _: &Listening) -> Option<Owner> {
+        self.owner
+    }
+
+    fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {
+        vec![self.carried; targets.len()]
+    }
+}

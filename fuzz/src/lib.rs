@@ -1,0 +1,44 @@
+//! Feeds what reads bytes and words from outside with any input: nothing panics, and what comes
+//! out holds what is promised of it.
+//!
+//! Each target is a function of the input. `fuzz_targets/` hands them to libFuzzer, and
+//! `tests/replay.rs` runs them on the corpora and on what has failed once.
+
+mod config;
+mod device;
+mod expressions;
+mod host;
+mod output;
+mod words;
+
+#[path = "../../tests/fake/mod.rs"]
+mod fake;
+
+pub use config::limits;
+pub use expressions::filters;
+pub use output::records;
+pub use words::options;
+
+/// A function of an input, which panics when something does not hold.
+pub type Target = fn(&[u8]);
+
+/// Those of `fuzz_targets/`, by their names.
+pub const TARGETS: [(&str, Target); 4] = [
+    ("records", records),
+    ("options", options),
+    ("filters", filters),
+    ("limits", limits),
+];
+
+/// Characters that change how a terminal shows others: never in what is printed for people.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+}
+
+/// What a wrong word is answered with: one line, safe on a terminal.
+fn assert_message(text: &str) {
+    assert!(!text.is_empty(), "nothing is said");
+    assert!(!text.contains(is_harmful), "not one plain line: {text:?}");
+}

@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use diagnose_tools::abi::Config;
+use diagnose_tools::cli::{self, Action, Task};
+use diagnose_tools::error::Error;
+use diagnose_tools::filter::Filter;
+use diagnose_tools::options::{self, ReportOptions};
+use kernel_shim::filter_valid;
+
+use crate::assert_message;
+
+/// Reads the lines of the input as arguments.
+pub fn options(input: &[u8]) {
+    // Files of this host are no part of the input.
+    if input.windows(7).any(|bytes| bytes == b"config=") {
+        return;
+    }
+    let args = input.split(|byte| *byte == b'\n');
+    let args = args.map(|arg| OsString::from_vec(arg.to_vec()));
+    match cli::parse(["diagnose-tools".into()].into_iter().chain(args)) {
+        Ok(Task::TcpStates(actions, _)) => {
+            assert!(!actions.is_empty());
+            actions.iter().for_each(assert_action);
+        }
+        Ok(Task::Print(help)) => assert!(help.contains("Usage: diagnose-tools")),
+        Ok(_) => {}
+        Err(Error::Usage(text)) => assert_message(&text),
+        Err(error) => panic!("not of the command line: {error:?}"),
+    }
+}
+
+fn assert_action(action: &Action) {
+    match action {
+        Action::Activate(config) => assert_activation(config),
+        Action::Report(options) => assert_shown(options),
+        Action::Follow(options) => {
+            assert!(!options.peek && !options.findings);
+            assert!(options.transitions.is_some() && options.connections.is_some());
+            assert_filter(&options.show.filter);
+        }
+        Action::Diagnose(options) => assert_filter(&options.scope.filter),
+        Action::Deactivate | Action::Settings(_) => {}
+    }
+}
+
+fn joined(pairs: Vec<(String, String)>) -> String {
+    let pairs = pairs
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+/// The module takes it, and `--settings` shows what would make it again.
+fn assert_activation(config: &Config) {
+    assert!(filter_valid(&config.filter), "{config:?}");
+    assert!(config.ring_records.is_power_of_two());
+    let text = joined(options::rendered(config));
+    let again = options::activate(&text).expect("what was read can be written");
+    assert_eq!(format!("{again:?}"), format!("{config:?}"), "{text}");
+}
+
+fn assert_shown(options: &ReportOptions) {
+    assert!(options.limit != Some(0));
+    assert_filter(&options.show.filter);
+}
+
+fn assert_filter(filter: &Filter) {
+    assert!(filter_valid(&filter.to_abi()), "{filter:?}");
+    let text = joined(filter.pairs());
+    let again = options::report(&text).expect("what was read can be written");
+    assert_eq!(again.show.filter, *filter, "{text}");
+}
