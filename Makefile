@@ -13,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	test-matrix smoke check fuzz bench bench-publish bench-figures install uninstall clean help
+	test-matrix smoke check audit fuzz bench bench-publish bench-figures install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -55,11 +55,14 @@ test-matrix: ## run the scenarios on all kernels of scripts/kernels, or KERNELS=
 smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
 	@scripts/test-matrix --smoke
 
-check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI
+check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
 	@scripts/check
 
 fuzz: setup ## feed what reads bytes and words with any input: docs/hardening.md
 	@scripts/fuzz
+
+audit: ## look for known vulnerabilities in what the controller depends on (needs the network)
+	@scripts/audit
 
 bench: setup ## measure cost and speed beside what others use: docs/benchmarks.md
 	@$(CARGO) bench --bench full

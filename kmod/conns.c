@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The live connections: an array of {lock, rbtree}, keyed by socket. */
+#include <linux/cpumask.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -12,26 +13,39 @@
 #define SHARDS_MIN	256
 #define SHARDS_MAX	65536
 
+/* Of CPU 0, they are 1, 1 + nr_cpu_ids and so on. */
+static void init_ids(struct tcps_conns *conns)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		u64 *last_id = per_cpu_ptr(conns->last_id, cpu);
+
+		*last_id = cpu + 1 - (u64)nr_cpu_ids;
+	}
+}
+
 int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 {
 	unsigned long nr = clamp(roundup_pow_of_two(DIV_ROUND_UP(max, CONNS_PER_SHARD)),
 				 (unsigned long)SHARDS_MIN, (unsigned long)SHARDS_MAX);
 	unsigned long i;
-	int err;
 
 	conns->bits = ilog2(nr);
 	conns->shift = 64 - conns->bits;
 	conns->shards = kvcalloc(nr, sizeof(*conns->shards), GFP_KERNEL);
-	if (!conns->shards)
+	conns->last_id = alloc_percpu(u64);
+	if (!conns->shards || !conns->last_id || tcps_pool_init(&conns->pool, max)) {
+		free_percpu(conns->last_id);
+		kvfree(conns->shards);
 		return -ENOMEM;
+	}
+	init_ids(conns);
 	for (i = 0; i < nr; i++) {
 		raw_spin_lock_init(&conns->shards[i].lock);
 		conns->shards[i].root = RB_ROOT;
 	}
-	err = tcps_pool_init(&conns->pool, max);
-	if (err)
-		kvfree(conns->shards);
-	return err;
+	return 0;
 }
 
 /* The hooks are gone, and so is every other user. */
@@ -58,6 +72,7 @@ void tcps_conns_destroy(struct tcps_conns *conns)
 	}
 	tcps_pool_quiesce(&conns->pool);
 	tcps_pool_destroy(&conns->pool);
+	free_percpu(conns->last_id);
 	kvfree(conns->shards);
 }
 

@@ -4,6 +4,7 @@
 #define TCPS_CONNS_H
 
 #include <linux/hash.h>
+#include <linux/percpu.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 
@@ -11,7 +12,7 @@
 #include "pool.h"
 
 /*
- * Locking rule: @lock guards @root, @nr_born and every node in the tree. Two
+ * Locking rule: @lock guards @root and every node in the tree. Two
  * shards are locked together, in the order of their addresses, to move a node
  * from one to the other: it is in exactly one of them at any time. The lock
  * is raw and taken with interrupts off, from hooks in any context, from the
@@ -24,13 +25,13 @@
 struct tcps_shard {
 	raw_spinlock_t lock;
 	struct rb_root root;
-	u64 nr_born;
 } ____cacheline_aligned_in_smp;
 
 struct tcps_conns {
 	struct tcps_shard *shards;
 	unsigned int bits;
 	unsigned int shift;	/* 64 - bits */
+	u64 __percpu *last_id;
 	struct tcps_pool pool;
 };
 
@@ -123,12 +124,13 @@ static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_place p
 	rb_insert_color(&conn->rb, &shard->root);
 }
 
-/* Unique in the activation, and free of any common counter. */
-static inline u64 tcps_new_id(struct tcps_conns *conns, struct tcps_shard *shard)
+/*
+ * Unique in the activation, and free of any common counter. It tells the CPU,
+ * but nothing of where the socket is: reports are passed on.
+ */
+static inline u64 tcps_new_id(struct tcps_conns *conns)
 {
-	u64 index = shard - conns->shards;
-
-	return (shard->nr_born++ << conns->bits) + index + 1;
+	return __this_cpu_add_return(*conns->last_id, nr_cpu_ids);
 }
 
 /* A new, zeroed node for @sk, at its free @place; NULL when no node is free. */
@@ -141,7 +143,7 @@ tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_p
 	if (unlikely(!conn))
 		return NULL;
 	tcps_conn_clear(conn);
-	conn->known.id = tcps_new_id(conns, shard);
+	conn->known.id = tcps_new_id(conns);
 	tcps_conns_link(shard, place, conn, sk);
 	return conn;
 }

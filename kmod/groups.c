@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Connections counted by pair of addresses. */
-#include <linux/bitops.h>
-#include <linux/hash.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/random.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -34,7 +31,7 @@ int tcps_groups_init(struct tcps_groups *groups, unsigned int max)
 {
 	groups->nr_shards = clamp(rounddown_pow_of_two(max / GROUPS_PER_SHARD | 1),
 				  1UL, (unsigned long)SHARDS_MAX);
-	groups->seed = get_random_u64();
+	tcps_hash_key_init(&groups->key);
 	groups->shards = kvcalloc(groups->nr_shards, sizeof(*groups->shards), GFP_KERNEL);
 	if (!groups->shards)
 		return -ENOMEM;
@@ -59,22 +56,16 @@ size_t tcps_groups_memory(const struct tcps_groups *groups)
 }
 
 /*
- * A tree stays shallow whatever is in it: the hash need only keep who does not
- * know the seed from filling one shard.
+ * A tree stays shallow whatever is in it. But in one shard, pairs that strangers
+ * have made up would take all the room, and none of it could be made for others.
  */
-static u64 hash_of(const struct tcps_groups *groups, const struct tcps_pair *pair)
+static u32 hash_of(const struct tcps_groups *groups, const struct tcps_pair *pair)
 {
-	const u64 *words = pair->words;
-	u64 hash = groups->seed;
-
-	hash = (hash ^ words[0] ^ rol64(words[1], 32)) * GOLDEN_RATIO_64;
-	hash = (hash ^ words[2] ^ rol64(words[3], 16)) * GOLDEN_RATIO_64;
-	hash = (hash ^ words[4] ^ rol64(words[5], 40) ^ hash >> 32) * GOLDEN_RATIO_64;
-	return hash ^ hash >> 32;
+	return tcps_hash(&groups->key, pair->halves, ARRAY_SIZE(pair->halves));
 }
 
 /* The hash's low bits choose the shard. */
-static struct tcps_group_shard *shard_of(struct tcps_groups *groups, u64 hash)
+static struct tcps_group_shard *shard_of(struct tcps_groups *groups, u32 hash)
 {
 	return &groups->shards[hash & (groups->nr_shards - 1)];
 }
@@ -87,7 +78,7 @@ static bool is_same(const struct tcps_pair *a, const struct tcps_pair *b)
 		 (v[4] ^ w[4]) | (v[5] ^ w[5]));
 }
 
-static int compare(const struct tcps_group *group, u64 hash, const struct tcps_pair *pair)
+static int compare(const struct tcps_group *group, u32 hash, const struct tcps_pair *pair)
 {
 	if (group->hash != hash)
 		return hash < group->hash ? -1 : 1;
@@ -128,7 +119,7 @@ static struct tcps_group *take_group(struct tcps_groups *groups, struct tcps_gro
 }
 
 /* Nobody holds it: it counts no connection. */
-static void begin_group(struct tcps_group *group, u64 hash, const struct tcps_pair *pair)
+static void begin_group(struct tcps_group *group, u32 hash, const struct tcps_pair *pair)
 {
 	group->pair = *pair;
 	group->hash = hash;
@@ -146,7 +137,7 @@ static void begin_group(struct tcps_group *group, u64 hash, const struct tcps_pa
  * ends is looked for again, since making room may have turned the tree.
  */
 static struct tcps_group *find_or_make(struct tcps_groups *groups,
-				       struct tcps_group_shard *shard, u64 hash,
+				       struct tcps_group_shard *shard, u32 hash,
 				       const struct tcps_pair *pair)
 {
 	struct rb_node **link, *parent;
@@ -289,7 +280,7 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		.netns = conn->known.netns,
 		.net_cookie = tcps_net_cookie(sock_net(conn->sk)),
 	};
-	u64 hash;
+	u32 hash;
 
 	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
 	hash = hash_of(&session->groups, &pair);

@@ -10,6 +10,7 @@
 #include "alarms.h"
 #include "classes.h"
 #include "conns.h"
+#include "hash.h"
 #include "table.h"
 #include "tcpstates.h"
 
@@ -32,6 +33,7 @@ struct tcps_pair {
 			u64 net_cookie;	/* a later namespace may have the number again */
 		};
 		u64 words[6];
+		u32 halves[12];
 	};
 };
 
@@ -50,8 +52,8 @@ struct tcps_group {
 	struct rb_node rb;
 	struct list_head idle;
 	struct tcps_pair pair;
-	u64 hash;		/* the key's first part */
 	tcps_counts counts;
+	u32 hash;		/* the key's first part */
 	u32 nr;			/* connections that hold the group */
 	u32 peak;
 	u32 index;
@@ -81,7 +83,7 @@ struct tcps_groups {
 	struct tcps_table table;
 	struct tcps_group_shard *shards;
 	unsigned int nr_shards;	/* a power of two */
-	u64 seed;		/* nobody can choose addresses that share a place */
+	struct tcps_hash_key key;
 };
 
 int tcps_groups_init(struct tcps_groups *groups, unsigned int max);

@@ -39,7 +39,8 @@ int tcps_listeners_init(struct tcps_listeners *listeners, struct tcps_session *s
 		kvfree(listeners->by_sock);
 		return -ENOMEM;
 	}
-	listeners->by_port = listeners->by_sock + (1UL << listeners->bits);
+	listeners->by_end = listeners->by_sock + (1UL << listeners->bits);
+	tcps_hash_key_init(&listeners->key);
 	raw_spin_lock_init(&listeners->lock);
 	init_irq_work(&listeners->kick, begin_to_tick);
 	INIT_DELAYED_WORK(&listeners->tick, tick);
@@ -72,9 +73,15 @@ static struct hlist_head *sock_bucket(struct tcps_listeners *listeners, const st
 	return &listeners->by_sock[hash_ptr(sk, listeners->bits)];
 }
 
-static struct hlist_head *port_bucket(struct tcps_listeners *listeners, u32 netns, u16 port)
+/* Any user may listen at many addresses with one port, or at all ports of one. */
+static struct hlist_head *end_bucket(struct tcps_listeners *listeners, u32 netns,
+				     const __u8 *addr, u16 port)
 {
-	return &listeners->by_port[hash_32(netns << 16 ^ port, listeners->bits)];
+	u32 words[6] = { [4] = netns, [5] = port };
+
+	memcpy(words, addr, 16);
+	return &listeners->by_end[tcps_hash(&listeners->key, words, ARRAY_SIZE(words)) >>
+				  (32 - listeners->bits)];
 }
 
 static struct tcps_listener *look_up(struct tcps_session *session, const struct sock *sk)
@@ -97,31 +104,33 @@ struct tcps_listener *tcps_listener_find(struct tcps_session *session, const str
 	return listener;
 }
 
-static bool is_any(const __u8 *addr)
+static struct tcps_listener *look_up_end(struct tcps_listeners *listeners, u32 netns,
+					 const __u8 *addr, u16 port)
 {
-	static const __u8 any4[16] = { [10] = 0xff, [11] = 0xff };
+	struct tcps_listener *listener;
 
-	return !memchr_inv(addr, 0, 16) || !memcmp(addr, any4, sizeof(any4));
+	hlist_for_each_entry_rcu(listener, end_bucket(listeners, netns, addr, port), by_end,
+				 irqs_disabled())
+		if (listener->who.lport == port && listener->who.netns == netns &&
+		    !memcmp(listener->who.laddr, addr, 16))
+			return listener;
+	return NULL;
 }
 
 /* The listener that @sk, which has its local port, must have come to; NULL: none. */
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns)
 {
-	struct tcps_listener *listener, *any = NULL;
+	static const __u8 any6[16], any4[16] = { [10] = 0xff, [11] = 0xff };
+	struct tcps_listeners *listeners = &session->listeners;
+	struct tcps_listener *listener;
 	struct tcpstates_ident who;
 
 	tcps_sock_tuple(sk, TCPS_REQUEST, &who);	/* the bound port */
-	hlist_for_each_entry_rcu(listener, port_bucket(&session->listeners, netns, who.lport),
-				 by_port, irqs_disabled()) {
-		if (listener->who.netns != netns || listener->who.lport != who.lport)
-			continue;
-		if (!memcmp(listener->who.laddr, who.laddr, sizeof(who.laddr)))
-			return listener;
-		if (is_any(listener->who.laddr))
-			any = listener;
-	}
-	return any;
+	listener = look_up_end(listeners, netns, who.laddr, who.lport);
+	if (!listener && who.family == 4)
+		listener = look_up_end(listeners, netns, any4, who.lport);
+	return listener ?: look_up_end(listeners, netns, any6, who.lport);
 }
 
 static struct tcps_listener *take_new_entry(struct tcps_listeners *listeners)
@@ -328,9 +337,9 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
 		listener->who.lport = conn->sk->sk_num;
 		WRITE_ONCE(listener->sk, conn->sk);
 		hlist_add_head_rcu(&listener->by_sock, sock_bucket(listeners, conn->sk));
-		hlist_add_head_rcu(&listener->by_port,
-				   port_bucket(listeners, listener->who.netns,
-					       listener->who.lport));
+		hlist_add_head_rcu(&listener->by_end,
+				   end_bucket(listeners, listener->who.netns,
+					      listener->who.laddr, listener->who.lport));
 		listeners->nr++;
 		conn->listener = listener->index + 1;
 	}
@@ -462,7 +471,7 @@ void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn)
 	raw_spin_lock(&listeners->lock);
 	WRITE_ONCE(listener->sk, NULL);
 	hlist_del_rcu(&listener->by_sock);
-	hlist_del_rcu(&listener->by_port);
+	hlist_del_rcu(&listener->by_end);
 	listeners->nr--;
 	raw_spin_unlock(&listeners->lock);
 	conn->listener = 0;

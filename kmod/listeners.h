@@ -13,6 +13,7 @@
 #include "alarms.h"
 #include "classes.h"
 #include "conns.h"
+#include "hash.h"
 #include "table.h"
 #include "tcpstates.h"
 
@@ -46,7 +47,7 @@ struct tcps_queue {
  */
 struct tcps_listener {
 	struct hlist_node by_sock;
-	struct hlist_node by_port;
+	struct hlist_node by_end;
 	union {
 		struct rcu_head rcu;
 		struct hlist_node free;
@@ -79,8 +80,9 @@ struct tcps_listeners {
 	struct tcps_session *session;
 	struct tcps_table table;
 	struct hlist_head *by_sock;
-	struct hlist_head *by_port;
+	struct hlist_head *by_end;
 	unsigned int bits;	/* of both */
+	struct tcps_hash_key key;	/* of @by_end */
 	raw_spinlock_t lock;
 	struct hlist_head free;
 	unsigned int nr;	/* listening */

@@ -81,6 +81,11 @@ pub fn is_loaded() -> bool {
     Path::new("/sys/module").join(abi::MODULE_NAME).exists()
 }
 
+/// Whether the kernel says that it is locked down, where that can be read.
+fn is_locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|text| !text.contains("[none]"))
+}
+
 /// Loads the module; the path, and whether it was not loaded before.
 fn load_for_kernel() -> Result<(PathBuf, bool)> {
     let release = build::kernel_release()?;
@@ -109,6 +114,10 @@ fn candidates(release: &str) -> Vec<PathBuf> {
 fn load_error(path: &Path, release: &str, errno: Errno) -> Error {
     let advice = match errno {
         Errno::EPERM if !nix::unistd::geteuid().is_root() => return Error::Permission,
+        Errno::EPERM if is_locked_down() => {
+            ": the kernel is locked down, and wants a signature that it trusts: sign the module with \
+             a key that is enrolled (mokutil --import)"
+        }
         Errno::EPERM => {
             ": module loading is not allowed here (container, lockdown or modules_disabled)"
         }

@@ -4,8 +4,8 @@
 //! From the kernel up: [`abi`] is the header's structures; [`device`] and
 //! [`ring`] hold all unsafe code, behind the safe trait [`recorder`];
 //! [`record`], [`alarm`], [`listener`], [`group`], [`merge`], [`filter`], [`select`], [`hist`], [`handshakes`] and
-//! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it, made of [`mod@line`], [`text`]
-//! and [`time`]; [`report`], [`follow`],
+//! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it, made of [`mod@line`], [`text`],
+//! [`json`] and [`time`]; [`report`], [`follow`],
 //! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
 //! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
 
@@ -30,6 +30,7 @@ pub mod handshakes;
 pub mod hist;
 pub mod i18n;
 pub mod install;
+pub mod json;
 pub mod keys;
 pub mod keyval;
 pub mod line;

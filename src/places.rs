@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use rustc_hash::FxHashMap;
-use serde_json::Value;
 
+use crate::json;
 use crate::record::Ident;
 
 /// How long what was read counts as new.
@@ -39,9 +39,8 @@ impl Cgroup {
     fn new(path: String) -> Self {
         let path = if path.is_empty() { "/".into() } else { path };
         let container = container(&path);
-        let json = |text: &str| Value::from(text).to_string();
         Self {
-            json: (json(&path), container.as_deref().map(json)),
+            json: (json::text(&path), container.as_deref().map(json::text)),
             path,
             container,
         }

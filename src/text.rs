@@ -82,12 +82,16 @@ pub fn printable_bytes(bytes: &[u8]) -> String {
     line::text(&Printable(bytes))
 }
 
+/// Letters, digits, ASCII signs and spaces: a terminal shows them, and no more.
+pub fn is_harmless(c: char) -> bool {
+    c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric()
+}
+
 /// As [`printable_bytes`], of text.
 pub fn printable(text: &str) -> String {
-    let plain = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if plain(c) {
+        if is_harmless(c) {
             out.push(c);
         } else {
             out.extend(c.escape_default());

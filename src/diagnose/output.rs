@@ -10,6 +10,7 @@ use crate::diagnose::Diagnosis;
 use crate::diagnose::facts::process;
 use crate::diagnose::finding::{Advice, Counts, Finding, Peer, Severity, Subject};
 use crate::i18n::Labels;
+use crate::json;
 use crate::output::Look;
 use crate::text::{endpoint, pad, printable, width};
 use crate::time::Clock;
@@ -157,9 +158,9 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
             numbers: &finding.numbers,
             advice: finding.advice.iter().map(AdviceJson::new).collect(),
         };
-        write_line(out, &line)?;
+        json::line(out, &line)?;
     }
-    write_line(
+    json::line(
         out,
         &EndJson {
             r#type: "diagnosis",
@@ -175,11 +176,6 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
                 .collect(),
         },
     )
-}
-
-fn write_line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    writeln!(out)
 }
 
 /// Writes a paragraph for each finding, then what was looked at.

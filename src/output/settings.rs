@@ -6,8 +6,9 @@ use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
 use crate::abi::{self, Hook, Settings, Stats, padded_text};
+use crate::json;
 use crate::options::{hook_name, rendered};
-use crate::output::json::{CausesJson, line};
+use crate::output::json::CausesJson;
 use crate::output::look::Look;
 use crate::output::summary::table;
 use crate::text::{mebibytes, printable};
@@ -172,7 +173,7 @@ pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) ->
         active,
         activation: active.then(|| activation(view, clock)),
     };
-    line(out, &object)
+    json::line(out, &object)
 }
 
 /// Text.

@@ -26,12 +26,14 @@ mod life_cycle;
 mod limits;
 mod listeners;
 mod live;
+mod lockdown;
 mod loss;
 mod mapping;
 mod outputs;
 mod owner;
 mod privilege;
 mod reasons;
+mod security;
 mod simultaneous;
 mod states;
 mod support;
@@ -89,11 +91,14 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             limits::trials(),
             mapping::trials(),
             privilege::trials(),
+            security::trials(),
             bad_input::with_module(),
             // Of what the scenarios before it have made, too.
             states::trials(),
         ],
         SIDE_BY_SIDE => vec![waits::trials()],
+        // Nothing else can be loaded in this machine any more.
+        LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
@@ -122,7 +127,8 @@ const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
 const IN_TURNS: &str = "in-turns";
-const GROUPS: [&str; 4] = [AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS];
+const LOCKED_DOWN: &str = "locked-down";
+const GROUPS: [&str; 5] = [AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, LOCKED_DOWN];
 
 fn machine(group: &str, smoke: bool) -> Machine {
     Machine {

@@ -1,6 +1,8 @@
 //! The rings are mapped read-only, for good, and hold no stray byte.
 
+use std::fs::OpenOptions;
 use std::mem::offset_of;
+use std::os::unix::fs::FileExt;
 
 use diagnose_tools::abi::{RECORD_SIZE, RingHeader};
 use libtest_mimic::Trial;
@@ -13,6 +15,7 @@ const PAGE: usize = 4096;
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("a_ring_cannot_be_made_writable", read_only),
+        scenario("a_debugger_cannot_write_to_a_ring", debugger),
         scenario("only_whole_rings_are_mapped", whole_rings),
         scenario("a_mapping_outlives_the_recording", outlives),
     ]
@@ -46,6 +49,29 @@ fn read_only() {
     let reader = std::fs::File::open(device::path()).expect("root may open it to read");
     let mapping = Mapping::new(&reader, len, libc::PROT_READ, libc::MAP_SHARED, 0).expect("map");
     assert_eq!(errno(mapping.protect(read_write)), Some(libc::EACCES));
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// As ptrace(2) does it, which need not obey a mapping's protection: it writes to a copy of the
+/// page where it may become one's own, as a private mapping's may.
+fn debugger() {
+    tool::activate("ring=64");
+    let device = device::open();
+    let len = device::settings(&device).ring_bytes as usize;
+    let memory = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem");
+    let memory = memory.expect("one's own memory");
+    for flags in [libc::MAP_SHARED, libc::MAP_PRIVATE] {
+        let mapping = Mapping::new(&device, len, libc::PROT_READ, flags, 0).expect("a mapping");
+        let before = mapping.bytes();
+        for at in [0, PAGE] {
+            let written = memory.write_at(b"forged", (mapping.address() + at) as u64);
+            assert_eq!(errno(written), Some(libc::EIO), "{flags} at {at}");
+        }
+        assert!(mapping.bytes() == before, "the ring is as it was");
+    }
     tool::tcpstates(&["--deactivate"]);
 }
 

@@ -1,12 +1,19 @@
 //! Who may not: other users, and the root of a user namespace.
 
-use std::fs;
+#![allow(unsafe_code, reason = "a raw call")]
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use diagnose_tools::abi;
 use libtest_mimic::Trial;
+use nix::sched::{CloneFlags, unshare};
 
+use crate::support::process::Process;
 use crate::support::tool::Outcome;
 use crate::support::{device, scenario, tool};
 
@@ -16,6 +23,8 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("other_users_are_refused_by_tool_and_device", other_users),
         scenario("the_root_of_a_user_namespace_is_refused", namespace_root),
+        scenario("root_without_the_capability_is_refused", without_capability),
+        scenario("an_open_device_may_be_handed_on", handed_on),
     ]
 }
 
@@ -89,6 +98,61 @@ fn namespace_root() {
     );
     let outcome = as_nobody(tool::command(&["tcpstates", "--report"]));
     assert!(outcome.stderr.contains("permission denied"), "{outcome:?}");
+    let mut unshare = Command::new("unshare");
+    unshare.args([
+        "--user",
+        "--map-root-user",
+        tool::PROGRAM,
+        "tcpstates",
+        "--report",
+    ]);
+    let outcome = as_nobody(unshare);
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (1, ""),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome.stderr.contains("in the initial user namespace"),
+        "{outcome:?}"
+    );
     fs::set_permissions(device::path(), fs::Permissions::from_mode(0o600)).expect("chmod");
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// As the root of a container has it, who shares the host's user namespace.
+fn without_capability() {
+    tool::activate("");
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
+    setpriv.args([tool::PROGRAM, "tcpstates", "--report"]);
+    let outcome = tool::outcome(setpriv);
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (1, ""),
+        "{outcome:?}"
+    );
+    assert!(outcome.stderr.contains("CAP_NET_ADMIN"), "{outcome:?}");
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// The right is looked at when the device is opened, as with any file: who has it may pass the open
+/// device to whom he trusts, and to nobody by mistake, since it takes no read() or write().
+fn handed_on() {
+    tool::activate("");
+    let mut other = Process::fork(|mut line| {
+        unshare(CloneFlags::CLONE_NEWUSER).expect("a user namespace");
+        let refused = File::open(device::path()).expect_err("no right of its own");
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        let mut device = File::from(line.take());
+        let mut stats = vec![0_u64; size_of::<abi::Stats>() / 8];
+        let request = u64::from(abi::call::GET_STATS);
+        // SAFETY: as many bytes as the call fills in.
+        unsafe { device::ioctl(&device, request, stats.as_mut_ptr().addr()) }.expect("totals");
+        assert_ne!(stats[0], 0, "the generation");
+        assert!(device.read(&mut [0; 8]).is_err() && device.write(&[0; 8]).is_err());
+    });
+    other.line.pass(device::open().as_raw_fd());
+    other.finish();
     tool::tcpstates(&["--deactivate"]);
 }

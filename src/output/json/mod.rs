@@ -20,8 +20,8 @@ use crate::summary::Summary;
 use crate::time::{Clock, Form};
 use object::{Any, Raw, Value, Word, put_field, put_fields};
 
+pub use summary::CausesJson;
 use summary::Counts;
-pub use summary::{CausesJson, line};
 
 /// Prints JSON lines.
 pub struct Json {

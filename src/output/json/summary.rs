@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::diagnose::finding::Counts as Findings;
 use crate::handshakes::Counter;
+use crate::json;
 use crate::state::State;
 use crate::summary::{EdgeTotal, Summary, ThisReport};
 use crate::time::Clock;
@@ -122,12 +123,6 @@ impl ThisReportJson {
     }
 }
 
-/// One object, one line.
-pub fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    out.write_all(b"\n")
-}
-
 /// Writes the totals.
 pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Result<()> {
     let stats = &summary.stats;
@@ -163,5 +158,5 @@ pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Resul
         this_report: ThisReportJson::new(&summary.this_report),
         findings: summary.findings,
     };
-    line(out, &object)
+    json::line(out, &object)
 }

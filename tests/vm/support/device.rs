@@ -67,6 +67,10 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
+    pub fn address(&self) -> usize {
+        self.start.addr()
+    }
+
     /// mprotect(2) of the whole mapping.
     pub fn protect(&self, prot: i32) -> io::Result<()> {
         // SAFETY: the mapping is this object's own.
