@@ -264,8 +264,8 @@ fn ids() {
     tool::end();
 }
 
-fn assert_zero(what: &str, elements: &[u8], size: usize, ranges: &[Range<usize>]) {
-    for element in elements.chunks_exact(size) {
+fn assert_zero<T>(what: &str, elements: &[u8], ranges: &[Range<usize>]) {
+    for element in elements.chunks_exact(size_of::<T>()) {
         for range in ranges {
             let bytes = &element[range.clone()];
             assert!(
@@ -290,15 +290,11 @@ fn reserved() {
     let ident = |at| field!(at, RawIdent, reserved, 2);
     let handshakes =
         |at| at + offset_of!(abi::RawHandshakes, reserved)..at + size_of::<abi::RawHandshakes>();
-    let check = |what, bytes: &[u8], size, ranges: &[Range<usize>]| {
-        assert_zero(what, bytes, size, ranges);
-    };
     let settings = structure::<Settings>(&device, call::GET_SETTINGS);
     let config = offset_of!(Settings, config);
-    check(
+    assert_zero::<Settings>(
         "settings",
         &settings,
-        size_of::<Settings>(),
         &[
             field!(config, abi::Config, reserved, 48),
             field!(
@@ -310,48 +306,26 @@ fn reserved() {
         ],
     );
     let stats = structure::<Stats>(&device, call::GET_STATS);
-    check(
+    assert_zero::<Stats>(
         "stats",
         &stats,
-        size_of::<Stats>(),
         &[
             field!(0, Stats, reserved, 16),
             handshakes(offset_of!(Stats, handshakes)),
         ],
     );
     let edges = table::<Edge>(&device, call::GET_EDGES);
-    check(
-        "edges",
-        &edges,
-        size_of::<Edge>(),
-        &[field!(0, Edge, reserved, 6)],
-    );
+    assert_zero::<Edge>("edges", &edges, &[field!(0, Edge, reserved, 6)]);
     let states = table::<RingState>(&device, call::GET_RINGS);
-    check(
-        "rings",
-        &states,
-        size_of::<RingState>(),
-        &[field!(0, RingState, reserved, 4)],
-    );
+    assert_zero::<RingState>("rings", &states, &[field!(0, RingState, reserved, 4)]);
     let hooks = table::<Hook>(&device, call::GET_HOOKS);
-    check(
-        "hooks",
-        &hooks,
-        size_of::<Hook>(),
-        &[field!(0, Hook, reserved, 4)],
-    );
+    assert_zero::<Hook>("hooks", &hooks, &[field!(0, Hook, reserved, 4)]);
     let groups = table::<RawGroup>(&device, call::GET_GROUPS);
-    check(
-        "groups",
-        &groups,
-        size_of::<RawGroup>(),
-        &[field!(0, RawGroup, reserved, 2)],
-    );
+    assert_zero::<RawGroup>("groups", &groups, &[field!(0, RawGroup, reserved, 2)]);
     let listeners = table::<RawListener>(&device, call::GET_LISTENERS);
-    check(
+    assert_zero::<RawListener>(
         "listeners",
         &listeners,
-        size_of::<RawListener>(),
         &[
             ident(offset_of!(RawListener, who)),
             handshakes(offset_of!(RawListener, handshakes)),
@@ -359,10 +333,9 @@ fn reserved() {
         ],
     );
     let conns = snapshot(&device);
-    check(
+    assert_zero::<RawConn>(
         "connections",
         &conns,
-        size_of::<RawConn>(),
         &[
             ident(offset_of!(RawConn, who)),
             field!(0, RawConn, reserved0, 1),
@@ -422,7 +395,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
         let number = |at: usize| u64::from_ne_bytes(record[at..at + 8].try_into().expect("eight"));
         let kind = u16::from_ne_bytes([record[24], record[25]]);
         let who = field!(offset_of!(RawRecord, who), RawIdent, reserved, 2);
-        assert_zero("a record", record, RECORD_SIZE, &[who]);
+        assert_zero::<RawRecord>("a record", record, &[who]);
         kinds.overwritten += usize::from(number(0) > 2 * 64 + 1);
         if u32::from(kind) == abi::TCPSTATES_REC_ALARM {
             kinds.alarms += 1;
@@ -430,7 +403,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
                 field!(0, abi::RawAlarm, reserved0, 4),
                 field!(0, abi::RawAlarm, reserved, 80),
             ];
-            assert_zero("an alarm", record, RECORD_SIZE, &rest);
+            assert_zero::<RawRecord>("an alarm", record, &rest);
             continue;
         }
         let rest = [
@@ -438,7 +411,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
             field!(0, RawRecord, reserved0, 4),
             field!(0, RawRecord, reserved, 40),
         ];
-        assert_zero("a transition", record, RECORD_SIZE, &rest);
+        assert_zero::<RawRecord>("a transition", record, &rest);
         let range = meters..meters + size_of::<RawMeters>();
         let unmeasured = assert_unmeasured(record, offset_of!(RawRecord, flags), range);
         kinds.unmeasured += usize::from(unmeasured && kind != 0);
