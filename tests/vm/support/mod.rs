@@ -20,6 +20,8 @@ pub mod tool;
 pub mod trace;
 pub mod traffic;
 
+use std::env;
+
 use libtest_mimic::Trial;
 
 /// A scenario: it fails by panicking. It runs in a network namespace of its
@@ -29,4 +31,9 @@ pub fn scenario(name: &str, run: fn()) -> Trial {
         netns::alone(run);
         Ok(())
     })
+}
+
+/// Is this the long run, which takes hours? See docs/hardening.md.
+pub fn is_long() -> bool {
+    env::var_os("DIAGNOSE_TOOLS_LONG").is_some_and(|value| value == "1")
 }
