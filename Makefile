@@ -13,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	test-matrix smoke check audit fuzz bench bench-publish bench-figures install uninstall clean help
+	test-matrix test-sanitized smoke check audit fuzz bench bench-publish bench-figures install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -51,6 +51,9 @@ test-scripts: ## run the tests of the project's own tools
 
 test-matrix: ## run the scenarios on all kernels of scripts/kernels, or KERNELS="NAME..."
 	@scripts/test-matrix $(KERNELS)
+
+test-sanitized: ## run the scenarios on kernels built to find faults: docs/hardening.md
+	@scripts/test-matrix --sanitized $(KERNELS)
 
 smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
 	@scripts/test-matrix --smoke

@@ -75,6 +75,16 @@ static inline bool tcps_takes_over_timewait(const struct sk_buff *skb)
 #endif
 }
 
+/* Has this listener given SYN cookies of late? */
+static inline bool tcps_synq_overflowed(const struct sock *listener)
+{
+#ifdef CONFIG_SYN_COOKIES
+	return !tcp_synq_no_recent_overflow(listener);
+#else
+	return false;
+#endif
+}
+
 static inline struct kretprobe *tcps_kretprobe(struct kretprobe_instance *instance)
 {
 #ifdef TCPS_HAVE_GET_KRETPROBE

@@ -10,6 +10,7 @@
 #include <linux/ftrace.h>
 #include <linux/types.h>
 
+#include "compat.h"
 #include "hook_specs.h"
 
 struct pt_regs;
@@ -29,7 +30,9 @@ struct tcps_function {
  * that nothing begins whose end could be missed.
  */
 struct tcps_functions {
+#ifdef TCPS_HAVE_FTRACE
 	struct ftrace_ops ops;
+#endif
 	struct tcps_session *session;
 	unsigned int nr;
 	struct tcps_function by_ip[TCPS_FUNCTIONS_MAX];

@@ -393,7 +393,7 @@ bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb
 	const struct tcphdr *th = tcp_hdr(skb);
 
 	return gives_cookies(listener) && th->ack && !th->rst &&
-	       !tcp_synq_no_recent_overflow(listener);
+	       tcps_synq_overflowed(listener);
 }
 
 /* What the check of a cookie came to; NULL: its child could not be made. */

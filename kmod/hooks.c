@@ -8,6 +8,7 @@
 #include <net/request_sock.h>
 
 #include "compat.h"
+#include "faults.h"
 #include "hooks.h"
 #include "session.h"
 
@@ -108,6 +109,8 @@ static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	int err;
 
+	if (tcps_fault())
+		return -ENOMEM;
 	if (hook->spec->at_entry)
 		return attach_function(hooks, hook);
 	if (hook->spec->probe) {

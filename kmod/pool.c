@@ -11,6 +11,7 @@
 #include <linux/smp.h>
 #include <linux/slab.h>
 
+#include "faults.h"
 #include "pool.h"
 
 /* All parts together hold 1/4 of the most nodes at the most. */
@@ -161,9 +162,12 @@ static void free_chain(struct tcps_pool *pool, struct tcps_conn *chain)
 
 static struct tcps_conn *alloc_node(struct tcps_pool *pool)
 {
-	struct tcps_conn *conn = kmem_cache_zalloc(cache, GFP_KERNEL | __GFP_NOWARN);
+	struct tcps_conn *conn;
 	u32 index;
 
+	if (tcps_fault())
+		return NULL;
+	conn = kmem_cache_zalloc(cache, GFP_KERNEL | __GFP_NOWARN);
 	if (!conn)
 		return NULL;
 	if (xa_alloc(&pool->all, &index, conn, XA_LIMIT(0, TCPSTATES_CONNS_MAX - 1),

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
+#include "faults.h"
 #include "table.h"
 
 /* 1/16 of the most is kept untaken, within these. */
@@ -17,11 +18,12 @@
 static bool add_chunk(struct tcps_table *table)
 {
 	unsigned int nr = min(TCPS_TABLE_CHUNK, table->max - table->nr);
-	void *chunk;
+	void *chunk = NULL;
 
 	if (!nr)
 		return false;
-	chunk = __vmalloc(nr * table->entry_size, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	if (!tcps_fault())
+		chunk = __vmalloc(nr * table->entry_size, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
 	if (!chunk) {
 		WRITE_ONCE(table->next_try, jiffies + HZ);
 		return false;

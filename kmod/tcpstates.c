@@ -7,6 +7,7 @@
 #include <linux/module.h>
 
 #include "device.h"
+#include "faults.h"
 #include "layout.h"
 #include "pool.h"
 #include "session.h"
@@ -18,9 +19,12 @@ static int __init tcpstates_init(void)
 	if (err)
 		return err;
 	err = tcps_device_register();
-	if (err)
+	if (err) {
 		tcps_pool_unload();
-	return err;
+		return err;
+	}
+	tcps_faults_load();
+	return 0;
 }
 
 /*
@@ -29,6 +33,7 @@ static int __init tcpstates_init(void)
  */
 static void __exit tcpstates_exit(void)
 {
+	tcps_faults_unload();
 	tcps_device_unregister();
 	tcps_deactivate();
 	tcps_pool_unload();

@@ -50,7 +50,7 @@ prepare_boot() {
 		# The folder that overlays would be made of is not used; asking for
 		# one brings the module.
 		"$VIRTME_ENV/bin/virtme-run" --kimg "$image" --mods=auto --disable-kvm --force-9p \
-			--overlay-rwdir /etc --dry-run --save-initramfs "$dir/initramfs" \
+			--force-initramfs --overlay-rwdir /etc --dry-run --save-initramfs "$dir/initramfs" \
 			>"$dir/log" 2>&1 </dev/null || die "virtme-run cannot prepare $image: $(tail -n 1 "$dir/log")"
 		echo "$stamp" >"$dir/stamp"
 	fi

@@ -39,6 +39,14 @@ pub fn group() -> Option<String> {
     env::var(GROUP).ok()
 }
 
+/// Which of the kernels of `scripts/sanitized-kernel` is booted; nothing for others.
+pub fn sanitizer() -> Option<String> {
+    const SANITIZED: [&str; 3] = ["kasan", "kcsan", "reduced"];
+    let kernel = env::var("DIAGNOSE_TOOLS_KERNEL").ok()?;
+    let (_, name) = kernel.rsplit_once('-')?;
+    SANITIZED.contains(&name).then(|| name.to_owned())
+}
+
 /// Where a module with calls of another version is found, inside of the machine.
 pub fn other_modules() -> PathBuf {
     env::var_os(OTHER_MODULES)

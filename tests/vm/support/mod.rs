@@ -4,6 +4,7 @@ pub mod crowd;
 pub mod device;
 pub mod diagnosis;
 pub mod edges;
+pub mod faults;
 pub mod guest;
 pub mod life;
 pub mod link;

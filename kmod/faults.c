@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Failures at will: fail_tcpstates in debugfs, and /proc/self/fail-nth, which
+ * counts these places along with the kernel's allocations.
+ */
+#include <linux/debugfs.h>
+#include <linux/fault-inject.h>
+
+#include "faults.h"
+
+static DECLARE_FAULT_ATTR(fail_tcpstates);
+static struct dentry *folder;
+
+/* Shall what comes here fail, as if there were no memory? */
+bool tcps_fault(void)
+{
+	return should_fail(&fail_tcpstates, 1);
+}
+
+/* Without debugfs they cannot be asked for: no reason not to load. */
+void tcps_faults_load(void)
+{
+	folder = fault_create_debugfs_attr("fail_tcpstates", NULL, &fail_tcpstates);
+}
+
+void tcps_faults_unload(void)
+{
+	debugfs_remove_recursive(folder);
+}

@@ -1,0 +1,410 @@
+//! Everything that can fail fails once, one after the other: a clean error,
+//! nothing left behind, and the next try works.
+
+use std::fs::{self, File};
+use std::io;
+use std::mem;
+use std::net::TcpStream;
+use std::path::Path;
+
+use diagnose_tools::abi::{
+    self, Activate, Config, RawConn, RawGroup, RawListener, RingState, Snapshot, Stats, Table,
+    Version, call,
+};
+use libtest_mimic::Trial;
+use nix::errno::Errno;
+use nix::kmod::{self, DeleteModuleFlags, ModuleInitFlags};
+
+use crate::support::device::{self, Mapping};
+use crate::support::faults::{self, NoGrowth};
+use crate::support::{is_long, memory, scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("each_fault_of_a_load_leaves_nothing_behind", loads),
+        scenario("each_fault_of_an_activation_is_rolled_back", activations),
+        scenario("a_fault_while_sockets_are_found_is_counted", seeding),
+        scenario("each_fault_of_a_call_is_a_clean_error", calls),
+        scenario("a_recording_ends_without_any_memory", deactivations),
+        scenario("growth_without_memory_is_counted_and_ends", growth),
+    ]
+}
+
+/// In the short run, every so manieth place fails where there are many.
+fn step(short: usize) -> usize {
+    if is_long() { 1 } else { short }
+}
+
+fn module_file() -> File {
+    let folder = std::env::var("DIAGNOSE_TOOLS_MODULES").expect("the host has built it");
+    let release = nix::sys::utsname::uname().expect("uname");
+    let release = release.release().to_str().expect("ASCII");
+    File::open(Path::new(&folder).join(release).join("tcpstates.ko")).expect("the module")
+}
+
+fn load(file: &File) -> nix::Result<()> {
+    kmod::finit_module(file, c"", ModuleInitFlags::empty())
+}
+
+fn unload() {
+    kmod::delete_module(c"tcpstates", DeleteModuleFlags::O_NONBLOCK).expect("nobody uses it");
+}
+
+fn is_loaded() -> bool {
+    let modules = fs::read_to_string("/proc/modules").expect("/proc/modules");
+    modules.lines().any(|line| line.starts_with("tcpstates "))
+}
+
+/// The kernel asks for memory that it can do without, too.
+fn loads() {
+    tool::unloaded();
+    faults::prepare();
+    let file = module_file();
+    let mut refused = 0;
+    let faults = faults::from(
+        1,
+        step(5),
+        || load(&file),
+        |nth, loaded| {
+            match loaded {
+                Ok(()) => unload(),
+                Err(Errno::ENOMEM) => refused += 1,
+                Err(error) => panic!("place {nth}: {error}"),
+            }
+            assert!(!is_loaded(), "place {nth}");
+            assert!(!Path::new(&device::path()).exists(), "place {nth}");
+        },
+    );
+    println!("load: {faults} faults, {refused} refusals");
+    assert!(refused > 5, "{refused} of {faults}");
+    // The last one found no such place: it is loaded.
+    assert!(is_loaded());
+    tool::activate("");
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// As small as an activation can be: many nodes would be many places.
+fn small(hook: u32) -> Activate {
+    // SAFETY: integers and byte arrays: all zero is a value of it.
+    #[allow(unsafe_code, reason = "a structure of the module's interface")]
+    let mut activate: Activate = unsafe { mem::zeroed() };
+    activate.config = Config {
+        hook,
+        ring_records: 64,
+        max_conns: 16,
+        max_groups: 16,
+        max_listeners: 16,
+        ..activate.config
+    };
+    activate
+}
+
+fn try_to_activate(device: &File, config: &Activate) -> io::Result<i32> {
+    let mut config = *config;
+    device::call(device, u64::from(call::ACTIVATE), &mut config)
+}
+
+fn try_to_deactivate(device: &File) -> io::Result<i32> {
+    device::call(device, u64::from(call::DEACTIVATE), &mut [0_u8; 0])
+}
+
+/// Nothing records, nothing is hooked, and no memory is held.
+fn assert_rolled_back(device: &File, what: &str) {
+    assert_eq!(device::settings(device).active, 0, "{what}");
+    for list in [
+        "/sys/kernel/debug/kprobes/list",
+        "/sys/kernel/tracing/enabled_functions",
+    ] {
+        let text = fs::read_to_string(list).expect("a list of the kernel");
+        assert_eq!(text, "", "{what}: {list}");
+    }
+    assert_eq!(memory::vmalloc_areas(), Vec::<String>::new(), "{what}");
+}
+
+fn is_out_of_memory(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOMEM)
+}
+
+fn activations() {
+    tool::fresh();
+    faults::prepare();
+    let device = device::open();
+    for (name, hook, short) in [
+        ("tracepoint", abi::TCPSTATES_HOOK_TRACEPOINT, 7),
+        ("kprobe", abi::TCPSTATES_HOOK_KPROBE, 11),
+    ] {
+        let config = small(hook);
+        try_to_activate(&device, &config).expect("an activation without a fault");
+        let hooks = attached(&device);
+        try_to_deactivate(&device).expect("it is active");
+        let mut refused = 0;
+        let faults = faults::from(
+            1,
+            step(short),
+            || try_to_activate(&device, &config),
+            |nth, activated| {
+                let what = format!("{name}, place {nth}");
+                match activated {
+                    // What it did not need: no hook may be missing for it.
+                    Ok(_) => {
+                        assert_eq!(attached(&device), hooks, "{what}");
+                        try_to_deactivate(&device).expect("it is active");
+                    }
+                    Err(error) if is_out_of_memory(&error) => refused += 1,
+                    Err(error) => panic!("{what}: {error}"),
+                }
+                assert_rolled_back(&device, &what);
+            },
+        );
+        println!("activation by {name}: {faults} faults, {refused} refusals");
+        assert!(refused > 20, "{refused} of {faults}");
+        try_to_deactivate(&device).expect("the last one found no such place");
+    }
+    // As good as new.
+    tool::activate("");
+    traffic::client_first(&traffic::listen(traffic::V4));
+    assert_eq!(tool::report("transitions=1").transitions.len(), 12);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// The hooks of a recording: what each is, and how it is attached.
+fn attached(device: &File) -> Vec<(String, u32)> {
+    let mut hooks = [abi::Hook::default(); 64];
+    let count = table(device, call::GET_HOOKS, &mut hooks).expect("hooks");
+    let symbol = |hook: &abi::Hook| String::from_utf8_lossy(&hook.symbol).into_owned();
+    let hooks = hooks[..count].iter();
+    hooks.map(|hook| (symbol(hook), hook.flags)).collect()
+}
+
+/// A call that fills a table; how many elements there were.
+fn table<T>(device: &File, request: u32, elements: &mut [T]) -> io::Result<usize> {
+    let mut table = Table {
+        entries: elements.as_mut_ptr().addr() as u64,
+        capacity: elements.len() as u32,
+        count: 0,
+    };
+    device::call(device, u64::from(request), &mut table)?;
+    Ok(table.count as usize)
+}
+
+/// More sockets than nodes are made beforehand: each one is in the table, or counted as not.
+fn seeding() {
+    const PAIRS: usize = 80;
+    tool::fresh();
+    faults::prepare();
+    let device = device::open();
+    let mut config = small(abi::TCPSTATES_HOOK_TRACEPOINT);
+    config.config.max_conns = 4096;
+    config.config.max_groups = 4096;
+    config.config.max_listeners = 4096;
+    let fault = faults::Fault::of_this_thread();
+    let places = places_of(&fault, &device, &config);
+    let listener = traffic::listen(traffic::V4);
+    let held: Vec<(TcpStream, TcpStream)> = (0..PAIRS).map(|_| traffic::pair(&listener)).collect();
+    let mut untracked = 0;
+    let faults = faults::from(
+        places + 1,
+        step(9),
+        || try_to_activate(&device, &config),
+        |nth, activated| {
+            activated.unwrap_or_else(|e| panic!("place {nth}, sockets are being found: {e}"));
+            let report = tool::report("connections=1 transitions=0");
+            let found = report.connections.len() as u64;
+            untracked += report.number("/untracked");
+            assert_eq!(
+                found + report.number("/untracked"),
+                ss::everywhere() as u64,
+                "place {nth}"
+            );
+            try_to_deactivate(&device).expect("it is active");
+        },
+    );
+    println!("seeding: {faults} faults behind place {places}, {untracked} connections not kept");
+    assert!(faults > 0, "no place after the {places} of an activation");
+    try_to_deactivate(&device).expect("the last one found no such place");
+    drop(held);
+}
+
+/// How many places an activation has that can fail.
+fn places_of(fault: &faults::Fault, device: &File, config: &Activate) -> u32 {
+    const MANY: u32 = 1 << 30;
+    let (mut low, mut high) = (0, 1);
+    let is_place = |nth| {
+        let outcome = fault.at(nth, || try_to_activate(device, config));
+        // Whatever came of it.
+        let _ = try_to_deactivate(device);
+        outcome.is_some()
+    };
+    while is_place(high) {
+        (low, high) = (high, high * 2);
+        assert!(high < MANY);
+    }
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if is_place(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// Something that is asked of the device.
+type Ask<'a> = Box<dyn Fn() -> io::Result<()> + 'a>;
+
+fn one<'a, T: 'a>(device: &'a File, request: u32) -> Ask<'a> {
+    Box::new(move || {
+        // SAFETY: integers and byte arrays: all zero is a value of each of them.
+        #[allow(unsafe_code, reason = "structures of the module's interface")]
+        let mut value: Box<T> = Box::new(unsafe { mem::zeroed() });
+        device::call(device, u64::from(request), value.as_mut()).map(drop)
+    })
+}
+
+fn many<'a, T: 'a>(device: &'a File, request: u32) -> Ask<'a> {
+    Box::new(move || {
+        let mut bytes = vec![0_u64; 256 * size_of::<T>().div_ceil(8)];
+        let mut table = Table {
+            entries: bytes.as_mut_ptr().addr() as u64,
+            capacity: 256,
+            count: 0,
+        };
+        device::call(device, u64::from(request), &mut table).map(drop)
+    })
+}
+
+fn snapshot(device: &File) -> io::Result<()> {
+    let mut bytes = vec![0_u64; 256 * size_of::<RawConn>().div_ceil(8)];
+    let mut snapshot = Snapshot {
+        entries: bytes.as_mut_ptr().addr() as u64,
+        capacity: 256,
+        count: 0,
+        restart: 1,
+        reserved: 0,
+    };
+    device::call(device, u64::from(call::SNAPSHOT), &mut snapshot).map(drop)
+}
+
+/// Positions as they are: nothing is moved.
+fn consume(device: &File) -> io::Result<()> {
+    let mut rings = [RingState::default(); 8];
+    let count = table(device, call::GET_RINGS, &mut rings)?;
+    let mut entries: Vec<abi::Consumed> = rings[..count]
+        .iter()
+        .map(|ring| abi::Consumed {
+            cpu: ring.cpu,
+            from: ring.consumed,
+            to: ring.consumed,
+            ..abi::Consumed::default()
+        })
+        .collect();
+    let mut consume = abi::Consume {
+        generation: device::settings(device).generation,
+        entries: entries.as_mut_ptr().addr() as u64,
+        count: count as u32,
+        ..abi::Consume::default()
+    };
+    device::call(device, u64::from(call::CONSUME), &mut consume).map(drop)
+}
+
+fn map(device: &File, len: usize) -> io::Result<()> {
+    Mapping::new(device, len, libc::PROT_READ, libc::MAP_SHARED, 0).map(|mapping| {
+        mapping.bytes();
+    })
+}
+
+fn calls() {
+    tool::activate("ring=64 max-conns=4096");
+    faults::prepare();
+    let listener = traffic::listen(traffic::V4);
+    let _held = traffic::pair(&listener);
+    let device = device::open();
+    let bytes = device::settings(&device).ring_bytes as usize;
+    let asked: Vec<(&str, Ask)> = vec![
+        ("open", Box::new(|| File::open(device::path()).map(drop))),
+        ("mmap", Box::new(|| map(&device, bytes))),
+        ("version", one::<Version>(&device, call::GET_VERSION)),
+        ("settings", one::<abi::Settings>(&device, call::GET_SETTINGS)),
+        ("stats", one::<Stats>(&device, call::GET_STATS)),
+        ("seen", one::<u64>(&device, call::SEEN)),
+        ("edges", many::<abi::Edge>(&device, call::GET_EDGES)),
+        ("rings", many::<RingState>(&device, call::GET_RINGS)),
+        ("hooks", many::<abi::Hook>(&device, call::GET_HOOKS)),
+        ("listeners", many::<RawListener>(&device, call::GET_LISTENERS)),
+        ("groups", many::<RawGroup>(&device, call::GET_GROUPS)),
+        ("snapshot", Box::new(|| snapshot(&device))),
+        ("consume", Box::new(|| consume(&device))),
+    ];
+    for (name, ask) in &asked {
+        ask().unwrap_or_else(|e| panic!("{name} without a fault: {e}"));
+        let mut refused = 0;
+        let faults = faults::each(ask, |nth, answer| match answer {
+            Ok(()) => {}
+            Err(error) if is_out_of_memory(&error) => refused += 1,
+            Err(error) => panic!("{name}, place {nth}: {error}"),
+        });
+        println!("{name}: {faults} faults, {refused} refusals");
+    }
+    let report = tool::report("connections=1");
+    assert_eq!(report.connections.len(), ss::everywhere());
+    report.assert_books();
+    tool::end();
+}
+
+/// Who wants to be rid of it cannot be told that there is no memory.
+fn deactivations() {
+    tool::fresh();
+    faults::prepare();
+    let device = device::open();
+    for (name, hook) in [
+        ("tracepoint", abi::TCPSTATES_HOOK_TRACEPOINT),
+        ("kprobe", abi::TCPSTATES_HOOK_KPROBE),
+    ] {
+        let config = small(hook);
+        let fault = faults::Fault::of_this_thread();
+        let mut faults = 0;
+        for nth in 1.. {
+            try_to_activate(&device, &config).expect("an activation without a fault");
+            let ended = fault.at(nth, || try_to_deactivate(&device));
+            assert_rolled_back(&device, &format!("{name}, place {nth}"));
+            match ended {
+                Some(ended) => drop(ended.unwrap_or_else(|e| panic!("{name}, place {nth}: {e}"))),
+                None => break,
+            }
+            faults += 1;
+        }
+        println!("deactivation by {name}: {faults} faults");
+    }
+}
+
+/// Nodes and pairs beyond the reserve are asked for by a worker: what finds
+/// none is counted, and once there is memory again nothing is.
+fn growth() {
+    const PAIRS: usize = 300;
+    tool::activate("ring=4096 max-conns=8192");
+    let listener = traffic::listen(traffic::V4);
+    let no_growth = NoGrowth::begin();
+    let held: Vec<_> = (0..PAIRS).map(|_| traffic::pair(&listener)).collect();
+    let report = tool::report("connections=1");
+    let untracked = report.number("/untracked");
+    assert!(untracked > 0, "{}", report.summary);
+    report.assert_books();
+    let of_ss = ss::everywhere() as u64;
+    assert_eq!(report.connections.len() as u64 + untracked, of_ss);
+    drop(no_growth);
+    // The next one that finds none wakes the worker.
+    let _more: Vec<_> = (0..PAIRS)
+        .map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            traffic::pair(&listener)
+        })
+        .collect();
+    let before = tool::report("").number("/untracked");
+    let _last: Vec<_> = (0..20).map(|_| traffic::pair(&listener)).collect();
+    let report = tool::report("");
+    assert_eq!(report.number("/untracked"), before, "{}", report.summary);
+    report.assert_books();
+    drop(held);
+    tool::tcpstates(&["--deactivate"]);
+}
