@@ -10,6 +10,7 @@
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/tcp.h>
+#include <linux/version.h>
 #include <net/inet_hashtables.h>
 #include <net/net_namespace.h>
 #include <net/tcp.h>
@@ -56,6 +57,21 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 #define TCPS_FTRACE_FLAGS		FTRACE_OPS_FL_PERMANENT
 #define tcps_ftrace_pt_regs(fregs)	(&arch_ftrace_regs(fregs)->regs)
 #define tcps_ftrace_regs			struct ftrace_regs
+#endif
+
+/*
+ * An ops that is not registered any more lets its filter go. Before it was to be
+ * had by modules there was only a way that needs memory, and leaks without.
+ */
+#ifdef TCPS_HAVE_FTRACE
+static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 9)
+	ftrace_free_filter(ops);
+#else
+	ftrace_set_filter(ops, NULL, 0, 1);
+#endif
+}
 #endif
 
 /* Does a request go to another listener of its port when its own is closed? */

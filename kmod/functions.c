@@ -72,7 +72,7 @@ int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 
 static void drop_filter(struct tcps_functions *functions)
 {
-	ftrace_set_filter(&functions->ops, NULL, 0, 1);
+	tcps_ftrace_free_filter(&functions->ops);
 	functions->nr = 0;
 }
 

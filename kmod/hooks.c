@@ -93,11 +93,14 @@ static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	if (err)
 		return err;
 	hook->way = TCPS_BY_FTRACE;
-	if (!hook->spec->by_kprobe && kprobe->flags & KPROBE_FLAG_FTRACE &&
-	    !tcps_functions_add(&hooks->functions, (unsigned long)kprobe->addr, hook->spec))
-		return 0;
-	hook->way = TCPS_BY_KPROBE;
-	err = enable_kprobe(kprobe);
+	err = -EOPNOTSUPP;
+	if (!hook->spec->by_kprobe && kprobe->flags & KPROBE_FLAG_FTRACE)
+		err = tcps_functions_add(&hooks->functions, (unsigned long)kprobe->addr,
+					 hook->spec);
+	if (err && err != -ENOMEM) {
+		hook->way = TCPS_BY_KPROBE;
+		err = enable_kprobe(kprobe);
+	}
 	if (err) {
 		unregister_kprobe(kprobe);
 		hook->way = TCPS_NOT_ATTACHED;
@@ -123,13 +126,16 @@ static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	return err;
 }
 
-/* By the first of its symbols that is there; else it keeps the first one's name. */
+/*
+ * By the first of its symbols that is there; else it keeps the first one's name.
+ * That there is no memory says nothing of the kernel's symbols.
+ */
 static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	unsigned int i;
 	int err = -ENOENT;
 
-	for (i = 0; err && i < TCPS_SYMBOLS_MAX && hook->spec->symbols[i]; i++) {
+	for (i = 0; err && err != -ENOMEM && i < TCPS_SYMBOLS_MAX && hook->spec->symbols[i]; i++) {
 		hook->symbol = hook->spec->symbols[i];
 		err = attach_symbol(hooks, hook);
 	}
@@ -138,6 +144,16 @@ static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	else
 		hooks->sees |= hook->spec->sees;
 	return err;
+}
+
+/*
+ * The kernel could not let it go: to take a kprobe from where ftrace is called
+ * needs memory. It tells by the address, which finds it no more; but its table
+ * still leads through it.
+ */
+static bool is_stuck(const struct kprobe *kprobe)
+{
+	return !kprobe->addr;
 }
 
 /*
@@ -166,6 +182,10 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	}
 	unregister_kprobes(kprobes, nr);
 	unregister_kretprobes(kretprobes, nr_ret);
+	for (i = 0; i < nr; i++)
+		hooks->stuck |= is_stuck(kprobes[i]);
+	for (i = 0; i < nr_ret; i++)
+		hooks->stuck |= is_stuck(&kretprobes[i]->kp);
 	/* Tracepoints let the last callers go on. */
 	tracepoint_synchronize_unregister();
 }
@@ -188,7 +208,8 @@ static int attach_some(struct tcps_hooks *hooks, struct tcps_session *session, b
 		hook->session = session;
 		hooks->nr++;
 		err = attach(hooks, hook);
-		if (err && spec->required) {
+		/* A kernel that lacks it is one thing, a moment without memory another. */
+		if (err && (spec->required || err == -ENOMEM)) {
 			*failed = hook->symbol;
 			return err;
 		}
@@ -255,7 +276,7 @@ int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u3
 	if (mode != TCPSTATES_HOOK_AUTO)
 		return attach_mode(hooks, session, mode, failed);
 	err = attach_mode(hooks, session, TCPSTATES_HOOK_TRACEPOINT, failed);
-	if (err == -ENOENT)
+	if (err == -ENOENT && !hooks->stuck)
 		err = attach_mode(hooks, session, TCPSTATES_HOOK_KPROBE, failed);
 	return err;
 }

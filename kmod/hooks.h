@@ -38,6 +38,7 @@ struct tcps_hooks {
 	u32 mode;		/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
 	unsigned int nr;
 	unsigned int sees;	/* TCPS_SEES_* */
+	bool stuck;		/* the kernel keeps one for good: so must we */
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
 	struct tcps_functions functions;
 };

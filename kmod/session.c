@@ -28,7 +28,9 @@ static void session_release(struct kref *ref)
 	tcps_conns_destroy(&session->conns);
 	tcps_stats_destroy(&session->stats);
 	tcps_rings_put(session->rings);
-	kvfree(session);
+	/* Better lost than used by the kernel when it is something else. */
+	if (!session->hooks.stuck)
+		kvfree(session);
 }
 
 void tcps_session_put(struct tcps_session *session)

@@ -23,6 +23,7 @@ mod follow;
 mod fuzz;
 mod handshake_ends;
 mod handshakes;
+mod hooks;
 mod life_cycle;
 mod limits;
 mod listeners;
@@ -49,8 +50,9 @@ use support::guest::{self, Machine};
 
 /// What `--smoke` leaves: one scenario of each kind, enough to see whether the
 /// tool works on a kernel at all.
-const SMOKE: [&str; 15] = [
+const SMOKE: [&str; 16] = [
     "without_the_module_each_option_says_so",
+    "hooks_are_where_the_kernel_has_a_place_for_them",
     "transitions_equal_the_trace_event_by_tracepoint",
     "transitions_equal_the_trace_event_by_kprobes",
     "the_live_table_equals_ss",
@@ -74,6 +76,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
     let modules = match group {
         AT_ONCE => vec![
             bad_input::without_module(),
+            hooks::trials(),
             transitions::trials(),
             live::trials(),
             durations::trials(),

@@ -24,6 +24,12 @@ pub fn prepare() {
     }
 }
 
+/// A warning that the kernel itself gives of a fault is no complaint: see `scripts/vm --help`.
+pub fn expect_warning(text: &str) {
+    let line = format!("<5>diagnose-tools-vm: expected: {text}");
+    fs::write("/dev/kmsg", line).expect("the kernel's log");
+}
+
 fn set(name: &str, value: &str) {
     let path = format!("{DEBUGFS}/{name}");
     fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}"));

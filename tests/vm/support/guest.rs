@@ -95,7 +95,9 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
         "--memory",
         machine.memory,
     ]);
-    vm.args(["--timeout", &machine.timeout_s.to_string()]);
+    // All that is checked takes its time.
+    let slow = if sanitizer().is_some() { 4 } else { 1 };
+    vm.args(["--timeout", &(slow * machine.timeout_s).to_string()]);
     vm.args(machine.icount.then_some("--icount"));
     vm.args(machine.turns.then_some("--turns"));
     let program = env::current_exe().expect("path of this program");
