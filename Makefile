@@ -13,7 +13,7 @@ EXTRA := $(DESTDIR)/lib/modules/$(RUNNING)/extra
 
 .DEFAULT_GOAL := all
 .PHONY: all build module module-if-possible setup demo test test-host test-vm test-scripts \
-	test-matrix test-sanitized smoke check audit fuzz bench bench-publish bench-figures install uninstall clean help
+	test-matrix test-sanitized smoke smoke-sanitized check audit fuzz bench bench-publish bench-figures install uninstall clean help
 
 all: build module-if-possible ## build the controller, and the module for the running kernel
 
@@ -57,6 +57,9 @@ test-sanitized: ## run the scenarios on kernels built to find faults: docs/harde
 
 smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
 	@scripts/test-matrix --smoke
+
+smoke-sanitized: ## run the quick selection, and each fault, on the kernel that finds memory errors and more
+	@scripts/test-matrix --smoke kasan
 
 check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
 	@scripts/check
