@@ -32,8 +32,7 @@ impl Netns {
 
     /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_fin_timeout`.
     pub fn sysctl(&self, name: &str, value: &str) {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        self.run(|| fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}")));
+        self.run(|| sysctl(name, value));
     }
 
     /// What `sysctl` says of these settings in the namespace.
@@ -106,6 +105,16 @@ pub fn alone(inside: impl FnOnce() + Send) {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// Where the setting is found, in the namespace of whoever looks.
+pub fn sysctl_path(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// Sets a sysctl of the namespace that this thread is in.
+pub fn sysctl(name: &str, value: &str) {
+    fs::write(sysctl_path(name), value).unwrap_or_else(|e| panic!("{name}={value}: {e}"));
 }
 
 /// Inode number of the namespace that this thread is in.
