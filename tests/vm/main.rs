@@ -32,6 +32,7 @@ mod mapping;
 mod outputs;
 mod owner;
 mod privilege;
+mod races;
 mod reasons;
 mod security;
 mod simultaneous;
@@ -45,6 +46,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use support::guest::{self, Machine};
+use support::is_long;
 
 /// What `--smoke` leaves: one scenario of each kind, enough to see whether the
 /// tool works on a kernel at all.
@@ -102,6 +104,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         SITUATIONS => vec![diagnose::beside()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
+        RACES => vec![races::trials()],
         other => panic!("no group '{other}'"),
     };
     let all = modules.into_iter().flatten();
@@ -127,14 +130,23 @@ const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
 const IN_TURNS: &str = "in-turns";
+const RACES: &str = "races";
 const LOCKED_DOWN: &str = "locked-down";
-const GROUPS: [&str; 5] = [AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, LOCKED_DOWN];
+const GROUPS: [&str; 6] = [
+    AT_ONCE,
+    SIDE_BY_SIDE,
+    SITUATIONS,
+    IN_TURNS,
+    RACES,
+    LOCKED_DOWN,
+];
 
 fn machine(group: &str, smoke: bool) -> Machine {
     Machine {
-        cpus: 2,
+        cpus: if group == RACES { 4 } else { 2 },
         memory: "4G",
-        turns: group == IN_TURNS,
+        turns: [IN_TURNS, RACES].contains(&group),
+        timeout_s: if is_long() { 6000 } else { 1500 },
         other_modules: group == AT_ONCE && !smoke,
         ..Machine::default()
     }
