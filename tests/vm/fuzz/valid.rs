@@ -78,7 +78,7 @@ impl Valid {
 
     /// The kernel takes long to let go of its functions.
     fn deactivate(&mut self, random: &mut Random) -> Result<()> {
-        match random.one_in(8) {
+        match random.one_in(24) {
             true => self.ask(Device::deactivate),
             false => Ok(()),
         }

@@ -1,6 +1,8 @@
 //! Network namespaces, made with `ip` and entered by threads.
 
 use std::fs::{self, File};
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -98,7 +100,7 @@ pub fn alone(inside: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root may make a namespace");
-            ip(&["link", "set", "lo", "up"]);
+            bring_loopback_up();
             inside();
         });
         if let Err(panic) = thread.join() {
@@ -115,6 +117,27 @@ pub fn sysctl_path(name: &str) -> String {
 /// Sets a sysctl of the namespace that this thread is in.
 pub fn sysctl(name: &str, value: &str) {
     fs::write(sysctl_path(name), value).unwrap_or_else(|e| panic!("{name}={value}: {e}"));
+}
+
+/// What `ip link set lo up` does, without a process: namespaces that come and go fast need it.
+#[allow(unsafe_code, reason = "an ioctl that nix does not know")]
+fn bring_loopback_up() {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    // SAFETY: integers only: all zero is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the kernel reads one ifreq there.
+    let ret = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    assert_eq!(ret, 0, "SIOCSIFFLAGS: {}", std::io::Error::last_os_error());
 }
 
 /// Inode number of the namespace that this thread is in.

@@ -88,6 +88,8 @@ fn namespaces(stop: &AtomicBool, random: &mut Random) -> u64 {
     while !stop.load(Ordering::Relaxed) {
         netns::alone(|| inhabit(random));
         count += 1;
+        // Others want to run, too, where CPUs take turns.
+        thread::sleep(random.millis(200));
     }
     count
 }
