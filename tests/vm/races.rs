@@ -263,8 +263,9 @@ fn race_in_a_storm() {
     memory::settle();
     let before = KernelMemory::now();
     let counts = race(seed + ACTORS, time, kills);
-    for (count, name) in counts.iter().zip(DEEDS) {
-        assert!(*count > 0, "no {name}");
+    // In a minute of a slow machine the rare ones need not come.
+    for deed in [Deed::Activation, Deed::Report, Deed::Kill] {
+        assert!(counts[deed as usize] > 0, "{counts:?}");
     }
     assert!(counts[Deed::Kill as usize] >= kills, "{counts:?}");
     tool::unloaded();

@@ -15,7 +15,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::process::Process;
 use super::random::Random;
-use super::{netns, tool, traffic};
+use super::{edges, netns, tool, traffic};
 
 /// What there was of it.
 #[derive(Debug)]
@@ -73,6 +73,14 @@ pub fn assert_exact_books(seed: u64, cpus: &RangeInclusive<u64>) {
     );
     assert_eq!(report.number("/pending"), 0, "{}", report.summary);
     assert_eq!(report.number("/untracked"), 0, "{}", report.summary);
+    // It was all there: every state, and listeners that closed with full queues.
+    edges::assert_all_states(&edges::of(&report.summary));
+    for end in ["listener_closed", "migrated", "promoted"] {
+        println!(
+            "requests: {} {end}",
+            report.number(&format!("/handshakes/{end}"))
+        );
+    }
     tool::end();
 }
 
