@@ -1,6 +1,7 @@
 //! Races on purpose: processes that load, begin, end, report, follow and unload
 //! as they like, in the midst of a storm. Afterwards all books are exact.
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
@@ -155,7 +156,10 @@ impl Actor {
     /// A reader that may be stopped for a moment, and come to an end early.
     fn read(&mut self, keys: &str, end: End, deed: Deed) {
         let args = ["tcpstates", keys];
-        let child = start(&args);
+        let mut child = start(&args);
+        // A follower whose output nobody takes ends without a summary when it is asked to.
+        let mut stdout = child.stdout.take().expect("piped");
+        let taker = thread::spawn(move || io::read_to_string(&mut stdout));
         // A child that has ended takes signals until it is waited for.
         let pid = Pid::from_raw(child.id() as i32);
         match end {
@@ -177,8 +181,8 @@ impl Actor {
         if output.status.signal() == Some(Signal::SIGKILL as i32) {
             self.count(Deed::Kill);
         }
+        let text = taker.join().expect("no panic").expect("stdout is UTF-8");
         if self.is_done(&args, end, &output) {
-            let text = String::from_utf8(output.stdout).expect("stdout is UTF-8");
             Report::parse(&text);
             self.count(deed);
         }
