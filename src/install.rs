@@ -39,7 +39,10 @@ pub fn install(out: &mut dyn Write) -> Result<()> {
             )
         }
     };
-    node::ensure(&device_path())?;
+    match node::ensure(&device_path()) {
+        Err(_) if !is_live() => return Err(Error::NotLoaded),
+        ensured => ensured?,
+    }
     let version = Device::open_any_version()?.version()?;
     check_version(&version)?;
     let version = padded_text(&version.module_version);
@@ -79,6 +82,12 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
 /// Whether the kernel has the module.
 pub fn is_loaded() -> bool {
     Path::new("/sys/module").join(abi::MODULE_NAME).exists()
+}
+
+/// Whether nobody has begun to unload it, which takes a moment while it records.
+fn is_live() -> bool {
+    let state = Path::new("/sys/module").join(abi::MODULE_NAME);
+    fs::read_to_string(state.join("initstate")).is_ok_and(|text| text.trim() == "live")
 }
 
 /// Whether the kernel says that it is locked down, where that can be read.

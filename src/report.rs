@@ -155,7 +155,15 @@ fn merge_rings(
 /// # Errors
 /// The recording was restarted meanwhile, or the mapping fails.
 pub fn map(recorder: &impl Recorder, settings: &Settings, cpu: u32) -> Result<RingReader> {
-    let reader = recorder.map_ring(settings, cpu)?;
+    let reader = match recorder.map_ring(settings, cpu) {
+        Ok(reader) => reader,
+        Err(Error::NotActive) => return Err(Error::NotActive),
+        // The rings of another activation may be shorter or longer.
+        Err(_) if recorder.settings()?.generation != settings.generation => {
+            return Err(Error::Stale);
+        }
+        Err(error) => return Err(error),
+    };
     if reader.generation() != settings.generation {
         return Err(Error::Stale);
     }

@@ -17,7 +17,7 @@ use diagnose_tools::options;
 use diagnose_tools::output::{Look, output};
 use diagnose_tools::places::Places;
 use diagnose_tools::recorder::Recorder;
-use diagnose_tools::report::report;
+use diagnose_tools::report::{self, report};
 use diagnose_tools::text::width;
 use diagnose_tools::time::Clock;
 use fake::{ACTIVATED, Bytes, Fake, NOW, conn, full_record, hook, record};
@@ -230,6 +230,18 @@ fn a_restart_during_the_report_is_told() {
     fake.generation.set(8);
     let error = run_to(&fake, "", &mut Vec::new()).unwrap_err();
     assert!(matches!(error, Error::Stale), "{error}");
+}
+
+#[test]
+fn a_restart_with_other_rings_is_told() {
+    let fake = Fake::new(1, 64);
+    let settings = fake.settings().unwrap();
+    fake.resized.set(true);
+    let refused = report::map(&fake, &settings, 0).err();
+    assert!(matches!(refused, Some(Error::System { .. })), "{refused:?}");
+    fake.generation.set(8);
+    let refused = report::map(&fake, &settings, 0).err();
+    assert!(matches!(refused, Some(Error::Stale)), "{refused:?}");
 }
 
 #[test]

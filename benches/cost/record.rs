@@ -30,7 +30,7 @@ fn on_record() -> Vec<Figure> {
 /// Runs the trials in the machine; what they tell goes on record if that is wanted.
 pub fn boot(machine: &Machine) -> bool {
     if std::env::var_os(NEW).is_none() {
-        return guest::boot(machine, PART);
+        return guest::boot(machine, PART, false);
     }
     let mut vm = guest::vm(machine, PART);
     let mut child = vm.stdout(Stdio::piped()).spawn().expect("scripts/vm");

@@ -22,6 +22,7 @@ use diagnose_tools::listener::Listener;
 use diagnose_tools::record::Conn;
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+use nix::errno::Errno;
 
 pub const GENERATION: u64 = 7;
 /// Monotonic time of every call; wall-clock time is 2023-11-14T22:13:20Z then.
@@ -120,6 +121,8 @@ pub struct Fake {
     /// Whether this report holds it.
     pub held: Rc<Cell<bool>>,
     pub consume_calls: Cell<u32>,
+    /// Whether no mapping has the length of the rings that there are.
+    pub resized: Cell<bool>,
     /// What happens at each SEEN, in order.
     pub script: RefCell<Vec<Happening>>,
     pub seen: RefCell<Vec<u64>>,
@@ -161,6 +164,7 @@ impl Fake {
             busy: Cell::new(0),
             held: Rc::default(),
             consume_calls: Cell::new(0),
+            resized: Cell::new(false),
             script: RefCell::default(),
             seen: RefCell::default(),
             given: Cell::new(0),
@@ -343,6 +347,9 @@ impl Recorder for Fake {
     }
 
     fn map_ring(&self, _: &Settings, cpu: u32) -> Result<RingReader> {
+        if self.resized.get() {
+            return Err(Error::system("mapping", Errno::EINVAL));
+        }
         let view = RingView::from_words(self.rings[cpu as usize].words.clone());
         RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
     }

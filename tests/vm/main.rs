@@ -34,6 +34,7 @@ mod mapping;
 mod outputs;
 mod owner;
 mod privilege;
+mod races;
 mod reasons;
 mod security;
 mod simultaneous;
@@ -44,9 +45,11 @@ mod waits;
 
 use std::env;
 use std::process::ExitCode;
+use std::thread;
 
 use libtest_mimic::{Arguments, Trial};
 use support::guest::{self, Machine};
+use support::is_long;
 
 /// What `--smoke` leaves: one scenario of each kind, enough to see whether the
 /// tool works on a kernel at all; and all faults, where they can be injected.
@@ -107,6 +110,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         SITUATIONS => vec![diagnose::beside()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
+        RACES => vec![races::trials()],
         other => panic!("no group '{other}'"),
     };
     let all = modules.into_iter().flatten();
@@ -132,41 +136,59 @@ const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
 const IN_TURNS: &str = "in-turns";
+const RACES: &str = "races";
 const FAULTS: &str = "faults";
 const LOCKED_DOWN: &str = "locked-down";
 
 /// What the kernel that is booted cannot do is left out.
 fn groups() -> Vec<&'static str> {
-    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS];
+    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, RACES];
     match guest::sanitizer() {
-        // Their modules are not signed, and they have no such module.
+        // They know nothing of signatures.
         Some(name) => groups.extend((name == "kasan").then_some(FAULTS)),
         None => groups.push(LOCKED_DOWN),
     }
     groups
 }
 
+/// Whether a group may run while the one does which takes longest: its time
+/// is not measured, and its machine needs one of the host's CPUs only.
+fn runs_beside(group: &str) -> bool {
+    matches!(group, IN_TURNS | RACES | FAULTS | LOCKED_DOWN)
+}
+
 fn machine(group: &str, smoke: bool) -> Machine {
     Machine {
-        cpus: 2,
+        cpus: if group == RACES { 4 } else { 2 },
         memory: "4G",
-        turns: group == IN_TURNS,
+        turns: [IN_TURNS, RACES].contains(&group),
+        timeout_s: if is_long() { 6000 } else { 1500 },
         other_modules: group == AT_ONCE && !smoke,
         ..Machine::default()
     }
 }
 
-/// Boots a machine for each group that has a scenario which was asked for.
+/// Boots a machine for each group that has a scenario which was asked for; two
+/// machines at a time.
 fn run_on_host(arguments: &Arguments, smoke: bool) -> ExitCode {
-    let mut passed = true;
-    for group in groups() {
-        if trials(group, smoke)
-            .iter()
-            .any(|trial| is_wanted(arguments, trial))
-        {
-            passed &= guest::boot(&machine(group, smoke), group);
-        }
-    }
+    let has_wanted = |group: &&str| {
+        let trials = trials(group, smoke);
+        trials.iter().any(|trial| is_wanted(arguments, trial))
+    };
+    let groups = groups().into_iter().filter(has_wanted);
+    let (beside, first): (Vec<_>, Vec<_>) = groups.partition(|group| runs_beside(group));
+    let boot = |group: &&str, at_its_end| guest::boot(&machine(group, smoke), group, at_its_end);
+    // Lines of two machines would be mixed up.
+    let at_its_end = !first.is_empty();
+    let boot_all = |groups: &[&str], at_its_end| {
+        let failed = groups.iter().filter(|group| !boot(group, at_its_end));
+        failed.count() == 0
+    };
+    let passed = thread::scope(|scope| {
+        let beside = scope.spawn(|| boot_all(&beside, at_its_end));
+        let first = boot_all(&first, false);
+        beside.join().is_ok_and(|passed| passed) && first
+    });
     if passed {
         ExitCode::SUCCESS
     } else {

@@ -1,7 +1,5 @@
 //! All states there are, and no transition that there is not.
 
-use std::collections::BTreeSet;
-
 use libtest_mimic::Trial;
 
 use crate::handshakes::patient;
@@ -13,22 +11,6 @@ use crate::support::{edges, scenario, ss, tool, traffic};
 pub fn trials() -> Vec<Trial> {
     vec![scenario("all_twelve_states_and_no_other_step", all)]
 }
-
-/// Those of RFC 9293, and what Linux keeps instead of a socket until a
-/// handshake is done, which is shown as SYN_RECV, too.
-const STATES: [&str; 11] = [
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-];
 
 /// Both ends at once, which only a hand-made peer does.
 fn simultaneous(netns: &Netns, wire: &Wire) {
@@ -61,8 +43,7 @@ fn all() {
     simultaneous(&netns, &wire);
     request(&netns, &wire);
     let seen = edges::of(&tool::report("peek=1").summary);
-    let into: BTreeSet<_> = seen.keys().map(|(_, new)| new.as_str()).collect();
-    assert_eq!(into, BTreeSet::from(STATES), "{seen:?}");
+    edges::assert_all_states(&seen);
     // One of a request, the other one of a socket.
     for old in ["NEW", "SYN_SENT"] {
         assert!(

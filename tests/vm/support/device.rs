@@ -49,7 +49,13 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub fn new(device: &File, len: usize, prot: i32, flags: i32, offset: i64) -> io::Result<Self> {
+    pub fn new(
+        device: &impl AsRawFd,
+        len: usize,
+        prot: i32,
+        flags: i32,
+        offset: i64,
+    ) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let start = unsafe {
             libc::mmap(
@@ -86,6 +92,26 @@ impl Mapping {
         // SAFETY: the mapping is readable and as long as the vector.
         unsafe { ptr::copy_nonoverlapping(self.start.cast(), bytes.as_mut_ptr(), self.len) };
         bytes
+    }
+}
+
+impl Mapping {
+    /// One of its words, from anywhere in it, while the kernel may write it.
+    pub fn word(&self, number: usize) -> u64 {
+        let words = self.len / size_of::<u64>();
+        // SAFETY: within the mapping, which is readable and aligned; volatile, as others write it.
+        unsafe { self.start.cast::<u64>().add(number % words).read_volatile() }
+    }
+
+    /// Unmaps its first page, if that is not all.
+    pub fn shorten(&mut self) {
+        const PAGE: usize = 4096;
+        if self.len > PAGE {
+            // SAFETY: a part of this object's own mapping, which it forgets.
+            assert_eq!(unsafe { libc::munmap(self.start, PAGE) }, 0, "munmap");
+            self.start = self.start.wrapping_byte_add(PAGE);
+            self.len -= PAGE;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which transitions there are: those of RFC 9293, as far as Linux takes
 //! them, and those of Linux alone. Anything else is a mistake of the tool's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -27,6 +27,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("LAST_ACK", &["CLOSE"]),
 ];
 
+/// Those of RFC 9293, and what Linux keeps instead of a socket until a
+/// handshake is done, which is shown as SYN_RECV, too.
+const STATES: [&str; 11] = [
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+];
+
 /// How often each transition was seen, by old and new state.
 pub type Edges = BTreeMap<(String, String), u64>;
 
@@ -44,6 +60,12 @@ pub fn of(summary: &Value) -> Edges {
         )
     };
     rows.iter().map(edge).collect()
+}
+
+/// There is a way into each state.
+pub fn assert_all_states(seen: &Edges) {
+    let into: BTreeSet<_> = seen.keys().map(|(_, new)| new.as_str()).collect();
+    assert_eq!(into, BTreeSet::from(STATES), "{seen:?}");
 }
 
 /// The recording has made no transition that there is not.

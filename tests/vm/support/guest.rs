@@ -1,6 +1,7 @@
 //! The virtual machine that the tests run in.
 
 use std::env;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -117,10 +118,22 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
     vm
 }
 
-/// Runs a group of this program's scenarios in the machine. True when they
-/// all passed; a machine that could not run is a failure.
-pub fn boot(machine: &Machine, group: &str) -> bool {
-    match vm(machine, group).status() {
+/// Runs a group of this program's scenarios in the machine, and shows what it
+/// says: as it comes, or all at its end. True when they all passed; a machine
+/// that could not run is a failure.
+pub fn boot(machine: &Machine, group: &str, at_its_end: bool) -> bool {
+    let mut vm = vm(machine, group);
+    let status = if at_its_end {
+        vm.output().map(|output| {
+            // Both are a log: where it is shown, and that it can be, is not of interest.
+            let _ = io::stdout().write_all(&output.stdout);
+            let _ = io::stderr().write_all(&output.stderr);
+            output.status
+        })
+    } else {
+        vm.status()
+    };
+    match status {
         Ok(status) if status.success() => true,
         Ok(status) => {
             eprintln!("the virtual machine of the group '{group}' ended with {status}");

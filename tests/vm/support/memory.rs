@@ -1,6 +1,12 @@
 //! Truth: the kernel's own accounts of its memory.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+/// How long the kernel may take to free what namespaces and sockets leave to its workers.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kernel memory that could leak, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +32,29 @@ impl KernelMemory {
             percpu: field("Percpu"),
         }
     }
+
+    /// What is used after `before` is no more than it was. A single ring of 4096 records is
+    /// 1 MiB, its shards 256 KiB: fifty leaks of either would stand out from what traffic makes
+    /// the slab breathe.
+    fn is_back_at(&self, before: &Self) -> bool {
+        self.vmalloc <= before.vmalloc + MIB / 2
+            && self.percpu <= before.percpu + MIB
+            && self.slab <= before.slab + 8 * MIB
+    }
+
+    /// The kernel's memory is as it was before.
+    pub fn assert_back_at(before: &Self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            settle();
+            let after = Self::now();
+            if after.is_back_at(before) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{before:?} {after:?}");
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
 }
 
 /// Areas of vmalloc that functions of the module have made.
@@ -42,6 +71,12 @@ pub fn slab_objects() -> Option<u64> {
     let text = fs::read_to_string("/proc/slabinfo").expect("/proc/slabinfo");
     let line = text.lines().find(|l| l.starts_with("tcpstates_conn "))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Nothing of the module's own is left.
+pub fn assert_none_left() {
+    assert_eq!(vmalloc_areas(), Vec::<String>::new());
+    assert_eq!(slab_objects().unwrap_or(0), 0);
 }
 
 /// Frees what the kernel caches, so that two readings can be compared.

@@ -1,6 +1,8 @@
 //! Network namespaces, made with `ip` and entered by threads.
 
 use std::fs::{self, File};
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -32,8 +34,7 @@ impl Netns {
 
     /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_fin_timeout`.
     pub fn sysctl(&self, name: &str, value: &str) {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        self.run(|| fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}")));
+        self.run(|| sysctl(name, value));
     }
 
     /// What `sysctl` says of these settings in the namespace.
@@ -99,13 +100,44 @@ pub fn alone(inside: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root may make a namespace");
-            ip(&["link", "set", "lo", "up"]);
+            bring_loopback_up();
             inside();
         });
         if let Err(panic) = thread.join() {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// Where the setting is found, in the namespace of whoever looks.
+pub fn sysctl_path(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// Sets a sysctl of the namespace that this thread is in.
+pub fn sysctl(name: &str, value: &str) {
+    fs::write(sysctl_path(name), value).unwrap_or_else(|e| panic!("{name}={value}: {e}"));
+}
+
+/// What `ip link set lo up` does, without a process: namespaces that come and go fast need it.
+#[allow(unsafe_code, reason = "an ioctl that nix does not know")]
+fn bring_loopback_up() {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    // SAFETY: integers only: all zero is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the kernel reads one ifreq there.
+    let ret = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    assert_eq!(ret, 0, "SIOCSIFFLAGS: {}", std::io::Error::last_os_error());
 }
 
 /// Inode number of the namespace that this thread is in.

@@ -1,0 +1,218 @@
+//! What a program may ask for, in orders that make sense.
+
+use std::hint::black_box;
+
+use diagnose_tools::abi::{Config, Consumed};
+use diagnose_tools::device::Device;
+use diagnose_tools::error::{Error, Result};
+use diagnose_tools::merge::{Merge, Progress};
+use diagnose_tools::recorder::Recorder;
+use diagnose_tools::report;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::support::device::Mapping;
+use crate::support::random::Random;
+
+/// Mappings that are kept beyond the recording that made them.
+const HELD: usize = 4;
+
+pub struct Valid {
+    device: Device,
+    held: Vec<Mapping>,
+    operations: u64,
+}
+
+impl Valid {
+    pub fn new() -> Self {
+        Self {
+            device: Device::open().expect("the device"),
+            held: Vec::new(),
+            operations: 0,
+        }
+    }
+
+    /// Something, which others may get in the way of; how many operations it took.
+    pub fn something(&mut self, random: &mut Random) -> u64 {
+        self.operations = 0;
+        let done = match random.below(64) {
+            0 => self.deactivate(random),
+            1..=4 => self.activate(random),
+            5..=9 => self.open_again(),
+            10..=19 => self.report(random),
+            20..=29 => self.follow(),
+            30..=39 => self.snapshot(random),
+            40..=44 => self.tables(),
+            45..=49 => self.totals(),
+            50..=54 => self.transfer(),
+            55..=59 => self.hold(random),
+            _ => self.look(random),
+        };
+        match done {
+            Ok(()) | Err(Error::AlreadyActive | Error::Stale | Error::NoMemory(_)) => {}
+            Err(Error::NotActive) if random.one_in(4) => _ = self.activate(random),
+            Err(Error::NotActive) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        self.operations
+    }
+
+    fn ask<T>(&mut self, ask: impl FnOnce(&Device) -> Result<T>) -> Result<T> {
+        self.operations += 1;
+        ask(&self.device)
+    }
+
+    fn activate(&mut self, random: &mut Random) -> Result<()> {
+        let config = Config {
+            hook: random.below(3) as u32,
+            ring_records: 64 << random.below(6),
+            max_conns: 1 + random.below(5000) as u32,
+            min_ns: random.below(2) * random.below(1_000_000),
+            threshold: random.below(5) as u32,
+            unfinished: random.below(5) as u32,
+            max_groups: 1 + random.below(1000) as u32,
+            max_listeners: 1 + random.below(50) as u32,
+            ..Config::default()
+        };
+        self.ask(|device| device.activate(&config))
+    }
+
+    /// The kernel takes long to let go of its functions.
+    fn deactivate(&mut self, random: &mut Random) -> Result<()> {
+        match random.one_in(24) {
+            true => self.ask(Device::deactivate),
+            false => Ok(()),
+        }
+    }
+
+    fn open_again(&mut self) -> Result<()> {
+        self.operations += 1;
+        self.device = Device::open()?;
+        Ok(())
+    }
+
+    /// All that is new is read, and most often consumed.
+    fn report(&mut self, random: &mut Random) -> Result<()> {
+        let settings = self.ask(report::active_settings)?;
+        let rings = self.ask(Device::rings)?;
+        let mut sources = Vec::new();
+        for ring in rings {
+            let mut reader = self.ask(|device| report::map(device, &settings, ring.cpu))?;
+            reader.seek(ring.consumed);
+            sources.push((reader, ring.head));
+        }
+        let mut merge = Merge::new(sources);
+        merge.by_ref().for_each(|event| _ = black_box(event.ts()));
+        let read: Vec<_> = merge.progress().iter().map(consumed).collect();
+        if random.one_in(4) {
+            return Ok(());
+        }
+        self.ask(|device| device.consume(settings.generation, &read))
+    }
+
+    /// Has it seen all, there is nothing to wait for, but what came meanwhile.
+    fn follow(&mut self) -> Result<()> {
+        self.poll();
+        let rings = self.ask(Device::rings)?;
+        let heads = rings.iter().map(|ring| ring.head).sum();
+        self.ask(|device| device.seen(heads))?;
+        self.poll();
+        Ok(())
+    }
+
+    fn poll(&mut self) {
+        self.operations += 1;
+        let mut fds = [PollFd::new(self.device.poll_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("poll");
+        let got = fds[0].revents().expect("known events");
+        let known = PollFlags::POLLIN | PollFlags::POLLHUP;
+        assert!(known.contains(got), "{got:?}");
+    }
+
+    /// From the beginning to the end, or not so far.
+    fn snapshot(&mut self, random: &mut Random) -> Result<()> {
+        let mut restart = true;
+        while !self.ask(|device| device.snapshot(restart))?.is_empty() && !random.one_in(20) {
+            restart = false;
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self) -> Result<()> {
+        self.ask(Device::edges)?;
+        self.ask(Device::hooks)?;
+        self.ask(Device::listeners)?;
+        self.ask(Device::groups)?;
+        Ok(())
+    }
+
+    /// These are answered without a recording, too.
+    fn totals(&mut self) -> Result<()> {
+        self.ask(Device::version)?;
+        let settings = self.ask(Device::settings)?;
+        let stats = self.ask(Device::stats)?;
+        assert!(settings.active <= 1 && stats.now_ns > 0);
+        Ok(())
+    }
+
+    /// The device takes and gives no bytes but by calls and mappings.
+    fn transfer(&mut self) -> Result<()> {
+        self.operations += 3;
+        let device = self.device.poll_fd();
+        assert!(nix::unistd::read(device, &mut [0; 8]).is_err());
+        assert!(nix::unistd::write(device, &[0; 8]).is_err());
+        assert!(nix::sys::uio::pread(device, &mut [0; 8], 0).is_err());
+        Ok(())
+    }
+
+    /// A mapping more.
+    fn hold(&mut self, random: &mut Random) -> Result<()> {
+        let settings = self.ask(report::active_settings)?;
+        let cpu = random.below(settings.nr_rings.into());
+        let offset = cpu * settings.ring_bytes;
+        let flags = *random.of_these(&[libc::MAP_SHARED, libc::MAP_PRIVATE]);
+        self.operations += 1;
+        let mapping = Mapping::new(
+            &self.device.poll_fd(),
+            settings.ring_bytes as usize,
+            libc::PROT_READ,
+            flags,
+            offset as i64,
+        );
+        // The rings may have become others meanwhile.
+        self.held.extend(mapping.ok());
+        if self.held.len() > HELD {
+            let at = random.below(HELD as u64) as usize;
+            self.held.swap_remove(at);
+        }
+        Ok(())
+    }
+
+    /// Any bytes of what is held, also of what has ended.
+    fn look(&mut self, random: &mut Random) -> Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.operations += 1;
+        let mapping = random.of_these(&self.held);
+        for _ in 0..16 {
+            black_box(mapping.word(random.next() as usize));
+        }
+        // Its first page may be the only one that goes, or goes first.
+        if random.one_in(4) {
+            self.operations += 1;
+            let at = random.below(self.held.len() as u64) as usize;
+            self.held[at].shorten();
+        }
+        Ok(())
+    }
+}
+
+fn consumed(read: &Progress) -> Consumed {
+    Consumed {
+        cpu: read.cpu,
+        reserved: 0,
+        from: read.from,
+        to: read.to,
+        overwritten: read.overwritten,
+    }
+}
