@@ -11,7 +11,7 @@ MODULE_PARM_DESC(how, "warn or oops");
 static int __init provoke_init(void)
 {
 	if (!strcmp(how, "warn"))
-		WARN_ON(1);
+		WARN(1, "provoked on purpose\n");
 	if (!strcmp(how, "oops"))
 		*(volatile int *)8 = 0;
 	return -ECANCELED;
