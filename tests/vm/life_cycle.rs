@@ -15,8 +15,6 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-const MIB: u64 = 1 << 20;
-
 fn one_life(round: u32) {
     assert_eq!(tool::run(&["install"]).status, 0);
     let hook = if round % 2 == 0 {
@@ -58,19 +56,7 @@ fn fifty_lives() {
         drop(stopping);
         let made: u64 = churn.into_iter().map(|c| c.join().expect("churn")).sum();
         assert!(made > 500, "only {made} connections came and went");
-        assert_back(&before, &after);
+        after.assert_back(&before);
     });
-    assert_eq!(memory::vmalloc_areas(), Vec::<String>::new());
-    assert_eq!(memory::slab_objects().unwrap_or(0), 0);
-}
-
-/// A single ring of one life is 1 MiB, its shards 256 KiB: fifty leaks of
-/// either would stand out from what traffic makes the slab breathe.
-fn assert_back(before: &KernelMemory, after: &KernelMemory) {
-    assert!(
-        after.vmalloc <= before.vmalloc + MIB / 2,
-        "{before:?} {after:?}"
-    );
-    assert!(after.percpu <= before.percpu + MIB, "{before:?} {after:?}");
-    assert!(after.slab <= before.slab + 8 * MIB, "{before:?} {after:?}");
+    memory::assert_none();
 }

@@ -35,6 +35,7 @@ mod privilege;
 mod reasons;
 mod security;
 mod simultaneous;
+mod soak;
 mod states;
 mod support;
 mod transitions;
@@ -100,6 +101,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         // Nothing else can be loaded in this machine any more.
         LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
+        SOAK => vec![soak::trials()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
         other => panic!("no group '{other}'"),
@@ -128,7 +130,16 @@ const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
 const IN_TURNS: &str = "in-turns";
 const LOCKED_DOWN: &str = "locked-down";
-const GROUPS: [&str; 5] = [AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, LOCKED_DOWN];
+/// Has no scenarios but in the long run.
+const SOAK: &str = "soak";
+const GROUPS: [&str; 6] = [
+    AT_ONCE,
+    SIDE_BY_SIDE,
+    SITUATIONS,
+    IN_TURNS,
+    LOCKED_DOWN,
+    SOAK,
+];
 
 fn machine(group: &str, smoke: bool) -> Machine {
     Machine {
@@ -136,6 +147,10 @@ fn machine(group: &str, smoke: bool) -> Machine {
         memory: "4G",
         turns: group == IN_TURNS,
         other_modules: group == AT_ONCE && !smoke,
+        timeout_s: match group {
+            SOAK => soak::TIMEOUT_S,
+            _ => Machine::default().timeout_s,
+        },
         ..Machine::default()
     }
 }

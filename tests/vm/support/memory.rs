@@ -2,6 +2,8 @@
 
 use std::fs;
 
+const MIB: u64 = 1 << 20;
+
 /// Kernel memory that could leak, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct KernelMemory {
@@ -26,6 +28,18 @@ impl KernelMemory {
             percpu: field("Percpu"),
         }
     }
+
+    /// After whole lives of the module it is what it was before: a ring's
+    /// megabytes and shards' hundreds of KiB would stand out from what traffic
+    /// makes the slab breathe.
+    pub fn assert_back(&self, before: &Self) {
+        assert!(
+            self.vmalloc <= before.vmalloc + MIB / 2,
+            "{before:?} {self:?}"
+        );
+        assert!(self.percpu <= before.percpu + MIB, "{before:?} {self:?}");
+        assert!(self.slab <= before.slab + 8 * MIB, "{before:?} {self:?}");
+    }
 }
 
 /// Areas of vmalloc that functions of the module have made.
@@ -37,11 +51,18 @@ pub fn vmalloc_areas() -> Vec<String> {
         .collect()
 }
 
-/// Objects in use of the module's own slab cache, if it exists.
+/// Objects in use of the module's own slab cache, if it exists. Without
+/// slab_nomerge it may be a part of another one, which has another name.
 pub fn slab_objects() -> Option<u64> {
     let text = fs::read_to_string("/proc/slabinfo").expect("/proc/slabinfo");
     let line = text.lines().find(|l| l.starts_with("tcpstates_conn "))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Of an unloaded module nothing is left: neither areas nor a cache.
+pub fn assert_none() {
+    assert_eq!(vmalloc_areas(), Vec::<String>::new());
+    assert_eq!(slab_objects(), None);
 }
 
 /// Frees what the kernel caches, so that two readings can be compared.
