@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::live;
 use crate::support::memory::{self, KernelMemory};
 use crate::support::nstat::Counters;
+use crate::support::process::Process;
 use crate::support::tool::{self, Report};
 use crate::support::{device, edges, is_long, netns, scenario, ss, traffic};
 
@@ -340,20 +341,19 @@ impl Soak {
         report
     }
 
-    /// Churns, and has reports made meanwhile.
+    /// Churns, and has reports made meanwhile: from another process, because
+    /// one that is started has for a moment all that its parent has open.
     fn churn(&mut self, start: Instant) {
         let rounds = self.rounds..self.rounds + CHURNED;
         self.rounds = rounds.end;
-        thread::scope(|scope| {
-            let churning = scope.spawn(move || churn(rounds, start));
-            let mut next = start + REPORT_EVERY;
-            while next < start + PACE * CHURNED {
-                sleep_until(next);
-                self.report();
-                next += REPORT_EVERY;
-            }
-            churning.join().expect("churn");
-        });
+        let churning = Process::fork(move |_| churn(rounds, start));
+        let mut next = start + REPORT_EVERY;
+        while next < start + PACE * CHURNED {
+            sleep_until(next);
+            self.report();
+            next += REPORT_EVERY;
+        }
+        churning.finish();
         traffic::until("the last FIN has come", || {
             let over = |row: &ss::Row| row.0 == "TIME_WAIT";
             ss::table(None).iter().all(over)
