@@ -67,8 +67,9 @@ const REFILL: u64 = 512 + 2 * 32;
 const NODE: u64 = 128;
 /// Less than a page in ten minutes may be lost.
 const RSS_KIB: u64 = 128;
-/// By so much, in percent, two measurements differ on a busy host.
-const COST_PERCENT: f64 = 10.0;
+/// By so much, in percent, two measurements may differ on a busy host: about
+/// what the recording itself is in the cost of a connection.
+const COST_PERCENT: f64 = 15.0;
 /// Minutes whose costs are compared, at each end.
 const COMPARED: usize = 5;
 
@@ -277,7 +278,7 @@ struct Minute {
     connections: u64,
     transitions: u64,
     module: u64,
-    areas: usize,
+    areas: u64,
     objects: u64,
     rss_kib: u64,
     costs: Costs,
@@ -285,11 +286,11 @@ struct Minute {
 
 impl Minute {
     const HEAD: &str =
-        "minute  connections  transitions  module bytes  slab objects  follower KiB  cost";
+        "minute  connections  transitions  module bytes  slab objects  follower KiB   cost";
 
     fn print(&self, number: usize) {
         println!(
-            "{number:>6}  {:>11}  {:>11}  {:>12}  {:>12}  {:>12}  {:>4.2}",
+            "{number:>6}  {:>11}  {:>11}  {:>12}  {:>12}  {:>12}  {:>5.2}",
             self.connections,
             self.transitions,
             self.module,
@@ -387,7 +388,7 @@ impl Soak {
         let seen = report.number("/seen");
         let (rounds, transitions) = (self.rounds - self.before.0, seen - self.before.1);
         self.before = (self.rounds, seen);
-        let (module, areas) = (module_bytes(), memory::vmalloc_areas().len());
+        let (module, areas) = (module_bytes(), memory::vmalloc_areas().len() as u64);
         let objects = memory::slab_objects().expect("the module is loaded");
         let rss_kib = self.follower.rss_kib();
         sleep_until(start + BURST_AT);
@@ -440,7 +441,7 @@ fn minutes() -> usize {
 
 /// The minutes after the warm-up.
 fn run(soak: &mut Soak) -> Vec<Minute> {
-    println!("{}", Minute::HEAD);
+    println!("\n{}", Minute::HEAD);
     let mut start = Instant::now();
     let mut minute = |number| {
         let minute = soak.minute(start);
@@ -454,25 +455,31 @@ fn run(soak: &mut Soak) -> Vec<Minute> {
     all.into_iter().skip(WARM_UP).collect()
 }
 
-fn assert_flat(minutes: &[Minute]) {
+/// What has grown from the first minute to the last one.
+fn grown(minutes: &[Minute]) -> Vec<String> {
     let (first, last) = (&minutes[0], &minutes[minutes.len() - 1]);
-    assert_eq!(first.areas, last.areas, "areas of vmalloc");
-    for (what, first, last, most) in [
+    let figures = [
+        ("areas of vmalloc", first.areas, last.areas, 0),
         ("module bytes", first.module, last.module, REFILL * NODE),
         ("slab objects", first.objects, last.objects, REFILL),
         ("follower KiB", first.rss_kib, last.rss_kib, RSS_KIB),
-    ] {
-        assert!(last <= first + most, "{what}: first {first}, last {last}");
-    }
+    ];
+    let rows = figures.into_iter();
+    rows.filter(|(_, first, last, most)| *last > first + most)
+        .map(|(what, first, last, _)| format!("{what}: first {first}, last {last}"))
+        .collect()
 }
 
-fn assert_cost_unchanged(minutes: &[Minute]) {
+/// By how much, if it is much, a connection costs more in the last minutes
+/// than in the first ones.
+fn costlier(minutes: &[Minute]) -> Option<String> {
     let compared = COMPARED.min(minutes.len() / 2);
     let first = Costs::of(&minutes[..compared]).ratio();
     let last = Costs::of(&minutes[minutes.len() - compared..]).ratio();
     let percent = (last / first - 1.0) * 100.0;
-    println!("cost of a round in exchanges: first {first:.2}, last {last:.2}, {percent:+.1} %");
-    assert!(percent < COST_PERCENT, "{percent:+.1} %");
+    let text = format!("cost: first {first:.2}, last {last:.2}, {percent:+.1} %");
+    println!("{text}");
+    (percent >= COST_PERCENT).then_some(text)
 }
 
 /// What a first life makes the kernel keep for good is not a leak.
@@ -494,13 +501,16 @@ fn soak() {
     let minutes = run(&mut soak);
     soak.end();
     let idle = Costs::measure(0..TIMED).ratio();
-    println!("cost of a round without a recording: {idle:.2}");
+    println!("cost without a recording: {idle:.2}");
+    let changed: Vec<_> = grown(&minutes)
+        .into_iter()
+        .chain(costlier(&minutes))
+        .collect();
+    assert_eq!(changed, Vec::<String>::new());
     tool::unloaded();
     memory::settle();
     let after = KernelMemory::now();
     println!("kernel memory before: {before:?}, after: {after:?}");
     after.assert_back(&before);
     memory::assert_none();
-    assert_flat(&minutes);
-    assert_cost_unchanged(&minutes);
 }
