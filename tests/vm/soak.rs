@@ -65,7 +65,7 @@ const KEYS: &str = "ring=16384 max-conns=16384 max-groups=2048 max-listeners=102
 /// before: half of what is kept at hand, and a batch for each CPU.
 const REFILL: u64 = 512 + 2 * 32;
 const NODE: u64 = 128;
-/// Less than a page in ten minutes may be lost.
+/// Not a byte for each event: half an hour has 700,000.
 const RSS_KIB: u64 = 128;
 /// By so much, in percent, two measurements may differ on a busy host: about
 /// what the recording itself is in the cost of a connection.
