@@ -38,6 +38,7 @@ mod races;
 mod reasons;
 mod security;
 mod simultaneous;
+mod soak;
 mod states;
 mod support;
 mod transitions;
@@ -108,6 +109,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         // Nothing else can be loaded in this machine any more.
         LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
+        SOAK => vec![soak::trials()],
         // These patch the running kernel's code again and again.
         IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
         RACES => vec![races::trials()],
@@ -139,10 +141,12 @@ const IN_TURNS: &str = "in-turns";
 const RACES: &str = "races";
 const FAULTS: &str = "faults";
 const LOCKED_DOWN: &str = "locked-down";
+/// Has no scenarios but in the long run.
+const SOAK: &str = "soak";
 
 /// What the kernel that is booted cannot do is left out.
 fn groups() -> Vec<&'static str> {
-    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, RACES];
+    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, RACES, SOAK];
     match guest::sanitizer() {
         // They know nothing of signatures.
         Some(name) => groups.extend((name == "kasan").then_some(FAULTS)),
@@ -162,8 +166,12 @@ fn machine(group: &str, smoke: bool) -> Machine {
         cpus: if group == RACES { 4 } else { 2 },
         memory: "4G",
         turns: [IN_TURNS, RACES].contains(&group),
-        timeout_s: if is_long() { 6000 } else { 1500 },
         other_modules: group == AT_ONCE && !smoke,
+        timeout_s: match group {
+            SOAK => soak::TIMEOUT_S,
+            _ if is_long() => 6000,
+            _ => Machine::default().timeout_s,
+        },
         ..Machine::default()
     }
 }

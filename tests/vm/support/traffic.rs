@@ -185,17 +185,25 @@ pub fn unanswered(to: SocketAddr) -> TcpStream {
     TcpStream::from(socket)
 }
 
+/// How many kinds of connections there are that are over at once.
+pub const KINDS: usize = 4;
+
+/// A connection of one kind, which is over then.
+pub fn one_of(kind: usize, listener: &TcpListener) {
+    match kind % KINDS {
+        0 => client_first(listener),
+        1 => server_first(listener),
+        2 => reset(listener),
+        _ => refused(listener.local_addr().expect("bound").ip()),
+    }
+}
+
 /// Some of each kind: at least `count` connections.
 pub fn mixed(addr: IpAddr, count: usize) {
     let listener = listen(addr);
     let half = count / 10;
     for i in 0..count - half {
-        match i % 4 {
-            0 => client_first(&listener),
-            1 => server_first(&listener),
-            2 => reset(&listener),
-            _ => refused(addr),
-        }
+        one_of(i, &listener);
     }
     half_closed(&listener, half, Duration::from_millis(300));
 }
