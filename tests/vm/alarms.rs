@@ -21,7 +21,7 @@ use crate::support::link::{FAR, Link, NEAR};
 use crate::support::netns::Netns;
 use crate::support::raw::{HOST, Peer, Wire};
 use crate::support::segment::{RST, SYN};
-use crate::support::{scenario, ss, tool, traffic};
+use crate::support::{guest, scenario, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -56,7 +56,7 @@ fn assert_episodes(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
 
 /// Waits until an alarm has come, and looks whether it is the only one.
 fn wait_for(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + guest::patience(20);
     while alarms(netns).len() < expected.len() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(100));
     }

@@ -196,7 +196,7 @@ fn table<T>(device: &File, request: u32, elements: &mut [T]) -> io::Result<usize
 
 /// More sockets than nodes are made beforehand: each one is in the table, or counted as not.
 fn seeding() {
-    const PAIRS: usize = 150;
+    const PAIRS: usize = 500;
     tool::fresh();
     faults::prepare();
     let device = device::open();
@@ -211,7 +211,7 @@ fn seeding() {
     let (mut untracked, mut found_without) = (0, 0);
     let faults = faults::from(
         places + 1,
-        step(9),
+        step(3),
         || try_to_activate(&device, &config),
         |nth, activated| {
             match activated {

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{scenario, tool, traffic};
+use crate::support::{guest, scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -54,7 +54,7 @@ impl Follower {
     /// The next line, and when it came.
     pub fn next(&self) -> (Instant, Value) {
         self.lines
-            .recv_timeout(Duration::from_secs(10))
+            .recv_timeout(guest::patience(10))
             .expect("a line")
     }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Set inside of the machine, to the name of the group of scenarios to run.
 const GROUP: &str = "DIAGNOSE_TOOLS_GUEST";
@@ -46,6 +47,16 @@ pub fn sanitizer() -> Option<String> {
     let kernel = env::var("DIAGNOSE_TOOLS_KERNEL").ok()?;
     let (_, name) = kernel.rsplit_once('-')?;
     SANITIZED.contains(&name).then(|| name.to_owned())
+}
+
+/// How long to wait for something before it counts as a failure.
+pub fn patience(seconds: u64) -> Duration {
+    slowed(Duration::from_secs(seconds))
+}
+
+/// The same: all that a sanitizer checks takes its time.
+pub fn slowed(time: Duration) -> Duration {
+    time * if sanitizer().is_some() { 8 } else { 1 }
 }
 
 /// Where a module with calls of another version is found, inside of the machine.

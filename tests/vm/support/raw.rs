@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::guest;
 use super::netns::Netns;
 use super::segment::{self, ACK, FIN, PSH, RST, SYN, Segment};
 
@@ -24,7 +25,7 @@ pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 79, 255, 254);
 
 /// How long an answer of the kernel may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_S: u64 = 20;
 
 /// An address at the other end of the wire: number 0, 1, 2 ...
 pub fn peer_addr(number: u16) -> Ipv4Addr {
@@ -197,7 +198,7 @@ impl<'w> Peer<'w> {
         let ends = (self.remote, self.local);
         let segment = self
             .wire
-            .find(PATIENCE, |s| {
+            .find(guest::patience(PATIENCE_S), |s| {
                 (s.from, s.to) == ends && s.flags & flags == flags
             })
             .unwrap_or_else(|| panic!("no segment with flags {flags:#x} for {}", self.local));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{edges, netns, ss};
+use super::{edges, guest, netns, ss};
 
 /// The controller that was built with these tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
@@ -88,7 +88,7 @@ pub fn activate_beside() {
 /// Ends a recording: it made no impossible step, and keeps no connection
 /// that is not there any more.
 pub fn end() {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + guest::patience(20);
     loop {
         let report = report("peek=1 transitions=0 connections=1");
         let truth = ss::everywhere();

@@ -15,6 +15,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use super::guest;
+
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
@@ -273,6 +275,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 
 /// Waits until something is so, at most for a while.
 pub fn within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let limit = guest::slowed(limit);
     let deadline = Instant::now() + limit;
     while !is_so() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
