@@ -122,12 +122,14 @@ impl Crowd {
         }
     }
 
-    /// The clients first.
+    /// The clients first; the servers when all their FINs have come.
     fn close(&mut self) {
-        for process in self.clients.iter_mut().chain(&mut self.servers) {
-            process.line.tell(&[]);
-            process.line.hear();
-        }
+        close(&mut self.clients);
+        traffic::until("all FINs of the clients have come", || {
+            let rows = ss::table(Some(&self.netns.name));
+            rows.iter().filter(|row| row.0 == "CLOSE_WAIT").count() == 2 * CONNECTIONS
+        });
+        close(&mut self.servers);
     }
 
     fn finish(self) -> Netns {
@@ -137,6 +139,13 @@ impl Crowd {
         }
         self.clients.into_iter().for_each(Process::finish);
         self.netns
+    }
+}
+
+fn close(processes: &mut [Process]) {
+    for process in processes {
+        process.line.tell(&[]);
+        process.line.hear();
     }
 }
 
