@@ -17,8 +17,9 @@ use nix::errno::Errno;
 use nix::kmod::{self, DeleteModuleFlags, ModuleInitFlags};
 
 use crate::support::device::{self, Mapping};
-use crate::support::faults::{self, NoGrowth};
-use crate::support::{is_long, memory, scenario, ss, tool, traffic};
+use crate::support::faults::{self, NoGrowth, Places};
+use crate::support::random::{self, Random};
+use crate::support::{is_long, is_quick, memory, scenario, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -31,9 +32,16 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// In the short run, every so manieth place fails where there are many.
-fn step(short: usize) -> usize {
-    if is_long() { 1 } else { short }
+/// The places that fail where there are many: in the long run all, else every so manieth,
+/// beginning anywhere.
+fn places(short: usize) -> Places {
+    let step = match (is_long(), is_quick()) {
+        (true, _) => 1,
+        (_, true) => short * 12,
+        _ => short,
+    };
+    let before = Random::of(random::seed(), 0).below(step as u64);
+    Places::new(1 + before as u32, step)
 }
 
 fn module_file() -> File {
@@ -62,9 +70,8 @@ fn loads() {
     faults::prepare();
     let file = module_file();
     let mut refused = 0;
-    let faults = faults::from(
-        1,
-        step(5),
+    let faults = faults::at(
+        places(5),
         || load(&file),
         |nth, loaded| {
             match loaded {
@@ -77,7 +84,10 @@ fn loads() {
         },
     );
     println!("load: {faults} faults, {refused} refusals");
-    assert!(refused > 5, "{refused} of {faults}");
+    assert!(
+        faults > 0 && (refused > 0 || is_quick()),
+        "{refused} of {faults}"
+    );
     // The last one found no such place: it is loaded.
     assert!(is_loaded());
     tool::activate("");
@@ -145,9 +155,8 @@ fn activations() {
         let hooks = attached(&device);
         try_to_deactivate(&device).expect("it is active");
         let mut refused = 0;
-        let faults = faults::from(
-            1,
-            step(short),
+        let faults = faults::at(
+            places(short),
             || try_to_activate(&device, &config),
             |nth, activated| {
                 let what = format!("{name}, place {nth}");
@@ -164,7 +173,7 @@ fn activations() {
             },
         );
         println!("activation by {name}: {faults} faults, {refused} refusals");
-        assert!(refused > 20, "{refused} of {faults}");
+        assert!(refused > 0, "{refused} of {faults}");
         try_to_deactivate(&device).expect("the last one found no such place");
     }
     // As good as new.
@@ -205,13 +214,12 @@ fn seeding() {
     config.config.max_groups = 4096;
     config.config.max_listeners = 4096;
     let fault = faults::Fault::of_this_thread();
-    let places = places_of(&fault, &device, &config);
+    let before = places_of(&fault, &device, &config);
     let listener = traffic::listen(traffic::V4);
     let held: Vec<(TcpStream, TcpStream)> = (0..PAIRS).map(|_| traffic::pair(&listener)).collect();
     let (mut untracked, mut found_without) = (0, 0);
-    let faults = faults::from(
-        places + 1,
-        step(3),
+    let faults = faults::at(
+        places(3).after(before),
         || try_to_activate(&device, &config),
         |nth, activated| {
             match activated {
@@ -231,10 +239,10 @@ fn seeding() {
             try_to_deactivate(&device).expect("it is active");
         },
     );
-    println!("seeding: {faults} faults behind place {places}, {untracked} connections not kept");
+    println!("seeding: {faults} faults behind place {before}, {untracked} connections not kept");
     assert!(
         found_without > 0,
-        "no place after the {places} of an activation"
+        "no place after the {before} of an activation"
     );
     try_to_deactivate(&device).expect("the last one found no such place");
     drop(held);
@@ -378,7 +386,7 @@ fn calls() {
     for (name, ask) in &asked {
         ask().unwrap_or_else(|e| panic!("{name} without a fault: {e}"));
         let mut refused = 0;
-        let faults = faults::each(ask, |nth, answer| match answer {
+        let faults = faults::at(Places::ALL, ask, |nth, answer| match answer {
             Ok(()) => {}
             Err(error) if is_out_of_memory(&error) => refused += 1,
             Err(error) => panic!("{name}, place {nth}: {error}"),
@@ -421,19 +429,21 @@ fn deactivations() {
         ("kprobe", abi::TCPSTATES_HOOK_KPROBE),
     ] {
         let config = small(hook);
-        let fault = faults::Fault::of_this_thread();
-        let mut faults = 0;
-        for nth in 1.. {
-            try_to_activate(&device, &config).expect("an activation without a fault");
-            let ended = fault.at(nth, || try_to_deactivate(&device));
-            assert_not_recording(&device, &format!("{name}, place {nth}"));
-            stuck = assert_unhooked(stuck);
-            match ended {
-                Some(ended) => drop(ended.unwrap_or_else(|e| panic!("{name}, place {nth}: {e}"))),
-                None => break,
-            }
-            faults += 1;
-        }
+        let activate = || try_to_activate(&device, &config).expect("an activation without a fault");
+        activate();
+        let faults = faults::at(
+            places(1),
+            || try_to_deactivate(&device),
+            |nth, ended| {
+                let what = format!("{name}, place {nth}");
+                ended.unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_not_recording(&device, &what);
+                stuck = assert_unhooked(stuck);
+                activate();
+            },
+        );
+        assert_not_recording(&device, name);
+        stuck = assert_unhooked(stuck);
         println!("deactivation by {name}: {faults} faults, {stuck} kprobes stuck by now");
     }
 }

@@ -86,23 +86,33 @@ impl Fault {
     }
 }
 
+/// Which of the places fail, one after the other: from some on, every so manieth.
+#[derive(Clone, Copy)]
+pub struct Places {
+    first: u32,
+    step: usize,
+}
+
+impl Places {
+    pub const ALL: Self = Self { first: 1, step: 1 };
+
+    pub fn new(first: u32, step: usize) -> Self {
+        Self { first, step }
+    }
+
+    /// The same, counted from behind these.
+    pub fn after(self, places: u32) -> Self {
+        Self::new(self.first + places, self.step)
+    }
+}
+
 /// Calls again and again, and lets one place after the other fail, until there
 /// is none any more; what comes of each goes to `judge`. Gives the number of
 /// faults.
-pub fn each<T>(call: impl FnMut() -> T, judge: impl FnMut(u32, T)) -> u32 {
-    from(1, 1, call, judge)
-}
-
-/// The same from some place on, and not each of them: every `step`-th.
-pub fn from<T>(
-    first: u32,
-    step: usize,
-    mut call: impl FnMut() -> T,
-    mut judge: impl FnMut(u32, T),
-) -> u32 {
+pub fn at<T>(places: Places, mut call: impl FnMut() -> T, mut judge: impl FnMut(u32, T)) -> u32 {
     const MOST: u32 = 100_000;
     let fault = Fault::of_this_thread();
-    for (faults, nth) in (0..).zip((first..MOST).step_by(step)) {
+    for (faults, nth) in (0..).zip((places.first..MOST).step_by(places.step)) {
         match fault.at(nth, &mut call) {
             Some(outcome) => judge(nth, outcome),
             None => return faults,

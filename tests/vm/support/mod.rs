@@ -36,6 +36,11 @@ pub fn scenario(name: &str, run: fn()) -> Trial {
     })
 }
 
+/// Is this a quick selection: `--smoke`?
+pub fn is_quick() -> bool {
+    env::args().any(|arg| arg == "--smoke")
+}
+
 /// Is this the long run, which takes hours? See docs/hardening.md.
 pub fn is_long() -> bool {
     env::var_os("DIAGNOSE_TOOLS_LONG").is_some_and(|value| value == "1")
