@@ -10,7 +10,6 @@
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/tcp.h>
-#include <linux/version.h>
 #include <net/inet_hashtables.h>
 #include <net/net_namespace.h>
 #include <net/tcp.h>
@@ -61,12 +60,12 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 
 /*
  * An ops that is not registered any more lets its filter go. Before it was to be
- * had by modules there was only a way that needs memory, and leaks without.
+ * had by modules (6.1.9) there was only a way that needs memory, and leaks without.
  */
 #ifdef TCPS_HAVE_FTRACE
 static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 9)
+#ifdef TCPS_HAVE_FTRACE_FREE_FILTER
 	ftrace_free_filter(ops);
 #else
 	ftrace_set_filter(ops, NULL, 0, 1);

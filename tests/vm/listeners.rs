@@ -2,10 +2,10 @@
 //! `nstat` have them, and the peaks that these cannot tell.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sys::resource::{Resource, setrlimit};
@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         scenario("the_listener_table_equals_ss_under_load", equals_ss),
         scenario("drops_of_listeners_add_up_to_nstat", equals_nstat),
         scenario("a_thousand_listeners_at_once_are_all_listed", at_once),
+        scenario("listeners_cannot_be_chosen_to_share_a_place", at_one_port),
     ]
 }
 
@@ -325,5 +326,38 @@ fn at_once() {
     assert_eq!(report.number("/lost/unlisted"), 0);
     drop((older, begun));
     assert!(told(&netns).is_empty(), "all are closed");
+    tool::end();
+}
+
+const MANY: u16 = 8000;
+const ACCEPTED: u16 = 4000;
+
+/// How long it takes to begin beside many listeners and connections to some of them.
+fn time_to_begin(nth: impl Fn(u16) -> SocketAddr) -> Duration {
+    let begin = || {
+        tool::fresh();
+        let began = Instant::now();
+        tool::tcpstates(&["--activate=max-listeners=16384 max-conns=65536"]);
+        began.elapsed()
+    };
+    let _listeners: Vec<_> = (0..MANY).map(|n| traffic::listen_at(nth(n), 8)).collect();
+    let connect = |n: u16| TcpStream::connect(nth(n * (MANY / ACCEPTED))).expect("connect");
+    let _clients: Vec<_> = (0..ACCEPTED).map(connect).collect();
+    let least = (0..3).map(|_| begin()).min().expect("three");
+    let report = tool::report("transitions=0");
+    assert_eq!(report.number("/lost/unlisted"), 0, "{}", report.summary);
+    least
+}
+
+/// Any user may listen with one port at all addresses of 127.0.0.0/8: who has come to which of
+/// them must not take longer to find than where each has a port of its own.
+fn at_one_port() {
+    const FIRST: u16 = 10_000;
+    setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");
+    let addr = |n: u16| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + u32::from(n));
+    let apart = time_to_begin(|n| SocketAddr::from((addr(n), FIRST + n)));
+    let at_one = time_to_begin(|n| SocketAddr::from((addr(n), FIRST)));
+    println!("{at_one:?} at one port, {apart:?} at one each");
+    assert!(at_one < apart * 3 / 2, "{at_one:?} {apart:?}");
     tool::end();
 }

@@ -36,6 +36,7 @@ mod owner;
 mod privilege;
 mod races;
 mod reasons;
+mod sanitizers;
 mod security;
 mod simultaneous;
 mod soak;
@@ -99,6 +100,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         AT_ONCE => vec![
             bad_input::without_module(),
             hooks::trials(),
+            sanitizers::trials(),
             transitions::trials(),
             live::trials(),
             durations::trials(),
