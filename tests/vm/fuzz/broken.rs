@@ -10,7 +10,29 @@ use diagnose_tools::abi;
 use crate::support::device::{self, Mapping};
 use crate::support::random::Random;
 
-const ARENA: usize = 1 << 20;
+/// The most elements of a table that are asked for.
+const CAPACITY: usize = 4096;
+/// A table that begins in one half ends in the other.
+const HALF: usize = CAPACITY * largest_element();
+
+const fn largest_element() -> usize {
+    let sizes = [
+        size_of::<abi::Edge>(),
+        size_of::<abi::RingState>(),
+        size_of::<abi::Hook>(),
+        size_of::<abi::RawConn>(),
+        size_of::<abi::RawListener>(),
+        size_of::<abi::RawGroup>(),
+    ];
+    let (mut largest, mut i) = (0, 0);
+    while i < sizes.len() {
+        if sizes[i] > largest {
+            largest = sizes[i];
+        }
+        i += 1;
+    }
+    largest
+}
 
 /// The numbers of all calls, and the sizes of their arguments.
 fn requests() -> Vec<u64> {
@@ -47,7 +69,7 @@ impl Arena {
             0 => 0,
             1 => 0xffff_8880_0000_0000 + random.below(1 << 30),
             2 => 0x0000_8000_0000_0000 + random.below(1 << 40),
-            _ => self.start() + random.below(ARENA as u64 / 2),
+            _ => self.start() + random.below(HALF as u64),
         }
     }
 
@@ -63,7 +85,7 @@ impl Arena {
         }
         if !noise {
             self.0[0] = self.address(random);
-            self.0[1] = random.below(4096) | random.below(2) << 32;
+            self.0[1] = random.below(CAPACITY as u64) | random.below(2) << 32;
             if random.one_in(4) {
                 self.nearly_a_config(random);
             }
@@ -100,7 +122,7 @@ impl Broken {
         Self {
             device: device::open(),
             requests: requests(),
-            arena: Arena(vec![0; ARENA / 8]),
+            arena: Arena(vec![0; 2 * HALF / 8]),
         }
     }
 
