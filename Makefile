@@ -58,7 +58,7 @@ test-sanitized: ## run the scenarios on kernels built to find faults: docs/harde
 smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
 	@scripts/test-matrix --smoke
 
-smoke-sanitized: ## run the quick selection, and each fault, on the kernel that finds memory errors and more
+smoke-sanitized: ## run a quick selection, and some of all faults, on the kernel that finds memory errors and more
 	@scripts/test-matrix --smoke kasan
 
 check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
