@@ -330,9 +330,10 @@ fn at_once() {
 }
 
 const MANY: u16 = 8000;
-const ACCEPTED: u16 = 4000;
+/// To each of them.
+const CONNECTIONS: u16 = 2;
 
-/// How long it takes to begin beside many listeners and connections to some of them.
+/// How long it takes to begin beside many listeners and connections to them.
 fn time_to_begin(nth: impl Fn(u16) -> SocketAddr) -> Duration {
     let begin = || {
         tool::fresh();
@@ -341,9 +342,9 @@ fn time_to_begin(nth: impl Fn(u16) -> SocketAddr) -> Duration {
         began.elapsed()
     };
     let _listeners: Vec<_> = (0..MANY).map(|n| traffic::listen_at(nth(n), 8)).collect();
-    let connect = |n: u16| TcpStream::connect(nth(n * (MANY / ACCEPTED))).expect("connect");
-    let _clients: Vec<_> = (0..ACCEPTED).map(connect).collect();
-    let least = (0..3).map(|_| begin()).min().expect("three");
+    let connect = |n: u16| TcpStream::connect(nth(n % MANY)).expect("connect");
+    let _clients: Vec<_> = (0..CONNECTIONS * MANY).map(connect).collect();
+    let least = (0..5).map(|_| begin()).min().expect("five");
     let report = tool::report("transitions=0");
     assert_eq!(report.number("/lost/unlisted"), 0, "{}", report.summary);
     least
@@ -358,6 +359,6 @@ fn at_one_port() {
     let apart = time_to_begin(|n| SocketAddr::from((addr(n), FIRST + n)));
     let at_one = time_to_begin(|n| SocketAddr::from((addr(n), FIRST)));
     println!("{at_one:?} at one port, {apart:?} at one each");
-    assert!(at_one < apart * 3 / 2, "{at_one:?} {apart:?}");
+    assert!(at_one < apart * 2, "{at_one:?} {apart:?}");
     tool::end();
 }
