@@ -22,7 +22,7 @@ fn counter(name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
-/// Nothing else is instrumented: while nothing is recorded, nothing is watched.
+/// Hardly anything else is instrumented: while nothing is recorded, hardly anything is watched.
 fn races() {
     const CONNECTIONS: u16 = 1000;
     let watched = || counter("setup_watchpoints");
@@ -38,6 +38,6 @@ fn races() {
     connect();
     let with = watched() - before;
     println!("accesses that were watched: {with}, and {without} without a recording");
-    assert!(with > 100 && without < 10, "{with} {without}");
+    assert!(with > 1000 && without < with / 10, "{with} {without}");
     tool::tcpstates(&["--deactivate"]);
 }
