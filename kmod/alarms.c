@@ -31,7 +31,7 @@ static void write_alarm(struct tcps_session *session, const struct tcps_alarm *a
 	/* The slot holds an older record. */
 	memset(rec->reserved, 0, sizeof(rec->reserved));
 	tcps_ring_commit(stats->ring, slot, pos);
-	stats->alarms++;
+	tcps_add(stats->alarms, 1);
 	tcps_rings_wake(session->rings);
 }
 

@@ -58,9 +58,9 @@ bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *
 		     const struct sock *sk, u8 kind, u64 in_old_ns, bool is_known)
 {
 	if (session->has_filter && !passes_filter(&session->config.filter, sk, kind))
-		stats->filtered++;
+		tcps_add(stats->filtered, 1);
 	else if (is_known && in_old_ns < session->config.min_ns)
-		stats->too_short++;
+		tcps_add(stats->too_short, 1);
 	else
 		return false;
 	return true;
@@ -162,7 +162,7 @@ static __always_inline struct tcps_conn *begin(struct tcps_session *session,
 	conn->kind = kind;
 	conn->first_seen_ns = now;
 	conn->known.netns = tcps_sock_netns(sk);
-	tcps_stats_this_cpu(&session->stats)->states[state]++;
+	tcps_add(tcps_stats_this_cpu(&session->stats)->states[state], 1);
 	if (class != TCPS_NO_CLASS)
 		tcps_change_class(session, conn, TCPS_NO_CLASS, class);
 	conn->state = state;
@@ -184,13 +184,13 @@ struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shar
 	struct tcps_conn *conn = begin(session, shard, place, sk, kind, state, now);
 
 	if (!conn)
-		tcps_stats_this_cpu(&session->stats)->untracked++;
+		tcps_add(tcps_stats_this_cpu(&session->stats)->untracked, 1);
 	return conn;
 }
 
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn)
 {
-	tcps_stats_this_cpu(&session->stats)->states[conn->state]--;
+	tcps_add(tcps_stats_this_cpu(&session->stats)->states[conn->state], -1);
 	leave_counts(session, conn);
 	tcps_conns_remove(&session->conns, shard, conn);
 }
@@ -199,7 +199,7 @@ void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct 
 void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
 		     struct tcps_conn *conn)
 {
-	tcps_stats_this_cpu(&session->stats)->stale++;
+	tcps_add(tcps_stats_this_cpu(&session->stats)->stale, 1);
 	tcps_forget(session, shard, conn);
 }
 

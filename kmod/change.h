@@ -138,7 +138,7 @@ tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
 	  const struct tcps_conn *conn, const struct sock *sk, struct tcps_step step,
 	  struct tcps_in_old in_old, u64 now)
 {
-	stats->seen++;
+	tcps_add(stats->seen, 1);
 	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
 			in_old.ns);
 	if (unlikely(session->is_selective) &&
@@ -154,8 +154,8 @@ tcps_enter_state(struct tcps_session *session, struct tcps_cpu_stats *stats,
 {
 	u8 from = tcps_classes[conn->state], to = tcps_classes[state];
 
-	stats->states[conn->state]--;
-	stats->states[state]++;
+	tcps_add(stats->states[conn->state], -1);
+	tcps_add(stats->states[state], 1);
 	if (from != to)
 		tcps_change_class(session, conn, from, to);
 	conn->state = state;

@@ -39,7 +39,7 @@ static void count_nr(struct tcps_session *session, struct tcps_listener *entry, 
 {
 	__u64 *counters = (__u64 *)&tcps_stats_this_cpu(&session->stats)->handshakes;
 
-	counters[nr]++;
+	tcps_add(counters[nr], 1);
 	if (likely(entry))
 		atomic64_inc(&entry->handshakes[nr]);
 }

@@ -15,7 +15,7 @@
 /* Can a node be left when a request like this one goes? Not while this holds. */
 bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req)
 {
-	return hooks->sees & (req->rsk_ops->family == AF_INET6 ? TCPS_SEES_V6_REQUESTS_FREED :
+	return READ_ONCE(hooks->sees) & (req->rsk_ops->family == AF_INET6 ? TCPS_SEES_V6_REQUESTS_FREED :
 								 TCPS_SEES_V4_REQUESTS_FREED);
 }
 
@@ -142,7 +142,8 @@ static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	if (err)
 		hook->symbol = hook->spec->symbols[0];
 	else
-		hooks->sees |= hook->spec->sees;
+		/* Hooks run already. */
+		WRITE_ONCE(hooks->sees, hooks->sees | hook->spec->sees);
 	return err;
 }
 

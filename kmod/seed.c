@@ -115,9 +115,9 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 		seed_request(session, conn, sk);
 	else
 		seed_timewait(session, conn, sk, state);
-	stats->seeded++;
-	stats->handshakes.seeded += kind == TCPS_REQUEST;
-	stats->states[state]++;
+	tcps_add(stats->seeded, 1);
+	tcps_add(stats->handshakes.seeded, kind == TCPS_REQUEST);
+	tcps_add(stats->states[state], 1);
 	tcps_change_class(session, conn, TCPS_NO_CLASS, tcps_classes[state]);
 	conn->state = state;
 	return conn;

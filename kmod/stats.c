@@ -52,7 +52,7 @@ void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcps_stats_this_cpu(stats)->untracked += nr;
+	tcps_add(tcps_stats_this_cpu(stats)->untracked, nr);
 	local_irq_restore(flags);
 }
 

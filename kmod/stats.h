@@ -26,8 +26,8 @@ struct tcps_edge {
 };
 
 /*
- * Locking rule: each CPU writes its own only, with interrupts off, so plain
- * additions do; readers on other CPUs use READ_ONCE() word by word. Gauges
+ * Locking rule: each CPU writes its own only, with interrupts off, so tcps_add()
+ * does; readers on other CPUs use READ_ONCE() word by word. Gauges
  * are sums of differences: only their sum over all CPUs has a meaning.
  */
 struct tcps_cpu_stats {
@@ -63,6 +63,12 @@ static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats
 	return __this_cpu_read(*stats->cpu);
 }
 
+/*
+ * Adds to a counter of this CPU's; interrupts are off. A data race that is meant: who sums up on
+ * another CPU sees the word before it or after it, since an aligned one is written at once.
+ */
+#define tcps_add(counter, n)	data_race((counter) += (n))
+
 /* Bucket of the histogram whose shape tcpstates.h tells. */
 static inline unsigned int tcps_hist_bucket(u64 ns)
 {
@@ -93,14 +99,14 @@ static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int ol
 	OPTIMIZER_HIDE_VAR(nr);
 	edge = &stats->edges[nr];
 	OPTIMIZER_HIDE_VAR(edge);
-	edge->count++;
+	tcps_add(edge->count, 1);
 	if (!timed)
 		return;
-	edge->timed++;
-	edge->total_ns += ns;
+	tcps_add(edge->timed, 1);
+	tcps_add(edge->total_ns, ns);
 	if (ns > edge->max_ns)
-		edge->max_ns = ns;
-	edge->hist[tcps_hist_bucket(ns)]++;
+		WRITE_ONCE(edge->max_ns, ns);
+	tcps_add(edge->hist[tcps_hist_bucket(ns)], 1);
 }
 
 void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr);

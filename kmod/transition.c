@@ -43,7 +43,7 @@ static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcp
 {
 	struct tcps_conn *conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
 
-	tcps_stats_this_cpu(&session->stats)->unmatched++;
+	tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
 	if (conn)
 		tcps_made_by(conn, sk);
 	return conn;
@@ -158,7 +158,7 @@ static __always_inline void end(struct tcps_session *session, struct tcps_shard 
 		if (is_stillborn(sk, old))
 			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 		else
-			tcps_stats_this_cpu(&session->stats)->unmatched++;
+			tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
 	}
 	step.reason = tcps_close_reason(sk, conn, old);
 	step.error = READ_ONCE(sk->sk_err);

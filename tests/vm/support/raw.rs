@@ -109,7 +109,8 @@ impl Wire {
     }
 
     fn wait(&self, limit: Duration) {
-        let millis = u16::try_from(limit.as_millis() + 1).expect("less than a minute");
+        // Who has to wait for longer comes again.
+        let millis = u16::try_from(limit.as_millis() + 1).unwrap_or(u16::MAX);
         let mut fds = [PollFd::new(self.tun.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::from(millis)).expect("poll");
     }
