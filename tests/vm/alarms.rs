@@ -415,6 +415,8 @@ fn many_sources() {
     const AT_ONCE: u32 = 3000;
     const GROUPS: u64 = 1000;
     let (netns, wire, listener) = flooded("spoofed", "0", 4096);
+    // However long it takes to call, all wait until they give up.
+    netns.sysctl("net.ipv4.tcp_synack_retries", "5");
     let to = v4(&listener);
     tool::activate(&format!("max-groups={GROUPS} unfinished=0"));
     let before = tool::report("peek=1 alarms=0").summary;
