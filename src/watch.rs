@@ -95,8 +95,11 @@ impl Drop for Watch {
     }
 }
 
-/// A writer that ends as if its reader had gone when a signal comes while it
-/// would block.
+/// How long who was asked to end waits for a reader that takes nothing.
+const GRACE_MS: u16 = 2_000;
+
+/// A writer that ends as if its reader had gone when a signal has come and the reader takes
+/// nothing for a while: one that is merely slow gets all.
 pub struct Guarded<'a> {
     file: &'a File,
     watch: &'a Watch,
@@ -109,7 +112,7 @@ impl Write for Guarded<'_> {
             PollFd::new(self.watch.signals.as_fd(), PollFlags::POLLIN),
         ];
         poll(&mut fds, PollTimeout::NONE)?;
-        if fds[0].revents().is_some_and(|e| e.is_empty()) {
+        if is_silent(&fds[0]) && poll(&mut fds[..1], PollTimeout::from(GRACE_MS))? == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.file.write(&bytes[..bytes.len().min(CHUNK)])
@@ -120,8 +123,16 @@ impl Write for Guarded<'_> {
     }
 }
 
+fn is_silent(fd: &PollFd) -> bool {
+    fd.revents().is_some_and(|events| events.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
     use nix::sys::signal::raise;
 
@@ -149,6 +160,21 @@ mod tests {
                 .unwrap(),
             Wake::Signal
         );
+    }
+
+    #[test]
+    fn a_slow_reader_gets_all_that_is_written_after_a_signal() {
+        const LEN: usize = 200_000;
+        let (mut reader, writer) = pipe();
+        let watch = Watch::new().unwrap();
+        raise(Signal::SIGTERM).unwrap();
+        let taken = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            reader.read_to_end(&mut Vec::new()).unwrap()
+        });
+        watch.guard(&writer).write_all(&[0; LEN]).unwrap();
+        drop(writer);
+        assert_eq!(taken.join().unwrap(), LEN);
     }
 
     #[test]
