@@ -15,8 +15,11 @@
 /* Can a node be left when a request like this one goes? Not while this holds. */
 bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req)
 {
-	return READ_ONCE(hooks->sees) & (req->rsk_ops->family == AF_INET6 ? TCPS_SEES_V6_REQUESTS_FREED :
-								 TCPS_SEES_V4_REQUESTS_FREED);
+	const unsigned int freed = req->rsk_ops->family == AF_INET6 ?
+					   TCPS_SEES_V6_REQUESTS_FREED :
+					   TCPS_SEES_V4_REQUESTS_FREED;
+
+	return READ_ONCE(hooks->sees) & freed;
 }
 
 static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
