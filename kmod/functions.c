@@ -93,15 +93,23 @@ int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session 
 	return 0;
 }
 
-/* On return no hook runs any more, on any CPU. */
-void tcps_functions_detach(struct tcps_functions *functions)
+/*
+ * On return no hook runs any more, on any CPU; unless it is false. Then ftrace
+ * has died of a bug of the kernel, and goes on calling us. That does nothing
+ * any more, but some may be in the midst of it.
+ */
+bool tcps_functions_detach(struct tcps_functions *functions)
 {
+	bool gone = true;
+
 	if (!functions->nr)
-		return;
+		return true;
 	if (functions->session)
-		unregister_ftrace_function(&functions->ops);
-	functions->session = NULL;
-	drop_filter(functions);
+		gone = !unregister_ftrace_function(&functions->ops);
+	WRITE_ONCE(functions->session, NULL);
+	if (gone)
+		drop_filter(functions);
+	return gone;
 }
 
 #else
@@ -121,8 +129,9 @@ int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session 
 	return 0;
 }
 
-void tcps_functions_detach(struct tcps_functions *functions)
+bool tcps_functions_detach(struct tcps_functions *functions)
 {
+	return true;
 }
 
 #endif

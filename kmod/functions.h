@@ -42,6 +42,6 @@ void tcps_functions_init(struct tcps_functions *functions);
 int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 		       const struct tcps_hook_spec *spec);
 int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session);
-void tcps_functions_detach(struct tcps_functions *functions);
+bool tcps_functions_detach(struct tcps_functions *functions);
 
 #endif

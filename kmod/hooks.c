@@ -4,6 +4,10 @@
  * and missing fails the activation by its name, an optional one is listed with
  * what is lost without it.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/printk.h>
 #include <linux/string.h>
 #include <net/request_sock.h>
 
@@ -171,7 +175,12 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	struct kprobe *kprobes[TCPS_HOOKS_MAX];
 	unsigned int i, nr = 0, nr_ret = 0;
 
-	tcps_functions_detach(&hooks->functions);
+	if (!tcps_functions_detach(&hooks->functions)) {
+		hooks->stuck = true;
+		hooks->called = true;
+		__module_get(THIS_MODULE);
+		pr_warn("ftrace does not work any more and goes on calling: the module stays loaded\n");
+	}
 	for (i = 0; i < hooks->nr; i++) {
 		struct tcps_hook *hook = &hooks->hook[i];
 

@@ -18,17 +18,19 @@ static struct tcps_session *active;
 
 static u64 generations;	/* guarded by control_lock */
 
+/* Memory is better lost than used by the kernel when it is something else. */
 static void session_release(struct kref *ref)
 {
 	struct tcps_session *session = container_of(ref, struct tcps_session, ref);
 
+	if (session->hooks.called)
+		return;
 	kvfree(session->consumed);
 	tcps_listeners_destroy(&session->listeners);
 	tcps_groups_destroy(&session->groups);
 	tcps_conns_destroy(&session->conns);
 	tcps_stats_destroy(&session->stats);
 	tcps_rings_put(session->rings);
-	/* Better lost than used by the kernel when it is something else. */
 	if (!session->hooks.stuck)
 		kvfree(session);
 }

@@ -26,7 +26,7 @@ use crate::support::netns::{Netns, ip};
 use crate::support::process::Process;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, RST, SYN, Segment};
-use crate::support::{scenario, tool, traffic};
+use crate::support::{memory, scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -598,9 +598,10 @@ fn flood() {
         }
     };
     send(0..FIRST);
-    let full = memory();
+    let full = (memory_by_its_account(), memory::vmalloc_areas());
     send(FIRST..sources());
-    assert_eq!(memory(), full, "memory of a full table");
+    let after = (memory_by_its_account(), memory::vmalloc_areas());
+    assert_eq!(after, full, "memory of a full table");
     let report = tool::report("peek=1");
     let numbers = |paths: [&str; 3]| paths.map(|path| report.number(path));
     let all = u64::from(sources());
@@ -627,7 +628,7 @@ fn flood() {
 }
 
 /// Of the module, in bytes.
-fn memory() -> u64 {
+fn memory_by_its_account() -> u64 {
     let text = tool::tcpstates(&["--settings=json=1"]);
     let settings: Value = serde_json::from_str(&text).expect("settings are JSON");
     settings["memory_bytes"].as_u64().expect("memory_bytes")
