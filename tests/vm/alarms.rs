@@ -419,14 +419,14 @@ fn many_sources() {
     netns.sysctl("net.ipv4.tcp_synack_retries", "5");
     let to = v4(&listener);
     tool::activate(&format!("max-groups={GROUPS} unfinished=0"));
-    let before = tool::report("peek=1 alarms=0").summary;
+    let before = tool::report("peek=1 alarms=0 transitions=0").summary;
     let call = |n: u32| {
         let mut peer = Peer::new(&wire, source(n, 1024 + (n % 60_000) as u16), to);
         peer.send(SYN);
         peer
     };
     let mut held: Vec<_> = (0..AT_ONCE).map(call).collect();
-    let full = tool::report("peek=1 alarms=0").summary;
+    let full = tool::report("peek=1 alarms=0 transitions=0").summary;
     assert!(number(&full, "groups") <= GROUPS, "{full}");
     let ungrouped = number(&full["lost"], "ungrouped");
     assert!(ungrouped >= u64::from(AT_ONCE) - GROUPS, "{full}");
@@ -441,7 +441,7 @@ fn many_sources() {
         }
     }
     println!("{SOURCES} sources in {:?}", began.elapsed());
-    let after = tool::report("peek=1 alarms=0").summary;
+    let after = tool::report("peek=1 alarms=0 transitions=0").summary;
     let handshakes = &after["handshakes"];
     assert_eq!(
         number(handshakes, "requests"),
