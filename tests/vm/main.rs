@@ -140,10 +140,12 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         .collect()
 }
 
-/// How many scenarios of a group run at a time.
+/// How many scenarios of a group run at a time. Where each access is checked the machine has not
+/// the time for more than a few.
 fn threads(group: &str) -> usize {
-    match group {
-        SIDE_BY_SIDE | SITUATIONS => trials(group, false).len(),
+    match (group, guest::sanitizer().as_deref()) {
+        (SIDE_BY_SIDE | SITUATIONS, Some("kasan")) => 3,
+        (SIDE_BY_SIDE | SITUATIONS, _) => trials(group, false).len(),
         _ => 1,
     }
 }
