@@ -25,14 +25,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A tenth of it where each connection takes ten times as long.
-fn share() -> usize {
-    if guest::sanitizer().is_some() { 10 } else { 1 }
-}
-
 /// 2,000 connections and more, of every kind, in four namespaces.
 fn workload() {
-    let share = share();
+    let share = guest::share();
     traffic::mixed(traffic::V4, 1000 / share);
     traffic::mixed(traffic::V6, 400 / share);
     traffic::same_ports(&traffic::listen(traffic::V4), 200 / share);
@@ -169,7 +164,7 @@ fn truth(hook: &str) -> u64 {
 
     let connections = truth.iter().filter(|c| c.new == "SYN_SENT").count();
     assert!(
-        connections >= 2000 / share(),
+        connections >= 2000 / guest::share(),
         "only {connections} connections were made"
     );
     // Timewait sockets go with their namespaces; the event does not tell.

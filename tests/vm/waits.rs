@@ -20,7 +20,7 @@ use crate::support::netns::{self, Netns};
 use crate::support::raw::{Peer, Wire};
 use crate::support::segment::{ACK, FIN};
 use crate::support::tool::Report;
-use crate::support::{edges, scenario, ss, tool, traffic};
+use crate::support::{edges, guest, scenario, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -48,7 +48,6 @@ fn end(name: Option<&str>, netns: u64) {
 }
 
 const BATCHES: u32 = 5;
-const BATCH: usize = 40;
 const MINUTE: Duration = Duration::from_secs(60);
 /// By how much a timer of a minute may be late: the kernel's timer wheel
 /// rounds it up to the next 512 (250 Hz) or 4,096 (1,000 Hz) ticks.
@@ -158,11 +157,12 @@ fn time_wait() {
     let mut waiting = Waiting::default();
     let began = Instant::now();
     let at = |millis| began + Duration::from_millis(millis);
+    let size = 40 / guest::share();
     for batch in 1..=BATCHES {
-        (0..BATCH).for_each(|_| waiting.add(&listener));
+        (0..size).for_each(|_| waiting.add(&listener));
         thread::sleep(at(u64::from(batch) * 500).saturating_duration_since(Instant::now()));
     }
-    let all = BATCHES as usize * BATCH;
+    let all = BATCHES as usize * size;
     // The last FINs may still be on their way.
     traffic::until("all are in TIME_WAIT", || waiting_ports().len() == all);
     for moment in [0, 20_000, 40_000] {
