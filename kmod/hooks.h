@@ -39,7 +39,7 @@ struct tcps_hooks {
 	unsigned int nr;
 	unsigned int sees;	/* TCPS_SEES_* */
 	bool stuck;		/* the kernel keeps one for good: so must we */
-	bool called;		/* for good, too: keep all that hooks look at */
+	bool called;		/* ftrace calls for good: keep all that hooks look at */
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
 	struct tcps_functions functions;
 };

@@ -41,8 +41,9 @@ fn workload(netns: &Netns) -> (u16, u16, u16) {
 /// of what an earlier workload left, whose TIME_WAITs end meanwhile on a slow machine.
 fn shape(record: &Value, ports: (u16, u16, u16)) -> Option<String> {
     let which = |name: &str| {
-        let port = record[name].as_u64().and_then(|p| u16::try_from(p).ok());
-        port.and_then(|p| [ports.0, ports.1, ports.2].iter().position(|l| *l == p))
+        let port = record.get(name)?.as_u64().expect("a number");
+        let known = [ports.0, ports.1, ports.2].map(u64::from);
+        known.iter().position(|listener| *listener == port)
     };
     let (lport, rport) = (which("lport"), which("rport"));
     lport.or(rport)?;

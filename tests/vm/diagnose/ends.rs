@@ -12,7 +12,7 @@ use super::{begin, begin_later};
 use crate::simultaneous::{calling, simultaneous_close, simultaneous_open};
 use crate::support::crowd::Crowd;
 use crate::support::diagnosis::{
-    Diagnosis, assert_about, assert_by, assert_is, assert_numbers, assert_peers,
+    Diagnosis, assert_about, assert_by, assert_is, assert_numbers, assert_peers, limit_if_slow,
 };
 use crate::support::link::{FAR, Link, NEAR};
 use crate::support::netns::Netns;
@@ -33,8 +33,6 @@ const UNREAD: u64 = 70;
 const ABORTED: u64 = 80;
 /// Between two of a kind: what does not go on for seconds is no more than information.
 const PAUSE: Duration = Duration::from_millis(120);
-/// The rule's own: what is older is information as well.
-const RECENT: u64 = 10;
 
 /// A server that does not read what it gets, and one whose clients lose interest.
 fn careless(mut line: Line) {
@@ -92,7 +90,8 @@ fn resets() {
     server.line.hear();
     client.line.hear();
 
-    let diagnosis = Diagnosis::of(&link.near, &mut crowd, "");
+    let keys = limit_if_slow("resets", "recent-s = 60");
+    let diagnosis = Diagnosis::of(&link.near, &mut crowd, &keys);
     diagnosis.assert_alarms_only(&["resets"]);
     assert_eq!(diagnosis.of_rule("resets").len(), 3, "{diagnosis:#?}");
     for (resets, rport) in [(UNREAD, port), (ABORTED, port), (REFUSED, nobody.port())] {
@@ -106,11 +105,8 @@ fn resets() {
         ];
         assert_numbers(found, &of_all);
     }
-    // They have only just come, unless it took the machine long to look at them.
-    let refused = of_count(&diagnosis, REFUSED);
-    let ago = refused["numbers"]["seconds_ago"].as_u64();
-    let is_recent = ago.is_some_and(|seconds| seconds <= RECENT);
-    assert_is(refused, if is_recent { "warning" } else { "info" });
+    // They have only just come.
+    assert_is(of_count(&diagnosis, REFUSED), "warning");
 
     let diagnosis = Diagnosis::of(&link.far, &mut crowd, "");
     diagnosis.assert_alarms_only(&["resets"]);

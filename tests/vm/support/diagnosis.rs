@@ -1,11 +1,13 @@
 //! What `--diagnose` finds, and what must hold of every diagnosis.
 
+use std::fs;
+
 use serde_json::Value;
 
 use super::crowd::Crowd;
 use super::netns::Netns;
 use super::nstat::Counters;
-use super::tool;
+use super::{guest, tool};
 
 const WORST_FIRST: [&str; 3] = ["critical", "warning", "info"];
 
@@ -137,6 +139,17 @@ fn rank(finding: &Value) -> usize {
 
 fn is_alarming(finding: &Value) -> bool {
     finding["severity"] != "info"
+}
+
+/// The key for a limit of a rule on kernels that check each access, where all takes longer;
+/// elsewhere those by default hold.
+pub fn limit_if_slow(rule: &str, limit: &str) -> String {
+    if guest::sanitizer().is_none() {
+        return String::new();
+    }
+    let file = format!("/tmp/{rule}.toml");
+    fs::write(&file, format!("[{rule}]\n{limit}\n")).expect("a file");
+    format!("config={file}")
 }
 
 /// The finding is so bad.
