@@ -81,28 +81,13 @@ fn no_module() {
     assert_says(&["uninstall"], "not installed: the module is not loaded\n");
 }
 
-/// `install` with a folder of modules of our own.
-fn install_from(modules: &Path) -> Outcome {
-    let mut install = tool::command(&["install"]);
-    install.env("DIAGNOSE_TOOLS_MODULES", modules);
-    tool::outcome(install)
-}
-
-fn release() -> String {
-    nix::sys::utsname::uname()
-        .expect("uname")
-        .release()
-        .to_string_lossy()
-        .into_owned()
-}
-
 fn not_a_module() {
     tool::unloaded();
     let modules = Path::new("/tmp/no-modules");
-    let folder = modules.join(release());
+    let folder = modules.join(tool::release());
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("tcpstates.ko"), "this is no module").expect("a file");
-    let outcome = install_from(modules);
+    let outcome = tool::install_from(modules);
     assert_eq!(outcome.status, 1, "{outcome:?}");
     assert!(
         outcome
@@ -123,7 +108,7 @@ fn not_a_module() {
 /// still can be unloaded.
 fn other_version() {
     tool::unloaded();
-    let outcome = install_from(&guest::other_modules());
+    let outcome = tool::install_from(&guest::other_modules());
     let mismatch = "diagnose-tools: version mismatch: the module 0.1.0 has call version 99 and \
                     record version 3, diagnose-tools 0.1.0 has 3 and 3: ";
     assert_eq!(outcome.status, 1, "{outcome:?}");

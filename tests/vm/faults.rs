@@ -45,10 +45,7 @@ fn places(short: usize) -> Places {
 }
 
 fn module_file() -> File {
-    let folder = std::env::var("DIAGNOSE_TOOLS_MODULES").expect("the host has built it");
-    let release = nix::sys::utsname::uname().expect("uname");
-    let release = release.release().to_str().expect("ASCII");
-    File::open(Path::new(&folder).join(release).join("tcpstates.ko")).expect("the module")
+    File::open(tool::module()).expect("the module")
 }
 
 fn load(file: &File) -> nix::Result<()> {

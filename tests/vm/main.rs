@@ -75,7 +75,7 @@ const SMOKE: [&str; 16] = [
 ];
 
 /// What it leaves on a kernel that checks everything, and is slow: what goes through all hooks,
-/// calls and mappings; and all scenarios of faults.
+/// calls and mappings; and all scenarios of faults and signatures.
 const SANITIZED_SMOKE: [&str; 6] = [
     "hooks_are_where_the_kernel_has_a_place_for_them",
     "transitions_equal_the_trace_event_by_tracepoint",
@@ -87,7 +87,7 @@ const SANITIZED_SMOKE: [&str; 6] = [
 
 fn is_quick_trial(group: &str, name: &str) -> bool {
     match guest::sanitizer() {
-        Some(_) => group == FAULTS || SANITIZED_SMOKE.contains(&name),
+        Some(_) => [FAULTS, LOCKED_DOWN].contains(&group) || SANITIZED_SMOKE.contains(&name),
         None => SMOKE.contains(&name),
     }
 }
@@ -169,10 +169,11 @@ const SOAK: &str = "soak";
 /// What the kernel that is booted cannot do is left out.
 fn groups() -> Vec<&'static str> {
     let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, RACES, SOAK];
-    match guest::sanitizer() {
-        // They know nothing of signatures.
-        Some(name) => groups.extend((name == "kasan").then_some(FAULTS)),
-        None => groups.push(LOCKED_DOWN),
+    match guest::sanitizer().as_deref() {
+        Some("kasan") => groups.push(FAULTS),
+        // Both know of signatures.
+        Some("reduced") | None => groups.push(LOCKED_DOWN),
+        Some(_) => (),
     }
     groups
 }

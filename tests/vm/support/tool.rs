@@ -1,10 +1,13 @@
 //! The tool as its users run it.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::utsname::uname;
 use serde_json::Value;
 
 use super::{edges, guest, netns, ss};
@@ -59,6 +62,25 @@ pub fn fresh() {
     assert_eq!(outcome.status, 0, "{outcome:?}");
     let outcome = run(&["tcpstates", "--deactivate"]);
     assert!(outcome.status <= 1, "{outcome:?}");
+}
+
+/// `install` with a folder of modules of our own.
+pub fn install_from(modules: &Path) -> Outcome {
+    let mut install = command(&["install"]);
+    install.env("DIAGNOSE_TOOLS_MODULES", modules);
+    outcome(install)
+}
+
+/// Of the kernel.
+pub fn release() -> String {
+    let name = uname().expect("uname");
+    name.release().to_string_lossy().into_owned()
+}
+
+/// The module that `install` loads.
+pub fn module() -> PathBuf {
+    let all = env::var_os("DIAGNOSE_TOOLS_MODULES").expect("the host has built it");
+    Path::new(&all).join(release()).join("tcpstates.ko")
 }
 
 /// Nothing is loaded.
