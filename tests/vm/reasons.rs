@@ -266,6 +266,7 @@ fn not_accepted() {
     let to = listener.local_addr().expect("bound");
     let mut client = TcpStream::connect(to).expect("connect");
     let who = ports(&client);
+    traffic::wait_to_accept(&listener);
     drop(listener);
     assert_reset(&mut client);
     let report = tool::report("transitions=1");

@@ -16,7 +16,7 @@ use crate::support::link::{FAR, Link, NEAR};
 use crate::support::nginx::Nginx;
 use crate::support::process::{Line, Process};
 use crate::support::program::Program;
-use crate::support::{scenario, ss, traffic};
+use crate::support::{guest, scenario, ss, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -31,12 +31,19 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Connections of each attack, and how many of them begin in a second.
-const ATTACK: [&str; 4] = ["-c", "1000", "-r", "200"];
-/// Most of them, and the healthy ones.
-const COMPLETE: u64 = 800 + crowd::CONNECTIONS as u64;
+/// Connections of an attack: fewer where each takes long, so that the first are still there when
+/// the last come.
+fn attack() -> u64 {
+    if guest::sanitizer().is_some() {
+        500
+    } else {
+        1000
+    }
+}
+
 /// From the start of an attack until whoever asks is told, on a machine that
-/// has all connections by [`EARLIEST`]; another one may take as much longer.
+/// has all connections by [`EARLIEST`]; another one may take as much longer, and one that checks
+/// each access still more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// They come one after the other: each is to be found by a machine that is
 /// busy with the other scenarios, but not with all the attacks at once.
@@ -53,21 +60,32 @@ fn slow(turn: u32, what: &str, mode: &str, path: &str) {
     let url = nginx.url(path);
     thread::sleep(APART * turn);
     let began = Instant::now();
-    let mut attacker = Program::start(
-        &link.near,
-        &[&["slowhttptest", mode, "-u", &url], &ATTACK[..]].concat(),
-    );
+    let [count, a_second] = [attack(), attack() / 5].map(|n| n.to_string());
+    let attack_by = [
+        "slowhttptest",
+        mode,
+        "-u",
+        &url,
+        "-c",
+        &count,
+        "-r",
+        &a_second,
+    ];
+    let mut attacker = Program::start(&link.near, &attack_by);
+    // Most of them, and the healthy ones.
+    let complete = attack() * 4 / 5 + crowd::CONNECTIONS as u64;
     thread::sleep(EARLIEST);
     traffic::within(Duration::from_secs(60), "the attack is complete", || {
-        established(&link) >= COMPLETE
+        established(&link) >= complete
     });
-    let patience = PATIENCE.mul_f64(began.elapsed().div_duration_f64(EARLIEST));
+    let later = began.elapsed().div_duration_f64(EARLIEST);
+    let patience = guest::slowed(PATIENCE).mul_f64(later);
     let (diagnosis, established, asked) = loop {
         let asked = began.elapsed();
         let before = established(&link);
         let diagnosis = Diagnosis::of(&link.far, &mut crowd, "");
         if !diagnosis.of_rule(&rule).is_empty() {
-            break (diagnosis, before, asked);
+            break (diagnosis, before.min(established(&link)), asked);
         }
         attacker.assert_runs();
         assert!(asked < patience, "not found yet: {diagnosis:#?}");

@@ -15,13 +15,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::link::{FAR, Link};
 use super::netns::Netns;
 use super::process::{Line, Process};
-use super::traffic;
+use super::{guest, traffic};
 
 /// Addresses of the clients are in here, and none of anything else.
 const PREFIX: &str = "10.9.0.0/16";
 const ADDRESSES: u8 = 20;
 pub const CONNECTIONS: usize = 200;
-/// Between two requests: each connection has one every twenty seconds.
+/// Between two requests: each connection has one every twenty seconds, less often where they
+/// take long.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: healthy\r\n\r\n";
@@ -104,7 +105,7 @@ fn call(mut line: Line, to: SocketAddr) {
     let mut streams: Vec<_> = (0..CONNECTIONS).map(|n| connect(from(n), to)).collect();
     line.tell(&[]);
     for n in (0..CONNECTIONS).cycle() {
-        thread::sleep(PAUSE);
+        thread::sleep(guest::slowed(PAUSE));
         ask(&mut streams[n]);
     }
 }

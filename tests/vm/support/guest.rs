@@ -123,6 +123,10 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
         .arg(format!("{GROUP}={group}"))
         .arg(program);
     vm.args(env::args_os().skip(1)).current_dir(top);
+    if sanitizer().is_some() {
+        // To find a line's name takes minutes there.
+        vm.env("RUST_BACKTRACE", "0");
+    }
     // The runner need not build a controller: the tests have their own.
     vm.env(
         "DIAGNOSE_TOOLS_BIN_DIR",

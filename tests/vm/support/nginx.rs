@@ -4,11 +4,12 @@ use std::fs::{self, Permissions};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::crowd;
 use super::netns::Netns;
 use super::program::Program;
-use super::{ss, traffic};
+use super::{guest, ss, traffic};
 
 const PORT: u16 = 80;
 /// What answers, behind the server, to requests with a body.
@@ -92,6 +93,8 @@ fn run(netns: &Netns, folder: &Path) -> Program {
 
 fn configuration(folder: &Path, addr: SocketAddr) -> String {
     let folder = folder.display();
+    // What it is by default, but where all takes longer.
+    let patience = guest::slowed(Duration::from_secs(60)).as_secs();
     format!(
         "daemon off;
         worker_processes 1;
@@ -104,6 +107,10 @@ fn configuration(folder: &Path, addr: SocketAddr) -> String {
             client_body_temp_path {folder}/body;
             proxy_temp_path {folder}/proxy;
             keepalive_requests 1000000;
+            keepalive_timeout 1h;
+            client_header_timeout {patience}s;
+            client_body_timeout {patience}s;
+            send_timeout {patience}s;
             server {{
                 listen {addr} backlog=1024;
                 root {folder}/html;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket,
     sockopt,
@@ -90,9 +91,15 @@ pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream
     Ok(TcpStream::from(socket))
 }
 
-/// The peer has closed.
+/// The peer has closed. Its socket makes room for one in TIME_WAIT, and for a moment neither can
+/// be found: what comes then is answered with a reset (mended in Linux 6.19 by "inet: Avoid ehash
+/// lookup race in `inet_twsk_hashdance_schedule()`"). That lasts long enough to be met only where
+/// each access is checked.
 pub fn wait_for_fin(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0; 1]).expect("a FIN"), 0);
+    if guest::sanitizer().is_some() {
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Sends and receives some bytes, then the client closes first.
@@ -265,6 +272,14 @@ pub const CLOSE: u8 = 7;
 pub fn wait_for_state(stream: &TcpStream, state: u8) {
     until("the state is there", || {
         tcp_info(stream).tcpi_state == state
+    });
+}
+
+/// Waits until a connection can be accepted: the peer that calls has its own before that.
+pub fn wait_to_accept(listener: &TcpListener) {
+    until("a connection can be accepted", || {
+        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("poll") == 1
     });
 }
 
