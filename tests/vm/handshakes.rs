@@ -97,12 +97,15 @@ const RETRIES: u8 = 4;
 pub fn patient(name: &str, retries: u8) -> Netns {
     let netns = Netns::new(name);
     for (sysctl, value) in [
-        ("net.ipv4.tcp_syncookies", "0"),
         ("net.ipv4.tcp_max_syn_backlog", "16384"),
         ("net.core.somaxconn", "8192"),
         ("net.ipv4.tcp_synack_retries", &retries.to_string()),
     ] {
         netns.sysctl(sysctl, value);
+    }
+    // Some kernels know of none.
+    if guest::has_cookies() {
+        netns.sysctl("net.ipv4.tcp_syncookies", "0");
     }
     netns
 }
