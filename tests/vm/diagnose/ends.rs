@@ -46,7 +46,9 @@ fn careless(mut line: Line) {
         });
     }
     for _ in 0..ABORTED {
-        accept().read(&mut [0; 1]).expect_err("a reset");
+        let mut server = accept();
+        server.write_all(b"!").expect("write");
+        server.read(&mut [0; 1]).expect_err("a reset");
     }
     line.tell(&[]);
     line.hear();
@@ -60,7 +62,10 @@ fn rude(mut line: Line, to: SocketAddr, nobody: SocketAddr) {
         thread::sleep(PAUSE);
     }
     for _ in 0..ABORTED {
-        traffic::close_by_reset(TcpStream::connect(to).expect("connect"));
+        let mut client = TcpStream::connect(to).expect("connect");
+        // A reset that comes before it is accepted may leave nothing to accept.
+        client.read_exact(&mut [0; 1]).expect("read");
+        traffic::close_by_reset(client);
         thread::sleep(PAUSE);
     }
     for _ in 0..REFUSED {
