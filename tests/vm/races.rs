@@ -287,11 +287,13 @@ fn stopped_reader() {
     let recorded = || tool::report("peek=1").number("/recorded");
     let before = recorded();
     follower.signal(Signal::SIGSTOP);
+    // No TIME_WAIT, which lasts a minute, may end before the follower has.
+    thread::sleep(time / 6);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let _stop = traffic::Stop(&stop);
         scope.spawn(|| traffic::churn_gently(&stop));
-        thread::sleep(time);
+        thread::sleep(time * 5 / 6);
     });
     let produced = recorded() - before;
     follower.signal(Signal::SIGCONT);
