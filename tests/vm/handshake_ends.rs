@@ -382,7 +382,7 @@ fn fast_open() {
         server.read_exact(&mut [0; 7]).expect("the data");
         ports.push(client.local_addr().expect("bound").port());
         drop(client);
-        traffic::wait_for_fin(&mut server);
+        traffic::wait_for_time_wait(&mut server);
     }
     let truth = Counters::of(&netns.name).get("TcpExtTCPFastOpenPassive");
     assert_eq!(truth, COUNT);

@@ -91,12 +91,17 @@ pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream
     Ok(TcpStream::from(socket))
 }
 
-/// The peer has closed. Its socket makes room for one in TIME_WAIT, and for a moment neither can
-/// be found: what comes then is answered with a reset (mended in Linux 6.19 by "inet: Avoid ehash
-/// lookup race in `inet_twsk_hashdance_schedule()`"). That lasts long enough to be met only where
-/// each access is checked.
+/// The peer has closed.
 pub fn wait_for_fin(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0; 1]).expect("a FIN"), 0);
+}
+
+/// The same. The peer's socket makes room for one in TIME_WAIT, and for a moment neither can be
+/// found: what comes then is answered with a reset (mended in Linux 6.19 by "inet: Avoid ehash
+/// lookup race in `inet_twsk_hashdance_schedule()`"). That lasts long enough to be met only where
+/// each access is checked.
+pub fn wait_for_time_wait(stream: &mut TcpStream) {
+    wait_for_fin(stream);
     if guest::sanitizer().is_some() {
         thread::sleep(Duration::from_millis(20));
     }
