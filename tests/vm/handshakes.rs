@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::live;
 use crate::support::life::{self, Life};
 use crate::support::link::{FAR, Link};
-use crate::support::netns::Netns;
+use crate::support::netns::{self, Netns};
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, SYN};
 use crate::support::{guest, scenario, ss, tool, traffic};
@@ -103,9 +103,10 @@ pub fn patient(name: &str, retries: u8) -> Netns {
     ] {
         netns.sysctl(sysctl, value);
     }
-    // Some kernels know of none.
-    if guest::has_cookies() {
-        netns.sysctl("net.ipv4.tcp_syncookies", "0");
+    // A kernel may be built without.
+    let cookies = "net.ipv4.tcp_syncookies";
+    if netns::has_sysctl(cookies) {
+        netns.sysctl(cookies, "0");
     }
     netns
 }

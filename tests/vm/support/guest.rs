@@ -49,11 +49,6 @@ pub fn sanitizer() -> Option<String> {
     SANITIZED.contains(&name).then(|| name.to_owned())
 }
 
-/// Whether the kernel knows of SYN cookies.
-pub fn has_cookies() -> bool {
-    sanitizer().as_deref() != Some("reduced")
-}
-
 /// A tenth of it where each connection takes ten times as long.
 pub fn share() -> usize {
     if sanitizer().is_some() { 10 } else { 1 }

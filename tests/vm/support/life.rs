@@ -5,20 +5,26 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::netns;
+
 /// All transitions of one connection, in order.
 pub struct Life(pub Vec<Value>);
 
-/// The lives of all connections among these transitions, by id. What an earlier scenario left may
-/// end while a recording begins, before it is found: that has none.
+/// The lives of all connections among these transitions, by id. What an earlier scenario left in
+/// a namespace that has gone may end while a recording begins, before it is found: that has none.
 pub fn lives(transitions: &[Value]) -> Vec<Life> {
     let mut by_id: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
     for record in transitions {
         match record["conn"].as_u64() {
             Some(id) => by_id.entry(id).or_default().push(record.clone()),
-            None => assert_eq!(record["new"], "CLOSE", "no id: {record}"),
+            None => assert!(is_left_behind(record), "no id: {record}"),
         }
     }
     by_id.into_values().map(Life).collect()
+}
+
+fn is_left_behind(record: &Value) -> bool {
+    record["new"] == "CLOSE" && record["netns"].as_u64().is_some_and(netns::is_gone)
 }
 
 /// The one life of a socket with these ports, local and remote.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -110,8 +111,13 @@ pub fn alone(inside: impl FnOnce() + Send) {
 }
 
 /// Where the setting is found, in the namespace of whoever looks.
-pub fn sysctl_path(name: &str) -> String {
+fn sysctl_path(name: &str) -> String {
     format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// Whether the kernel knows of the setting.
+pub fn has_sysctl(name: &str) -> bool {
+    Path::new(&sysctl_path(name)).exists()
 }
 
 /// Sets a sysctl of the namespace that this thread is in.
@@ -146,6 +152,13 @@ pub fn current_inode() -> u64 {
         .and_then(|f| f.metadata())
         .expect("a namespace")
         .ino()
+}
+
+/// Neither that of this thread nor one that has a name.
+pub fn is_gone(inode: u64) -> bool {
+    let named = fs::read_dir("/run/netns").into_iter().flatten();
+    let mut inodes = named.filter_map(|entry| Some(fs::metadata(entry.ok()?.path()).ok()?.ino()));
+    inode != current_inode() && inodes.all(|other| other != inode)
 }
 
 /// `ip`, which must succeed.

@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -107,7 +106,7 @@ fn inhabit(random: &mut Random) {
     // An orphan that still has to send would keep the namespace for minutes.
     netns::sysctl("net.ipv4.tcp_orphan_retries", "1");
     let migrates = "net.ipv4.tcp_migrate_req";
-    if Path::new(&netns::sysctl_path(migrates)).exists() {
+    if netns::has_sysctl(migrates) {
         netns::sysctl(migrates, "1");
     }
     let addr = *random.of_these(&[traffic::V4, traffic::V6]);

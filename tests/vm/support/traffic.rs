@@ -97,9 +97,9 @@ pub fn wait_for_fin(stream: &mut TcpStream) {
 }
 
 /// The same. The peer's socket makes room for one in TIME_WAIT, and for a moment neither can be
-/// found: what comes then is answered with a reset (mended in Linux 6.19 by "inet: Avoid ehash
-/// lookup race in `inet_twsk_hashdance_schedule()`"). That lasts long enough to be met only where
-/// each access is checked.
+/// found: what comes then is answered with a reset (mended by "inet: Avoid ehash lookup race in
+/// `inet_twsk_hashdance_schedule()`", of October 2025). Long enough to be met only where each access
+/// is checked.
 pub fn wait_for_time_wait(stream: &mut TcpStream) {
     wait_for_fin(stream);
     if guest::sanitizer().is_some() {
