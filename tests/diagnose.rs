@@ -810,6 +810,21 @@ fn a_syn_flood_that_is_over_is_information() {
 }
 
 #[test]
+fn a_syn_flood_that_falls_below_the_limit_is_not_called_over() {
+    let mut fake = host();
+    fake.listeners = vec![flood(150, 1).bytes()];
+    let findings = look(&fake);
+    let finding = of_rule(&findings, "syn-flood")[0];
+    is(finding, "syn-flood", Severity::Info);
+    assert_eq!(
+        finding.summary,
+        "below the limit of 200 a second now: 150 handshakes a second at 10.0.0.1:80 are not \
+         finished, up to 6000 were"
+    );
+    assert_eq!(number(finding, "unfinished_per_second"), 150);
+}
+
+#[test]
 fn what_is_not_a_syn_flood() {
     let mut few = flood(199, 1);
     (few.unfinished[1], few.half_open) = (199, [0, 100, 511]);
@@ -833,7 +848,12 @@ fn what_is_not_a_syn_flood() {
     // One second alone does not make the module's alarm.
     burst.alarms = 0;
     fake.listeners = vec![burst.bytes()];
-    is(only(&look(&fake)), "syn-flood", Severity::Info);
+    let findings = look(&fake);
+    is(only(&findings), "syn-flood", Severity::Info);
+    assert_eq!(
+        only(&findings).summary,
+        "900 handshakes at 10.0.0.1:80 were not finished in one second, not yet in two"
+    );
     let mut stuck = flood(900, 1);
     stuck.accept = [512, 512];
     stuck.half_open = [0, 100, 511];

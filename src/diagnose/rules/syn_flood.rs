@@ -75,7 +75,7 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         return None;
     }
     if !is_now {
-        return Some(over(facts, endpoint, peak));
+        return Some(information(facts, endpoint, Rates { now, peak, least }));
     }
     let netns = endpoint.service.netns;
     let cookies = facts.namespace(netns).number("net.ipv4.tcp_syncookies");
@@ -183,24 +183,43 @@ fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tall
     (subject, sources)
 }
 
-fn over(facts: &Facts, endpoint: &Endpoint, peak: u64) -> Finding {
+/// Handshakes a second that were not finished: of late, the most, and the limit.
+struct Rates {
+    now: u64,
+    peak: u64,
+    least: u64,
+}
+
+/// What is no flood at this moment: it is over, below the limit, or a second old.
+fn information(facts: &Facts, endpoint: &Endpoint, rates: Rates) -> Finding {
+    let Rates { now, peak, least } = rates;
     let last = endpoint
         .listeners
         .iter()
         .filter_map(|l| l.unfinished_ns)
         .max();
     let ago = last.map_or(0, |ns| facts.seconds_since(ns));
-    let summary = format!(
-        "over: up to {peak} handshakes a second at {} were not finished, the last SYN came {} ago",
-        at(&endpoint.service),
-        count(ago, "second"),
-    );
+    let at = at(&endpoint.service);
+    let summary = if now == 0 {
+        format!(
+            "over: up to {peak} handshakes a second at {at} were not finished, the last SYN came \
+             {} ago",
+            count(ago, "second"),
+        )
+    } else if now < least {
+        format!(
+            "below the limit of {least} a second now: {now} handshakes a second at {at} are not \
+             finished, up to {peak} were"
+        )
+    } else {
+        format!("{now} handshakes at {at} were not finished in one second, not yet in two")
+    };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
     numbers(
         facts,
         endpoint,
         Finding::new("syn-flood", Severity::Info, summary, subject),
-        0,
+        now,
     )
     .number("seconds_ago", ago)
 }

@@ -111,7 +111,10 @@ fn found(netns: &Netns, crowd: &mut Crowd) -> (Value, Looks) {
     diagnosis.assert_alarms_only(&["syn-flood", "half-open-full", "pair-threshold"]);
     let found = diagnosis.one("syn-flood");
     let peak = number(found, "half_open_peak");
-    assert!(before.max(after) <= peak, "{before}, {after}: {found:#}");
+    // Where `ss` is slow, requests end behind it and others begin before it.
+    let passed_by = guest::sanitizer().map_or(0, |_| peak / 100);
+    let shown = before.max(after);
+    assert!(shown <= peak + passed_by, "{before}, {after}: {found:#}");
     (found.clone(), looks)
 }
 
