@@ -144,39 +144,67 @@ fn told(netns: u64) -> Rows {
 /// The live table of a namespace is what `ss` shows of it, socket by socket;
 /// how many there are in each state.
 pub fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
-    let (truth, told) = at_one_moment(name, inode);
-    let beyond = |one: &Rows, other: &Rows| -> Vec<_> {
-        let more = |(row, n): &(&Row, &usize)| other.get(*row) != Some(*n);
-        let rows = one.iter().filter(more);
-        rows.map(|(row, n)| (row.clone(), *n)).collect()
-    };
+    let look = at_one_moment(name, inode);
+    let (missing, beyond) = look.differences();
     assert!(
-        told == truth,
-        "the live table of {name:?} is not what ss shows: only ss {:#?}, only the table {:#?}",
-        beyond(&truth, &told),
-        beyond(&told, &truth)
+        missing.is_empty() && beyond.is_empty(),
+        "the live table of {name:?} is not what ss shows: only ss {missing:#?}, only the table \
+         {beyond:#?}; {} live, {} untracked",
+        look.told.len(),
+        tool::report("peek=1 transitions=0").number("/untracked"),
     );
     let mut states = BTreeMap::new();
-    for ((state, ..), n) in truth {
+    for ((state, ..), n) in look.after {
         *states.entry(state).or_insert(0) += n;
     }
     states
 }
 
-/// Both tables, while nothing changes; what was told, when that is different,
-/// must be so for longer than a socket takes from one table to the other.
-fn at_one_moment(name: Option<&str>, inode: u64) -> (Rows, Rows) {
-    let mut before = truth(name);
-    for _ in 0..20 {
-        let told = told(inode);
-        let after = truth(name);
-        if before == after && after == told {
-            return (after, told);
-        }
-        before = after;
-        thread::sleep(Duration::from_millis(20));
+/// The table, and what `ss` showed right before and right after it.
+struct Look {
+    before: Rows,
+    told: Rows,
+    after: Rows,
+}
+
+impl Look {
+    /// What `ss` showed both times and the table did not, and what the table alone has: a socket
+    /// that ends meanwhile, as TIME_WAIT does, is neither.
+    fn differences(&self) -> (Vec<&Row>, Vec<&Row>) {
+        let n = |rows: &Rows, row| rows.get(row).copied().unwrap_or(0);
+        let shown = |row| (n(&self.before, row), n(&self.after, row));
+        let missing = self.after.keys().filter(|row| {
+            let (before, after) = shown(row);
+            n(&self.told, row) < before.min(after)
+        });
+        let beyond = self.told.keys().filter(|row| {
+            let (before, after) = shown(row);
+            n(&self.told, row) > before.max(after)
+        });
+        (missing.collect(), beyond.collect())
     }
-    (before, told(inode))
+}
+
+/// The tables at one moment; what is different must be so for longer than a
+/// socket takes from one table to the other.
+fn at_one_moment(name: Option<&str>, inode: u64) -> Look {
+    let mut look = Look {
+        before: truth(name),
+        told: told(inode),
+        after: truth(name),
+    };
+    for _ in 0..20 {
+        if look.differences() == (vec![], vec![]) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+        look = Look {
+            before: look.after,
+            told: told(inode),
+            after: truth(name),
+        };
+    }
+    look
 }
 
 /// What is no full socket: half-open requests, orphans in FIN_WAIT2 and
