@@ -6,6 +6,8 @@ TREE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 CACHE=${DIAGNOSE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diagnose-tools}
 VIRTME_VERSION=1.42
 VIRTME_ENV=$CACHE/virtme-ng-$VIRTME_VERSION
+# Where scripts/setup unpacks QEMU if the system's is too old.
+QEMU_ROOT=$CACHE/qemu
 
 # depmod and others are not on everybody's path.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

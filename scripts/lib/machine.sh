@@ -63,6 +63,10 @@ shares_files() {
 	[[ ! -e $1 ]] || grep -q '^CONFIG_9P_FS=[ym]' "$1"
 }
 
+with_qemu() {
+	env PATH="$QEMU_ROOT/usr/bin:$PATH" "$@"
+}
+
 # kvm_works KERNEL: whether a guest really starts. That /dev/kvm opens says
 # little: nested in some virtual machines, no guest ever runs its first
 # instruction.
@@ -75,7 +79,7 @@ kvm_works() {
 	*) die "DIAGNOSE_TOOLS_KVM is '$DIAGNOSE_TOOLS_KVM': 0 or 1 are allowed" ;;
 	esac
 	[[ -r /dev/kvm && -w /dev/kvm ]] || return 1
-	key=$(cat /proc/sys/kernel/random/boot_id <(qemu-system-x86_64 --version) \
+	key=$(cat /proc/sys/kernel/random/boot_id <(with_qemu qemu-system-x86_64 --version) \
 		<(stat -L -c '%n %Y %s' "$kernel") | cksum | cut -d' ' -f1)
 	answer=$CACHE/boot/kvm-$key
 	if [[ ! -e $answer ]]; then
@@ -86,7 +90,7 @@ kvm_works() {
 }
 
 probe_kvm() {
-	timeout --kill-after=2 10 qemu-system-x86_64 -accel kvm -machine q35 -cpu host -m 512M \
+	with_qemu timeout --kill-after=2 10 qemu-system-x86_64 -accel kvm -machine q35 -cpu host -m 512M \
 		-nodefaults -display none -serial stdio -no-reboot -kernel "$1" \
 		-append 'console=ttyS0 earlyprintk=serial,ttyS0 panic=-1' </dev/null 2>/dev/null |
 		grep -q -m 1 'Linux version'

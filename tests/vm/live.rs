@@ -24,8 +24,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Activations while connections come and go: the kernel's code is patched.
-pub fn in_turns() -> Vec<Trial> {
+/// Activations while connections come and go.
+pub fn under_churn() -> Vec<Trial> {
     vec![scenario(
         "what_changes_while_it_is_found_is_not_lost",
         changes_while_seeding,

@@ -130,8 +130,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
         SOAK => vec![soak::trials()],
-        // These patch the running kernel's code again and again.
-        IN_TURNS => vec![live::in_turns(), life_cycle::trials(), fuzz::trials()],
+        CHURN => vec![live::under_churn(), life_cycle::trials(), fuzz::trials()],
         RACES => vec![races::trials()],
         other => panic!("no group '{other}'"),
     };
@@ -159,7 +158,8 @@ fn all_trials(smoke: bool) -> Vec<Trial> {
 const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
-const IN_TURNS: &str = "in-turns";
+/// What begins and ends again and again while connections come and go.
+const CHURN: &str = "churn";
 const RACES: &str = "races";
 const FAULTS: &str = "faults";
 const LOCKED_DOWN: &str = "locked-down";
@@ -168,7 +168,7 @@ const SOAK: &str = "soak";
 
 /// What the kernel that is booted cannot do is left out.
 fn groups() -> Vec<&'static str> {
-    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, IN_TURNS, RACES, SOAK];
+    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, CHURN, RACES, SOAK];
     match guest::sanitizer().as_deref() {
         Some("kasan") => groups.push(FAULTS),
         // Both know of signatures.
@@ -178,11 +178,11 @@ fn groups() -> Vec<&'static str> {
     groups
 }
 
-/// Whether a group may run while the one does which takes longest: its machine
-/// needs one of the host's CPUs only. Elsewhere it would be in the way of what
-/// measures time; where all is slow, that matters less than waiting.
+/// Whether a group may run while the one does which takes longest. Elsewhere it
+/// would be in the way of what measures time; where all is slow, that matters
+/// less than waiting.
 fn runs_beside(group: &str) -> bool {
-    guest::sanitizer().is_some() && matches!(group, IN_TURNS | RACES | FAULTS)
+    guest::sanitizer().is_some() && matches!(group, CHURN | RACES | FAULTS)
 }
 
 fn machine(group: &str, smoke: bool) -> Machine {
@@ -190,7 +190,8 @@ fn machine(group: &str, smoke: bool) -> Machine {
         cpus: if group == RACES { 4 } else { 2 },
         // What is there is looked through for leaks.
         memory: if smoke { "3G" } else { "4G" },
-        turns: [IN_TURNS, RACES].contains(&group),
+        // What races is looked for where CPUs run at once, if there is the time.
+        turns: runs_beside(group) && guest::sanitizer().as_deref() == Some("kasan"),
         other_modules: group == AT_ONCE && !smoke,
         timeout_s: match group {
             SOAK => soak::TIMEOUT_S,

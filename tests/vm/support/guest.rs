@@ -16,7 +16,7 @@ pub struct Machine {
     pub memory: &'static str,
     /// Guest time counts instructions.
     pub icount: bool,
-    /// Emulated CPUs take turns: see `scripts/vm --help`.
+    /// Emulated CPUs take turns on one of the host's: see `scripts/vm --help`.
     pub turns: bool,
     pub timeout_s: u32,
     /// A module with calls of another version is built for it.
