@@ -247,11 +247,13 @@ fn pass_and_inherit(held: &mut Vec<TcpStream>) {
 fn hotplug(stop: &AtomicBool, cpus: &RangeInclusive<u64>, random: &mut Random) -> u64 {
     let mut count = 0;
     let all: Vec<_> = cpus.clone().collect();
+    // All are online as it begins.
+    let mut online = false;
     while !stop.load(Ordering::Relaxed) {
-        let online = random.one_in(2);
         if switch(*random.of_these(&all), online).expect("a CPU that can be switched") {
             count += 1;
         }
+        online = random.one_in(2);
         thread::sleep(random.millis(400));
     }
     for cpu in all {
