@@ -19,6 +19,9 @@ const CALLS: &[&str] = &[
     "SEEN",
     "GET_LISTENERS",
     "GET_GROUPS",
+    "GET_LIVES",
+    "GET_CGROUPS",
+    "GET_CLOCKS",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

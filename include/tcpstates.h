@@ -8,9 +8,9 @@
  * whose reserved fields are not, and never writes any into a record. A new
  * meaning gets a new command number; a retired number keeps its name.
  *
- * All times are CLOCK_MONOTONIC nanoseconds of the host (ktime_get_ns());
- * struct tcpstates_stats carries the pair that turns them into wall-clock
- * time. Addresses are in network order, ports and everything else in host
+ * All times are CLOCK_MONOTONIC nanoseconds of the host (ktime_get_ns()).
+ * TCPSTATES_GET_CLOCKS gives what turns them into wall-clock time: the time
+ * of an event stays what it was when the wall clock is set later. Addresses are in network order, ports and everything else in host
  * order. No kernel pointer is ever stored in any of these structures.
  */
 #ifndef TCPSTATES_H
@@ -27,8 +27,8 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		3
-#define TCPSTATES_RECORD_VERSION	3
+#define TCPSTATES_CALL_VERSION		4
+#define TCPSTATES_RECORD_VERSION	4
 
 /*
  * States are the kernel's (include/net/tcp_states.h), which are those of
@@ -43,12 +43,14 @@
 #define TCPSTATES_ROLE_CLIENT	1	/* it sent the first SYN */
 #define TCPSTATES_ROLE_SERVER	2	/* a listener accepted its SYN */
 #define TCPSTATES_ROLE_LISTENER	3
+#define TCPSTATES_NR_ROLES	4
 
 /* tcpstates_ident.flags */
 #define TCPSTATES_HAS_OWNER	0x0001	/* pid and comm are known */
 #define TCPSTATES_HAS_UID	0x0002	/* uid is known */
 #define TCPSTATES_SEEDED	0x0004	/* older than the activation */
 #define TCPSTATES_HAS_LISTENER	0x0008	/* listener_addr and listener_port are known */
+#define TCPSTATES_IS_SUBFLOW	0x0010	/* of an MPTCP connection */
 
 /*
  * Who: the identity of a connection, from the socket (struct sock_common,
@@ -74,6 +76,8 @@ struct tcpstates_ident {
 	__u8  family;		/* the socket's: 4 or 6 */
 	__u8  role;		/* TCPSTATES_ROLE_* */
 	__u8  reserved[2];
+	__u32 ifindex;		/* skc_bound_dev_if: the device that it is bound to; 0: none */
+	__u32 reserved1;
 };
 
 /*
@@ -107,6 +111,8 @@ struct tcpstates_meters {
 #define TCPSTATES_SINCE_EXACT	0x0002	/* ... and not only a lower bound */
 #define TCPSTATES_HAS_METERS	0x0004	/* meters are known */
 #define TCPSTATES_HAS_SYNACKS	0x0008	/* synacks is known */
+#define TCPSTATES_HAS_LAST_RECV	0x0010	/* last_recv_ms is known */
+#define TCPSTATES_HAS_LAST_SENT	0x0020	/* last_sent_ms is known */
 
 /*
  * tcpstates_record.reason, tcpstates_conn.reason: why a connection ends, from
@@ -135,7 +141,14 @@ struct tcpstates_meters {
 #define TCPSTATES_REASON_DUPLICATE		20	/* two CPUs served the same SYN */
 #define TCPSTATES_REASON_SYN_COOKIE		21	/* began: by the return of a SYN cookie */
 #define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with its cookie */
-#define TCPSTATES_NR_REASONS			23
+#define TCPSTATES_REASON_OUT_OF_TIMEWAIT	23	/* no timewait socket: tcp_max_tw_buckets, memory */
+#define TCPSTATES_REASON_OUT_OF_ORPHANS		24	/* too many orphans: tcp_max_orphans */
+#define TCPSTATES_REASON_OUT_OF_MEMORY		25	/* tcp_mem, or no memory for an orphan */
+#define TCPSTATES_REASON_CANCELLED		26	/* connect() was given up before an answer */
+#define TCPSTATES_REASON_REPAIR			27	/* closed in repair mode: nothing was sent */
+#define TCPSTATES_NR_REASONS			28
+#define TCPSTATES_REASONS_MAX			40	/* room in tables by reason */
+#define TCPSTATES_NR_ENDS	(TCPSTATES_NR_ROLES * TCPSTATES_REASONS_MAX)
 
 /*
  * One record of a ring: 16 to a page, so that none crosses one. @seq is the
@@ -156,7 +169,7 @@ struct tcpstates_record {
 	__u16 error;		/* sk_err at CLOSE: an errno; 0: none */
 	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
 	__u32 reserved0;
-	__u64 reserved[5];
+	__u64 reserved[4];
 };
 
 /*
@@ -193,7 +206,7 @@ struct tcpstates_alarm {
 	__u32 established;
 	__u32 closing;
 	__u32 timewait;
-	__u64 reserved[10];
+	__u64 reserved[9];
 };
 
 /*
@@ -244,7 +257,8 @@ struct tcpstates_addr_rule {
 	__u8 prefix;		/* 0 ... 128 bits; the bits below it are 0 */
 	__u8 side;
 	__u8 negate;		/* 0 or 1 */
-	__u8 reserved[5];
+	__u8 reserved;
+	__u32 ifindex;		/* of a scoped address (fe80::1%eth0); 0: any */
 };
 
 struct tcpstates_port_rule {
@@ -292,15 +306,16 @@ struct tcpstates_filter {
 struct tcpstates_config {
 	__u32 verbose;		/* kept for the controller: what a bare report shows */
 	__u32 hook;		/* TCPSTATES_HOOK_* */
-	__u32 ring_records;	/* per CPU, a power of two */
-	__u32 max_conns;
+	__u32 ring_records;	/* per CPU, a power of two; 0: as ring_budget allows */
+	__u32 max_conns;	/* 0: what the kernel's own limits and memory allow */
 	__u64 min_ns;		/* record only if the old state lasted so long */
 	struct tcpstates_filter filter;
 	__u32 threshold;	/* connections that raise TCPSTATES_ALARM_PAIR, 0: off */
 	__u32 unfinished;	/* a second, that raise TCPSTATES_ALARM_UNFINISHED, 0: off */
 	__u32 max_groups;	/* pairs of addresses that are counted */
 	__u32 max_listeners;	/* listeners that are counted */
-	__u64 reserved[6];
+	__u64 ring_budget;	/* bytes, of the rings of all online CPUs; 0: a default */
+	__u64 reserved[5];
 };
 
 #define TCPSTATES_SYMBOL_LEN	48
@@ -316,13 +331,13 @@ struct tcpstates_settings {
 	__u32 active;		/* 0: all below is zero */
 	__u32 hook_used;	/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
 	__u64 generation;	/* counts activations since the module was loaded */
-	__u32 nr_rings;		/* rings are numbered 0 ... nr_rings - 1, by CPU */
+	__u32 nr_rings;		/* numbered 0 ... nr_rings - 1, by CPU; not every CPU has one */
 	__u32 nr_hooks;
 	__u64 ring_bytes;	/* length of one mapping */
 	__u64 memory_bytes;	/* rings, nodes, shards and counters together */
 	__u64 activated_ns;
 	__u64 consumed_ns;	/* last TCPSTATES_CONSUME, 0: none */
-	struct tcpstates_config config;
+	struct tcpstates_config config;	/* with what was chosen where it had 0 */
 };
 
 /*
@@ -357,7 +372,8 @@ struct tcpstates_handshakes {
 	__u64 netns_gone;
 	__u64 duplicate;		/* two CPUs served the same SYN */
 	__u64 unknown;
-	__u64 reserved[2];
+	__u64 synacks_sent_again;
+	__u64 reserved[1];
 };
 
 /*
@@ -370,7 +386,7 @@ struct tcpstates_stats {
 	__u64 now_real_ns;	/* read together */
 	__u64 activated_ns;
 
-	/* The books: seen + alarms = recorded + filtered + too_short */
+	/* The books: seen + alarms = recorded + filtered + too_short + ringless */
 	__u64 seen;		/* transitions that reached the hook */
 	__u64 filtered;		/* not recorded: outside of the filter */
 	__u64 too_short;	/* not recorded: min_ns */
@@ -395,7 +411,8 @@ struct tcpstates_stats {
 	__u64 ungrouped;	/* connections whose pair found no room */
 	__u64 listeners;	/* gauge: listeners that are known */
 	__u64 unlisted;		/* listeners that found no room */
-	__u64 reserved[2];
+	__u64 clocks;		/* times that the wall clock was set: see TCPSTATES_GET_CLOCKS */
+	__u64 ringless;		/* not recorded: on a CPU that has no ring */
 	struct tcpstates_handshakes handshakes;
 };
 
@@ -418,6 +435,57 @@ struct tcpstates_edge {
 	__u64 total_ns;		/* the rest is of these */
 	__u64 max_ns;
 	__u64 hist[TCPSTATES_HIST_BUCKETS];
+};
+
+/* Durations: their number, sum, maximum, and a histogram as above. */
+struct tcpstates_times {
+	__u64 count;
+	__u64 total_ns;
+	__u64 max_ns;
+	__u64 hist[TCPSTATES_HIST_BUCKETS];
+};
+
+/*
+ * TCPSTATES_GET_LIVES: connections that have ended since the activation, by
+ * role and reason (TCPSTATES_REASON_*), and how long they lived: from
+ * ESTABLISHED to CLOSE, with TIME_WAIT and an orphan's FIN_WAIT2; of those
+ * only that were seen to become ESTABLISHED. Handshakes that ended half-open
+ * are counted in @ends, too. Element @ends[role * TCPSTATES_REASONS_MAX + reason].
+ */
+struct tcpstates_lives {
+	__u64 ends[TCPSTATES_NR_ENDS];
+	struct tcpstates_times life[TCPSTATES_NR_ROLES];
+	struct tcpstates_times accept_wait;	/* from the accept queue to accept() */
+};
+
+/*
+ * TCPSTATES_GET_CGROUPS: live connections by cgroup (tcpstates_ident.cgroup)
+ * and state, at the moment of the call. At most TCPSTATES_CGROUPS_MAX: the
+ * connections of those that found no room are counted in one more element,
+ * whose @cgroup is TCPSTATES_CGROUP_OTHERS.
+ */
+#define TCPSTATES_CGROUPS_MAX	0x2000
+#define TCPSTATES_CGROUP_OTHERS	0xffffffffffffffffULL
+
+struct tcpstates_cgroup {
+	__u64 cgroup;		/* 0: unknown */
+	__u64 states[TCPSTATES_NR_STATES];
+};
+
+/*
+ * TCPSTATES_GET_CLOCKS: wall-clock time (CLOCK_REALTIME) of what happened at
+ * @since_ns or later, until the @since_ns of the next element, is its time
+ * plus @offset_ns. The first element is that of the activation and holds for
+ * all before it, too. One is added each time the clock is set (by
+ * settimeofday(), a step of NTP, a leap second, resume from suspend); not when
+ * it is slewed, which CLOCK_MONOTONIC follows. Of more than
+ * TCPSTATES_CLOCKS_MAX the oldest but the first are forgotten.
+ */
+#define TCPSTATES_CLOCKS_MAX	64
+
+struct tcpstates_clock {
+	__u64 since_ns;
+	__s64 offset_ns;
 };
 
 /*
@@ -467,9 +535,10 @@ struct tcpstates_conn {
 	__u16 synacks;		/* SYN-ACKs sent, see TCPSTATES_HAS_SYNACKS */
 	struct tcpstates_meters meters;
 
-	/* Likewise only of a full socket: TCPSTATES_HAS_METERS */
-	__u32 last_recv_ms;	/* ago, data came: icsk_ack.lrcvtime; first the handshake */
-	__u32 last_sent_ms;	/* ago, data was sent: tcp_sock.lsndtime; first the handshake */
+	/* Likewise only of a full socket: TCPSTATES_HAS_METERS, _LAST_RECV, _LAST_SENT */
+	__u64 last_recv_ms;	/* ago, data came: icsk_ack.lrcvtime; first the handshake */
+	__u64 last_sent_ms;	/* ago, data was sent: tcp_sock.lsndtime; first the handshake */
+	__u64 ino;		/* socket's inode number, as in /proc/PID/fd; 0: none */
 	__u32 unacked;		/* tcp_sock.packets_out, segments */
 	__u8  retransmits;	/* icsk_retransmits: time-outs in a row */
 	__u8  probes;		/* icsk_probes_out: zero window or keepalive, unanswered */
@@ -493,6 +562,8 @@ struct tcpstates_group {
 	__u8  family;		/* 4 or 6 */
 	__u8  alarm;		/* 1: TCPSTATES_ALARM_PAIR is raised */
 	__u8  reserved[2];
+	__u32 ifindex;		/* as in tcpstates_ident: on two devices they are two pairs */
+	__u32 reserved1;
 	__u32 half_open;	/* SYN_SENT, SYN_RECV */
 	__u32 established;
 	__u32 closing;		/* FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK */
@@ -529,7 +600,10 @@ struct tcpstates_listener {
 	__u64 drops;		/* sk_drops, since the listener was made */
 	__u64 unfinished_ns;	/* when that second ended */
 	struct tcpstates_handshakes handshakes;
-	__u64 reserved[4];
+	__u64 accepted;		/* connections whose wait for accept() was seen, */
+	__u64 accept_wait_ns;	/* the sum of their waits, */
+	__u64 accept_wait_max_ns; /* and the longest */
+	__u64 reserved[1];
 };
 
 /*
@@ -601,5 +675,10 @@ struct tcpstates_consume {
 #define TCPSTATES_GET_LISTENERS	TCPSTATES_IOWR(0x0b, struct tcpstates_table)
 /* (A) Array of struct tcpstates_group. */
 #define TCPSTATES_GET_GROUPS	TCPSTATES_IOWR(0x0c, struct tcpstates_table)
+#define TCPSTATES_GET_LIVES	TCPSTATES_IOR(0x0d, struct tcpstates_lives)	/* (A) */
+/* (A) Array of struct tcpstates_cgroup. */
+#define TCPSTATES_GET_CGROUPS	TCPSTATES_IOWR(0x0e, struct tcpstates_table)
+/* (A) Array of struct tcpstates_clock, oldest first. */
+#define TCPSTATES_GET_CLOCKS	TCPSTATES_IOWR(0x0f, struct tcpstates_table)
 
 #endif

@@ -25,7 +25,7 @@ static bool addr_rule_valid(const struct tcpstates_addr_rule *rule)
 
 	if (rule->prefix > 128 || rule->side >= TCPSTATES_NR_SIDES || rule->negate > 1)
 		return false;
-	if (!is_zero(rule->reserved, sizeof(rule->reserved)))
+	if (rule->reserved)
 		return false;
 	if (byte == 16)
 		return true;

@@ -14,7 +14,8 @@
 #define ASSERT_SIZE(type, size) static_assert(sizeof(struct type) == (size))
 #define ASSERT_OFFSET(type, member, offset) static_assert(offsetof(struct type, member) == (offset))
 
-ASSERT_SIZE(tcpstates_ident, 104);
+ASSERT_SIZE(tcpstates_ident, 112);
+ASSERT_OFFSET(tcpstates_ident, ifindex, 104);
 ASSERT_OFFSET(tcpstates_ident, cgroup, 8);
 ASSERT_OFFSET(tcpstates_ident, listener_addr, 16);
 ASSERT_OFFSET(tcpstates_ident, lport, 96);
@@ -31,14 +32,14 @@ ASSERT_SIZE(tcpstates_record, 256);
 ASSERT_OFFSET(tcpstates_record, type, 24);
 ASSERT_OFFSET(tcpstates_record, who, 32);
 ASSERT_OFFSET(tcpstates_record, reason, 30);
-ASSERT_OFFSET(tcpstates_record, meters, 136);
-ASSERT_OFFSET(tcpstates_record, error, 208);
+ASSERT_OFFSET(tcpstates_record, meters, 144);
+ASSERT_OFFSET(tcpstates_record, error, 216);
 
 ASSERT_SIZE(tcpstates_alarm, 256);
 ASSERT_OFFSET(tcpstates_alarm, type, 24);
 ASSERT_OFFSET(tcpstates_alarm, who, 32);
-ASSERT_OFFSET(tcpstates_alarm, threshold, 136);
-ASSERT_OFFSET(tcpstates_alarm, timewait, 172);
+ASSERT_OFFSET(tcpstates_alarm, threshold, 144);
+ASSERT_OFFSET(tcpstates_alarm, timewait, 180);
 
 ASSERT_SIZE(tcpstates_ring_header, 128);
 ASSERT_OFFSET(tcpstates_ring_header, head, 64);
@@ -61,17 +62,21 @@ ASSERT_SIZE(tcpstates_edge, 1320);
 ASSERT_SIZE(tcpstates_table, 16);
 ASSERT_SIZE(tcpstates_ring_state, 32);
 ASSERT_SIZE(tcpstates_hook, 128);
-ASSERT_SIZE(tcpstates_conn, 216);
-ASSERT_OFFSET(tcpstates_conn, since_ns, 104);
-ASSERT_OFFSET(tcpstates_conn, reason, 124);
-ASSERT_OFFSET(tcpstates_conn, last_recv_ms, 200);
-ASSERT_SIZE(tcpstates_group, 96);
-ASSERT_OFFSET(tcpstates_group, half_open, 40);
-ASSERT_OFFSET(tcpstates_group, begun, 64);
-ASSERT_SIZE(tcpstates_listener, 400);
-ASSERT_OFFSET(tcpstates_listener, accept_queue, 116);
-ASSERT_OFFSET(tcpstates_listener, drops, 160);
-ASSERT_OFFSET(tcpstates_listener, handshakes, 176);
+ASSERT_SIZE(tcpstates_conn, 240);
+ASSERT_OFFSET(tcpstates_conn, since_ns, 112);
+ASSERT_OFFSET(tcpstates_conn, reason, 132);
+ASSERT_OFFSET(tcpstates_conn, last_recv_ms, 208);
+ASSERT_SIZE(tcpstates_group, 104);
+ASSERT_OFFSET(tcpstates_group, half_open, 48);
+ASSERT_OFFSET(tcpstates_group, begun, 72);
+ASSERT_SIZE(tcpstates_listener, 408);
+ASSERT_OFFSET(tcpstates_listener, accept_queue, 124);
+ASSERT_OFFSET(tcpstates_listener, drops, 168);
+ASSERT_OFFSET(tcpstates_listener, handshakes, 184);
+ASSERT_SIZE(tcpstates_times, 1304);
+ASSERT_SIZE(tcpstates_lives, 7800);
+ASSERT_SIZE(tcpstates_cgroup, 112);
+ASSERT_SIZE(tcpstates_clock, 16);
 ASSERT_SIZE(tcpstates_snapshot, 24);
 ASSERT_SIZE(tcpstates_consumed, 32);
 ASSERT_SIZE(tcpstates_consume, 24);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Live connections, given out in pieces. */
 #include <linux/minmax.h>
+#include <linux/math64.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -45,14 +46,33 @@ static u16 sock_flags(const struct sock *sk)
 	return flags;
 }
 
+/*
+ * How long ago a stamp of the socket's was set; @flag, unless it never was.
+ * The clock is read after the stamp, so that it is not behind it.
+ */
+static u16 describe_stamp(const u32 *stamp, __u64 *ago_ms, u16 flag)
+{
+	u32 set = READ_ONCE(*stamp), ago;
+
+	if (!set)
+		return 0;
+	/* Orders the two reads; the writer needs no partner: its stamp is a clock read earlier. */
+	smp_rmb();
+	ago = tcp_jiffies32 - set;
+	*ago_ms = div_u64((u64)ago * MSEC_PER_SEC, HZ);
+	return flag;
+}
+
 /* What a full socket is about. */
 static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
 {
 	const struct inet_connection_sock *icsk = inet_csk(sk);
 	const struct tcp_sock *tp = tcp_sk(sk);
 
-	out->last_recv_ms = jiffies_to_msecs(tcp_jiffies32 - READ_ONCE(icsk->icsk_ack.lrcvtime));
-	out->last_sent_ms = jiffies_to_msecs(tcp_jiffies32 - READ_ONCE(tp->lsndtime));
+	out->flags |= describe_stamp(&icsk->icsk_ack.lrcvtime, &out->last_recv_ms,
+				     TCPSTATES_HAS_LAST_RECV);
+	out->flags |= describe_stamp(&tp->lsndtime, &out->last_sent_ms, TCPSTATES_HAS_LAST_SENT);
+	out->ino = tcps_sock_ino(sk);
 	out->unacked = READ_ONCE(tp->packets_out);
 	out->retransmits = READ_ONCE(icsk->icsk_retransmits);
 	out->probes = READ_ONCE(icsk->icsk_probes_out);

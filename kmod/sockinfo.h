@@ -103,6 +103,7 @@ static __always_inline void tcps_conn_ident(const struct sock *sk, u8 kind,
 	tcps_sock_tuple(sk, kind, who);
 	memcpy(who, &conn->known, sizeof(conn->known));
 	who->role = conn->role;
+	who->ifindex = READ_ONCE(sk->sk_bound_dev_if);
 }
 
 static inline void tcps_sock_meters(const struct sock *sk, struct tcpstates_meters *meters)
@@ -123,6 +124,18 @@ static inline void tcps_sock_meters(const struct sock *sk, struct tcpstates_mete
 	meters->max_backlog = READ_ONCE(sk->sk_max_ack_backlog);
 	meters->retrans = READ_ONCE(tp->total_retrans);
 	meters->srtt_us = READ_ONCE(tp->srtt_us) >> 3;
+}
+
+/*
+ * Inode number of the struct socket of a full socket, 0: it has none. It is
+ * freed after a grace period, which RCU does not let pass while interrupts are
+ * off.
+ */
+static inline u64 tcps_sock_ino(const struct sock *sk)
+{
+	struct socket *sock = READ_ONCE(sk->sk_socket);
+
+	return sock ? SOCK_INODE(sock)->i_ino : 0;
 }
 
 /* The first SYN-ACK and those sent again. */

@@ -132,10 +132,10 @@ mod tests {
         bytes[32..40].copy_from_slice(&9u64.to_ne_bytes());
         bytes[96..112].copy_from_slice(&[1; 16]);
         bytes[132] = 6;
-        bytes[136..144].copy_from_slice(&400u64.to_ne_bytes());
-        bytes[144..152].copy_from_slice(&33u64.to_ne_bytes());
-        bytes[152..160].copy_from_slice(&600u64.to_ne_bytes());
-        for (at, number) in [(160, 1u32), (164, 2), (168, 3), (172, 4)] {
+        bytes[144..152].copy_from_slice(&400u64.to_ne_bytes());
+        bytes[152..160].copy_from_slice(&33u64.to_ne_bytes());
+        bytes[160..168].copy_from_slice(&600u64.to_ne_bytes());
+        for (at, number) in [(168, 1u32), (172, 2), (176, 3), (180, 4)] {
             bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
         }
         let alarm = Alarm::decode(&bytes).unwrap();

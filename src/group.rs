@@ -20,6 +20,8 @@ pub struct Group {
     pub family: u8,
     /// Whether its alarm is raised.
     pub alarm: bool,
+    /// The device that the sockets are bound to; 0: none.
+    pub ifindex: u32,
     /// Connections in SYN_SENT and SYN_RECV.
     pub half_open: u32,
     /// Connections in ESTABLISHED.
@@ -51,6 +53,7 @@ impl Group {
             netns: word(offset_of!(RawGroup, netns)),
             family: bytes[offset_of!(RawGroup, family)],
             alarm: bytes[offset_of!(RawGroup, alarm)] != 0,
+            ifindex: word(offset_of!(RawGroup, ifindex)),
             half_open: word(offset_of!(RawGroup, half_open)),
             established: word(offset_of!(RawGroup, established)),
             closing: word(offset_of!(RawGroup, closing)),
@@ -100,18 +103,19 @@ mod tests {
         bytes[32..36].copy_from_slice(&5u32.to_ne_bytes());
         bytes[36] = 4;
         bytes[37] = 1;
+        bytes[40] = 15;
         for (index, number) in (6u32..=9).enumerate() {
-            let at = 40 + 4 * index;
+            let at = 48 + 4 * index;
             bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
         }
         for (index, number) in (10u64..=14).enumerate() {
-            let at = 56 + 8 * index;
+            let at = 64 + 8 * index;
             bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
         }
         let group = Group::decode(&bytes);
         assert_eq!(group.local().to_string(), "10.0.0.1");
         assert_eq!(group.remote().to_string(), "10.0.0.2");
-        assert_eq!((group.netns, group.alarm), (5, true));
+        assert_eq!((group.netns, group.alarm, group.ifindex), (5, true, 15));
         let counts = [group.half_open, group.established, group.closing];
         assert_eq!((counts, group.timewait), ([6, 7, 8], 9));
         assert_eq!(group.connections(), 21);

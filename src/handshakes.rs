@@ -32,7 +32,7 @@ pub(crate) fn decode(bytes: &[u8; size_of::<RawHandshakes>()]) -> RawHandshakes 
         syns requests seeded fast_open cookies_sent cookies_accepted cookies_rejected
         syn_queue_full syn_accept_queue_full ack_accept_queue_full migrated
         promoted expired accept_queue_full reset_received reset_sent unreachable aborted
-        listener_closed netns_gone duplicate unknown
+        listener_closed netns_gone duplicate unknown synacks_sent_again
     }
 }
 
@@ -49,6 +49,7 @@ const PACKET: Feeds = &[&["tcp_check_req"]];
 const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
 const TIMER: Feeds = &[&["reqsk_timer_handler"]];
 const ICMP: Feeds = &[&["tcp_req_err"]];
+const SYNACK_AGAIN: Feeds = &[&["tcp_retransmit_synack"]];
 const ABORT: Feeds = &[&["tcp_abort"]];
 
 macro_rules! counters {
@@ -88,6 +89,7 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
         netns_gone, hs_netns_gone, raw.netns_gone, ALWAYS;
         duplicate, hs_duplicate, raw.duplicate, TIMER;
         unknown, hs_unknown, raw.unknown, ALWAYS;
+        synacks_sent_again, hs_synacks_sent_again, raw.synacks_sent_again, SYNACK_AGAIN;
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
             .filter(|c| c.name != "syn_dropped_other")
             .filter_map(|c| c.count)
             .collect();
-        assert_eq!(counted, (1..=22).collect::<Vec<_>>());
+        assert_eq!(counted, (1..=23).collect::<Vec<_>>());
     }
 
     #[test]

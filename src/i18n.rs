@@ -174,6 +174,7 @@ labels! {
     hs_netns_gone: "ended, namespace gone", "结束: 命名空间消失";
     hs_duplicate: "ended, duplicate", "结束: 重复";
     hs_unknown: "ended, reason unknown", "结束: 原因未知";
+    hs_synacks_sent_again: "SYN-ACKs sent again", "重发的 SYN-ACK";
     groups: "Pairs of addresses", "地址对";
     listeners: "Listeners", "监听端";
     evicted: "made room for others", "让位";

@@ -203,7 +203,8 @@ const CHOICE: &[Key] = &[
         "closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit \
          timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted \
          listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate \
-         syn_cookie fast_open, ! negates, | separates",
+         syn_cookie fast_open out_of_timewait out_of_orphans out_of_memory cancelled repair, \
+         ! negates, | separates",
         "any",
         "reasons to show: why connections end, or how they began",
     ),

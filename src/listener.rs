@@ -45,6 +45,12 @@ pub struct Listener {
     pub timewait: u32,
     /// `sk_drops`, since the listener was made; what `ss -m` prints behind `d`.
     pub drops: u64,
+    /// Connections whose wait for `accept()` was seen, since the activation.
+    pub accepted: u64,
+    /// The sum of their waits in nanoseconds.
+    pub accept_wait_ns: u64,
+    /// The longest of these waits.
+    pub accept_wait_max_ns: u64,
     /// What became of its SYNs, since the activation.
     pub handshakes: RawHandshakes,
 }
@@ -77,6 +83,9 @@ impl Listener {
             closing: word(offset_of!(RawListener, closing)),
             timewait: word(offset_of!(RawListener, timewait)),
             drops: long(offset_of!(RawListener, drops)),
+            accepted: long(offset_of!(RawListener, accepted)),
+            accept_wait_ns: long(offset_of!(RawListener, accept_wait_ns)),
+            accept_wait_max_ns: long(offset_of!(RawListener, accept_wait_max_ns)),
             handshakes: handshakes::decode(&array(bytes, offset_of!(RawListener, handshakes))),
         }
     }
@@ -104,17 +113,19 @@ mod tests {
         let mut bytes = [0; abi::LISTENER_SIZE];
         bytes[0..8].copy_from_slice(&9u64.to_ne_bytes());
         bytes[96..98].copy_from_slice(&8080u16.to_ne_bytes());
-        bytes[104..112].copy_from_slice(&77u64.to_ne_bytes());
-        bytes[112] = 3;
-        bytes[114] = 1 << 2 | 1 << 4;
+        bytes[112..120].copy_from_slice(&77u64.to_ne_bytes());
+        bytes[120] = 3;
+        bytes[122] = 1 << 2 | 1 << 4;
         for (index, number) in (1u32..=11).enumerate() {
-            let at = 116 + 4 * index;
+            let at = 124 + 4 * index;
             bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
         }
-        bytes[160..168].copy_from_slice(&12u64.to_ne_bytes());
-        bytes[168..176].copy_from_slice(&13u64.to_ne_bytes());
-        bytes[176..184].copy_from_slice(&14u64.to_ne_bytes());
-        bytes[344..352].copy_from_slice(&15u64.to_ne_bytes());
+        for (at, number) in [(168, 12u64), (176, 13), (184, 14), (352, 15)] {
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
+        for (at, number) in [(376, 16u64), (384, 17), (392, 18)] {
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
         let l = Listener::decode(&bytes);
         assert_eq!((l.who.conn, l.who.lport), (9, 8080));
         assert_eq!((l.since, l.age(100)), (Span::Exact(77), Span::Exact(23)));
@@ -129,6 +140,8 @@ mod tests {
         assert_eq!((l.established, l.closing, l.timewait), (9, 10, 11));
         assert_eq!((l.drops, l.unfinished_ns), (12, Some(13)));
         assert_eq!((l.handshakes.syns, l.handshakes.unknown), (14, 15));
+        let waits = (l.accepted, l.accept_wait_ns, l.accept_wait_max_ns);
+        assert_eq!(waits, (16, 17, 18));
     }
 
     #[test]

@@ -35,6 +35,11 @@ const NAMES: [&str; abi::TCPSTATES_NR_REASONS as usize - 1] = [
     "duplicate",
     "syn_cookie",
     "fast_open",
+    "out_of_timewait",
+    "out_of_orphans",
+    "out_of_memory",
+    "cancelled",
+    "repair",
 ];
 
 impl Reason {
@@ -145,7 +150,7 @@ mod tests {
         assert_eq!(Reason::from_name("Refused"), Some(Reason(10)));
         assert_eq!(Reason::from_name("none"), None);
         assert_eq!(Reason::from_name(""), None);
-        assert_eq!(Reason::all().count(), 22);
+        assert_eq!(Reason::all().count(), 27);
     }
 
     #[test]

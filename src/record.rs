@@ -144,6 +144,10 @@ pub struct Ident {
     pub role: Option<Role>,
     /// Older than the activation.
     pub seeded: bool,
+    /// A subflow of an MPTCP connection.
+    pub subflow: bool,
+    /// The device that the socket is bound to; 0: none.
+    pub ifindex: u32,
 }
 
 impl Ident {
@@ -175,6 +179,8 @@ impl Ident {
             family: bytes[offset_of!(RawIdent, family)],
             role: Role::from_number(bytes[offset_of!(RawIdent, role)]),
             seeded: has(abi::TCPSTATES_SEEDED),
+            subflow: has(abi::TCPSTATES_IS_SUBFLOW),
+            ifindex: abi::u32_at(bytes, offset_of!(RawIdent, ifindex)),
         }
     }
 
@@ -260,9 +266,11 @@ impl Meters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
     /// Milliseconds since data came last; before the first, since the handshake.
-    pub last_recv_ms: u32,
+    pub last_recv_ms: Option<u64>,
     /// Milliseconds since data was sent last; before the first, since the handshake.
-    pub last_sent_ms: u32,
+    pub last_sent_ms: Option<u64>,
+    /// Inode number of the socket, as in `/proc/PID/fd`.
+    pub ino: Option<u64>,
     /// Segments that were sent and are not acknowledged.
     pub unacked: u32,
     /// Retransmission time-outs in a row.
@@ -280,9 +288,18 @@ pub struct Activity {
 impl Activity {
     fn decode(bytes: &ConnBytes) -> Self {
         let flags = u32::from(abi::u16_at(bytes, offset_of!(RawConn, sock_flags)));
+        let known = u32::from(abi::u16_at(bytes, offset_of!(RawConn, flags)));
+        let stamp = |flag, at| (known & flag != 0).then(|| abi::u64_at(bytes, at));
         Self {
-            last_recv_ms: abi::u32_at(bytes, offset_of!(RawConn, last_recv_ms)),
-            last_sent_ms: abi::u32_at(bytes, offset_of!(RawConn, last_sent_ms)),
+            last_recv_ms: stamp(
+                abi::TCPSTATES_HAS_LAST_RECV,
+                offset_of!(RawConn, last_recv_ms),
+            ),
+            last_sent_ms: stamp(
+                abi::TCPSTATES_HAS_LAST_SENT,
+                offset_of!(RawConn, last_sent_ms),
+            ),
+            ino: Some(abi::u64_at(bytes, offset_of!(RawConn, ino))).filter(|ino| *ino != 0),
             unacked: abi::u32_at(bytes, offset_of!(RawConn, unacked)),
             retransmits: bytes[offset_of!(RawConn, retransmits)],
             probes: bytes[offset_of!(RawConn, probes)],
@@ -455,6 +472,8 @@ pub(crate) mod tests {
             family: if local.is_ipv4() { 4 } else { 6 },
             role: None,
             seeded: false,
+            subflow: false,
+            ifindex: 0,
         }
     }
 
@@ -503,15 +522,16 @@ pub(crate) mod tests {
         bytes[40..48].copy_from_slice(&77u64.to_ne_bytes());
         bytes[48..64].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 3).to_ipv6_mapped().octets());
         bytes[92..94].copy_from_slice(&8081u16.to_ne_bytes());
-        bytes[94] = 8;
+        bytes[94] = 8 | 16;
         bytes[96..112].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
         bytes[128..130].copy_from_slice(&8080u16.to_ne_bytes());
         bytes[132] = 4;
         bytes[133] = 2;
-        bytes[136..144].copy_from_slice(&123u64.to_ne_bytes());
-        bytes[200..204].copy_from_slice(&55u32.to_ne_bytes());
-        bytes[208..210].copy_from_slice(&111u16.to_ne_bytes());
-        bytes[210..212].copy_from_slice(&6u16.to_ne_bytes());
+        bytes[136..140].copy_from_slice(&7u32.to_ne_bytes());
+        bytes[144..152].copy_from_slice(&123u64.to_ne_bytes());
+        bytes[208..212].copy_from_slice(&55u32.to_ne_bytes());
+        bytes[216..218].copy_from_slice(&111u16.to_ne_bytes());
+        bytes[218..220].copy_from_slice(&6u16.to_ne_bytes());
         let t = Transition::decode(&bytes).unwrap();
         assert_eq!((t.ts, t.in_old), (77, Span::Exact(5_000)));
         assert_eq!((t.old, t.new), (State::ESTABLISHED, State(4)));
@@ -525,6 +545,7 @@ pub(crate) mod tests {
         let listener = t.who.listener().map(|(ip, port)| (ip.to_string(), port));
         assert_eq!(listener, Some(("10.0.0.3".into(), 8081)));
         assert_eq!(t.who.cgroup, Some(77));
+        assert_eq!((t.who.subflow, t.who.ifindex), (true, 7));
     }
 
     #[test]
@@ -538,11 +559,11 @@ pub(crate) mod tests {
         assert_eq!((t.synacks, t.meters), (None, None));
         assert_eq!((t.who.listener, t.who.cgroup), (None, None));
         let mut bytes = [0xff; abi::CONN_SIZE];
-        bytes[122..124].fill(0);
+        bytes[130..132].fill(0);
         let conn = Conn::decode(&bytes);
         assert_eq!((conn.synacks, conn.meters), (None, None));
         assert_eq!(conn.activity, None);
-        bytes[122] = 4 | 8;
+        bytes[130] = 4 | 8;
         let conn = Conn::decode(&bytes);
         assert_eq!(conn.synacks, Some(0xffff));
         assert_eq!(conn.meters.unwrap().retrans, u32::MAX);
@@ -551,17 +572,21 @@ pub(crate) mod tests {
     #[test]
     fn what_a_connection_does_comes_from_its_end() {
         let mut bytes = [0; abi::CONN_SIZE];
-        bytes[122] = 4;
-        for (at, number) in [(200, 1_500u32), (204, 70_000), (208, 9)] {
-            bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+        bytes[130] = 4 | 16 | 32;
+        for (at, number) in [(208, 1_500u64), (216, 5_000_000_000), (224, 77), (232, 9)] {
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
         }
-        (bytes[212], bytes[213]) = (3, 4);
+        (bytes[236], bytes[237]) = (3, 4);
         let with = |bytes: &mut ConnBytes, flags| {
-            bytes[214] = flags;
+            bytes[238] = flags;
             Conn::decode(bytes).activity.unwrap()
         };
         let none = with(&mut bytes, 0);
-        assert_eq!((none.last_recv_ms, none.last_sent_ms), (1_500, 70_000));
+        assert_eq!(
+            (none.last_recv_ms, none.last_sent_ms),
+            (Some(1_500), Some(5_000_000_000))
+        );
+        assert_eq!(none.ino, Some(77));
         assert_eq!((none.unacked, none.retransmits, none.probes), (9, 3, 4));
         let flags = |a: Activity| [a.keepalive, a.orphan, a.user_timeout];
         assert_eq!(flags(none), [false; 3]);

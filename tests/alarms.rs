@@ -331,7 +331,7 @@ fn a_listener_has_the_fields_of_the_interface_in_order() {
     assert_eq!(&text.lines().next().unwrap()[..expected.len()], expected);
     let lines = lines(&text);
     assert_eq!(lines[0]["handshakes"]["syn_accept_queue_full"], 4);
-    assert_eq!(lines[0]["handshakes"].as_object().unwrap().len(), 23);
+    assert_eq!(lines[0]["handshakes"].as_object().unwrap().len(), 24);
     let old = &lines[2];
     assert_eq!(
         (&old["age_exact"], &old["seeded"]),
@@ -492,8 +492,10 @@ fn alarms_and_listeners_fit_a_terminal_in_both_languages() {
 fn a_connection_tells_what_it_does() {
     let fake = Fake::new(1, 64);
     let mut busy = Bytes(conn("10.0.0.1:1", 1, NOW, 7));
-    busy.put(offset_of!(RawConn, last_recv_ms), 1_500u32.to_ne_bytes())
-        .put(offset_of!(RawConn, last_sent_ms), 70_000u32.to_ne_bytes())
+    let flags = 0x37u16;
+    busy.put(offset_of!(RawConn, flags), flags.to_ne_bytes())
+        .put(offset_of!(RawConn, last_recv_ms), 1_500u64.to_ne_bytes())
+        .put(offset_of!(RawConn, last_sent_ms), 70_000u64.to_ne_bytes())
         .put(offset_of!(RawConn, unacked), 9u32.to_ne_bytes())
         .put(offset_of!(RawConn, retransmits), [3])
         .put(offset_of!(RawConn, probes), [4])

@@ -16,7 +16,7 @@ const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | s
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
 const STATES: &str = "; allowed: ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates";
-const REASONS: &str = "; allowed: closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate syn_cookie fast_open, ! negates, | separates";
+const REASONS: &str = "; allowed: closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate syn_cookie fast_open out_of_timewait out_of_orphans out_of_memory cancelled repair, ! negates, | separates";
 const NETNS: &str = "; allowed: inode number, or a name under /run/netns";
 
 /// Arguments, and what stderr says in two parts.

@@ -217,7 +217,7 @@ impl Conn {
     fn bytes(&self) -> [u8; abi::CONN_SIZE] {
         let mut bytes = Bytes([0; abi::CONN_SIZE]);
         let (who, meters) = (offset_of!(RawConn, who), offset_of!(RawConn, meters));
-        let flags = if self.full { 7u16 } else { 3 };
+        let flags = if self.full { 7u16 | 0x30 } else { 3 };
         let since = NOW - self.age * SECOND;
         bytes
             .ident(who, &self.local, &self.remote)
@@ -247,11 +247,11 @@ impl Conn {
         bytes
             .put(
                 offset_of!(RawConn, last_recv_ms),
-                self.last_recv.to_ne_bytes(),
+                u64::from(self.last_recv).to_ne_bytes(),
             )
             .put(
                 offset_of!(RawConn, last_sent_ms),
-                self.last_sent.to_ne_bytes(),
+                u64::from(self.last_sent).to_ne_bytes(),
             )
             .put(offset_of!(RawConn, unacked), self.unacked.to_ne_bytes())
             .put(offset_of!(RawConn, retransmits), [self.retransmits])

@@ -419,6 +419,8 @@ fn ends_of(group: &Group) -> Ident {
         family: group.family,
         role: None,
         seeded: false,
+        subflow: false,
+        ifindex: 0,
     }
 }
 

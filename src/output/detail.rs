@@ -174,11 +174,14 @@ impl Fields<'_> {
             return;
         };
         let l = self.look.labels;
-        let ago = |ms: u32| {
-            move |line: &mut Line| {
-                Duration(u64::from(ms) * 1_000_000).put(line);
-                line.push(b' ');
-                l.ago.put(line);
+        let ago = |ms: Option<u64>| {
+            move |line: &mut Line| match ms {
+                Some(ms) => {
+                    Duration(ms.saturating_mul(1_000_000)).put(line);
+                    line.push(b' ');
+                    l.ago.put(line);
+                }
+                None => line.push(b'-'),
             }
         };
         self.two(

@@ -288,6 +288,7 @@ fn reserved() {
     let zoo = zoo();
     let device = device::open();
     let ident = |at| field!(at, RawIdent, reserved, 2);
+    let ident1 = |at| field!(at, RawIdent, reserved1, 4);
     let handshakes =
         |at| at + offset_of!(abi::RawHandshakes, reserved)..at + size_of::<abi::RawHandshakes>();
     let settings = structure::<Settings>(&device, call::GET_SETTINGS);
@@ -296,7 +297,7 @@ fn reserved() {
         "settings",
         &settings,
         &[
-            field!(config, abi::Config, reserved, 48),
+            field!(config, abi::Config, reserved, 40),
             field!(
                 config + offset_of!(abi::Config, filter),
                 abi::RawFilter,
@@ -309,10 +310,7 @@ fn reserved() {
     assert_zero::<Stats>(
         "stats",
         &stats,
-        &[
-            field!(0, Stats, reserved, 16),
-            handshakes(offset_of!(Stats, handshakes)),
-        ],
+        &[handshakes(offset_of!(Stats, handshakes))],
     );
     let edges = table::<Edge>(&device, call::GET_EDGES);
     assert_zero::<Edge>("edges", &edges, &[field!(0, Edge, reserved, 6)]);
@@ -321,7 +319,14 @@ fn reserved() {
     let hooks = table::<Hook>(&device, call::GET_HOOKS);
     assert_zero::<Hook>("hooks", &hooks, &[field!(0, Hook, reserved, 4)]);
     let groups = table::<RawGroup>(&device, call::GET_GROUPS);
-    assert_zero::<RawGroup>("groups", &groups, &[field!(0, RawGroup, reserved, 2)]);
+    assert_zero::<RawGroup>(
+        "groups",
+        &groups,
+        &[
+            field!(0, RawGroup, reserved, 2),
+            field!(0, RawGroup, reserved1, 4),
+        ],
+    );
     let listeners = table::<RawListener>(&device, call::GET_LISTENERS);
     assert_zero::<RawListener>(
         "listeners",
@@ -329,7 +334,8 @@ fn reserved() {
         &[
             ident(offset_of!(RawListener, who)),
             handshakes(offset_of!(RawListener, handshakes)),
-            field!(0, RawListener, reserved, 32),
+            ident1(offset_of!(RawListener, who)),
+            field!(0, RawListener, reserved, 8),
         ],
     );
     let conns = snapshot(&device);
@@ -338,6 +344,7 @@ fn reserved() {
         &conns,
         &[
             ident(offset_of!(RawConn, who)),
+            ident1(offset_of!(RawConn, who)),
             field!(0, RawConn, reserved0, 1),
             field!(offset_of!(RawConn, meters), RawMeters, reserved, 4),
         ],

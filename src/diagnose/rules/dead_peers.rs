@@ -87,9 +87,14 @@ fn is_dead(limits: &Bound, conn: &Conn, activity: &Activity) -> bool {
         || keepalive && u64::from(activity.probes) >= limits.get(&PROBES)
 }
 
+/// How long nothing came nor went; 0 where that is not known.
+fn quiet_ms(activity: &Activity) -> u64 {
+    let stamps = [activity.last_recv_ms, activity.last_sent_ms];
+    stamps.into_iter().flatten().min().unwrap_or(0)
+}
+
 fn is_idle(limits: &Bound, activity: &Activity) -> bool {
-    let quiet = activity.last_recv_ms.min(activity.last_sent_ms);
-    u64::from(quiet) >= limits.get(&IDLE) * 1_000 && !activity.keepalive && !activity.user_timeout
+    quiet_ms(activity) >= limits.get(&IDLE) * 1_000 && !activity.keepalive && !activity.user_timeout
 }
 
 fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
@@ -127,7 +132,7 @@ fn silent(facts: &Facts, pile: &Pile) -> Finding {
     let what = "are idle for long, without keepalive: nobody would notice that a peer has gone";
     let mut finding = pile.warning(facts, "dead-peers", what);
     finding.severity = Severity::Info;
-    let quiet = |a: Activity| u64::from(a.last_recv_ms.min(a.last_sent_ms)) / 1_000;
+    let quiet = |a: Activity| quiet_ms(&a) / 1_000;
     let longest = pile
         .conns
         .iter()

@@ -69,7 +69,7 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let states = [State::ESTABLISHED, State::FIN_WAIT1, State::CLOSE_WAIT];
     let slow =
         meters.bytes_acked.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(lifetime);
-    let stuck = u64::from(activity.last_sent_ms) >= limits.get(&STUCK) * 1_000;
+    let stuck = activity.last_sent_ms.unwrap_or(0) >= limits.get(&STUCK) * 1_000;
     states.contains(&conn.state)
         && lifetime >= limits.get(&AGE) * 1_000
         && meters.sndbuf_used > 0

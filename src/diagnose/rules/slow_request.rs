@@ -68,10 +68,10 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     };
     let age = facts.age_ms(conn);
     let received = meters.bytes_received;
-    let quiet = u64::from(activity.last_recv_ms);
+    let quiet = activity.last_recv_ms.unwrap_or(0);
     let gap = match meters.bytes_sent {
         0 => age.saturating_sub(quiet),
-        _ => u64::from(activity.last_sent_ms).saturating_sub(quiet),
+        _ => activity.last_sent_ms.unwrap_or(0).saturating_sub(quiet),
     };
     conn.state == State::ESTABLISHED
         && age >= limits.get(&AGE) * 1_000

@@ -149,7 +149,7 @@ fn the_module_refuses_what_is_not_well_formed() {
         |f| f.addrs[0].prefix = 129,
         |f| f.addrs[0].side = 3,
         |f| f.addrs[0].negate = 2,
-        |f| f.addrs[0].reserved[4] = 1,
+        |f| f.addrs[0].reserved = 1,
         |f| (f.addrs[0].prefix, f.addrs[0].addr[15]) = (127, 1),
         |f| (f.ports[0].low, f.ports[0].high) = (2, 1),
         |f| f.ports[0].side = 3,
