@@ -70,9 +70,13 @@ bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *
 void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
 			  struct tcps_step step, u64 now)
 {
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	const struct tcps_in_old in_old = {};
+	const struct tcps_conn nobody = {};
 
-	tcps_show(session, tcps_stats_this_cpu(&session->stats), NULL, sk, step, in_old, now);
+	tcps_show(session, stats, NULL, sk, step, in_old, now);
+	if (step.new == TCP_CLOSE)
+		tcps_count_end(stats, &nobody, step.reason, now);
 }
 
 void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
@@ -222,18 +226,44 @@ void tcps_made_by(struct tcps_conn *conn, const struct sock *sk)
 	conn->known.flags |= TCPSTATES_HAS_UID;
 }
 
-/* The current task owns the full socket @sk. Only for what runs in its context. */
-void tcps_own(struct tcps_conn *conn, const struct sock *sk)
+/* Who the current task is. */
+void tcps_own_as_task(struct tcps_known *known)
 {
 	const struct task_struct *leader = current->group_leader;
 
-	conn->known.pid = task_tgid_nr(current);
+	known->pid = task_tgid_nr(current);
 	/* A task that renames itself meanwhile may tear the name, not its end. */
-	memcpy(conn->known.comm, leader->comm, sizeof(conn->known.comm));
-	conn->known.comm[sizeof(conn->known.comm) - 1] = '\0';
+	memcpy(known->comm, leader->comm, sizeof(known->comm));
+	known->comm[sizeof(known->comm) - 1] = '\0';
+	known->cgroup = current_cgroup();
+}
+
+/* The current task owns the full socket @sk. Only for what runs in its context. */
+void tcps_own(struct tcps_conn *conn, const struct sock *sk)
+{
+	tcps_own_as_task(&conn->known);
 	conn->known.uid = tcps_sock_uid(sk);
-	conn->known.cgroup = current_cgroup();
 	conn->known.flags |= TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID;
+}
+
+/* accept() has come for the connection. One that is not ESTABLISHED yet did not wait. */
+void tcps_leave_accept_queue(struct tcps_session *session, struct tcps_conn *conn, u64 now)
+{
+	u64 ns = conn->established ? tcps_conn_established_for(conn, now) : 0;
+
+	conn->queued = false;
+	tcps_times_add(&tcps_stats_this_cpu(&session->stats)->lives.accept_wait, ns);
+}
+
+/* @conn ends, for this reason. */
+void tcps_count_end(struct tcps_cpu_stats *stats, const struct tcps_conn *conn, u8 reason,
+		    u64 now)
+{
+	struct tcpstates_lives *lives = &stats->lives;
+
+	tcps_add(lives->ends[conn->role * TCPSTATES_REASONS_MAX + reason], 1);
+	if (conn->established)
+		tcps_times_add(&lives->life[conn->role], tcps_conn_established_for(conn, now));
 }
 
 /* The connection has come to the listening @sk: it is what is known before accept(). */

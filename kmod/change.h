@@ -42,7 +42,11 @@ void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
 		     struct tcps_conn *conn);
 void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
+void tcps_own_as_task(struct tcps_known *known);
 void tcps_own(struct tcps_conn *conn, const struct sock *sk);
+void tcps_leave_accept_queue(struct tcps_session *session, struct tcps_conn *conn, u64 now);
+void tcps_count_end(struct tcps_cpu_stats *stats, const struct tcps_conn *conn, u8 reason,
+		    u64 now);
 void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener);
 void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
@@ -179,6 +183,7 @@ tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct 
 	stats = tcps_stats_this_cpu(&session->stats);
 	tcps_show(session, stats, conn, sk, step, tcps_time_in_old(conn, step.old, now), now);
 	if (step.new == TCP_CLOSE) {
+		tcps_count_end(stats, conn, step.reason, now);
 		tcps_forget(session, shard, conn);
 		return;
 	}

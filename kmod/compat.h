@@ -80,6 +80,26 @@ static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
 #define TCPS_MIGRATES_REQUESTS	false
 #endif
 
+/* Does tcp_reset() say which packet has led to it? */
+#ifdef TCPS_HAVE_TCP_RESET_SKB
+#define TCPS_RESET_HAS_PACKET	true
+#else
+#define TCPS_RESET_HAS_PACKET	false
+#endif
+
+/* Is there no room for another timewait socket in this namespace? */
+static inline bool tcps_timewait_is_full(const struct net *net)
+{
+	const struct inet_timewait_death_row *row = &net->ipv4.tcp_death_row;
+
+#ifdef TCPS_HAVE_TW_REFCOUNT
+	/* The namespace itself has one. */
+	return (int)refcount_read(&row->tw_refcount) - 1 >= READ_ONCE(row->sysctl_max_tw_buckets);
+#else
+	return atomic_read(&row->tw_count) >= READ_ONCE(row->sysctl_max_tw_buckets);
+#endif
+}
+
 /* Is this SYN for a TIME_WAIT that it takes over? It passes on a number then. */
 static inline bool tcps_takes_over_timewait(const struct sk_buff *skb)
 {

@@ -63,13 +63,15 @@ struct tcps_conn {
 	u64 since_ns;		/* entry of @state */
 	u64 first_seen_ns;
 	struct tcps_known known;
-	u32 index:24;		/* in the pool's list of nodes */
-	u8 role;		/* TCPSTATES_ROLE_* */
-	u32 group;		/* 1 + index of its pair of addresses, 0: none */
-	u32 listener;		/* 1 + index of what it came to, or is; 0: none */
+	u64 index:24;		/* in the pool's list of nodes */
+	u64 listener:18;	/* 1 + index of what it came to, or is; 0: none */
+	u64 group:22;		/* 1 + index of its pair of addresses, 0: none */
+	u32 established;	/* when: see tcps_conn_establish(); 0: not seen */
+	u8 role:2;		/* TCPSTATES_ROLE_* */
 	u8 since_flags:2;	/* TCPSTATES_SINCE_* */
 	u8 kind:2;		/* enum tcps_kind */
 	u8 connecting:1;	/* in SYN_SENT, which is not recorded before the SYN is sent */
+	u8 queued:1;		/* waits for accept() since it was established */
 	u8 state;
 	u8 reason;		/* TCPSTATES_REASON_*: the end as far as it is seen */
 	u8 hint;		/* likewise: what an end would be due to now */
@@ -77,6 +79,32 @@ struct tcps_conn {
 
 /* Two cache lines. */
 static_assert(sizeof(struct tcps_conn) == 128);
+static_assert(TCPSTATES_CONNS_MAX <= 1 << 24);
+static_assert(TCPSTATES_LISTENERS_MAX < 1 << 18);
+static_assert(TCPSTATES_GROUPS_MAX < 1 << 22);
+static_assert(TCPSTATES_NR_ROLES <= 1 << 2);
+
+/* Units of @established: about a microsecond. */
+#define TCPS_ESTABLISHED_SHIFT	10
+
+/*
+ * The connection becomes ESTABLISHED. What is kept is how long after its first
+ * sight: a handshake that took more than an hour is not timed.
+ */
+static __always_inline void tcps_conn_establish(struct tcps_conn *conn, u64 now)
+{
+	u64 units = ((now - conn->first_seen_ns) >> TCPS_ESTABLISHED_SHIFT) + 1;
+
+	conn->established = likely(units <= U32_MAX) ? units : 0;
+}
+
+/* How long ago that was; only if it was seen. */
+static __always_inline u64 tcps_conn_established_for(const struct tcps_conn *conn, u64 now)
+{
+	u64 after = (u64)(conn->established - 1) << TCPS_ESTABLISHED_SHIFT;
+
+	return now - conn->first_seen_ns - after;
+}
 
 /* All but what links it, what it is found by, and where it is in the pool's list. */
 static inline void tcps_conn_clear(struct tcps_conn *conn)
@@ -84,12 +112,14 @@ static inline void tcps_conn_clear(struct tcps_conn *conn)
 	conn->since_ns = 0;
 	conn->first_seen_ns = 0;
 	conn->known = (struct tcps_known){};
-	conn->role = 0;
-	conn->group = 0;
 	conn->listener = 0;
+	conn->group = 0;
+	conn->established = 0;
+	conn->role = 0;
 	conn->since_flags = 0;
 	conn->kind = 0;
 	conn->connecting = false;
+	conn->queued = false;
 	conn->state = 0;
 	conn->reason = 0;
 	conn->hint = 0;

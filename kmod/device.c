@@ -13,6 +13,7 @@
 #include <linux/uaccess.h>
 
 #include "device.h"
+#include "cgroups.h"
 #include "session.h"
 #include "snapshot.h"
 #include "tcpstates.h"
@@ -270,6 +271,42 @@ static int get_groups(struct tcps_session *session, struct reader *reader, unsig
 	return get_table(session, &spec, tcps_table_taken(&session->groups.table), arg);
 }
 
+static int get_lives(struct tcps_session *session, struct reader *reader, unsigned long arg)
+{
+	struct tcpstates_lives *lives = kzalloc(sizeof(*lives), GFP_KERNEL);
+	int err;
+
+	if (!lives)
+		return -ENOMEM;
+	tcps_stats_sum_lives(&session->stats, lives);
+	err = copy_out(arg, lives, sizeof(*lives));
+	kfree(lives);
+	return err;
+}
+
+/* The element is copied from the table that was counted. */
+static int get_cgroups(struct tcps_session *session, struct reader *reader, unsigned long arg)
+{
+	struct tcps_cgroups *cgroups;
+	struct tcpstates_table table;
+	int err;
+
+	if (copy_in(&table, arg, sizeof(table)))
+		return -EFAULT;
+	cgroups = tcps_cgroups_count(session);
+	if (IS_ERR(cgroups))
+		return PTR_ERR(cgroups);
+	table.count = cgroups->nr;
+	err = table.count > table.capacity ? -ENOSPC : 0;
+	if (!err && copy_to_user(u64_to_user_ptr(table.entries), cgroups->entries,
+				 table.count * sizeof(cgroups->entries[0])))
+		err = -EFAULT;
+	tcps_cgroups_free(cgroups);
+	if ((!err || err == -ENOSPC) && copy_out(arg, &table, sizeof(table)))
+		return -EFAULT;
+	return err;
+}
+
 static int snapshot(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	struct tcpstates_snapshot call;
@@ -331,6 +368,8 @@ static const struct session_call {
 	{ TCPSTATES_SEEN, seen },
 	{ TCPSTATES_GET_LISTENERS, get_listeners },
 	{ TCPSTATES_GET_GROUPS, get_groups },
+	{ TCPSTATES_GET_LIVES, get_lives },
+	{ TCPSTATES_GET_CGROUPS, get_cgroups },
 };
 
 static int run_session_call(const struct session_call *call, struct reader *reader,

@@ -18,6 +18,7 @@
 #include "change.h"
 #include "compat.h"
 #include "handshake.h"
+#include "mptcp.h"
 #include "session.h"
 #include "sockinfo.h"
 
@@ -103,7 +104,7 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	unsigned long flags;
 	u64 now;
 
-	if (!tcps_hooks_free_requests(&session->hooks, req))
+	if (!tcps_is_tcp(listener) || !tcps_hooks_free_requests(&session->hooks, req))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
@@ -145,12 +146,57 @@ static noinline void ack_finds_no_place(struct tcps_session *session, const stru
 	tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
 }
 
+/*
+ * The last ACK of a subflow that joins an MPTCP connection makes a child that
+ * never waits for accept(): the request is dropped, and nothing but this tells
+ * of both. From the look at the packet on, all is done by one CPU with softirqs
+ * off: the request, its clone, the drop, and the child's first step, which
+ * ends it at the latest, so that the child is alive as long as it is known here.
+ */
+static noinline void subflow_checked(struct tcps_session *session, const struct request_sock *req)
+{
+	struct tcps_cpu_stats *stats;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	stats = tcps_stats_this_cpu(&session->stats);
+	stats->checked = req;
+	stats->clone = NULL;
+	local_irq_restore(flags);
+}
+
+/* @sk is the clone of a listener, for the request that was checked last. */
+void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_cpu_stats *stats;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	stats = tcps_stats_this_cpu(&session->stats);
+	if (stats->checked)
+		stats->clone = sk;
+	local_irq_restore(flags);
+}
+
+/* Interrupts are off. @sk, without a node, goes on: if it was cloned just now, that is over. */
+void tcps_forget_clone(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+
+	if (stats->clone == sk) {
+		stats->clone = NULL;
+		stats->checked = NULL;
+	}
+}
+
 /* A packet for @req: what will it have been if it ends the request? */
 void tcps_request_checked(struct tcps_session *session, const struct sock *listener,
 			  const struct sk_buff *skb, struct request_sock *req)
 {
 	const struct tcphdr *th = tcp_hdr(skb);
 
+	if (unlikely(rsk_is_mptcp(req)))
+		subflow_checked(session, req);
 	if (unlikely(th->rst))
 		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
 	else if (unlikely(th->syn))
@@ -175,6 +221,8 @@ void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
 	struct tcps_conn *conn;
 	unsigned long flags;
 
+	if (!tcps_is_tcp(req->rsk_listener))
+		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
 	/* It was answered, but had to wait for room in the accept queue. */
@@ -192,6 +240,9 @@ static u8 end_reason(const struct request_sock *req, u8 hint, bool sees_timers)
 		return TCPSTATES_REASON_NETNS_GONE;
 	if (listener && READ_ONCE(listener->sk_state) != TCP_LISTEN)
 		return TCPSTATES_REASON_LISTENER_CLOSED;
+	/* A subflow that cannot join is reset. */
+	if (!hint && rsk_drop_req(req))
+		return TCPSTATES_REASON_RESET_SENT;
 	/* No packet ever came for it, nor its timer: it was not in the hash. */
 	if (!hint && sees_timers)
 		return TCPSTATES_REASON_DUPLICATE;
@@ -253,14 +304,6 @@ static noinline void end_request(struct tcps_session *session, struct tcps_shard
 		tcps_rings_wake(session->rings);
 }
 
-/* The memory of @req is about to go: most often it was promoted, and nothing stands for it. */
-void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
-{
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, req_to_sk(req));
-
-	if (!tcps_shard_lacks(shard))
-		end_request(session, shard, req);
-}
 
 /* @to, which stands for no connection yet, takes the place of @req. */
 static struct tcps_conn *hand_over(struct tcps_session *session, struct request_sock *req,
@@ -281,6 +324,9 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 				     entry_of(session, listener));
 		if (kind == TCPS_FULL) {
 			conn->hint = TCPSTATES_REASON_NONE;
+			/* Subflows that join never are. */
+			conn->queued = !rsk_drop_req(req);
+			tcps_mark_subflow(conn, to);
 			tcps_set_state(session, conn, TCP_SYN_RECV);
 		}
 	}
@@ -288,16 +334,129 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 	return conn;
 }
 
+/* The child that was made of @req, if it joined an MPTCP connection; NULL: it did not. */
+static const struct sock *joined_child(struct tcps_session *session,
+				       const struct request_sock *req)
+{
+	const struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+
+	if (stats->checked != req || !stats->clone ||
+	    READ_ONCE(stats->clone->sk_state) != TCP_SYN_RECV)
+		return NULL;
+	return stats->clone;
+}
+
+/* Did @req become a subflow of a connection that is there already? Then that goes on with it. */
+static noinline bool request_joined(struct tcps_session *session, struct request_sock *req)
+{
+	const struct sock *listener = req->rsk_listener;
+	struct tcps_listener *entry;
+	const struct sock *child;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	child = joined_child(session, req);
+	if (child) {
+		entry = entry_of(session, listener);
+		if (hand_over(session, req, child, listener, TCPS_FULL))
+			count(session, entry, promoted);
+		if (likely(entry))
+			atomic64_inc(&entry->done);
+		tcps_forget_clone(session, child);
+	}
+	local_irq_restore(flags);
+	return child;
+}
+
+/*
+ * Copies of requests, so that a promotion finds the node that a copy has got
+ * meanwhile: note it before the node goes there, forget it when the memory of
+ * either is about to go.
+ */
+static void note_migration(struct tcps_migrations *migrations, const struct request_sock *from,
+			   struct request_sock *to)
+{
+	struct tcps_migration *migration;
+
+	raw_spin_lock(&migrations->lock);
+	migration = &migrations->last[migrations->next++ % TCPS_MIGRATIONS];
+	if (!migration->from)
+		WRITE_ONCE(migrations->nr, migrations->nr + 1);
+	migration->from = from;
+	migration->to = to;
+	raw_spin_unlock(&migrations->lock);
+}
+
+static noinline void forget_migration(struct tcps_migrations *migrations,
+				      const struct request_sock *req)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&migrations->lock, flags);
+	for (i = 0; i < TCPS_MIGRATIONS; i++) {
+		struct tcps_migration *migration = &migrations->last[i];
+
+		if (migration->from && (migration->from == req || migration->to == req)) {
+			migration->from = NULL;
+			WRITE_ONCE(migrations->nr, migrations->nr - 1);
+		}
+	}
+	raw_spin_unlock_irqrestore(&migrations->lock, flags);
+}
+
 /* @listener's port has lost another listener, whose request is copied for it. */
 void tcps_request_migrated(struct tcps_session *session, struct request_sock *from,
 			   struct request_sock *to, const struct sock *listener)
 {
 	unsigned long flags;
+	bool has_node;
 
+	if (!tcps_is_tcp(listener))
+		return;
 	local_irq_save(flags);
 	count(session, entry_of(session, listener), migrated);
-	hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
+	note_migration(&session->migrations, from, to);
+	has_node = hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
 	local_irq_restore(flags);
+	if (!has_node)
+		forget_migration(&session->migrations, from);
+}
+
+/*
+ * @req was copied, and is promoted all the same: its node is the copy's. That
+ * is not freed while the lock is held, see tcps_request_freed().
+ */
+static noinline struct tcps_conn *hand_over_copy(struct tcps_session *session,
+						 const struct request_sock *req,
+						 const struct sock *child,
+						 const struct sock *listener)
+{
+	struct tcps_migrations *migrations = &session->migrations;
+	struct tcps_conn *conn = NULL;
+	unsigned int i;
+
+	raw_spin_lock(&migrations->lock);
+	for (i = 0; i < TCPS_MIGRATIONS && !conn; i++)
+		if (migrations->last[i].from == req)
+			conn = hand_over(session, migrations->last[i].to, child, listener,
+					 TCPS_FULL);
+	raw_spin_unlock(&migrations->lock);
+	return conn;
+}
+
+/* The memory of @req is about to go: most often it was promoted, and nothing stands for it. */
+void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, req_to_sk(req));
+
+	if (unlikely(READ_ONCE(session->migrations.nr)))
+		forget_migration(&session->migrations, req);
+	if (tcps_shard_lacks(shard))
+		return;
+	if (unlikely(rsk_drop_req(req)) && request_joined(session, req))
+		return;
+	end_request(session, shard, req);
 }
 
 /* A connection is about to wait for accept(). */
@@ -319,11 +478,17 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 			   const struct sock *child, struct request_sock *req)
 {
 	struct tcps_listener *entry;
+	struct tcps_conn *conn;
 	unsigned long flags;
 
+	if (!tcps_is_tcp(listener))
+		return;
 	local_irq_save(flags);
 	entry = entry_of(session, listener);
-	if (hand_over(session, req, child, listener, TCPS_FULL))
+	conn = hand_over(session, req, child, listener, TCPS_FULL);
+	if (unlikely(!conn) && READ_ONCE(session->migrations.nr))
+		conn = hand_over_copy(session, req, child, listener);
+	if (conn)
 		count(session, entry, promoted);
 	queue_child(session, entry, listener);
 	local_irq_restore(flags);
@@ -349,7 +514,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	unsigned long flags;
 	u64 now;
 
-	if (likely(!fast_open && req->rsk_listener))
+	if (likely(!fast_open && req->rsk_listener) || !tcps_is_tcp(listener))
 		return;
 	step.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
 	shard = tcps_conns_shard(&session->conns, child);
@@ -362,6 +527,10 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		conn = begin(session, shard, listener, entry, child, TCPS_FULL, now);
 		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
+			conn->queued = true;
+			tcps_mark_subflow(conn, child);
+			/* It may be accepted before it is ESTABLISHED. */
+			tcps_conn_establish(conn, now);
 			/* How it began says nothing about its end. */
 			conn->reason = TCPSTATES_REASON_NONE;
 			/* The kernel kept nothing of the SYN, nor of its time. */
@@ -372,6 +541,17 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
+}
+
+/* The SYN-ACK of @req was sent again. */
+void tcps_synack_sent_again(void *data, const struct sock *sk, const struct request_sock *req)
+{
+	struct tcps_session *session = data;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	count(session, entry_of(session, sk), synacks_sent_again);
+	local_irq_restore(flags);
 }
 
 void tcps_cookie_sent(struct tcps_session *session)

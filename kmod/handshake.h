@@ -27,6 +27,12 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req);
 
 void tcps_child_queued(struct tcps_session *session, const struct sock *listener,
 		       struct request_sock *req, const struct sock *child);
+void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk);
+void tcps_forget_clone(struct tcps_session *session, const struct sock *sk);
+
+/* A probe of a tracepoint, which passes on the session as it was given it. */
+void tcps_synack_sent_again(void *data, const struct sock *sk, const struct request_sock *req);
+
 void tcps_cookie_sent(struct tcps_session *session);
 bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb);
 void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,

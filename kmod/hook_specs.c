@@ -41,6 +41,7 @@ static inline void check_prototypes(void)
 {
 	check_trace_callback_type_inet_sock_set_state(tcps_transition);
 	check_trace_callback_type_tcp_destroy_sock(tcps_sock_destroyed);
+	check_trace_callback_type_tcp_retransmit_synack(tcps_synack_sent_again);
 }
 
 /* inet_sk_state_store(sk, new), inet_sk_set_state(sk, new) */
@@ -60,7 +61,13 @@ static void on_connect(struct tcps_session *session, struct pt_regs *regs)
 /* security_sock_graft(sk, parent) */
 static void on_sock_graft(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_accepted(session, ptr(regs, 0));
+	tcps_accepted(session, ptr(regs, 0), ptr(regs, 1));
+}
+
+/* tcp_reset(sk, skb) */
+static void on_reset(struct tcps_session *session, struct pt_regs *regs)
+{
+	tcps_reset(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* tcp_abort(sk, err) */
@@ -315,6 +322,12 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.at_entry = on_abort,
 	},
 	{
+		.symbols = { "tcp_reset" },
+		.feeds = "our resets for data after close()",
+		.modes = TCPS_RESET_HAS_PACKET ? IN_ALL : 0,
+		.at_entry = on_reset,
+	},
+	{
 		.symbols = { "inet_reqsk_clone" },
 		.feeds = "handshakes that go to another listener",
 		.modes = TCPS_MIGRATES_REQUESTS ? IN_ALL : 0,
@@ -340,6 +353,12 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "owners of accepted connections",
 		.modes = IN_ALL,
 		.at_entry = on_sock_graft,
+	},
+	{
+		.symbols = { "tcp_retransmit_synack" },
+		.feeds = "count of SYN-ACKs sent again",
+		.modes = IN_ALL,
+		.probe = tcps_synack_sent_again,
 	},
 	{
 		.symbols = { "tcp_conn_request" },

@@ -590,7 +590,8 @@ static void describe_socket(const struct sock *sk, struct tcpstates_listener *ou
 	out->accept_queue_limit = READ_ONCE(sk->sk_max_ack_backlog);
 	out->half_open = inet_csk_reqsk_queue_len(sk);
 	out->half_open_limit = tcps_half_open_limit(sk);
-	out->drops = atomic_read(&sk->sk_drops);
+	/* A counter that wraps; the kernel prints it as a signed one. */
+	out->drops = (u32)atomic_read(&sk->sk_drops);
 }
 
 static bool describe(struct tcps_session *session, struct tcps_listener *listener,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Why a full socket goes to CLOSE, from what the kernel has left in it: who
- * ends a connection for an error sets sk_err before the state; everybody else
- * is told from the state that is left and from what was read, sent or accepted.
+ * Why a full socket goes to CLOSE, from what the kernel has left in it: the
+ * first cause, in order of time. Who ends a connection for an error sets
+ * sk_err before the state; everybody else is told from the state that is left
+ * and from what was read, sent or accepted.
  */
 #include <linux/errno.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 
+#include "compat.h"
 #include "conns.h"
 #include "reason.h"
 #include "tcpstates.h"
@@ -46,14 +48,41 @@ static u8 error_reason(const struct sock *sk, u8 old, int error)
 	}
 }
 
-/* connect() failed before it sent a SYN. */
-static u8 connect_reason(const struct sock *sk)
+/*
+ * Does the error end the connection, or has it been there before? One that an
+ * ICMP message left for the program (IP_RECVERR) ends nothing, and stays until
+ * it is read. ICMP ends what is not ESTABLISHED yet, at once, unless the
+ * program is just at it; later, when time-outs give up, its error is taken
+ * from sk_err_soft.
+ */
+static bool is_cause(const struct sock *sk, u8 old, int error)
 {
+	switch (error) {
+	case 0:
+		return false;
+	case ETIMEDOUT:
+	case ECONNRESET:
+	case EPIPE:
+	case ECONNABORTED:
+		return true;
+	}
+	if (old == TCP_SYN_SENT || old == TCP_SYN_RECV)
+		return !sock_owned_by_user_nocheck(sk) || error == READ_ONCE(sk->sk_err_soft);
+	return error == READ_ONCE(sk->sk_err_soft);
+}
+
+/* connect() failed before it sent a SYN. */
+static u8 connect_reason(const struct sock *sk, const struct tcps_conn *conn)
+{
+	/* TCP_FASTOPEN_CONNECT: it did not fail, and waited for the first data. */
+	if (conn && conn->connecting)
+		return TCPSTATES_REASON_CANCELLED;
 	if (!inet_sk(sk)->inet_sport || sk->sk_userlocks & SOCK_BINDPORT_LOCK)
 		return TCPSTATES_REASON_NO_PORT;
 	return TCPSTATES_REASON_UNREACHABLE;
 }
 
+/* Nobody reads what has come. */
 static bool has_unread_data(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
@@ -63,17 +92,91 @@ static bool has_unread_data(const struct sock *sk)
 	return (s32)(READ_ONCE(tp->rcv_nxt) - fin - READ_ONCE(tp->copied_seq)) > 0;
 }
 
+/* Has the peer acknowledged all that was sent, our FIN too? */
+static bool all_is_acked(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return READ_ONCE(tp->snd_una) == READ_ONCE(tp->write_seq);
+}
+
+/*
+ * The kernel gives up an orphan, with a reset: because of memory (as
+ * tcp_check_oom() sees it), else there are too many orphans.
+ */
+static u8 over_limit(const struct sock *sk)
+{
+	const struct proto *prot = READ_ONCE(sk->sk_prot);
+
+	if (READ_ONCE(sk->sk_wmem_queued) > SOCK_MIN_SNDBUF && prot->memory_allocated &&
+	    atomic_long_read(prot->memory_allocated) > READ_ONCE(prot->sysctl_mem[2]))
+		return TCPSTATES_REASON_OUT_OF_MEMORY;
+	return TCPSTATES_REASON_OUT_OF_ORPHANS;
+}
+
+/* No error, and neither FIN is missing here. */
+static u8 both_closed_reason(const struct sock *sk, u8 old)
+{
+	if (all_is_acked(sk))
+		/* What comes next, in the place of CLOSE, is TIME_WAIT. */
+		return old == TCP_CLOSING ? TCPSTATES_REASON_OUT_OF_TIMEWAIT :
+					    TCPSTATES_REASON_NONE;
+	if (sock_flag(sk, SOCK_DEAD))
+		return over_limit(sk);
+	/* disconnect() sends a reset only where data has not been sent. */
+	return READ_ONCE(tcp_sk(sk)->snd_nxt) != READ_ONCE(tcp_sk(sk)->write_seq) ?
+		       TCPSTATES_REASON_RESET_SENT :
+		       TCPSTATES_REASON_NONE;
+}
+
+/* No error; our FIN has gone out, or is about to. */
+static u8 half_closed_reason(const struct sock *sk, u8 old)
+{
+	/* The FIN came, and no timewait socket was to be had. */
+	if (old == TCP_FIN_WAIT2 && sock_flag(sk, SOCK_DONE))
+		return TCPSTATES_REASON_OUT_OF_TIMEWAIT;
+	/* close() or disconnect(), by who has it open: a reset. */
+	if (!sock_flag(sk, SOCK_DEAD))
+		return has_unread_data(sk) ? TCPSTATES_REASON_UNREAD_DATA :
+					     TCPSTATES_REASON_RESET_SENT;
+	if (old == TCP_FIN_WAIT1)
+		return over_limit(sk);
+	if (READ_ONCE(tcp_sk(sk)->linger2) >= 0 && tcps_timewait_is_full(sock_net(sk)))
+		return TCPSTATES_REASON_OUT_OF_TIMEWAIT;
+	/* TCP_LINGER2, data that came after close(), or no FIN for too long. */
+	return TCPSTATES_REASON_RESET_SENT;
+}
+
 /* No error, and not by the usual way of FINs. */
 static u8 abrupt_reason(const struct sock *sk)
 {
-	if (!check_net(sock_net(sk)))
-		return TCPSTATES_REASON_NETNS_GONE;
 	/* Only accept() gives a child its struct socket. */
 	if (!READ_ONCE(sk->sk_socket) && !sock_flag(sk, SOCK_DEAD))
 		return TCPSTATES_REASON_LISTENER_CLOSED;
 	if (has_unread_data(sk))
 		return TCPSTATES_REASON_UNREAD_DATA;
 	return TCPSTATES_REASON_RESET_SENT;
+}
+
+static u8 reason_without_error(const struct sock *sk, const struct tcps_conn *conn, u8 old)
+{
+	switch (old) {
+	case TCP_SYN_SENT:
+		return READ_ONCE(tcp_sk(sk)->segs_out) ? TCPSTATES_REASON_CANCELLED :
+							 connect_reason(sk, conn);
+	case TCP_LISTEN:
+		return TCPSTATES_REASON_CLOSED_LOCAL;
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+		if (!all_is_acked(sk) && !check_net(sock_net(sk)))
+			return TCPSTATES_REASON_NETNS_GONE;
+		return both_closed_reason(sk, old);
+	}
+	if (!check_net(sock_net(sk)))
+		return TCPSTATES_REASON_NETNS_GONE;
+	if (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2)
+		return half_closed_reason(sk, old);
+	return abrupt_reason(sk);
 }
 
 /*
@@ -86,25 +189,9 @@ u8 tcps_close_reason(const struct sock *sk, const struct tcps_conn *conn, u8 old
 
 	if (conn && conn->hint)
 		return conn->hint;
-	if (error)
+	if (unlikely(tcp_sk(sk)->repair) && old != TCP_LISTEN)
+		return TCPSTATES_REASON_REPAIR;
+	if (is_cause(sk, old, error))
 		return error_reason(sk, old, error);
-	switch (old) {
-	case TCP_SYN_SENT:
-		return READ_ONCE(tcp_sk(sk)->segs_out) ? TCPSTATES_REASON_CLOSED_LOCAL :
-							 connect_reason(sk);
-	case TCP_LISTEN:
-		return TCPSTATES_REASON_CLOSED_LOCAL;
-	case TCP_LAST_ACK:
-		return TCPSTATES_REASON_NONE;
-	case TCP_FIN_WAIT1:
-	case TCP_FIN_WAIT2:
-	case TCP_CLOSING:
-		/* The FIN came, but no timewait socket was to be had. */
-		if (sock_flag(sk, SOCK_DONE))
-			return TCPSTATES_REASON_NONE;
-		return check_net(sock_net(sk)) ? TCPSTATES_REASON_RESET_SENT :
-						 TCPSTATES_REASON_NETNS_GONE;
-	default:
-		return abrupt_reason(sk);
-	}
+	return reason_without_error(sk, conn, old);
 }

@@ -18,6 +18,7 @@
 
 #include "change.h"
 #include "compat.h"
+#include "mptcp.h"
 #include "seed.h"
 #include "session.h"
 #include "sockinfo.h"
@@ -58,6 +59,7 @@ static void seed_full(struct tcps_session *session, struct tcps_conn *conn, cons
 		      u8 state)
 {
 	tcps_made_by(conn, sk);
+	tcps_mark_subflow(conn, sk);
 	if (state == TCP_LISTEN)
 		conn->role = TCPSTATES_ROLE_LISTENER;
 	else if (state == TCP_SYN_SENT)
@@ -123,6 +125,21 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 	return conn;
 }
 
+/* A node may be made only if its end will be seen, and only for TCP. */
+static bool is_ours(struct tcps_session *session, const struct sock *sk)
+{
+	switch (kind_of(sk)) {
+	case TCPS_FULL:
+		return tcps_is_tcp(sk);
+	case TCPS_REQUEST:
+		return tcps_is_tcp(inet_reqsk((struct sock *)sk)->rsk_listener) &&
+		       tcps_hooks_free_requests(&session->hooks, inet_reqsk((struct sock *)sk));
+	default:
+		/* Only TCP's own hash is walked. */
+		return true;
+	}
+}
+
 /* Bring the socket into the tree; false when no node is free. */
 static bool add_socket(struct tcps_session *session, const struct sock *sk)
 {
@@ -130,6 +147,9 @@ static bool add_socket(struct tcps_session *session, const struct sock *sk)
 	struct tcps_place place;
 	unsigned long flags;
 	bool added;
+
+	if (!is_ours(session, sk))
+		return true;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	place = tcps_conns_place(shard, sk);

@@ -73,6 +73,8 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	kref_init(&session->ref);
 	init_rwsem(&session->live);
 	mutex_init(&session->consume_lock);
+	tcps_socket_owners_init(&session->owners);
+	raw_spin_lock_init(&session->migrations.lock);
 	session->generation = generations + 1;
 	session->config = *config;
 	session->has_filter = !tcps_filter_empty(&config->filter);

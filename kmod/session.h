@@ -12,6 +12,7 @@
 #include "groups.h"
 #include "hooks.h"
 #include "listeners.h"
+#include "mptcp.h"
 #include "rings.h"
 #include "stats.h"
 
@@ -19,6 +20,26 @@
 struct tcps_consumed {
 	u64 position;
 	u64 overwritten;
+};
+
+/* A request that was copied for another listener, and where its connection went. */
+struct tcps_migration {
+	const struct request_sock *from;
+	struct request_sock *to;
+};
+
+#define TCPS_MIGRATIONS	64
+
+/*
+ * Those of which both are there, or the last of them: few are at any time.
+ * Locking rule: @lock is raw, taken with interrupts off; the locks of shards of
+ * connections are taken inside of it.
+ */
+struct tcps_migrations {
+	raw_spinlock_t lock;
+	unsigned int nr;	/* in use; read without the lock */
+	unsigned int next;
+	struct tcps_migration last[TCPS_MIGRATIONS];
 };
 
 /*
@@ -40,6 +61,8 @@ struct tcps_session {
 	struct tcps_rings *rings;
 	struct tcps_stats stats;
 	struct tcps_hooks hooks;
+	struct tcps_socket_owners owners;
+	struct tcps_migrations migrations;
 
 	/*
 	 * While hooks are attached, a node in the tree tells that its socket

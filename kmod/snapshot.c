@@ -11,6 +11,7 @@
 #include <net/tcp.h>
 
 #include "change.h"
+#include "mptcp.h"
 #include "session.h"
 #include "snapshot.h"
 #include "sockinfo.h"
@@ -80,11 +81,14 @@ static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
 }
 
 /* The shard's lock is held, so the socket is alive. */
-static void describe(struct tcps_session *session, struct tcps_conn *conn,
-		     struct tcpstates_conn *out)
+static void describe(struct tcps_session *session, struct tcps_conn *conn, void *data)
 {
+	struct tcpstates_conn *out = data;
+
 	memset(out, 0, sizeof(*out));
 	correct_seeded(session, conn);
+	if (conn->kind == TCPS_FULL && tcps_lacks_subflow_owner(conn))
+		tcps_subflow_find_owner(session, conn, conn->sk);
 	tcps_conn_ident(conn->sk, conn->kind, conn, &out->who);
 	out->since_ns = conn->since_ns;
 	out->first_seen_ns = conn->first_seen_ns;
@@ -97,12 +101,12 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn,
 }
 
 /*
- * Which shard a node is in is told by its socket, which changes when the
- * connection moves on: look again until both belong together. False for a
- * node that is free.
+ * Call @with under the lock of the node's shard. Which one that is is told by
+ * its socket, which changes when the connection moves on: look again until
+ * both belong together. False for a node that is free.
  */
-static bool take_node(struct tcps_session *session, struct tcps_conn *conn,
-		      struct tcpstates_conn *out)
+static bool with_node(struct tcps_session *session, struct tcps_conn *conn,
+		      tcps_with_conn_t with, void *data)
 {
 	struct tcps_shard *shard;
 	const struct sock *sk;
@@ -117,7 +121,7 @@ static bool take_node(struct tcps_session *session, struct tcps_conn *conn,
 		shard = tcps_conns_shard(&session->conns, sk);
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		if (conn->sk == sk) {
-			describe(session, conn, out);
+			with(session, conn, data);
 			taken = true;
 		}
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -144,12 +148,46 @@ static unsigned int take_nodes(struct tcps_session *session, struct tcps_cursor 
 			break;
 		}
 		cursor->next++;
-		nr += take_node(session, conn, &piece[nr]);
+		nr += with_node(session, conn, describe, &piece[nr]);
 		if (need_resched())
 			break;
 	}
 	up_read(&pool->keep);
 	return nr;
+}
+
+/*
+ * Call @with for each live connection, under the lock of its shard, in pieces
+ * between which others run. -ENOLINK: the activation ends.
+ */
+int tcps_for_each_conn(struct tcps_session *session, tcps_with_conn_t with, void *data)
+{
+	struct tcps_pool *pool = &session->conns.pool;
+	struct tcps_conn *conn = NULL;
+	unsigned long index = 0;
+	unsigned int left;
+
+	do {
+		down_read(&session->live);
+		if (session->ended) {
+			up_read(&session->live);
+			return -ENOLINK;
+		}
+		down_read(&pool->keep);
+		for (left = PIECE; left; left--) {
+			conn = xa_find(&pool->all, &index, ULONG_MAX, XA_PRESENT);
+			if (!conn)
+				break;
+			index++;
+			with_node(session, conn, with, data);
+		}
+		up_read(&pool->keep);
+		up_read(&session->live);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	} while (conn);
+	return 0;
 }
 
 static int fill_piece(struct tcps_session *session, struct tcps_cursor *cursor,

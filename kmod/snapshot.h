@@ -7,6 +7,7 @@
 
 #include "tcpstates.h"
 
+struct tcps_conn;
 struct tcps_session;
 
 /* Where a snapshot has come to; belongs to an open file. */
@@ -16,6 +17,11 @@ struct tcps_cursor {
 	bool at_end;
 };
 
+/* The lock of the connection's shard is held. */
+typedef void (*tcps_with_conn_t)(struct tcps_session *session, struct tcps_conn *conn,
+				 void *data);
+
+int tcps_for_each_conn(struct tcps_session *session, tcps_with_conn_t with, void *data);
 int tcps_snapshot(struct tcps_session *session, struct tcps_cursor *cursor,
 		  struct tcpstates_snapshot *call);
 

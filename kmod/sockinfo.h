@@ -19,6 +19,15 @@
 #include "conns.h"
 #include "tcpstates.h"
 
+/*
+ * Functions that TCP shares with other protocols (DCCP, MPTCP) are hooked: who
+ * is about to make a node, or to show a step, asks. Full sockets only.
+ */
+static __always_inline bool tcps_is_tcp(const struct sock *sk)
+{
+	return likely(sk->sk_protocol == IPPROTO_TCP);
+}
+
 /* ::ffff:a.b.c.d; @addr is aligned as the words of struct tcpstates_ident are. */
 static inline void tcps_set_v4(__u8 *addr, __be32 v4)
 {

@@ -152,6 +152,35 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 	settle_gauges(out);
 }
 
+static void add_times(const struct tcpstates_times *from, struct tcpstates_times *to)
+{
+	unsigned int i;
+
+	if (!READ_ONCE(from->count))
+		return;
+	to->count += READ_ONCE(from->count);
+	to->total_ns += READ_ONCE(from->total_ns);
+	to->max_ns = max_t(__u64, to->max_ns, READ_ONCE(from->max_ns));
+	for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
+		to->hist[i] += READ_ONCE(from->hist[i]);
+}
+
+/* Adds to @out, which the caller has zeroed. */
+void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives *out)
+{
+	unsigned int cpu, i;
+
+	for_each_possible_cpu(cpu) {
+		const struct tcps_cpu_stats *of_cpu = *per_cpu_ptr(stats->cpu, cpu);
+
+		for (i = 0; i < TCPSTATES_NR_ENDS; i++)
+			out->ends[i] += READ_ONCE(of_cpu->lives.ends[i]);
+		for (i = 0; i < TCPSTATES_NR_ROLES; i++)
+			add_times(&of_cpu->lives.life[i], &out->life[i]);
+		add_times(&of_cpu->lives.accept_wait, &out->accept_wait);
+	}
+}
+
 /* False when no such transition was seen. */
 bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
 			 struct tcpstates_edge *out)

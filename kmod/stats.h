@@ -11,6 +11,8 @@
 
 #include "tcpstates.h"
 
+struct request_sock;
+struct sock;
 struct tcps_group;
 struct tcps_group_shard;
 struct tcps_listener;
@@ -41,10 +43,13 @@ struct tcps_cpu_stats {
 	u64 alarms;
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
+	struct tcpstates_lives lives;
 	/* No counters: what the hooks of this CPU need at each call. */
 	struct tcps_ring *ring;
 	struct tcps_listener *listener;		/* the last one that was found */
 	struct tcps_group *group;		/* that a connection came to last */
+	const struct request_sock *checked;	/* see tcps_request_joined() */
+	const struct sock *clone;		/* of it: a subflow that is being made */
 	struct tcps_edge edges[TCPSTATES_NR_STATES * TCPSTATES_NR_STATES];
 };
 
@@ -82,6 +87,16 @@ static inline unsigned int tcps_hist_bucket(u64 ns)
 	return min_t(unsigned int, bucket, TCPSTATES_HIST_BUCKETS - 1);
 }
 
+/* One duration more. */
+static inline void tcps_times_add(struct tcpstates_times *times, u64 ns)
+{
+	tcps_add(times->count, 1);
+	tcps_add(times->total_ns, ns);
+	if (ns > times->max_ns)
+		WRITE_ONCE(times->max_ns, ns);
+	tcps_add(times->hist[tcps_hist_bucket(ns)], 1);
+}
+
 /* The edge from @old to @new has this number. */
 static inline unsigned int tcps_edge_nr(unsigned int old, unsigned int new)
 {
@@ -112,6 +127,7 @@ static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int ol
 void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr);
 
 void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out);
+void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives *out);
 bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
 			 struct tcpstates_edge *out);
 

@@ -33,7 +33,7 @@ void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewai
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	if (step.old >= TCPSTATES_NR_STATES || step.new >= TCPSTATES_NR_STATES)
+	if (!tcps_is_tcp(sk) || step.old >= TCPSTATES_NR_STATES || step.new >= TCPSTATES_NR_STATES)
 		return;
 	local_irq_save(flags);
 	tcps_shards_lock(near, far);

@@ -10,6 +10,8 @@
 #include <net/tcp_states.h>
 
 #include "change.h"
+#include "handshake.h"
+#include "mptcp.h"
 #include "reason.h"
 #include "session.h"
 #include "sockinfo.h"
@@ -29,12 +31,29 @@ static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *
 	if (!conn)
 		return NULL;
 	conn->role = role;
-	/* connect() and listen() run in their caller. */
-	if (in_task())
+	tcps_mark_subflow(conn, sk);
+	/* connect() and listen() run in their caller; the kernel's own threads open for others. */
+	if (in_task() && !(current->flags & PF_KTHREAD)) {
 		tcps_own(conn, sk);
-	else
+		if (unlikely(conn->known.flags & TCPSTATES_IS_SUBFLOW))
+			tcps_socket_owned(session, tcps_sock_ino(sk), &conn->known);
+	} else {
 		tcps_made_by(conn, sk);
+	}
 	return conn;
+}
+
+/*
+ * In repair mode connect() puts a socket into the state that it had elsewhere:
+ * nothing is sent, and whether it was a client or a server is told by its port.
+ */
+static noinline void begin_repaired(struct tcps_session *session, struct tcps_shard *shard,
+				    const struct sock *sk, u64 now)
+{
+	struct tcps_conn *conn = begin(session, shard, sk, TCPSTATES_ROLE_UNKNOWN, now);
+
+	if (conn && tcps_listener_by_address(session, sk, conn->known.netns))
+		conn->role = TCPSTATES_ROLE_SERVER;
 }
 
 /* A socket in the middle of its life that has no node: from now on it has one. */
@@ -44,8 +63,10 @@ static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcp
 	struct tcps_conn *conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
 
 	tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
-	if (conn)
+	if (conn) {
 		tcps_made_by(conn, sk);
+		tcps_mark_subflow(conn, sk);
+	}
 	return conn;
 }
 
@@ -126,10 +147,26 @@ static noinline void look_at_begin(struct tcps_session *session, const struct so
 	tcps_rings_wake(session->rings);
 }
 
+/* What a step, neither of whose states is CLOSE, tells of a connection that has a node. */
+static __always_inline void look_at_known(struct tcps_session *session, struct tcps_conn *conn,
+					  const struct sock *sk, struct tcps_step *step, u64 now)
+{
+	if (step->new == TCP_ESTABLISHED) {
+		tcps_conn_establish(conn, now);
+		/* See begin_repaired(): no SYN was sent. */
+		if (unlikely(conn->state == TCP_CLOSE)) {
+			step->old = TCP_CLOSE;
+			step->reason = TCPSTATES_REASON_REPAIR;
+		}
+	}
+	if (tcps_lacks_subflow_owner(conn))
+		tcps_subflow_find_owner(session, conn, sk);
+}
+
 /* Neither state is CLOSE: most of what is seen. Two numbers cost less than a struct tcps_step. */
 static noinline void look_at(struct tcps_session *session, const struct sock *sk, u8 old, u8 new)
 {
-	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+	struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
@@ -138,9 +175,16 @@ static noinline void look_at(struct tcps_session *session, const struct sock *sk
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	conn = tcps_conns_find(shard, sk);
-	if (unlikely(!conn))
+	if (unlikely(!conn)) {
+		tcps_forget_clone(session, sk);
 		conn = adopt(session, shard, sk, old, now);
+	}
+	if (likely(conn))
+		look_at_known(session, conn, sk, &step, now);
 	tcps_change_here(session, shard, conn, sk, step, now);
+	/* How it began says nothing about its end. */
+	if (unlikely(step.reason == TCPSTATES_REASON_REPAIR))
+		conn->reason = TCPSTATES_REASON_NONE;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -153,6 +197,7 @@ static __always_inline void end(struct tcps_session *session, struct tcps_shard 
 	struct tcps_step step = { .old = old, .new = TCP_CLOSE, .kind = TCPS_FULL };
 
 	if (unlikely(!conn)) {
+		tcps_forget_clone(session, sk);
 		if (is_husk(old))
 			return;
 		if (is_stillborn(sk, old))
@@ -188,22 +233,24 @@ void tcps_transition(void *data, const struct sock *sk, int old, int new)
 	struct tcps_shard *shard;
 
 	/* The tracepoint is shared with other protocols, and states may be added. */
-	if (sk->sk_protocol != IPPROTO_TCP || old == new)
+	if (!tcps_is_tcp(sk) || old == new)
 		return;
 	if (unlikely((unsigned int)old >= TCPSTATES_NR_STATES) ||
 	    unlikely((unsigned int)new >= TCPSTATES_NR_STATES))
 		return;
 	if (new == TCP_CLOSE) {
 		shard = tcps_conns_shard(&session->conns, sk);
-		if (!is_husk(old) || !tcps_shard_lacks(shard))
+		if (!is_husk(old) || !tcps_shard_lacks(shard) || sk_is_mptcp(sk))
 			look_at_end(session, shard, sk, old);
 	} else if (old == TCP_CLOSE) {
 		if (new != TCP_SYN_SENT || sends_no_syn_yet(sk))
 			look_at_begin(session, sk, new);
 	} else if (old != TCP_LISTEN || new != TCP_SYN_RECV) {
-		/* Else a listener's fresh clone: its request has told of the SYN already. */
 		look_at(session, sk, old, new);
+	} else if (sk_is_mptcp(sk)) {
+		tcps_subflow_cloned(session, sk);
 	}
+	/* Else a listener's fresh clone: its request has told of the SYN already. */
 }
 
 /* @sk is about to send its SYN, from the port that has been chosen. */
@@ -217,27 +264,52 @@ void tcps_connecting(struct tcps_session *session, const struct sock *sk)
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	conn = tcps_conns_find(shard, sk);
-	if (likely(!conn || !conn->connecting))
-		conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
-	record_connecting(session, shard, conn, sk, now);
+	if (unlikely(tcp_sk(sk)->repair)) {
+		begin_repaired(session, shard, sk, now);
+	} else {
+		if (likely(!conn || !conn->connecting))
+			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+		record_connecting(session, shard, conn, sk, now);
+	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
 
-/* accept() gives @sk to the current task. */
-void tcps_accepted(struct tcps_session *session, const struct sock *sk)
+/* The socket of an MPTCP connection was accepted: its subflows are the task's. */
+static noinline void subflows_accepted(struct tcps_session *session, const struct socket *parent)
+{
+	struct tcps_conn owned = {};
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcps_own_as_task(&owned.known);
+	tcps_socket_owned(session, SOCK_INODE((struct socket *)parent)->i_ino, &owned.known);
+	local_irq_restore(flags);
+}
+
+/* accept() gives @sk to the current task, as @parent. */
+void tcps_accepted(struct tcps_session *session, const struct sock *sk,
+		   const struct socket *parent)
 {
 	struct tcps_shard *shard;
 	struct tcps_conn *conn;
 	unsigned long flags;
 
-	if (sk->sk_protocol != IPPROTO_TCP || !in_task())
+	if (!in_task() || current->flags & PF_KTHREAD)
 		return;
+	if (!tcps_is_tcp(sk)) {
+		if (sk->sk_protocol == IPPROTO_MPTCP)
+			subflows_accepted(session, parent);
+		return;
+	}
 	shard = tcps_conns_shard(&session->conns, sk);
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
-	if (conn)
+	if (conn) {
 		tcps_own(conn, sk);
+		if (conn->queued)
+			tcps_leave_accept_queue(session, conn, ktime_get_ns());
+	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -245,6 +317,13 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk)
 void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 {
 	tcps_hint(session, sk, TCPSTATES_REASON_ABORTED);
+}
+
+/* @skb resets @sk: unless it is a RST, it came too late, and a reset of our own answers it. */
+void tcps_reset(struct tcps_session *session, const struct sock *sk, const struct sk_buff *skb)
+{
+	if (skb && !tcp_hdr(skb)->rst)
+		tcps_hint(session, sk, TCPSTATES_REASON_RESET_SENT);
 }
 
 static noinline void forget_destroyed(struct tcps_session *session, struct tcps_shard *shard,

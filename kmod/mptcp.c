@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Who opened the MPTCP socket of a subflow. */
+#include <linux/hash.h>
+#include <linux/log2.h>
+#include <linux/string.h>
+
+#include "mptcp.h"
+#include "session.h"
+#include "sockinfo.h"
+
+void tcps_socket_owners_init(struct tcps_socket_owners *owners)
+{
+	raw_spin_lock_init(&owners->lock);
+}
+
+static struct tcps_socket_owner *slot_of(struct tcps_socket_owners *owners, u64 ino)
+{
+	return &owners->by_ino[hash_64(ino, ilog2(TCPS_SOCKET_OWNERS))];
+}
+
+void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_known *known)
+{
+	struct tcps_socket_owner *owner = slot_of(&session->owners, ino);
+
+	if (!ino)
+		return;
+	raw_spin_lock(&session->owners.lock);
+	owner->ino = ino;
+	owner->cgroup = known->cgroup;
+	owner->pid = known->pid;
+	memcpy(owner->comm, known->comm, sizeof(owner->comm));
+	raw_spin_unlock(&session->owners.lock);
+}
+
+void tcps_subflow_find_owner(struct tcps_session *session, struct tcps_conn *conn,
+			     const struct sock *sk)
+{
+	u64 ino = tcps_sock_ino(sk);
+	struct tcps_socket_owner *owner = slot_of(&session->owners, ino);
+
+	if (!ino)
+		return;
+	raw_spin_lock(&session->owners.lock);
+	if (owner->ino == ino) {
+		conn->known.pid = owner->pid;
+		conn->known.cgroup = owner->cgroup;
+		memcpy(conn->known.comm, owner->comm, sizeof(conn->known.comm));
+		conn->known.uid = tcps_sock_uid(sk);
+		conn->known.flags |= TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID;
+	}
+	raw_spin_unlock(&session->owners.lock);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Subflows of MPTCP connections: TCP connections that the kernel makes for an
+ * MPTCP socket. Who opened that is not who calls tcp_connect(), and no task
+ * accepts a subflow; but in the end they share their socket's inode number.
+ */
+#ifndef TCPS_MPTCP_H
+#define TCPS_MPTCP_H
+
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <net/mptcp.h>
+
+#include "conns.h"
+#include "tcpstates.h"
+
+struct tcps_session;
+
+/* Who called connect() or accept() of an MPTCP socket. */
+struct tcps_socket_owner {
+	u64 ino;	/* of the struct socket; 0: none */
+	u64 cgroup;
+	u32 pid;
+	char comm[TASK_COMM_LEN];
+};
+
+#define TCPS_SOCKET_OWNERS	256
+
+/*
+ * Of the MPTCP sockets of late; one takes another's place if both want the
+ * same. Locking rule: @lock is raw, taken with interrupts off, inside of the
+ * lock of a shard of connections.
+ */
+struct tcps_socket_owners {
+	raw_spinlock_t lock;
+	struct tcps_socket_owner by_ino[TCPS_SOCKET_OWNERS];
+};
+
+void tcps_socket_owners_init(struct tcps_socket_owners *owners);
+
+/* In the context of the owner, interrupts off. */
+void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_known *known);
+
+/* The connection is a subflow without an owner: who has opened its MPTCP socket? */
+void tcps_subflow_find_owner(struct tcps_session *session, struct tcps_conn *conn,
+			     const struct sock *sk);
+
+static inline bool tcps_lacks_subflow_owner(const struct tcps_conn *conn)
+{
+	const u16 flags = TCPSTATES_IS_SUBFLOW | TCPSTATES_HAS_OWNER;
+
+	return unlikely((conn->known.flags & flags) == TCPSTATES_IS_SUBFLOW);
+}
+
+/* Is the full socket @sk a subflow? Until the handshake is over it may yet not become one. */
+static inline void tcps_mark_subflow(struct tcps_conn *conn, const struct sock *sk)
+{
+	if (unlikely(sk_is_mptcp(sk)))
+		conn->known.flags |= TCPSTATES_IS_SUBFLOW;
+}
+
+#endif
