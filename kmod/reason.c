@@ -51,9 +51,8 @@ static u8 error_reason(const struct sock *sk, u8 old, int error)
 /*
  * Does the error end the connection, or has it been there before? One that an
  * ICMP message left for the program (IP_RECVERR) ends nothing, and stays until
- * it is read. ICMP ends what is not ESTABLISHED yet, at once, unless the
- * program is just at it; later, when time-outs give up, its error is taken
- * from sk_err_soft.
+ * it is read. But what is not ESTABLISHED yet is ended by it at once; and when
+ * time-outs give up, the error is taken from sk_err_soft.
  */
 static bool is_cause(const struct sock *sk, u8 old, int error)
 {
@@ -66,9 +65,8 @@ static bool is_cause(const struct sock *sk, u8 old, int error)
 	case ECONNABORTED:
 		return true;
 	}
-	if (old == TCP_SYN_SENT || old == TCP_SYN_RECV)
-		return !sock_owned_by_user_nocheck(sk) || error == READ_ONCE(sk->sk_err_soft);
-	return error == READ_ONCE(sk->sk_err_soft);
+	return old == TCP_SYN_SENT || old == TCP_SYN_RECV ||
+	       error == READ_ONCE(sk->sk_err_soft);
 }
 
 /* connect() failed before it sent a SYN. */

@@ -110,7 +110,7 @@ fn other_version() {
     tool::unloaded();
     let outcome = tool::install_from(&guest::other_modules());
     let mismatch = "diagnose-tools: version mismatch: the module 0.1.0 has call version 99 and \
-                    record version 3, diagnose-tools 0.1.0 has 3 and 3: ";
+                    record version 4, diagnose-tools 0.1.0 has 4 and 4: ";
     assert_eq!(outcome.status, 1, "{outcome:?}");
     assert!(outcome.stderr.starts_with(mismatch), "{outcome:?}");
     for option in [

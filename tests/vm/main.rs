@@ -34,6 +34,7 @@ mod mapping;
 mod outputs;
 mod owner;
 mod privilege;
+mod protocols;
 mod races;
 mod reasons;
 mod sanitizers;
@@ -111,6 +112,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             simultaneous::trials(),
             reasons::trials(),
             owner::trials(),
+            protocols::trials(),
             filters::trials(),
             diagnose::trials(),
             outputs::trials(),

@@ -9,9 +9,11 @@ use libtest_mimic::Trial;
 
 use crate::simultaneous::calling;
 use crate::support::life::{self, Life};
-use crate::support::netns::Netns;
+use crate::support::netns::{self, Netns};
+use crate::support::nstat::Counters;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, FIN, RST, SYN};
+use crate::support::sockets::set_option;
 use crate::support::{scenario, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
@@ -26,6 +28,10 @@ pub fn trials() -> Vec<Trial> {
         scenario("an_unreachable_peer_is_told_with_the_error", unreachable),
         scenario("data_after_the_end_is_answered_with_a_reset", late_data),
         scenario("a_time_wait_that_is_taken_over_ends_so", reused),
+        scenario("limits_of_the_kernel_are_reasons_of_their_own", limits),
+        scenario("repair_mode_sends_nothing_and_is_told_so", repair),
+        scenario("an_earlier_icmp_error_ends_nothing", earlier_error),
+        scenario("a_deferred_fast_open_is_cancelled", deferred),
     ]
 }
 
@@ -38,6 +44,7 @@ fn ports(client: &TcpStream) -> Ports {
 }
 
 /// Lives of both ends, of connections between sockets of this machine.
+#[derive(Debug)]
 struct Ends {
     client: Life,
     server: Life,
@@ -144,6 +151,28 @@ fn resets() {
     drop(server);
     assert_reset(&mut client);
 
+    // It has closed its own half before, or the peer has.
+    let unread_after = |half: fn(&TcpStream, &TcpStream)| {
+        let (client, mut server) = traffic::pair(&listener);
+        let who = ports(&client);
+        server.write_all(b"never read").expect("write");
+        half(&client, &server);
+        traffic::until("the data are there", || {
+            client.peek(&mut [0; 1]).is_ok_and(|n| n == 1)
+        });
+        drop(client);
+        traffic::wait_for_state(&server, traffic::CLOSE);
+        who
+    };
+    let unread_half_closed = unread_after(|client, _| {
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        traffic::wait_for_state(client, traffic::FIN_WAIT2);
+    });
+    let unread_closed = unread_after(|client, server| {
+        server.shutdown(Shutdown::Write).expect("shutdown");
+        traffic::wait_for_state(client, CLOSE_WAIT);
+    });
+
     // One end has closed its half already.
     let (client, mut server) = traffic::pair(&listener);
     let half_closed = ports(&client);
@@ -166,6 +195,13 @@ fn resets() {
         assert_server(&ends, &[("CLOSE", "reset_received")]);
         assert_error(&ends.server, "ECONNRESET");
     }
+    for who in [unread_half_closed, unread_closed] {
+        let ends = ends(&report, who);
+        assert_eq!(ends.client.last()["reason"], "unread_data", "{ends:?}");
+        assert_eq!(ends.server.last()["reason"], "reset_received", "{ends:?}");
+    }
+    let aborted_on_close = Counters::here().get("TcpExtTCPAbortOnClose");
+    assert_eq!(aborted_on_close, 3, "those of unread data");
     let unread = ends(&report, unread);
     assert_server(&unread, &[("CLOSE", "unread_data")]);
     assert_client(&unread, &[("CLOSE", "reset_received")]);
@@ -232,7 +268,7 @@ fn attempts() {
     assert_failed(&by_hand, "refused");
     assert_error(&by_hand, "ECONNREFUSED");
     let given_up = life::life(&report.transitions, given_up, peer.local.port());
-    assert_failed(&given_up, "closed_local");
+    assert_failed(&given_up, "cancelled");
     let never = attempts_to(&report, 80);
     assert!(never.is_empty(), "{never:?}");
     peer.reset();
@@ -322,6 +358,248 @@ fn errno(name: &str) -> i32 {
         "EHOSTUNREACH" => libc::EHOSTUNREACH,
         other => panic!("{other} is not known here"),
     }
+}
+
+/// As `TCP_INFO` numbers it.
+const CLOSE_WAIT: u8 = 8;
+
+/// A setting of the whole kernel, which only its first namespace shows, until this goes.
+struct Setting {
+    name: &'static str,
+    before: String,
+}
+
+impl Setting {
+    fn new(name: &'static str, value: &str) -> Self {
+        let before = first_namespace(&["sysctl", "-n", name]);
+        first_namespace(&["sysctl", "-w", &format!("{name}={value}")]);
+        Self { name, before }
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        first_namespace(&[
+            "sysctl",
+            "-w",
+            &format!("{}={}", self.name, self.before.trim()),
+        ]);
+    }
+}
+
+/// What a command says in the namespace of process 1.
+fn first_namespace(command: &[&str]) -> String {
+    let output = std::process::Command::new("nsenter")
+        .args(["--target", "1", "--net"])
+        .args(command)
+        .output()
+        .expect("util-linux is installed");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Lives of a report that ended for a reason.
+fn ended(report: &tool::Report, reason: &str) -> u64 {
+    let of = |r: &&serde_json::Value| r["new"] == "CLOSE" && r["reason"] == reason;
+    report.transitions.iter().filter(of).count() as u64
+}
+
+/// What the kernel ends at a limit, against its counter of that.
+fn limits() {
+    tool::activate("");
+    out_of_timewait();
+    out_of_orphans();
+    out_of_memory();
+    tool::end();
+}
+
+fn out_of_timewait() {
+    let listener = traffic::listen(traffic::V4);
+    let before = Counters::here().get("TcpExtTCPTimeWaitOverflow");
+    netns::sysctl("net.ipv4.tcp_max_tw_buckets", "0");
+    // With the peer's FIN, without it, and at the same time.
+    for _ in 0..3 {
+        traffic::client_first(&listener);
+        let (client, server) = traffic::pair(&listener);
+        drop(client);
+        traffic::wait_for_state(&server, CLOSE_WAIT);
+        drop(server);
+    }
+    netns::sysctl("net.ipv4.tcp_max_tw_buckets", "65536");
+    let overflowed = Counters::here().get("TcpExtTCPTimeWaitOverflow") - before;
+    let report = tool::report("transitions=1");
+    assert!(overflowed >= 6, "{overflowed}");
+    assert_eq!(ended(&report, "out_of_timewait"), overflowed);
+    assert_eq!(ended(&report, "reset_sent"), 0);
+}
+
+/// A connection whose server has sent more than the client takes: its FIN has to wait.
+fn stuffed(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let (client, mut server) = traffic::pair(listener);
+    server.set_nonblocking(true).expect("set");
+    while server.write(&[0; 65_536]).is_ok() {}
+    (client, server)
+}
+
+fn out_of_orphans() {
+    let listener = traffic::listen(traffic::V4);
+    let before = Counters::here().get("TcpExtTCPAbortOnMemory");
+    let orphans = Setting::new("net.ipv4.tcp_max_orphans", "2");
+    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| stuffed(&listener)).unzip();
+    for server in servers {
+        drop(server);
+        // The kernel adds them up no more often than ten times a second.
+        std::thread::sleep(std::time::Duration::from_millis(120));
+    }
+    let aborted = Counters::here().get("TcpExtTCPAbortOnMemory") - before;
+    let report = tool::report("transitions=1");
+    drop(orphans);
+    assert!(aborted > 0, "none was given up");
+    assert_eq!(ended(&report, "out_of_orphans"), aborted);
+    drop(clients);
+    traffic::until("those that were left are reset", || {
+        ss::table(None).iter().all(|row| row.0 != "FIN_WAIT1")
+    });
+    tool::report("transitions=1");
+}
+
+fn out_of_memory() {
+    let listener = traffic::listen(traffic::V4);
+    let before = Counters::here().get("TcpExtTCPAbortOnMemory");
+    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| stuffed(&listener)).unzip();
+    let memory = Setting::new("net.ipv4.tcp_mem", "1 2 3");
+    drop(servers);
+    let aborted = Counters::here().get("TcpExtTCPAbortOnMemory") - before;
+    drop(memory);
+    let report = tool::report("transitions=1");
+    assert_eq!(aborted, 12);
+    assert_eq!(ended(&report, "out_of_memory"), aborted);
+    drop(clients);
+}
+
+/// What a checkpoint of a container does with its connections, and the restore after it.
+fn repair() {
+    let listener = traffic::listen(traffic::V4);
+    let to = listener.local_addr().expect("bound");
+    tool::activate("");
+    let (client, server) = traffic::pair(&listener);
+    let who = ports(&client);
+    let before = Counters::here();
+    let repair_mode = |socket: &dyn AsRawFd, on: i32| {
+        set_option(&socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_REPAIR, on).expect("repair");
+    };
+    repair_mode(&server, 1);
+    drop(server);
+    let restored = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let restored = restored.expect("a socket");
+    restored.set_reuse_address(true).expect("set");
+    repair_mode(&restored, 1);
+    restored.bind(&to.into()).expect("the port is free");
+    let peer = client.local_addr().expect("bound");
+    restored.connect(&peer.into()).expect("restored");
+    let after = Counters::here();
+    for counter in ["TcpOutRsts", "TcpOutSegs", "TcpActiveOpens"] {
+        assert_eq!(after.get(counter), before.get(counter), "{counter}");
+    }
+    let report = tool::report("transitions=1");
+    let lives = life::of_ports(&report.transitions, who.1, who.0);
+    assert_eq!(lives.len(), 2, "{lives:?}");
+    let (ended, begun) = match lives[0].last()["new"] == "CLOSE" {
+        true => (&lives[0], &lives[1]),
+        false => (&lives[1], &lives[0]),
+    };
+    ended.assert_is(&[&SERVER_OPENS[..], &[("CLOSE", "repair")]].concat());
+    begun.assert_is(&[("CLOSE", ""), ("ESTABLISHED", "repair")]);
+    assert_eq!(begun.last()["role"], "server", "{begun:?}");
+    // Without it, it goes the way of all others, and nothing of it is left.
+    drop(restored);
+    drop(client);
+    tool::end();
+}
+
+/// An ICMP error that is left for the program to read, and then something else that ends it.
+fn earlier_error() {
+    let netns = Netns::new("earlier");
+    let wire = Wire::new(&netns);
+    tool::activate("");
+    type End = fn(TcpStream, &mut Peer<'_>);
+    let ends: [(End, &str); 3] = [
+        (
+            |socket, peer| {
+                traffic::close_by_reset(socket);
+                peer.expect(RST);
+            },
+            "reset_sent",
+        ),
+        (
+            |socket, peer| {
+                peer.send_data(b"never read");
+                traffic::until("the data are there", || traffic::unread(&socket) > 0);
+                drop(socket);
+                peer.expect(RST);
+            },
+            "unread_data",
+        ),
+        (
+            |socket, peer| {
+                peer.reset();
+                traffic::wait_for_state(&socket, traffic::CLOSE);
+            },
+            "reset_received",
+        ),
+    ];
+    for (end, reason) in ends {
+        let (socket, mut peer) = calling(&netns, &wire);
+        peer.answer();
+        traffic::wait_for_state(&socket, traffic::ESTABLISHED);
+        set_option(&socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1).expect("IP_RECVERR");
+        (&socket).write_all(b"x").expect("write");
+        let data = peer.expect(ACK);
+        wire.send_unreachable(1, &data);
+        let told = || socket.take_error().expect("SO_ERROR").is_some();
+        traffic::until("the error is there", told);
+        // Once read it is gone: another one stays.
+        wire.send_unreachable(1, &data);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let who = (peer.remote.port(), peer.local.port());
+        end(socket, &mut peer);
+        let report = tool::report("transitions=1");
+        let life = life::life(&report.transitions, who.0, who.1);
+        assert_eq!(life.last()["reason"], reason, "{life:?}");
+    }
+    tool::end();
+}
+
+/// With `TCP_FASTOPEN_CONNECT` the SYN waits for the first data: before that nothing has failed.
+fn deferred() {
+    netns::sysctl("net.ipv4.tcp_fastopen", "3");
+    tool::activate("");
+    let listener = traffic::listen(traffic::V4);
+    set_option(&listener, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, 5).expect("TCP_FASTOPEN");
+    let to = listener.local_addr().expect("bound");
+    let call = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1).expect("set");
+        socket.connect(&to.into()).expect("connect");
+        socket
+    };
+    // The first one learns the cookie, with which the second is deferred.
+    let mut first: TcpStream = call().into();
+    first.write_all(b"x").expect("write");
+    drop(first);
+    let second = call();
+    let port = second
+        .local_addr()
+        .expect("bound")
+        .as_socket()
+        .expect("IPv4")
+        .port();
+    drop(second);
+    let report = tool::report("transitions=1");
+    let life = life::life(&report.transitions, port, to.port());
+    assert_eq!(life.last()["reason"], "cancelled", "{life:?}");
+    tool::end();
 }
 
 /// Our end has closed, and the peer still sends: nobody will read it.

@@ -88,6 +88,7 @@ fn put_owner(line: &mut Line, who: &Ident, place: &Place) {
         "cgroup": path.map(|text| Raw(text)),
         "cgroup_id": who.cgroup,
         "container": container.map(|text| Raw(text)),
+        "subflow": who.subflow.then_some(true),
     );
 }
 
@@ -118,6 +119,7 @@ fn put_activity(line: &mut Line, activity: Option<Activity>) {
         return;
     };
     put_fields!(line,
+        "ino": activity.ino,
         "last_recv_ms": activity.last_recv_ms,
         "last_sent_ms": activity.last_sent_ms,
         "unacked": activity.unacked,

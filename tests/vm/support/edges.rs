@@ -9,7 +9,8 @@ use serde_json::Value;
 /// Each state, and those that may follow.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("NEW", &["SYN_RECV"]),
-    ("CLOSE", &["LISTEN", "SYN_SENT"]),
+    // ESTABLISHED: a socket that is restored in repair mode.
+    ("CLOSE", &["LISTEN", "SYN_SENT", "ESTABLISHED"]),
     ("LISTEN", &["CLOSE"]),
     ("SYN_SENT", &["SYN_RECV", "ESTABLISHED", "CLOSE"]),
     // CLOSE_WAIT: a FIN that comes while a Fast Open's handshake is not done.

@@ -17,6 +17,7 @@ pub mod program;
 pub mod random;
 pub mod raw;
 pub mod segment;
+pub mod sockets;
 pub mod ss;
 pub mod storm;
 pub mod tool;

@@ -268,6 +268,16 @@ pub fn set_tcp_option(socket: &impl AsRawFd, option: i32, value: i32) {
     assert_eq!(ret, 0, "{option}: {}", std::io::Error::last_os_error());
 }
 
+/// Bytes that have come and were not read.
+#[allow(unsafe_code, reason = "nix does not know it")]
+pub fn unread(stream: &TcpStream) -> i32 {
+    let mut bytes = 0i32;
+    // SAFETY: the kernel writes one number there.
+    let ret = unsafe { libc::ioctl(stream.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    assert_eq!(ret, 0, "{}", std::io::Error::last_os_error());
+    bytes
+}
+
 /// States as TCP_INFO numbers them.
 pub const ESTABLISHED: u8 = 1;
 pub const FIN_WAIT2: u8 = 5;

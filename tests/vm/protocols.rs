@@ -1,0 +1,266 @@
+//! Protocols that share functions with TCP: none of their sockets is taken for
+//! a connection, and TCP beside them is recorded as ever.
+
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::netns::{Netns, has_sysctl};
+use crate::support::nstat::Counters;
+use crate::support::process::Process;
+use crate::support::sockets::{Kind, accept, hear, local, say};
+use crate::support::{guest, scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("other_protocols_do_not_come_into_the_tree", others),
+        scenario("a_recording_that_begins_finds_tcp_only", found),
+        scenario("mptcp_joins_are_promoted_and_have_an_owner", joins),
+    ]
+}
+
+/// Connections of one kind that come and go, and their ports.
+const COUNT: u16 = 20;
+const PORT: u16 = 5001;
+
+fn come_and_go(kind: Kind) {
+    let listener = kind.listen(local(PORT));
+    for n in 0..COUNT {
+        let client = kind.connect(local(PORT));
+        let server = accept(&listener);
+        say(&client);
+        hear(&server);
+        if n % 2 == 0 {
+            drop(client);
+            drop(server);
+        } else {
+            drop(server);
+            drop(client);
+        }
+    }
+}
+
+/// What a report has of the port, which no TCP socket uses.
+fn of_port(report: &tool::Report, port: u16) -> Vec<&Value> {
+    let of = |line: &&Value| line["lport"] == port || line["rport"] == port;
+    let lines = [
+        &report.transitions,
+        &report.connections,
+        &report.listeners,
+        &report.alarms,
+    ];
+    lines.into_iter().flatten().filter(of).collect()
+}
+
+/// Has the kernel anything of this kind, beside what the tool is made for?
+fn kinds() -> Vec<Kind> {
+    let there: Vec<_> = [Kind::Dccp].into_iter().filter(|k| k.is_there()).collect();
+    // Debian's kernels have it until it was removed (6.16), and so have ours.
+    let release = tool::release();
+    let removed = release.starts_with('7') || !there.is_empty();
+    assert!(removed, "no other protocol on {release}");
+    there
+}
+
+fn others() {
+    let kinds = kinds();
+    tool::activate("");
+    let listener = traffic::listen(traffic::V4);
+    let before = tool::report("connections=1");
+    for kind in kinds {
+        come_and_go(kind);
+        // Between them TCP goes on.
+        traffic::client_first(&listener);
+    }
+    l2tp();
+    traffic::client_first(&listener);
+    let report = tool::report("connections=1 listeners=1 transitions=1");
+    let strange = of_port(&report, PORT);
+    assert!(strange.is_empty(), "{strange:#?}");
+    assert_tcp_only(&report);
+    for counter in ["unmatched", "tracked"] {
+        let grown = report.number(&format!("/{counter}")) as i64
+            - before.number(&format!("/{counter}")) as i64;
+        let time_wait = ss::table(None)
+            .iter()
+            .filter(|r| r.0 == "TIME_WAIT")
+            .count();
+        let expected = if counter == "tracked" { time_wait } else { 0 };
+        assert_eq!(grown, expected as i64, "{counter}: {}", report.summary);
+    }
+    let syns = Counters::here().get("TcpPassiveOpens");
+    assert_eq!(report.number("/handshakes/promoted"), syns);
+    tool::end();
+}
+
+/// The live table has as many connections as `ss` counts sockets of TCP.
+fn assert_tcp_only(report: &tool::Report) {
+    let here: Vec<_> = report
+        .connections
+        .iter()
+        .filter(|c| c["netns"] == crate::support::netns::current_inode())
+        .collect();
+    assert_eq!(here.len(), ss::table(None).len(), "{here:#?}");
+}
+
+/// L2TP's sockets are UDP's and raw ones: a tunnel that carries nothing is enough to open them.
+fn l2tp() {
+    let _ = std::process::Command::new("modprobe")
+        .arg("l2tp_ip")
+        .output();
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 1701)).expect("UDP");
+    udp.send_to(b"\x00\x02\x00\x00\x00\x00", (Ipv4Addr::LOCALHOST, 1701))
+        .expect("a datagram");
+}
+
+/// Sockets of all protocols are there before the recording is.
+fn found() {
+    tool::fresh();
+    let mut held: Vec<OwnedFd> = Vec::new();
+    let mut port = 5100;
+    for kind in [Kind::Tcp, Kind::Mptcp, Kind::Dccp, Kind::Smc] {
+        if !kind.is_there() {
+            continue;
+        }
+        let at = local(port);
+        port += 1;
+        let listener = kind.listen(at);
+        for _ in 0..3 {
+            held.push(kind.connect(at));
+            held.push(accept(&listener));
+        }
+        held.push(listener);
+    }
+    tool::activate_here("");
+    let report = tool::report("connections=1 listeners=1");
+    // Of MPTCP and SMC it is the TCP sockets below them, which `ss` lists as well.
+    assert_tcp_only(&report);
+    drop(held);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// Two links between a client's namespace and a server's: each connection is joined by a
+/// second subflow.
+struct Links {
+    server: Netns,
+    client: Netns,
+}
+
+impl Links {
+    fn new() -> Self {
+        let (server, client) = (Netns::new("mpserver"), Netns::new("mpclient"));
+        for n in 1..=2 {
+            let (near, far) = (format!("s{n}"), format!("c{n}"));
+            server.ip(&[
+                "link",
+                "add",
+                &near,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                &far,
+                "netns",
+                &client.name,
+            ]);
+            server.ip(&["addr", "add", &format!("10.81.{n}.1/24"), "dev", &near]);
+            client.ip(&["addr", "add", &format!("10.81.{n}.2/24"), "dev", &far]);
+            server.ip(&["link", "set", &near, "up"]);
+            client.ip(&["link", "set", &far, "up"]);
+        }
+        for netns in [&server, &client] {
+            netns.ip(&[
+                "mptcp",
+                "limits",
+                "set",
+                "subflow",
+                "4",
+                "add_addr_accepted",
+                "4",
+            ]);
+        }
+        client.ip(&[
+            "mptcp",
+            "endpoint",
+            "add",
+            "10.81.2.2",
+            "dev",
+            "c2",
+            "subflow",
+        ]);
+        Self { server, client }
+    }
+}
+
+const JOINED: u64 = 30;
+const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 81, 1, 1), 9000);
+
+fn joins() {
+    if !has_sysctl("net.mptcp.enabled") {
+        // 5.10 has no path manager that `ip` could tell of a second address.
+        assert!(tool::release().contains("reduced") || guest::sanitizer().is_some());
+        return;
+    }
+    if tool::release().starts_with("5.10") {
+        return;
+    }
+    let links = Links::new();
+    tool::activate("unfinished=5");
+    let mut server = Process::named(&links.server, c"mp-server", |mut line| {
+        let listener = Kind::Mptcp.listen(SERVER);
+        line.tell(&[]);
+        let accepted: Vec<_> = (0..JOINED).map(|_| accept(&listener)).collect();
+        accepted.iter().for_each(hear);
+        line.hear();
+        drop(accepted);
+        line.tell(&[]);
+    });
+    server.line.hear();
+    let mut client = Process::named(&links.client, c"mp-client", |mut line| {
+        let held: Vec<_> = (0..JOINED).map(|_| Kind::Mptcp.connect(SERVER)).collect();
+        held.iter().for_each(say);
+        line.hear();
+        drop(held);
+        line.tell(&[]);
+    });
+    let joined = || Counters::of(&links.server.name).get("MPTcpExtMPJoinAckRx");
+    traffic::within(Duration::from_secs(60), "all are joined", || {
+        // A server's connection is joined when its first data have come.
+        joined() == JOINED
+    });
+    thread::sleep(Duration::from_millis(200));
+    let report = tool::report("transitions=1 connections=1 listeners=1");
+    assert_eq!(report.number("/handshakes/promoted"), 2 * JOINED);
+    assert_eq!(report.number("/handshakes/duplicate"), 0);
+    assert_eq!(report.number("/unmatched"), 0, "{}", report.summary);
+    assert!(report.alarms.is_empty(), "{:?}", report.alarms);
+    assert_subflows(&report, "lport", "mp-server", server.pid());
+    assert_subflows(&report, "rport", "mp-client", client.pid());
+    for process in [&mut client, &mut server] {
+        process.line.tell(&[]);
+        process.line.hear();
+    }
+    client.finish();
+    server.finish();
+    tool::end();
+}
+
+/// Each MPTCP connection has two subflows, which are its socket's and its owner's.
+fn assert_subflows(report: &tool::Report, port: &str, comm: &str, pid: u64) {
+    let ours = |c: &&Value| c[port] == SERVER.port() && c["state"] == "ESTABLISHED";
+    let subflows: Vec<_> = report.connections.iter().filter(ours).collect();
+    assert_eq!(subflows.len() as u64, 2 * JOINED);
+    let mut sockets = std::collections::BTreeMap::new();
+    for subflow in subflows {
+        assert_eq!(subflow["subflow"], true, "{subflow}");
+        assert_eq!(subflow["pid"], pid, "{subflow}");
+        assert_eq!(subflow["comm"], comm, "{subflow}");
+        let ino = subflow["ino"].as_u64().expect("its socket has an inode");
+        *sockets.entry(ino).or_insert(0) += 1;
+    }
+    assert!(sockets.values().all(|n| *n == 2), "{sockets:?}");
+}
