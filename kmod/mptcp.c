@@ -13,18 +13,31 @@ void tcps_socket_owners_init(struct tcps_socket_owners *owners)
 	raw_spin_lock_init(&owners->lock);
 }
 
-static struct tcps_socket_owner *slot_of(struct tcps_socket_owners *owners, u64 ino)
+static struct tcps_owner_set *set_of(struct tcps_socket_owners *owners, u64 ino)
 {
-	return &owners->by_ino[hash_64(ino, ilog2(TCPS_SOCKET_OWNERS))];
+	return &owners->sets[hash_64(ino, ilog2(TCPS_OWNER_SETS))];
+}
+
+/* The lock is held. NULL: it is not known. */
+static struct tcps_socket_owner *find(struct tcps_owner_set *set, u64 ino)
+{
+	unsigned int i;
+
+	for (i = 0; i < TCPS_OWNER_WAYS; i++)
+		if (set->way[i].ino == ino)
+			return &set->way[i];
+	return NULL;
 }
 
 void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_known *known)
 {
-	struct tcps_socket_owner *owner = slot_of(&session->owners, ino);
+	struct tcps_owner_set *set = set_of(&session->owners, ino);
+	struct tcps_socket_owner *owner;
 
 	if (!ino)
 		return;
 	raw_spin_lock(&session->owners.lock);
+	owner = find(set, ino) ?: &set->way[set->next++ % TCPS_OWNER_WAYS];
 	owner->ino = ino;
 	owner->cgroup = known->cgroup;
 	owner->pid = known->pid;
@@ -36,12 +49,13 @@ void tcps_subflow_find_owner(struct tcps_session *session, struct tcps_conn *con
 			     const struct sock *sk)
 {
 	u64 ino = tcps_sock_ino(sk);
-	struct tcps_socket_owner *owner = slot_of(&session->owners, ino);
+	const struct tcps_socket_owner *owner;
 
 	if (!ino)
 		return;
 	raw_spin_lock(&session->owners.lock);
-	if (owner->ino == ino) {
+	owner = find(set_of(&session->owners, ino), ino);
+	if (owner) {
 		conn->known.pid = owner->pid;
 		conn->known.cgroup = owner->cgroup;
 		memcpy(conn->known.comm, owner->comm, sizeof(conn->known.comm));

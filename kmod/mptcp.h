@@ -25,16 +25,25 @@ struct tcps_socket_owner {
 	char comm[TASK_COMM_LEN];
 };
 
-#define TCPS_SOCKET_OWNERS	256
+/* Powers of two. */
+#define TCPS_OWNER_SETS		256
+#define TCPS_OWNER_WAYS		8
+
+/* Those whose inode numbers share a hash: a new one takes the place of the oldest. */
+struct tcps_owner_set {
+	unsigned int next;
+	struct tcps_socket_owner way[TCPS_OWNER_WAYS];
+};
 
 /*
- * Of the MPTCP sockets of late; one takes another's place if both want the
- * same. Locking rule: @lock is raw, taken with interrupts off, inside of the
- * lock of a shard of connections.
+ * Of the last 2,000 or so MPTCP sockets that were opened: a subflow learns its
+ * owner at its next step, or when live connections are looked at. Locking rule:
+ * @lock is raw, taken with interrupts off, inside of the lock of a shard of
+ * connections.
  */
 struct tcps_socket_owners {
 	raw_spinlock_t lock;
-	struct tcps_socket_owner by_ino[TCPS_SOCKET_OWNERS];
+	struct tcps_owner_set sets[TCPS_OWNER_SETS];
 };
 
 void tcps_socket_owners_init(struct tcps_socket_owners *owners);

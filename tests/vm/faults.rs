@@ -374,6 +374,8 @@ fn calls() {
             many::<RawListener>(&device, call::GET_LISTENERS),
         ),
         ("groups", many::<RawGroup>(&device, call::GET_GROUPS)),
+        ("lives", one::<abi::Lives>(&device, call::GET_LIVES)),
+        ("cgroups", many::<abi::Cgroup>(&device, call::GET_CGROUPS)),
         ("snapshot", snapshot(&device)),
         (
             "consume",

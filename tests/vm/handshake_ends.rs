@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
@@ -32,6 +33,10 @@ pub fn trials() -> Vec<Trial> {
         ),
         scenario("fast_open_begins_with_data", fast_open),
         scenario("migrated_requests_keep_their_ids", migration),
+        scenario(
+            "a_request_that_is_copied_while_it_is_promoted_keeps_its_id",
+            migration_race,
+        ),
         scenario("a_namespace_that_goes_takes_all_with_it", namespace_gone),
     ]
 }
@@ -461,6 +466,46 @@ fn migration() {
     assert_eq!(live.connections.len(), usize::from(COUNT));
     for connection in &live.connections {
         assert_eq!(connection["pid"], std::process::id(), "{connection}");
+    }
+    drop(accepted);
+    tool::end();
+}
+
+/// The timers of requests copy them for another listener at the moment at which their last ACKs
+/// come: whoever wins, the connection goes on.
+fn migration_race() {
+    const COUNT: u16 = 60;
+    const TIMER: Duration = Duration::from_secs(1);
+    if !migrates() {
+        return; // This kernel is older than 5.14.
+    }
+    let netns = patient("racing", 3);
+    netns.sysctl("net.ipv4.tcp_migrate_req", "1");
+    let wire = Wire::new(&netns);
+    let (one, other) = listen_twice(&netns);
+    tool::activate("");
+    let mut peers = peers(&wire, &one, COUNT);
+    let begun: Vec<_> = peers
+        .iter_mut()
+        .map(|peer| {
+            peer.half_open();
+            Instant::now()
+        })
+        .collect();
+    drop(one);
+    for (peer, begun) in peers.iter_mut().zip(begun) {
+        sleep((begun + TIMER).saturating_duration_since(Instant::now()));
+        peer.send(ACK);
+    }
+    let accepted: Vec<_> = (0..COUNT)
+        .map(|_| other.accept().expect("accept"))
+        .collect();
+    let report = tool::report("transitions=1");
+    assert_handshakes(&report, "promoted", usize::from(COUNT));
+    assert_eq!(report.number("/unmatched"), 0, "{}", report.summary);
+    for peer in &peers {
+        let life = life_with(&report, peer);
+        life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("ESTABLISHED", "")]);
     }
     drop(accepted);
     tool::end();

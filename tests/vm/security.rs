@@ -207,6 +207,8 @@ fn kernel_addresses() {
             table::<RawListener>(&device, call::GET_LISTENERS),
         ),
         ("groups", table::<RawGroup>(&device, call::GET_GROUPS)),
+        ("lives", structure::<abi::Lives>(&device, call::GET_LIVES)),
+        ("cgroups", table::<abi::Cgroup>(&device, call::GET_CGROUPS)),
         ("snapshot", snapshot(&device)),
     ];
     for (what, bytes) in &given {

@@ -50,6 +50,9 @@ fn requests() -> Vec<u64> {
         abi::call::SEEN,
         abi::call::GET_LISTENERS,
         abi::call::GET_GROUPS,
+        abi::call::GET_LIVES,
+        abi::call::GET_CGROUPS,
+        abi::call::GET_CLOCKS,
     ]
     .map(u64::from)
     .to_vec()
