@@ -410,7 +410,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
             kinds.alarms += 1;
             let rest = [
                 field!(0, abi::RawAlarm, reserved0, 4),
-                field!(0, abi::RawAlarm, reserved, 80),
+                field!(0, abi::RawAlarm, reserved, 72),
             ];
             assert_zero::<RawRecord>("an alarm", record, &rest);
             continue;
@@ -418,7 +418,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
         let rest = [
             field!(meters, RawMeters, reserved, 4),
             field!(0, RawRecord, reserved0, 4),
-            field!(0, RawRecord, reserved, 40),
+            field!(0, RawRecord, reserved, 32),
         ];
         assert_zero::<RawRecord>("a transition", record, &rest);
         let range = meters..meters + size_of::<RawMeters>();
