@@ -158,8 +158,8 @@ fn assert_left(bytes: &[u8], before: &[u8], ring: usize) -> usize {
         "slots that were never used"
     );
     for record in bytes[PAGE..PAGE + head * RECORD_SIZE].chunks_exact(RECORD_SIZE) {
-        // After role, after srtt_us, after synacks: see include/abi.txt.
-        for reserved in [134..136, 204..208, 212..RECORD_SIZE] {
+        // After role, ifindex, srtt_us and synacks: see include/abi.txt.
+        for reserved in [134..136, 140..144, 212..216, 220..RECORD_SIZE] {
             assert!(zero(&record[reserved]), "reserved bytes of a record");
         }
     }
