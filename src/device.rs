@@ -142,9 +142,10 @@ impl Device {
     /// Opens the device whatever its version is: for unloading, and for telling it.
     ///
     /// # Errors
-    /// Not loaded, no permission.
+    /// Not loaded, no permission, an old node of another device.
     pub fn open_any_version() -> Result<Self> {
         let path = device_path();
+        crate::node::check(&path)?;
         // std adds O_CLOEXEC.
         match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => Ok(Self { file, path }),

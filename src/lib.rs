@@ -7,7 +7,8 @@
 //! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it, made of [`mod@line`], [`text`],
 //! [`json`] and [`time`]; [`report`], [`follow`],
 //! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
-//! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out.
+//! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out. [`install`] loads what [`unpack`]
+//! gives, or [`build`] has built and [`stamp`] knows again; [`trust`] says of whom, and [`programs`] with what.
 
 #![cfg_attr(
     not(test),
@@ -40,6 +41,7 @@ pub mod node;
 pub mod options;
 pub mod output;
 pub mod places;
+pub mod programs;
 pub mod reason;
 pub mod record;
 pub mod recorder;
@@ -48,9 +50,12 @@ pub mod ring;
 pub mod say;
 pub mod select;
 pub mod settings;
+pub mod stamp;
 pub mod state;
 pub mod summary;
 pub mod terminal;
 pub mod text;
 pub mod time;
+pub mod trust;
+pub mod unpack;
 pub mod watch;

@@ -1,11 +1,13 @@
-//! The node under `/dev`: devtmpfs makes it; where there is none, we do.
+//! The node under `/dev`: devtmpfs makes it; where there is none, we do. One that
+//! an earlier load has left may be that of another device now.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::sys::stat::{Mode, SFlag, major, makedev, mknod};
 
 use crate::abi;
 use crate::error::{Error, Result};
@@ -14,26 +16,80 @@ use crate::error::{Error, Result};
 const WAIT: Duration = Duration::from_secs(2);
 /// The major number of misc devices.
 const MISC_MAJOR: u64 = 10;
+/// Where the kernel lists them.
+const MISC: &str = "/proc/misc";
 
-/// Waits for the node, then makes it.
+/// Waits for the node, then makes it. A node of another device is replaced, if
+/// root has made it.
 ///
 /// # Errors
 /// The kernel does not list the device, or the node cannot be made.
 pub fn ensure(path: &Path) -> Result<()> {
     let start = Instant::now();
-    while start.elapsed() < WAIT {
-        if path.exists() {
-            return Ok(());
+    loop {
+        let listed = fs::read_to_string(MISC).unwrap_or_default();
+        let minor = misc_minor(&listed, abi::DEVICE_NAME);
+        let waiting = start.elapsed() < WAIT;
+        match (fs::metadata(path), minor) {
+            (Ok(node), Some(minor)) if is_misc(&node, minor) => return Ok(()),
+            (Ok(_), Some(minor)) => return replace(path, minor),
+            // What lists it is not there to ask.
+            (Ok(_), None) if listed.is_empty() => return Ok(()),
+            (Err(_), Some(minor)) if !waiting => return make(path, minor),
+            (_, None) if !waiting => {
+                return Err(Error::Other(format!(
+                    "the module is loaded, but {MISC} has no {}: see the kernel's log (dmesg)",
+                    abi::DEVICE_NAME
+                )));
+            }
+            _ => sleep(Duration::from_millis(20)),
         }
-        sleep(Duration::from_millis(20));
     }
-    let listed = fs::read_to_string("/proc/misc").unwrap_or_default();
-    let Some(minor) = misc_minor(&listed, abi::DEVICE_NAME) else {
-        return Err(Error::Other(format!(
-            "the module is loaded, but /proc/misc has no {}: see the kernel's log (dmesg)",
-            abi::DEVICE_NAME
-        )));
+}
+
+/// Before a node is opened: an old one may belong to another device, and to open
+/// that may do anything.
+///
+/// # Errors
+/// It is the node of another misc device.
+pub fn check(path: &Path) -> Result<()> {
+    let (Ok(node), Ok(listed)) = (fs::metadata(path), fs::read_to_string(MISC)) else {
+        // Opening says why; without /proc there is nothing to compare with.
+        return Ok(());
     };
+    check_with(path, &node, &listed)
+}
+
+fn check_with(path: &Path, node: &Metadata, listed: &str) -> Result<()> {
+    if !node.file_type().is_char_device() || major(node.rdev()) != MISC_MAJOR {
+        return Ok(());
+    }
+    match misc_minor(listed, abi::DEVICE_NAME) {
+        None => Err(Error::NotLoaded),
+        Some(minor) if is_misc(node, minor) => Ok(()),
+        Some(_) => Err(Error::NotTheDevice(path.display().to_string())),
+    }
+}
+
+fn is_misc(node: &Metadata, minor: u64) -> bool {
+    node.file_type().is_char_device() && node.rdev() == makedev(MISC_MAJOR, minor)
+}
+
+fn replace(path: &Path, minor: u64) -> Result<()> {
+    let node = fs::symlink_metadata(path);
+    let ours = node.is_ok_and(|n| n.file_type().is_char_device() && n.uid() == 0);
+    if !ours {
+        return Err(Error::Other(format!(
+            "{} is not the module's device, and no old node of root's: remove it, and run \
+             `diagnose-tools install` again",
+            path.display()
+        )));
+    }
+    fs::remove_file(path).map_err(|e| Error::system(format!("removing {}", path.display()), e))?;
+    make(path, minor)
+}
+
+fn make(path: &Path, minor: u64) -> Result<()> {
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
     mknod(path, SFlag::S_IFCHR, mode, makedev(MISC_MAJOR, minor))
         .map_err(|e| Error::system(format!("making {}", path.display()), e))
@@ -58,5 +114,25 @@ mod tests {
         assert_eq!(misc_minor(listed, "diagnose-tcpstates"), Some(58));
         assert_eq!(misc_minor(listed, "tcpstates"), None);
         assert_eq!(misc_minor("", "x"), None);
+    }
+
+    #[test]
+    fn what_is_no_misc_device_is_left_to_opening() {
+        for path in ["/dev/null", "/dev", "/proc/misc"] {
+            let (path, listed) = (Path::new(path), "58 diagnose-tcpstates\n");
+            let node = fs::metadata(path).unwrap();
+            assert!(check_with(path, &node, listed).is_ok());
+            assert!(!is_misc(&node, 58));
+        }
+    }
+
+    #[test]
+    fn only_an_old_node_of_roots_is_replaced() {
+        let file = std::env::temp_dir().join(format!("diagnose-tools-node-{}", std::process::id()));
+        fs::write(&file, "data").unwrap();
+        let text = replace(&file, 58).unwrap_err().to_string();
+        assert!(text.contains("remove it"), "{text}");
+        assert_eq!(fs::read(&file).unwrap(), b"data");
+        fs::remove_file(file).unwrap();
     }
 }
