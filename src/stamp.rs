@@ -196,7 +196,7 @@ mod tests {
         let header = headers.join("include/linux/tcp.h");
         fs::write(&header, "struct tcp_sock;").unwrap();
         fs::write(headers.join("Module.symvers"), "0x1 tcp_close").unwrap();
-        let command = format!("cmd_x.o := true -c\ndeps_x.o := {}\n", header.display());
+        let command = format!("cmd_x.o := true -c x.c\ndeps_x.o := {}\n", header.display());
         fs::write(build.join("kmod/.x.o.cmd"), command).unwrap();
         let mut sources = Sources::from([("kmod/a.c".into(), b"int a;".to_vec())]);
         let stamp = of_build(&sources, &headers, &build, b"module");

@@ -24,6 +24,7 @@ mod fuzz;
 mod handshake_ends;
 mod handshakes;
 mod hooks;
+mod install;
 mod life_cycle;
 mod limits;
 mod listeners;
@@ -100,6 +101,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
     let modules = match group {
         AT_ONCE => vec![
             bad_input::without_module(),
+            install::trials(),
             hooks::trials(),
             sanitizers::trials(),
             transitions::trials(),
