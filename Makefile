@@ -86,6 +86,7 @@ install: ## install what `make` built into PREFIX (default /usr/local), below DE
 	install -d $(SHARE)
 	rm -rf $(SHARE)/kmod $(SHARE)/include
 	cp -r kmod include $(SHARE)/
+	chmod -R u=rwX,go=rX $(SHARE)
 	install -m 644 etc/tcpstates.toml $(SHARE)/tcpstates.toml
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
