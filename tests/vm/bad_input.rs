@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use diagnose_tools::abi;
 use libtest_mimic::Trial;
 use nix::fcntl::{Flock, FlockArg};
 use nix::kmod::{ModuleInitFlags, finit_module};
@@ -112,8 +113,11 @@ fn other_version() {
     let path = guest::other_modules().join(tool::release());
     let module = File::open(path.join("tcpstates.ko")).expect("the host has built it");
     finit_module(&module, c"", ModuleInitFlags::empty()).expect("a module of this kernel");
-    let mismatch = "diagnose-tools: version mismatch: the module 0.1.0 has call version 99 and \
-                    record version 3, diagnose-tools 0.1.0 has 3 and 3: ";
+    let (call, record) = (abi::TCPSTATES_CALL_VERSION, abi::TCPSTATES_RECORD_VERSION);
+    let mismatch = format!(
+        "diagnose-tools: version mismatch: the module 0.1.0 has call version 99 and record version \
+         {record}, diagnose-tools 0.1.0 has {call} and {record}: "
+    );
     let advice = "it is loaded already: run `diagnose-tools uninstall`, which ends its recording, \
                   then `diagnose-tools install`\n";
     assert_fails(&["install"], 1, &format!("{mismatch}{advice}"));
@@ -131,7 +135,7 @@ fn other_version() {
             "{option}: {outcome:?}"
         );
         assert!(
-            outcome.stderr.starts_with(mismatch),
+            outcome.stderr.starts_with(&mismatch),
             "{option}: {outcome:?}"
         );
         assert_eq!(outcome.stderr.lines().count(), 1, "{option}: {outcome:?}");

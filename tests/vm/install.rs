@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diagnose_tools::abi;
 use libtest_mimic::Trial;
 use nix::libc::O_PATH;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -62,7 +63,8 @@ impl Host {
             tree.join("target/debug"),
             tree.join("kmod/probe"),
             tree.join("include"),
-            kernel.join("build"),
+            kernel.join("build/include/generated"),
+            kernel.join("build/include/linux"),
             kernel.join("updates/dkms"),
             kernel.join("extra"),
             STATE.into(),
@@ -79,8 +81,14 @@ impl Host {
             &kernel.join("build/Makefile"),
             &format!(
                 "modules:\n\t@echo made >>{TOP}/log\n\t@env >{TOP}/env\n\t@touch $(M)/touched\n\
+                 \t@echo 'cmd_a.o := gcc -c a.c' >$(M)/.a.o.cmd\n\
+                 \t@echo 'deps_a.o := include/linux/tcp.h' >>$(M)/.a.o.cmd\n\
                  \t@test ! -e {TOP}/broken\n\t@cp {TOP}/good.ko $(M)/tcpstates.ko\n"
             ),
+        );
+        write(
+            &kernel.join("build/include/linux/tcp.h"),
+            "struct tcp_sock;",
         );
         write(&kernel.join("build/Module.symvers"), "0x1 tcp_close");
         bind(&modules, Path::new(MODULES));
@@ -389,9 +397,13 @@ fn changes() {
     host.assert_builds("a source has gone");
     write(&host.kernel.join("build/Module.symvers"), "0x2 tcp_close");
     host.assert_builds("the kernel's symbols have changed");
-    let config = host.kernel.join("build/include/generated");
-    fs::create_dir_all(&config).expect("a folder");
-    write(&config.join("autoconf.h"), "#define CONFIG_SMP 1");
+    let headers = host.kernel.join("build/include");
+    write(&headers.join("linux/tcp.h"), "struct tcp_sock { };");
+    host.assert_builds("a header has changed that was read");
+    write(
+        &headers.join("generated/autoconf.h"),
+        "#define CONFIG_SMP 1",
+    );
     host.assert_builds("the kernel's configuration has changed");
     write(&host.built(), "");
     host.assert_builds("the module was lost in a crash");
@@ -428,8 +440,9 @@ fn stale_modules() {
             host.standard("updates/tcpstates.ko").display()
         ),
         format!(
-            "{} has call version 99 and record version 3",
-            host.standard("updates/dkms/tcpstates.ko").display()
+            "{} has call version 99 and record version {}",
+            host.standard("updates/dkms/tcpstates.ko").display(),
+            abi::TCPSTATES_RECORD_VERSION
         ),
     ];
     let outcome = host.install();
