@@ -360,7 +360,16 @@ fn holders() -> Vec<String> {
 fn has_open(process: &Path, names: &[PathBuf]) -> bool {
     let fds = fs::read_dir(process.join("fd"));
     let mut opened = fds.into_iter().flatten().flatten();
-    opened.any(|fd| fs::read_link(fd.path()).is_ok_and(|target| names.contains(&target)))
+    opened.any(|fd| {
+        let target = fs::read_link(fd.path()).unwrap_or_default();
+        let name = without_deleted(target.as_os_str().as_bytes());
+        names.iter().any(|n| n.as_os_str().as_bytes() == name)
+    })
+}
+
+/// The kernel adds it where the name is gone, but not the file.
+fn without_deleted(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b" (deleted)").unwrap_or(name)
 }
 
 /// A mapping holds the module when the file is closed, too. Of root's processes
@@ -370,9 +379,13 @@ fn has_mapped(process: &DirEntry, names: &[PathBuf]) -> bool {
         return false;
     }
     let maps = fs::read(process.path().join("maps")).unwrap_or_default();
-    let ends = |line: &[u8], name: &PathBuf| line.ends_with(name.as_os_str().as_bytes());
-    maps.split(|b| *b == b'\n')
-        .any(|line| names.iter().any(|name| ends(line, name)))
+    let ends = |line: &[u8]| {
+        let line = without_deleted(line);
+        names
+            .iter()
+            .any(|name| line.ends_with(name.as_os_str().as_bytes()))
+    };
+    maps.split(|b| *b == b'\n').any(ends)
 }
 
 fn holder_name(process: &Path) -> String {
@@ -482,6 +495,11 @@ mod tests {
         assert!(has_open(&me, &["/dev/null".into()]));
         drop(null);
         assert!(!has_open(&me, &["/dev/no-such-device".into()]));
+        let path = env::temp_dir().join(format!("diagnose-tools-held-{}", std::process::id()));
+        let held = File::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(has_open(&me, &[path]), "its name is gone");
+        drop(held);
         assert!(holder_name(&me).starts_with(&format!("{} (", std::process::id())));
     }
 }
