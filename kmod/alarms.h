@@ -18,9 +18,6 @@ struct tcps_alarm {
 	u64 peak;
 };
 
-/* Connections by class, as they are counted for pairs and listeners. */
-typedef atomic_t tcps_counts[TCPS_NR_CLASSES];
-
 static inline bool tcps_alarm_is_raised(const struct tcps_alarm *alarm)
 {
 	return READ_ONCE(alarm->raised_ns);
@@ -36,7 +33,7 @@ static inline u64 tcps_alarm_clears_below(u64 threshold)
 struct tcps_alarm_subject {
 	u8 kind;				/* TCPSTATES_ALARM_* */
 	const struct tcpstates_ident *who;
-	const atomic_t *counts;			/* tcps_counts */
+	const s32 *counts;			/* tcps_counts */
 };
 
 /* The lock of the subject is held, and interrupts are off. */

@@ -89,15 +89,11 @@ static __always_inline void
 move_counts(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
 {
 	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
-	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 
 	if (listener)
-		tcps_count_move(listener->counts, from, to);
-	if (!group)
-		return;
-	tcps_count_move(group->counts, from, to);
-	if (to == TCPS_IN_TIMEWAIT && tcps_alarm_is_raised(&group->alarm))
-		tcps_group_shrinks(session, group, conn);
+		tcps_listener_move(tcps_stats_this_cpu(&session->stats), listener, from, to);
+	if (conn->group)
+		tcps_group_move(session, conn, from, to);
 }
 
 /* To or from where no connection is. Without a group it begins, or there is no room for it. */
@@ -120,7 +116,8 @@ static __always_inline void begin_counts(struct tcps_session *session, struct tc
 	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
 
 	if (listener)
-		tcps_count_move(listener->counts, TCPS_NO_CLASS, to);
+		tcps_listener_move(tcps_stats_this_cpu(&session->stats), listener,
+				   TCPS_NO_CLASS, to);
 	tcps_group_join(session, conn, to);
 }
 

@@ -3,7 +3,8 @@
 #ifndef TCPS_CLASSES_H
 #define TCPS_CLASSES_H
 
-#include <linux/atomic.h>
+#include <linux/compiler.h>
+#include <linux/kernel.h>
 #include <linux/types.h>
 
 #include "tcpstates.h"
@@ -21,18 +22,37 @@ enum tcps_class {
 /* By state. */
 extern const u8 tcps_classes[TCPSTATES_NR_STATES];
 
-static inline u32 tcps_count_of(const atomic_t *counts, enum tcps_class class)
-{
-	return atomic_read(&counts[class]);
-}
+/* Connections by class, as they are counted for pairs and listeners. */
+typedef s32 tcps_counts[TCPS_NR_CLASSES];
 
-/* A connection goes from one class to another. */
-static inline void tcps_count_move(atomic_t *counts, u8 from, u8 to)
+/*
+ * A connection goes from one class to another. These are this CPU's own, or their lock is held;
+ * who sums up elsewhere sees a word before it or after it.
+ */
+static __always_inline void tcps_count_move(s32 *counts, u8 from, u8 to)
 {
 	if (from < TCPS_NR_CLASSES)
-		atomic_dec(&counts[from]);
+		data_race(counts[from]--);
 	if (to < TCPS_NR_CLASSES)
-		atomic_inc(&counts[to]);
+		data_race(counts[to]++);
+}
+
+/* Those that are not in TIME_WAIT. */
+static __always_inline s32 tcps_count_live(const s32 *counts)
+{
+	return counts[TCPS_HALF_OPEN] + counts[TCPS_ESTABLISHED] + counts[TCPS_CLOSING];
+}
+
+/* Is it one of these? */
+static __always_inline bool tcps_class_is_live(u8 class)
+{
+	return class < TCPS_IN_TIMEWAIT;
+}
+
+/* While CPUs count, a sum may be of different moments: then not below zero. */
+static inline u32 tcps_count_of(const s32 *counts, enum tcps_class class)
+{
+	return max(counts[class], 0);
 }
 
 #endif

@@ -8,11 +8,17 @@
 #include "compat.h"
 #include "groups.h"
 #include "session.h"
+#include "shared.h"
 #include "sockinfo.h"
 
 /* So many share a tree at the most, by and large, so that it is shallow. */
 #define GROUPS_PER_SHARD	256
 #define SHARDS_MAX		256
+
+/* Ends that a slot has at the most, and a threshold that is exact at all times. */
+#define ROOM_MIN		8U
+#define ROOM_MAX		64U
+#define SMALL			64U
 
 static void init_shards(struct tcps_groups *groups)
 {
@@ -27,8 +33,35 @@ static void init_shards(struct tcps_groups *groups)
 	}
 }
 
-int tcps_groups_init(struct tcps_groups *groups, unsigned int max)
+/*
+ * Pairs that are in slots of CPUs cannot be evicted: not more than a quarter may
+ * be. Below a threshold of SMALL all are counted under their lock.
+ */
+static void init_slots(struct tcps_groups *groups, const struct tcpstates_config *config)
 {
+	unsigned int nr = config->max_groups / (4 * num_possible_cpus());
+	unsigned int spare = config->threshold / 4;
+
+	groups->threshold = config->threshold;
+	if (!config->threshold) {
+		groups->room = ROOM_MAX;
+		groups->max_pins = UINT_MAX;
+	} else {
+		groups->room = clamp(spare / num_online_cpus(), ROOM_MIN, ROOM_MAX);
+		groups->max_pins = spare / groups->room;
+		if (config->threshold < SMALL)
+			nr = 0;
+	}
+	groups->nr_slots = nr ? rounddown_pow_of_two(min(nr, (unsigned int)TCPS_GROUP_SLOTS)) : 0;
+}
+
+int tcps_groups_init(struct tcps_groups *groups, const struct tcps_stats *stats,
+		     const struct tcpstates_config *config)
+{
+	const unsigned int max = config->max_groups;
+
+	groups->stats = stats;
+	init_slots(groups, config);
 	groups->nr_shards = clamp(rounddown_pow_of_two(max / GROUPS_PER_SHARD | 1),
 				  1UL, (unsigned long)SHARDS_MAX);
 	tcps_hash_key_init(&groups->key);
@@ -119,16 +152,16 @@ static struct tcps_group *take_group(struct tcps_groups *groups, struct tcps_gro
 }
 
 /* Nobody holds it: it counts no connection. */
-static void begin_group(struct tcps_group *group, u32 hash, const struct tcps_pair *pair)
+static void begin_group(const struct tcps_groups *groups, struct tcps_group *group, u32 hash,
+			const struct tcps_pair *pair)
 {
 	group->pair = *pair;
 	group->hash = hash;
 	group->with_itself = !memcmp(pair->laddr, pair->raddr, sizeof(pair->laddr));
+	group->crowded = !groups->nr_slots;
 	group->peak = 0;
-	group->begun = 0;
-	atomic64_set(&group->unfinished, 0);
+	group->counts = (struct tcps_group_counts){};
 	group->first_ns = ktime_get_ns();
-	group->last_ns = 0;
 	group->alarm = (struct tcps_alarm){};
 }
 
@@ -161,32 +194,222 @@ again:
 			return NULL;
 		goto again;
 	}
-	begin_group(new, hash, pair);
+	begin_group(groups, new, hash, pair);
 	rb_link_node(&new->rb, parent, link);
 	rb_insert_color(&new->rb, &shard->root);
 	return new;
 }
 
-/* Connections that count for the alarm. Of one with itself a host has both ends. */
-static u32 live(const struct tcps_group *group)
+/* This CPU's slot that may count for @group; NULL: it has none for any. */
+static __always_inline struct tcps_group_slot *slot_of(const struct tcps_groups *groups,
+						       struct tcps_cpu_stats *stats,
+						       unsigned int index)
 {
-	u32 ends = tcps_count_of(group->counts, TCPS_HALF_OPEN) +
-		   tcps_count_of(group->counts, TCPS_ESTABLISHED) +
-		   tcps_count_of(group->counts, TCPS_CLOSING);
+	return &stats->slots.groups[index & (groups->nr_slots - 1) & (TCPS_GROUP_SLOTS - 1)];
+}
 
+/* Connections that count for the alarm. Of one with itself a host has both ends. */
+static u32 value_of(const struct tcps_group *group, s32 ends)
+{
+	ends = max(ends, 0);
 	return group->with_itself ? DIV_ROUND_UP(ends, 2) : ends;
+}
+
+/* From here on: the group's lock is held. */
+static void add_counts(struct tcps_group_counts *sum, const struct tcps_group_counts *part)
+{
+	unsigned int i;
+
+	for (i = 0; i < TCPS_NR_CLASSES; i++)
+		sum->classes[i] += READ_ONCE(part->classes[i]);
+	sum->holders += READ_ONCE(part->holders);
+	sum->begun += READ_ONCE(part->begun);
+	sum->unfinished += READ_ONCE(part->unfinished);
+	sum->last_ns = max(sum->last_ns, READ_ONCE(part->last_ns));
+}
+
+/* The slot of @cpu that counts for @group, or NULL. */
+static const struct tcps_group_slot *slot_at(const struct tcps_groups *groups,
+					     const struct tcps_group *group, unsigned int cpu)
+{
+	struct tcps_cpu_stats *stats = *per_cpu_ptr(groups->stats->cpu, cpu);
+	const struct tcps_group_slot *slot;
+
+	if (!stats)
+		return NULL;
+	slot = slot_of(groups, stats, group->index);
+	/* Pairs with pin(). */
+	return smp_load_acquire(&slot->group) == group ? slot : NULL;
+}
+
+static u64 pin_bit(unsigned int cpu)
+{
+	return 1ULL << cpu % 64;
+}
+
+/* The next slot that counts for @group, from @cpu on, which is moved on; NULL: no more. */
+static const struct tcps_group_slot *next_slot(const struct tcps_groups *groups,
+					       const struct tcps_group *group, unsigned int *cpu)
+{
+	const struct tcps_group_slot *slot = NULL;
+
+	for (; !slot && *cpu < nr_cpu_ids; ++*cpu)
+		if (group->pinned & pin_bit(*cpu) && cpu_possible(*cpu))
+			slot = slot_at(groups, group, *cpu);
+	return slot;
+}
+
+/* All that is counted for the group. */
+static void sum_counts(const struct tcps_groups *groups, const struct tcps_group *group,
+		       struct tcps_group_counts *sum)
+{
+	const struct tcps_group_slot *slot;
+	unsigned int cpu = 0;
+
+	*sum = group->counts;
+	if (likely(!group->pins))
+		return;
+	while ((slot = next_slot(groups, group, &cpu)))
+		add_counts(sum, &slot->counts);
+}
+
+/* Ends in slots that the group does not know of, more or fewer. */
+static s32 pending_ends(const struct tcps_groups *groups, const struct tcps_group *group)
+{
+	const struct tcps_group_slot *slot;
+	unsigned int cpu = 0;
+	s32 sum = 0;
+
+	if (likely(!group->pins))
+		return 0;
+	while ((slot = next_slot(groups, group, &cpu)))
+		sum += tcps_count_live(slot->counts.classes);
+	return sum;
+}
+
+/* Most ends at once: what each CPU knows, beside what the others have now. */
+static s32 most_ends(const struct tcps_groups *groups, const struct tcps_group *group, s32 live)
+{
+	s32 most = max_t(s32, group->peak, live);
+	const struct tcps_group_slot *slot;
+	unsigned int cpu = 0;
+
+	while ((slot = next_slot(groups, group, &cpu)))
+		most = max(most, live - tcps_count_live(slot->counts.classes) +
+			   READ_ONCE(slot->counts.most));
+	return most;
+}
+
+/* The group has changed: is it to be counted under its lock only, or no longer? */
+static void note_change(const struct tcps_groups *groups, struct tcps_group *group)
+{
+	u32 value = value_of(group, tcps_count_live(group->counts.classes));
+
+	if (!groups->threshold || !groups->nr_slots)
+		return;
+	if (!group->crowded) {
+		if (value >= groups->threshold / 2)
+			WRITE_ONCE(group->crowded, true);
+	} else if (!tcps_alarm_is_raised(&group->alarm) && value < groups->threshold / 8 * 3) {
+		WRITE_ONCE(group->crowded, false);
+	}
+}
+
+/* What the slot of this CPU has comes to its group. */
+static void add_slot(const struct tcps_groups *groups, struct tcps_group *group,
+		     struct tcps_group_slot *slot)
+{
+	s32 most = tcps_count_live(group->counts.classes) + slot->counts.most;
+
+	/* Others may have counted the ends of what begins here. */
+	if (most > (s32)group->peak)
+		most += pending_ends(groups, group) - tcps_count_live(slot->counts.classes);
+	group->peak = max_t(s32, group->peak, most);
+	add_counts(&group->counts, &slot->counts);
+	note_change(groups, group);
+}
+
+static void put_group(struct tcps_group *group)
+{
+	if (!group->counts.holders && !group->pins)
+		list_add_tail(&group->idle, &group->shard->idle);
+}
+
+static void unpin(const struct tcps_groups *groups, struct tcps_group_slot *slot)
+{
+	struct tcps_group *group = slot->group;
+
+	add_slot(groups, group, slot);
+	WRITE_ONCE(slot->group, NULL);
+	if (!--group->pins)
+		group->pinned = 0;
+}
+
+/* No lock of a group is held, and interrupts are off. */
+static void empty_slot(const struct tcps_groups *groups, struct tcps_group_slot *slot)
+{
+	struct tcps_group *group = slot->group;
+
+	tcps_lock_shared(&group->shard->lock);
+	unpin(groups, slot);
+	put_group(group);
+	raw_spin_unlock(&group->shard->lock);
+}
+
+/* The slot's ends have become too many, or too few. Likewise. */
+static noinline void flush_slot(const struct tcps_groups *groups, struct tcps_group_slot *slot)
+{
+	struct tcps_group *group = slot->group;
+
+	tcps_lock_shared(&group->shard->lock);
+	add_slot(groups, group, slot);
+	/* Who has the lock finds them here or there. */
+	slot->counts = (struct tcps_group_counts){};
+	raw_spin_unlock(&group->shard->lock);
+}
+
+/*
+ * This CPU counts for @group without a slot: after some times it takes one, if
+ * the group is not crowded. Likewise; the group need not be held any more, it
+ * may even be another pair's.
+ */
+static noinline void pin(const struct tcps_groups *groups, struct tcps_cpu_stats *stats,
+			 struct tcps_group *group)
+{
+	struct tcps_group_slot *slot = slot_of(groups, stats, group->index);
+
+	if (READ_ONCE(group->crowded) || slot->group == group)
+		return;
+	if (slot->group) {
+		if (++slot->misses < TCPS_SLOT_MISSES)
+			return;
+		empty_slot(groups, slot);
+	}
+	slot->misses = 0;
+	slot->counts = (struct tcps_group_counts){};
+	tcps_lock_shared(&group->shard->lock);
+	if (!group->crowded && group->pins < groups->max_pins) {
+		if (!group->counts.holders && !group->pins)
+			list_del_init(&group->idle);
+		group->pins++;
+		group->pinned |= pin_bit(smp_processor_id());
+		/* Who finds the group in it finds it empty: pairs with pinned_by(). */
+		smp_store_release(&slot->group, group);
+	}
+	raw_spin_unlock(&group->shard->lock);
 }
 
 /* Raise or clear the alarm for what @conn has done. The group's lock is held. */
 static noinline void sound(struct tcps_session *session, struct tcps_group *group,
-			   const struct tcps_conn *conn, u32 value)
+			   const struct tcps_conn *conn, const struct tcps_group_counts *sum,
+			   u32 value)
 {
 	const u32 threshold = session->config.threshold;
 	struct tcpstates_ident who = {};
 	const struct tcps_alarm_subject subject = {
 		.kind = TCPSTATES_ALARM_PAIR,
 		.who = &who,
-		.counts = group->counts,
+		.counts = sum->classes,
 	};
 
 	tcps_conn_ident(conn->sk, conn->kind, conn, &who);
@@ -196,29 +419,52 @@ static noinline void sound(struct tcps_session *session, struct tcps_group *grou
 		tcps_alarm_clear(session, &group->alarm, &subject, value);
 }
 
-static __always_inline void has_grown(struct tcps_session *session, struct tcps_group *group,
-				      const struct tcps_conn *conn)
+/* All of a crowded group is looked at each time: its alarm may be due. Its lock is held. */
+static void look_at_crowd(struct tcps_session *session, struct tcps_group *group,
+			  const struct tcps_conn *conn)
 {
-	u32 value = live(group);
+	const u32 threshold = session->groups.threshold;
+	struct tcps_group_counts sum;
+	u32 value;
+	s32 live;
 
-	if (value > group->peak)
-		group->peak = value;
-	if (tcps_alarm_is_raised(&group->alarm))
+	sum_counts(&session->groups, group, &sum);
+	live = tcps_count_live(sum.classes);
+	value = value_of(group, live);
+	group->peak = max_t(s32, group->peak, live);
+	if (!tcps_alarm_is_raised(&group->alarm)) {
+		if (threshold && value >= threshold)
+			sound(session, group, conn, &sum, value);
+	} else if (value < tcps_alarm_clears_below(group->alarm.threshold)) {
+		sound(session, group, conn, &sum, value);
+	} else {
 		group->alarm.peak = max_t(u64, group->alarm.peak, value);
-	else if (session->config.threshold && value >= session->config.threshold)
-		sound(session, group, conn, value);
+	}
 }
 
-static void has_shrunk(struct tcps_session *session, struct tcps_group *group,
-		       const struct tcps_conn *conn)
+/* @conn has changed the counts of @group itself. Its lock is held. */
+static void look_at_group(struct tcps_session *session, struct tcps_group *group,
+			  const struct tcps_conn *conn)
 {
-	u32 value;
+	s32 live = tcps_count_live(group->counts.classes);
 
-	if (likely(!tcps_alarm_is_raised(&group->alarm)))
-		return;
-	value = live(group);
-	if (value < tcps_alarm_clears_below(group->alarm.threshold))
-		sound(session, group, conn, value);
+	if (group->crowded)
+		look_at_crowd(session, group, conn);
+	else if (live > (s32)group->peak)
+		group->peak = max_t(s32, group->peak, live + pending_ends(&session->groups, group));
+	note_change(&session->groups, group);
+}
+
+/* After the ends in a slot have become more or fewer. */
+static __always_inline void look_at_slot(const struct tcps_groups *groups,
+					 struct tcps_group_slot *slot)
+{
+	s32 live = tcps_count_live(slot->counts.classes);
+
+	if (live > slot->counts.most)
+		WRITE_ONCE(slot->counts.most, live);
+	if (unlikely(live > groups->room || live < -groups->room))
+		flush_slot(groups, slot);
 }
 
 static __always_inline bool is_between(const struct tcps_group *group, const struct sock *sk)
@@ -235,40 +481,47 @@ static __always_inline bool is_between(const struct tcps_group *group, const str
 	       pair->laddr4[3] == sk->sk_rcv_saddr;
 }
 
-static __always_inline void join(struct tcps_session *session, struct tcps_group *group,
-				 struct tcps_conn *conn, u8 class)
+static __always_inline void add_conn(struct tcps_group_counts *counts,
+				     const struct tcps_conn *conn, u8 class)
 {
-	if (!group->nr++)
-		list_del_init(&group->idle);
-	group->begun++;
-	group->last_ns = conn->first_seen_ns;
-	conn->group = group->index + 1;
-	atomic_inc(&group->counts[class]);
-	has_grown(session, group, conn);
+	tcps_add(counts->holders, 1);
+	tcps_add(counts->begun, 1);
+	tcps_add(counts->classes[class], 1);
+	WRITE_ONCE(counts->last_ns, conn->first_seen_ns);
 }
 
 /*
  * @conn comes to the group that the last connection of this CPU came to, if
- * it is of the same pair. That may have been evicted meanwhile, and be another
- * pair's, but its shard has it for ever.
+ * it is of the same pair. A group that this CPU has in a slot stays that pair's.
  */
-static __always_inline bool join_last(struct tcps_session *session,
-				      const struct tcps_cpu_stats *stats,
+static __always_inline bool join_last(struct tcps_session *session, struct tcps_cpu_stats *stats,
 				      struct tcps_conn *conn, u8 class)
 {
 	struct tcps_group *group = stats->group;
-	bool same;
+	struct tcps_group_slot *slot;
 
-	/* A guess, which spares the lock; it is made sure of below. */
-	if (!group || !data_race(is_between(group, conn->sk)))
+	if (!group)
 		return false;
-	raw_spin_lock(&group->shard->lock);
-	same = group->pair.net_cookie == tcps_net_cookie(sock_net(conn->sk)) &&
-	       group->pair.netns == conn->known.netns && is_between(group, conn->sk);
-	if (likely(same))
-		join(session, group, conn, class);
-	raw_spin_unlock(&group->shard->lock);
-	return same;
+	slot = slot_of(&session->groups, stats, group->index);
+	if (unlikely(slot->group != group || READ_ONCE(group->crowded)) ||
+	    !is_between(group, conn->sk) ||
+	    group->pair.net_cookie != tcps_net_cookie(sock_net(conn->sk)) ||
+	    group->pair.netns != conn->known.netns)
+		return false;
+	add_conn(&slot->counts, conn, class);
+	conn->group = group->index + 1;
+	look_at_slot(&session->groups, slot);
+	return true;
+}
+
+/* The group's lock is held: this CPU counts in @group itself, not in a slot of it. */
+static void use_group(const struct tcps_groups *groups, struct tcps_cpu_stats *stats,
+		      struct tcps_group *group)
+{
+	struct tcps_group_slot *slot = slot_of(groups, stats, group->index);
+
+	if (unlikely(slot->group == group))
+		unpin(groups, slot);
 }
 
 static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu_stats *stats,
@@ -285,14 +538,22 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
 	hash = hash_of(&session->groups, &pair);
 	shard = shard_of(&session->groups, hash);
-	raw_spin_lock(&shard->lock);
+	tcps_lock_shared(&shard->lock);
 	group = find_or_make(&session->groups, shard, hash, &pair);
-	if (likely(group))
-		join(session, group, conn, class);
-	else
+	if (likely(group)) {
+		use_group(&session->groups, stats, group);
+		if (!group->counts.holders && !group->pins)
+			list_del_init(&group->idle);
+		add_conn(&group->counts, conn, class);
+		conn->group = group->index + 1;
+		look_at_group(session, group, conn);
+	} else {
 		shard->ungrouped++;
+	}
 	raw_spin_unlock(&shard->lock);
 	stats->group = group;
+	if (group)
+		pin(&session->groups, stats, group);
 }
 
 /* A connection begins. If there is no room for its pair, it belongs to none. */
@@ -304,42 +565,89 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 		find_and_join(session, stats, conn, class);
 }
 
-/* A connection of a group whose alarm is raised goes on to TIME_WAIT. */
-void tcps_group_shrinks(struct tcps_session *session, struct tcps_group *group,
-			const struct tcps_conn *conn)
+/* This CPU's slot, if it counts for the group of @conn and may go on so. */
+static __always_inline struct tcps_group_slot *own_slot(struct tcps_session *session,
+							struct tcps_cpu_stats *stats,
+							const struct tcps_group *group)
+{
+	struct tcps_group_slot *slot = slot_of(&session->groups, stats, group->index);
+
+	return likely(slot->group == group && !READ_ONCE(group->crowded)) ? slot : NULL;
+}
+
+/* Without a slot. */
+static noinline void move_in_group(struct tcps_session *session, struct tcps_cpu_stats *stats,
+				   struct tcps_group *group, struct tcps_conn *conn,
+				   u8 from, u8 to, bool leaves)
 {
 	struct tcps_group_shard *shard = group->shard;
 
-	raw_spin_lock(&shard->lock);
-	has_shrunk(session, group, conn);
+	tcps_lock_shared(&shard->lock);
+	use_group(&session->groups, stats, group);
+	tcps_count_move(group->counts.classes, from, to);
+	look_at_group(session, group, conn);
+	if (leaves) {
+		group->counts.holders--;
+		put_group(group);
+	}
 	raw_spin_unlock(&shard->lock);
+	pin(&session->groups, stats, group);
+}
+
+/* @conn goes from one class to another. */
+void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	struct tcps_group *group = tcps_group_of(&session->groups, conn);
+	struct tcps_group_slot *slot = own_slot(session, stats, group);
+
+	if (unlikely(!slot)) {
+		move_in_group(session, stats, group, conn, from, to, false);
+		return;
+	}
+	tcps_count_move(slot->counts.classes, from, to);
+	if (tcps_class_is_live(from) != tcps_class_is_live(to))
+		look_at_slot(&session->groups, slot);
 }
 
 /* @conn, whose socket is still there, ends. */
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	struct tcps_group *group = tcps_group_of(&session->groups, conn);
-	struct tcps_group_shard *shard;
+	struct tcps_group_slot *slot;
 
 	if (!group)
 		return;
-	shard = group->shard;
-	raw_spin_lock(&shard->lock);
-	tcps_count_move(group->counts, class, TCPS_NO_CLASS);
-	has_shrunk(session, group, conn);
+	slot = own_slot(session, stats, group);
+	if (likely(slot)) {
+		tcps_count_move(slot->counts.classes, class, TCPS_NO_CLASS);
+		tcps_add(slot->counts.holders, -1);
+		if (tcps_class_is_live(class))
+			look_at_slot(&session->groups, slot);
+	} else {
+		move_in_group(session, stats, group, conn, class, TCPS_NO_CLASS, true);
+	}
 	conn->group = 0;
-	if (!--group->nr)
-		list_add_tail(&group->idle, &shard->idle);
-	raw_spin_unlock(&shard->lock);
 }
 
 /* The request of @conn ends half-open. */
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn)
 {
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	struct tcps_group *group = tcps_group_of(&session->groups, conn);
+	struct tcps_group_slot *slot;
 
-	if (group)
-		atomic64_inc(&group->unfinished);
+	if (!group)
+		return;
+	slot = own_slot(session, stats, group);
+	if (likely(slot)) {
+		tcps_add(slot->counts.unfinished, 1);
+		return;
+	}
+	tcps_lock_shared(&group->shard->lock);
+	group->counts.unfinished++;
+	raw_spin_unlock(&group->shard->lock);
 }
 
 /* In process context. */
@@ -358,22 +666,28 @@ void tcps_groups_sum(struct tcps_groups *groups, struct tcpstates_stats *out)
 	}
 }
 
-static void describe(const struct tcps_group *group, struct tcpstates_group *out)
+static void describe(const struct tcps_groups *groups, const struct tcps_group *group,
+		     struct tcpstates_group *out)
 {
+	struct tcps_group_counts sum;
+	s32 live;
+
+	sum_counts(groups, group, &sum);
+	live = tcps_count_live(sum.classes);
 	memcpy(out->laddr, group->pair.laddr, sizeof(out->laddr));
 	memcpy(out->raddr, group->pair.raddr, sizeof(out->raddr));
 	out->netns = group->pair.netns;
 	out->family = group->pair.family;
 	out->alarm = tcps_alarm_is_raised(&group->alarm);
-	out->half_open = tcps_count_of(group->counts, TCPS_HALF_OPEN);
-	out->established = tcps_count_of(group->counts, TCPS_ESTABLISHED);
-	out->closing = tcps_count_of(group->counts, TCPS_CLOSING);
-	out->timewait = tcps_count_of(group->counts, TCPS_IN_TIMEWAIT);
-	out->peak = group->peak;
-	out->begun = group->begun;
-	out->unfinished = atomic64_read(&group->unfinished);
+	out->half_open = tcps_count_of(sum.classes, TCPS_HALF_OPEN);
+	out->established = tcps_count_of(sum.classes, TCPS_ESTABLISHED);
+	out->closing = tcps_count_of(sum.classes, TCPS_CLOSING);
+	out->timewait = tcps_count_of(sum.classes, TCPS_IN_TIMEWAIT);
+	out->peak = value_of(group, most_ends(groups, group, live));
+	out->begun = sum.begun;
+	out->unfinished = sum.unfinished;
 	out->first_ns = group->first_ns;
-	out->last_ns = group->last_ns;
+	out->last_ns = sum.last_ns;
 }
 
 /* In process context; @out is zeroed. False for one that stands for no pair yet. */
@@ -389,7 +703,7 @@ bool tcps_group_describe(struct tcps_groups *groups, unsigned int index,
 	raw_spin_lock_irq(&shard->lock);
 	known = group->pair.family;
 	if (known)
-		describe(group, out);
+		describe(groups, group, out);
 	raw_spin_unlock_irq(&shard->lock);
 	return known;
 }

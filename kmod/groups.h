@@ -11,6 +11,8 @@
 #include "classes.h"
 #include "conns.h"
 #include "hash.h"
+#include "slots.h"
+#include "stats.h"
 #include "table.h"
 #include "tcpstates.h"
 
@@ -40,36 +42,49 @@ struct tcps_pair {
 static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words));
 
 /*
- * The connections of one pair of addresses. @counts and @unfinished change
- * without the shard's lock, by who holds a connection of the group; @shard and
- * @index stay what they are once the group was taken; all else is guarded by
- * the lock, but for a first guess at @pair (see join_last()). Without a
- * connection the group is idle: it keeps what it knows until another pair
- * needs its room.
+ * The connections of one pair of addresses. What is counted is in @counts and
+ * in slots of CPUs, see slots.h; a slot pins the group. @shard and @index stay
+ * what they are once the group was taken, and the pair as long as the group is
+ * pinned or held; all else is guarded by the lock, but for a first guess at
+ * @crowded. Without a connection and a pin the group is idle: it keeps what it
+ * knows until another pair needs its room.
+ *
+ * A slot has no more than @room ends, more or fewer, that the group does not know
+ * of, and all slots together a quarter of the threshold. So an alarm cannot be
+ * due before the group itself counts three quarters: from half of it on it is
+ * @crowded, and all is counted under the lock.
  */
 struct tcps_group {
+	/* Read by hooks. */
 	struct tcps_group_shard *shard;	/* NULL: about to be taken for the first time */
-	struct rb_node rb;
-	struct list_head idle;
-	struct tcps_pair pair;
-	tcps_counts counts;
-	u32 hash;		/* the key's first part */
-	u32 nr;			/* connections that hold the group */
-	u32 peak;
 	u32 index;
+	bool crowded;
 	bool with_itself;	/* both addresses are the same */
-	atomic64_t unfinished;
-	u64 begun;
+	struct tcps_pair pair;
+
+	/* Written by who looks for a pair, and when a slot is emptied. */
+	struct rb_node rb ____cacheline_aligned_in_smp;
+	struct list_head idle;
+	u32 hash;		/* the key's first part */
+	u32 pins;		/* slots */
+	u64 pinned;		/* where to look for them: a bit for CPU n, n + 64 ... */
+	u32 peak;		/* of live ends */
+	struct tcps_group_counts counts;
 	u64 first_ns;
-	u64 last_ns;
 	struct tcps_alarm alarm;
 };
+
+/* What hooks read is not on a line that is written for each connection. */
+static_assert(offsetof(struct tcps_group, rb) % SMP_CACHE_BYTES == 0);
+static_assert(offsetof(struct tcps_group, rb) >= offsetofend(struct tcps_group, pair));
+static_assert(sizeof(struct tcps_group) % SMP_CACHE_BYTES == 0);
 
 /*
  * Groups come to a shard out of the common table, and stay with it.
  * Locking rule: @lock guards the tree, the list of those that are idle, oldest
- * first, and the alarms. It is raw, interrupts are off, and it is taken inside
- * of the lock of a shard of connections; inside of it a record may be written.
+ * first, the counts and the alarms. It is raw, interrupts are off, and it is
+ * taken inside of the lock of a shard of connections, one at a time; inside of
+ * it a record may be written.
  */
 struct tcps_group_shard {
 	raw_spinlock_t lock;
@@ -81,12 +96,18 @@ struct tcps_group_shard {
 
 struct tcps_groups {
 	struct tcps_table table;
+	const struct tcps_stats *stats;	/* whose slots count for groups */
 	struct tcps_group_shard *shards;
 	unsigned int nr_shards;	/* a power of two */
+	unsigned int nr_slots;	/* of each CPU: a power of two, or 0 */
+	unsigned int max_pins;	/* of a group */
+	s32 room;		/* ends that a slot may have, more or fewer */
+	u32 threshold;
 	struct tcps_hash_key key;
 };
 
-int tcps_groups_init(struct tcps_groups *groups, unsigned int max);
+int tcps_groups_init(struct tcps_groups *groups, const struct tcps_stats *stats,
+		     const struct tcpstates_config *config);
 void tcps_groups_destroy(struct tcps_groups *groups);
 size_t tcps_groups_memory(const struct tcps_groups *groups);
 
@@ -104,8 +125,7 @@ static inline struct tcps_group *tcps_group_of(const struct tcps_groups *groups,
 
 /* The lock of the connection's shard is held. */
 void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class);
-void tcps_group_shrinks(struct tcps_session *session, struct tcps_group *group,
-			const struct tcps_conn *conn);
+void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
 

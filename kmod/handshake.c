@@ -38,11 +38,12 @@ static struct tcps_listener *entry_of(struct tcps_session *session, const struct
  */
 static void count_nr(struct tcps_session *session, struct tcps_listener *entry, unsigned int nr)
 {
-	__u64 *counters = (__u64 *)&tcps_stats_this_cpu(&session->stats)->handshakes;
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	__u64 *counters = (__u64 *)&stats->handshakes;
 
 	tcps_add(counters[nr], 1);
 	if (likely(entry))
-		atomic64_inc(&entry->handshakes[nr]);
+		tcps_listener_count(stats, entry, nr);
 }
 
 #define count(session, entry, member) count_nr(session, entry, TCPS_HANDSHAKE(member))
@@ -465,7 +466,7 @@ static void queue_child(struct tcps_session *session, struct tcps_listener *entr
 {
 	if (unlikely(!entry))
 		return;
-	atomic64_inc(&entry->done);
+	tcps_listener_done(tcps_stats_this_cpu(&session->stats), entry);
 	tcps_listener_accept_queue(session, entry, listener,
 				   READ_ONCE(listener->sk_ack_backlog) + 1);
 }

@@ -14,23 +14,12 @@
 #include "classes.h"
 #include "conns.h"
 #include "hash.h"
+#include "slots.h"
+#include "stats.h"
 #include "table.h"
 #include "tcpstates.h"
 
 struct tcps_session;
-
-/* The counters of struct tcpstates_handshakes, by their number in it. */
-#define TCPS_NR_HANDSHAKES	(sizeof(struct tcpstates_handshakes) / sizeof(__u64))
-#define TCPS_HANDSHAKE(member)	(offsetof(struct tcpstates_handshakes, member) / sizeof(__u64))
-
-/* The second, or more if no SYN comes, of which unfinished handshakes are counted. */
-struct tcps_second {
-	unsigned long end;	/* jiffies */
-	u64 syns;		/* the listener's counts when it began */
-	u64 done;
-	u64 turned_away;
-	bool bad;		/* the one before would have raised the alarm */
-};
 
 /* One of a listener's queues. */
 struct tcps_queue {
@@ -38,53 +27,104 @@ struct tcps_queue {
 	u32 calm;	/* so many or more need a closer look */
 };
 
+/* What is known of the second, or more if no SYN comes, that goes on. */
+struct tcps_second {
+	u64 syns;		/* the listener's counts when it began */
+	u64 done;		/* with those that were turned away */
+};
+
+/*
+ * The listening sockets of one address and port (and device): one, or several
+ * with SO_REUSEPORT, which share what comes. They have one second, and one
+ * alarm of a kind at a time. @lock, raw and with interrupts off, guards all but
+ * @second_end, and of its listeners what they say; an entry stays what it is as
+ * long as interrupts are off, which RCU waits for.
+ */
+struct tcps_endpoint {
+	unsigned long second_end;	/* jiffies; read at each SYN */
+	union {
+		struct rcu_head rcu;
+		struct hlist_node free;
+	};
+	struct tcps_listeners *listeners;	/* all of them */
+
+	raw_spinlock_t lock ____cacheline_aligned_in_smp;
+	struct list_head members;
+	unsigned int nr;			/* members */
+	unsigned int full[TCPSTATES_NR_ALARMS];	/* of them, whose queue of this alarm is full */
+	bool bad;		/* the second before would have raised the alarm */
+	struct tcps_alarm alarms[TCPSTATES_NR_ALARMS];
+};
+
 /*
  * One listening socket. Found by hooks without a lock, by address of the
  * socket: an entry stays what it is as long as interrupts are off, which RCU
- * waits for. Counters and peaks change without a lock; @lock, raw and with
- * interrupts off, guards the second and the alarms. @refs are held by the
- * listener's node and by those of the connections that came to it.
+ * waits for. Peaks change without a lock.
+ *
+ * What it counts is in @counts, guarded by @lock, and in slots of CPUs, see
+ * slots.h. @life is even while it listens; slots that were taken in an earlier
+ * life do not count any more. After the end no slot is taken, and once all
+ * hooks have seen it those that are left are added (@settled): from then on
+ * @counts.holders tells who still holds the entry, which is free without any.
  */
 struct tcps_listener {
+	/* Read by hooks; written when it begins or ends, at a peak, and each second. */
 	struct hlist_node by_sock;
+	const struct sock *sk;	/* NULL: does not listen */
+	struct tcps_endpoint *end;
+	u32 index;
+	u32 life;
+	struct tcps_queue accept_queue;
+	struct tcps_queue half_open;
+
 	struct hlist_node by_end;
 	union {
 		struct rcu_head rcu;
 		struct hlist_node free;
 	};
 	struct tcps_listeners *listeners;	/* all of them */
-	const struct sock *sk;	/* NULL: does not listen */
-	u32 index;
-	atomic_t refs;
-	tcps_counts counts;
-	atomic64_t handshakes[TCPS_NR_HANDSHAKES];
-	atomic64_t done;	/* handshakes that were finished */
-	struct tcps_queue accept_queue;
-	struct tcps_queue half_open;
 	struct tcpstates_ident who;	/* does not change once the port is known */
 
-	raw_spinlock_t lock;
+	/* Written when a slot is emptied. */
+	raw_spinlock_t lock ____cacheline_aligned_in_smp;
+	bool settled;
+	struct tcps_listener_counts counts;
+
+	/* The endpoint's lock guards the rest. */
+	struct list_head beside ____cacheline_aligned_in_smp;
 	struct tcps_second second;
+	u32 full_at[TCPSTATES_NR_ALARMS];	/* limit of a queue that is full; 0: it is not */
 	u32 unfinished;
 	u32 unfinished_max;
 	u64 unfinished_ns;
-	struct tcps_alarm alarms[TCPSTATES_NR_ALARMS];
 };
 
+/* What hooks read is not on a line that is written for each event. */
+static_assert(offsetofend(struct tcps_listener, half_open) <= 64);
+static_assert(offsetof(struct tcps_listener, lock) % SMP_CACHE_BYTES == 0);
+static_assert(offsetof(struct tcps_listener, beside) % SMP_CACHE_BYTES == 0);
+static_assert(offsetof(struct tcps_listener, beside) >=
+	      offsetofend(struct tcps_listener, counts));
+static_assert(sizeof(struct tcps_listener) % SMP_CACHE_BYTES == 0);
+static_assert(offsetof(struct tcps_endpoint, lock) % SMP_CACHE_BYTES == 0);
+
 /*
- * Locking rule: @lock guards the hash and the list of free entries against
+ * Locking rule: @lock guards the hash and the lists of free entries against
  * other writers; it is raw, taken with interrupts off, inside of the lock of a
- * shard of connections.
+ * shard of connections. Inside of it that of an endpoint is taken, and inside
+ * of that the one of a listener; or each of these alone.
  */
 struct tcps_listeners {
 	struct tcps_session *session;
 	struct tcps_table table;
+	struct tcps_table ends;		/* endpoints: no more than there are listeners */
 	struct hlist_head *by_sock;
 	struct hlist_head *by_end;
 	unsigned int bits;	/* of both */
 	struct tcps_hash_key key;	/* of @by_end */
 	raw_spinlock_t lock;
 	struct hlist_head free;
+	struct hlist_head free_ends;
 	unsigned int nr;	/* listening */
 	u64 unlisted;
 	struct irq_work kick;	/* begins to tick */
@@ -95,6 +135,7 @@ int tcps_listeners_init(struct tcps_listeners *listeners, struct tcps_session *s
 			unsigned int max);
 void tcps_listeners_quiesce(struct tcps_listeners *listeners);
 void tcps_listeners_destroy(struct tcps_listeners *listeners);
+void tcps_listeners_provide(struct tcps_listeners *listeners, unsigned int nr);
 size_t tcps_listeners_memory(const struct tcps_listeners *listeners);
 void tcps_listeners_sum(struct tcps_listeners *listeners, struct tcpstates_stats *out);
 bool tcps_listener_describe(struct tcps_session *session, unsigned int index,
@@ -125,6 +166,71 @@ void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);
 
+/* The slot that counts for @listener, if it does not for another one. */
+static inline struct tcps_listener_slot *tcps_listener_slot(struct tcps_cpu_stats *stats,
+							    const struct tcps_listener *listener)
+{
+	return &stats->slots.listeners[listener->index % TCPS_LISTENER_SLOTS];
+}
+
+struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stats *stats,
+							    struct tcps_listener *listener);
+
+/*
+ * Where this CPU counts for @listener until tcps_listener_counted(). NULL: it is
+ * closed, and nothing is counted any more.
+ */
+static __always_inline struct tcps_listener_counts *
+tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listener)
+{
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener);
+
+	if (likely(slot->listener == listener && slot->life == READ_ONCE(listener->life)))
+		return &slot->counts;
+	return tcps_listener_counts_elsewhere(stats, listener);
+}
+
+static __always_inline void tcps_listener_counted(struct tcps_listener *listener,
+						  const struct tcps_listener_counts *counts)
+{
+	if (unlikely(counts == &listener->counts))
+		raw_spin_unlock(&listener->lock);
+}
+
+static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
+				       struct tcps_listener *listener, unsigned int nr)
+{
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
+
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->handshakes[nr], 1);
+	tcps_listener_counted(listener, counts);
+}
+
+static inline void tcps_listener_done(struct tcps_cpu_stats *stats,
+				      struct tcps_listener *listener)
+{
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
+
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->done, 1);
+	tcps_listener_counted(listener, counts);
+}
+
+/* A connection that came to @listener goes from one class to another. */
+static __always_inline void tcps_listener_move(struct tcps_cpu_stats *stats,
+					       struct tcps_listener *listener, u8 from, u8 to)
+{
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
+
+	if (unlikely(!counts))
+		return;
+	tcps_count_move(counts->classes, from, to);
+	tcps_listener_counted(listener, counts);
+}
+
 void tcps_listener_end_second(struct tcps_session *session, struct tcps_listener *listener);
 void tcps_listener_look_at_half_open(struct tcps_session *session, struct tcps_listener *listener,
 				     const struct sock *sk, u32 value);
@@ -137,7 +243,7 @@ struct tcps_listener *tcps_listener_find(struct tcps_session *session, const str
 /* A SYN is about to be counted. */
 static inline void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener)
 {
-	if (unlikely(time_after_eq(jiffies, READ_ONCE(listener->second.end))))
+	if (unlikely(time_after_eq(jiffies, READ_ONCE(listener->end->second_end))))
 		tcps_listener_end_second(session, listener);
 }
 

@@ -13,6 +13,7 @@
 
 #include "faults.h"
 #include "pool.h"
+#include "shared.h"
 
 /* All parts together hold 1/4 of the most nodes at the most. */
 #define BATCH_MAX 32
@@ -70,7 +71,7 @@ static struct tcps_conn *take_batch(struct tcps_pool *pool)
 	struct tcps_conn *batch;
 	bool wanting;
 
-	raw_spin_lock(&pool->lock);
+	tcps_lock_shared(&pool->lock);
 	batch = pop_batch(pool);
 	if (!batch)
 		pool->dry = true;
@@ -85,7 +86,7 @@ static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 {
 	bool high;
 
-	raw_spin_lock(&pool->lock);
+	tcps_lock_shared(&pool->lock);
 	push_batch(pool, batch, nr);
 	high = above_reserve(pool);
 	raw_spin_unlock(&pool->lock);

@@ -193,15 +193,13 @@ static unsigned int seed_listening(struct tcps_session *session, struct inet_has
 				   unsigned int index)
 {
 	struct inet_listen_hashbucket *bucket = &hashinfo->lhash2[index];
-	struct tcps_table *listeners = &session->listeners.table;
 	unsigned int nr = count_listening(bucket);
 	unsigned int left = 0;
 	struct sock *sk = NULL;
 
 	if (!nr)
 		return 0;
-	/* Those that begin meanwhile have the reserve. */
-	tcps_table_provide(listeners, nr + listeners->reserve);
+	tcps_listeners_provide(&session->listeners, nr);
 	spin_lock_bh(&bucket->lock);
 	while ((sk = tcps_next_listener(bucket, sk)))
 		left += !add_socket(session, sk);

@@ -86,7 +86,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 		goto err_rings;
 	if (tcps_conns_init(&session->conns, config->max_conns))
 		goto err_stats;
-	if (tcps_groups_init(&session->groups, config->max_groups))
+	if (tcps_groups_init(&session->groups, &session->stats, config))
 		goto err_conns;
 	if (tcps_listeners_init(&session->listeners, session, config->max_listeners))
 		goto err_groups;

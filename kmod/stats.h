@@ -9,13 +9,11 @@
 #include <linux/percpu.h>
 #include <linux/types.h>
 
+#include "slots.h"
 #include "tcpstates.h"
 
 struct request_sock;
 struct sock;
-struct tcps_group;
-struct tcps_group_shard;
-struct tcps_listener;
 struct tcps_ring;
 struct tcps_rings;
 
@@ -48,8 +46,9 @@ struct tcps_cpu_stats {
 	struct tcps_ring *ring;
 	struct tcps_listener *listener;		/* the last one that was found */
 	struct tcps_group *group;		/* that a connection came to last */
-	const struct request_sock *checked;	/* see tcps_request_joined() */
+	const struct request_sock *checked;	/* see subflow_checked() */
 	const struct sock *clone;		/* of it: a subflow that is being made */
+	struct tcps_slots slots;
 	struct tcps_edge edges[TCPSTATES_NR_STATES * TCPSTATES_NR_STATES];
 };
 

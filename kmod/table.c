@@ -8,6 +8,7 @@
 #include <linux/vmalloc.h>
 
 #include "faults.h"
+#include "shared.h"
 #include "table.h"
 
 /* 1/16 of the most is kept untaken, within these. */
@@ -105,7 +106,7 @@ void *tcps_table_take(struct tcps_table *table, unsigned int *index)
 	void *entry = NULL;
 	bool wanting;
 
-	raw_spin_lock(&table->lock);
+	tcps_lock_shared(&table->lock);
 	if (table->taken < table->nr) {
 		*index = table->taken;
 		entry = tcps_table_at(table, *index, table->entry_size);

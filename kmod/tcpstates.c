@@ -4,13 +4,33 @@
  * for diagnose-tools. Loading it only makes the device; all else begins with
  * an activation (session.c).
  */
+#include <linux/cpumask.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 
 #include "device.h"
 #include "faults.h"
 #include "layout.h"
 #include "pool.h"
 #include "session.h"
+#include "shared.h"
+
+DEFINE_PER_CPU(unsigned long, tcps_shared_ops);
+
+static int get_shared_ops(char *buffer, const struct kernel_param *param)
+{
+	unsigned long sum = 0;
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(tcps_shared_ops, cpu));
+	return sprintf(buffer, "%lu\n", sum);
+}
+
+static const struct kernel_param_ops shared_ops = { .get = get_shared_ops };
+
+module_param_cb(shared_ops, &shared_ops, NULL, 0400);
+MODULE_PARM_DESC(shared_ops, "atomic operations of hooks on what CPUs share, since it was loaded");
 
 static int __init tcpstates_init(void)
 {
