@@ -20,6 +20,8 @@ mod bars;
 mod burst;
 #[path = "common/mod.rs"]
 mod common;
+#[path = "full/cookies.rs"]
+mod cookies;
 #[path = "full/cpus.rs"]
 mod cpus;
 #[path = "decode/mod.rs"]
@@ -86,7 +88,7 @@ fn parallel(cpus: u32) -> Machine {
     }
 }
 
-fn parts() -> [Part; 8] {
+fn parts() -> [Part; 9] {
     let of_a_million = Machine {
         memory: "8G",
         ..parallel(1)
@@ -109,6 +111,7 @@ fn parts() -> [Part; 8] {
         part("cpus-1", parallel(1), || cpus::measure(1)),
         part("cpus-2", parallel(2), || cpus::measure(2)),
         part("cpus-4", parallel(4), || cpus::measure(4)),
+        part("cookies", parallel(2), || cookies::measure(2)),
     ]
 }
 

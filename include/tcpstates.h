@@ -175,11 +175,17 @@ struct tcpstates_record {
 /*
  * tcpstates_alarm.kind: what is too much. Raised at the threshold, cleared
  * below 80 % of it.
+ *
+ * Listeners of one namespace, address, port and device (SO_REUSEPORT) have one
+ * alarm of a kind at a time. Their unfinished handshakes are added up. Of their
+ * queues the first one that is full raises the alarm, with its own length and
+ * limit, and the last one that is still full clears it; @peak is the longest of
+ * all of them. Closing one of them is the same as an empty queue.
  */
 #define TCPSTATES_ALARM_PAIR		1	/* connections of one pair of addresses */
 #define TCPSTATES_ALARM_ACCEPT_QUEUE	2	/* connections that wait for accept() */
 #define TCPSTATES_ALARM_HALF_OPEN	3	/* a listener's half-open requests */
-#define TCPSTATES_ALARM_UNFINISHED	4	/* a listener's unfinished handshakes, a second */
+#define TCPSTATES_ALARM_UNFINISHED	4	/* unfinished handshakes of listeners, a second */
 #define TCPSTATES_NR_ALARMS		5
 
 /*
@@ -187,8 +193,9 @@ struct tcpstates_record {
  * longer is. It has the size of a struct tcpstates_record, and its head.
  *
  * @who of a pair is the connection that raised or cleared the alarm, of the
- * others the listener. The counts are those of struct tcpstates_group and
- * struct tcpstates_listener.
+ * others the listener, or one of several. The counts are those of struct
+ * tcpstates_group and struct tcpstates_listener, with TCPSTATES_ALARM_UNFINISHED
+ * of all of them.
  */
 struct tcpstates_alarm {
 	__u64 seq;
@@ -554,6 +561,9 @@ struct tcpstates_conn {
  * TCPSTATES_GET_GROUPS: the connections between two addresses, whichever side
  * began them. Of a host's connection with its own address, both ends count.
  * A pair without a connection is kept until its room is wanted.
+ *
+ * All is exact when nothing moves. But @peak, below half of the threshold, may
+ * miss up to 64 connections of each CPU but one that were there at the same time.
  */
 struct tcpstates_group {
 	__u8  laddr[16];
@@ -568,7 +578,7 @@ struct tcpstates_group {
 	__u32 established;
 	__u32 closing;		/* FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK */
 	__u32 timewait;
-	__u64 peak;		/* most at once, without those in TIME_WAIT */
+	__u64 peak;		/* most at once, without those in TIME_WAIT: see below */
 	__u64 begun;		/* connections, with those found at the activation */
 	__u64 unfinished;	/* requests that ended half-open */
 	__u64 first_ns;		/* since when it is known */
@@ -585,7 +595,7 @@ struct tcpstates_listener {
 	struct tcpstates_ident who;
 	__u64 since_ns;		/* listens since, see TCPSTATES_SINCE_* */
 	__u16 flags;		/* TCPSTATES_SINCE_* */
-	__u16 alarms;		/* raised: 1 << TCPSTATES_ALARM_* */
+	__u16 alarms;		/* raised, of its own queues and for all of its port: 1 << ... */
 	__u32 accept_queue;	/* sk_ack_backlog */
 	__u32 accept_queue_max;	/* highest since the activation */
 	__u32 accept_queue_limit; /* sk_max_ack_backlog: full at one more than this */

@@ -573,6 +573,11 @@ static void queue_is_not_full(struct tcps_session *session, struct tcps_listener
 	struct tcps_endpoint *end = listener->end;
 
 	listener->full_at[kind] = 0;
+	/* It may be full again at less than it was. */
+	if (kind == TCPSTATES_ALARM_ACCEPT_QUEUE)
+		WRITE_ONCE(listener->accept_queue.calm, 0);
+	else
+		WRITE_ONCE(listener->half_open.calm, 0);
 	if (!--end->full[kind])
 		clear_alarm(session, listener, kind, value);
 }

@@ -127,6 +127,24 @@ pub fn judge(results: &Results) -> Vec<Bar> {
             results.get("cpus", "2_cpus", "ratio"),
             "x",
         ),
+        at_least(
+            "SYN cookies of two CPUs at one listener, of those without",
+            0.95,
+            results.get("cookies", "2_cpus", "ratio"),
+            "x",
+        ),
+        at_most(
+            "atomic operations on what CPUs share, per SYN cookie",
+            0.01,
+            results.get("cookies", "2_cpus", "shared_per_syn"),
+            "operations",
+        ),
+        at_most(
+            "the same per connection",
+            2.0,
+            results.get("cookies", "2_cpus", "shared_per_connection"),
+            "operations",
+        ),
     ]
     .into_iter()
     .flatten()

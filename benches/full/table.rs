@@ -138,7 +138,7 @@ pub fn all(results: &Results) -> String {
     if results.get("recording", "idle", "cost").is_some() {
         tables.push(recording(results));
     }
-    for part in ["growth", "looking", "cpus", "burst", "decode"] {
+    for part in ["growth", "looking", "cpus", "cookies", "burst", "decode"] {
         tables.extend(by_case(results, part));
     }
     if !results.bars.is_empty() {

@@ -29,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         scenario("an_alarm_of_an_accept_queue_wakes_followers", accept_queue),
         scenario("an_alarm_of_a_half_open_queue_comes_once", half_open),
         scenario("an_alarm_of_unfinished_handshakes_comes_once", unfinished),
+        scenario("sockets_that_share_a_port_have_one_alarm", share_a_port),
         scenario("alarms_of_100000_sources_need_no_more_groups", many_sources),
     ]
 }
@@ -400,6 +401,77 @@ fn unfinished() {
     assert_eq!(line["alarms"], Value::Array(vec![]));
     drop(busy);
     tool::end();
+}
+
+/// Sockets with SO_REUSEPORT, to each of which comes less than the threshold: one alarm for all,
+/// whichever of them is closed meanwhile. Likewise when the queues of two are full.
+fn share_a_port() {
+    const SOCKETS: usize = 64;
+    let (netns, wire, alone) = flooded("shared", "0", 64);
+    drop(alone);
+    tool::activate("unfinished=100");
+    let listen = |port| netns.run(|| traffic::listen_beside(HOST, port));
+    let first = listen(0);
+    let to = v4(&first);
+    let mut sockets: Vec<_> = (1..SOCKETS).map(|_| listen(to.port())).collect();
+    sockets.push(first);
+    flood(&[(&wire, to)], 400, 4);
+    // Those that are left still have too many.
+    sockets.truncate(SOCKETS / 2);
+    flood(&[(&wire, to)], 400, 2);
+    let rows = rows_of(&netns);
+    let raised = assert_episodes(&netns, &[("unfinished", true)]);
+    let value = number(&raised[0], "value");
+    assert!((200..=500).contains(&value), "{raised:?}");
+    assert_eq!(rows.len(), SOCKETS / 2);
+    let peak = rows.iter().map(|row| number(row, "unfinished_max")).max();
+    assert!(peak < Some(100), "none of them alone has so many: {peak:?}");
+    let all = |row: &Value| row["alarms"] == Value::from(vec!["unfinished"]);
+    assert!(rows.iter().all(all), "{rows:?}");
+    let alarms = wait_for(&netns, &[("unfinished", true), ("unfinished", false)]);
+    assert!(number(&alarms[1], "peak") >= value, "{alarms:?}");
+
+    // The last two have short queues, both of which are filled.
+    sockets.truncate(2);
+    for socket in &sockets {
+        let backlog = nix::sys::socket::Backlog::new(2).expect("a backlog");
+        nix::sys::socket::listen(socket, backlog).expect("listen");
+    }
+    let clients: Vec<_> = netns.run(|| (0..40).map(|_| traffic::unanswered(to.into())).collect());
+    let waiting = || {
+        let lengths = |row: &Value| number(row, "accept_queue");
+        rows_of(&netns).iter().map(lengths).collect::<Vec<_>>()
+    };
+    traffic::until("both queues are full", || waiting() == [3, 3]);
+    let mut expected = vec![("unfinished", true), ("unfinished", false)];
+    expected.push(("accept_queue", true));
+    wait_for(&netns, &expected);
+    let both = rows_of(&netns);
+    let full = |row: &Value| row["alarms"] == Value::from(vec!["accept_queue"]);
+    assert!(both.iter().all(full), "{both:?}");
+    drop(clients);
+    let empty = |socket: &TcpListener| {
+        socket.set_nonblocking(true).expect("fcntl");
+        while socket.accept().is_ok() {}
+    };
+    empty(&sockets[0]);
+    thread::sleep(Duration::from_secs(3));
+    empty(&sockets[0]);
+    let one = rows_of(&netns);
+    assert_eq!(one.iter().filter(|row| full(row)).count(), 1, "{one:?}");
+    assert_episodes(&netns, &expected);
+    // It is closed: the other one is not full.
+    sockets.remove(1);
+    expected.push(("accept_queue", false));
+    wait_for(&netns, &expected);
+    drop((sockets, netns));
+    tool::end();
+}
+
+/// All listeners of a namespace, also those of one port.
+fn rows_of(netns: &Netns) -> Vec<Value> {
+    let keys = "peek=1 transitions=0 alarms=0 listeners=1";
+    tool::report(&format!("{keys} netns={}", netns.inode())).listeners
 }
 
 /// Pairs that were ever counted, in one way or another.

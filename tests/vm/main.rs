@@ -15,6 +15,7 @@
 
 mod alarms;
 mod bad_input;
+mod counters;
 mod diagnose;
 mod durations;
 mod faults;
@@ -111,6 +112,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             handshake_ends::trials(),
             listeners::trials(),
             alarms::trials(),
+            counters::trials(),
             simultaneous::trials(),
             reasons::trials(),
             owner::trials(),

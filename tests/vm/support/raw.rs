@@ -51,6 +51,14 @@ impl Wire {
         }
     }
 
+    /// Another hand at this end, for another thread.
+    pub fn twin(&self) -> Self {
+        Self {
+            tun: self.tun.try_clone().expect("a descriptor"),
+            early: RefCell::default(),
+        }
+    }
+
     pub fn send(&self, segment: &Segment) {
         self.write(&segment.to_packet());
     }

@@ -1,0 +1,263 @@
+//! What CPUs count at the same time: exact whenever nothing moves, and without a line that they
+//! all write.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use diagnose_tools::device::Device;
+use diagnose_tools::group::Group;
+use diagnose_tools::recorder::Recorder;
+use libtest_mimic::Trial;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::handshakes::patient;
+use crate::listeners::{number, told};
+use crate::support::netns::Netns;
+use crate::support::nstat::Counters;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::SYN;
+use crate::support::{scenario, ss, tool, traffic};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("counters_of_both_cpus_are_exact_at_any_time", exact),
+        scenario("a_busy_listener_has_no_line_that_all_cpus_write", shared),
+        scenario("a_flood_of_cookies_writes_no_line_of_all_cpus", cookies),
+    ]
+}
+
+/// Threads, each on a CPU of its own.
+const CPUS: usize = 2;
+
+/// Runs on both CPUs at once; `work` gets the number of its CPU.
+fn on_each_cpu(netns: &Netns, work: impl Fn(usize) + Sync) {
+    thread::scope(|scope| {
+        for cpu in 0..CPUS {
+            let work = &work;
+            scope.spawn(move || {
+                netns.run(|| {
+                    let mut set = CpuSet::new();
+                    set.set(cpu).expect("a CPU");
+                    sched_setaffinity(Pid::from_raw(0), &set).expect("affinity");
+                    work(cpu);
+                });
+            });
+        }
+    });
+}
+
+/// Atomic operations of the module on what CPUs share, since it was loaded.
+fn shared_ops() -> u64 {
+    let text = fs::read_to_string("/sys/module/tcpstates/parameters/shared_ops");
+    let text = text.expect("the module is loaded");
+    text.trim().parse().expect("a number")
+}
+
+/// More than there are slots that two share one.
+const LISTENERS: usize = 20;
+const CLIENTS: u8 = 5;
+const ROUNDS: usize = 4;
+const EACH: usize = 60;
+
+fn client(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 9, 0, 1 + (number % usize::from(CLIENTS)) as u8)
+}
+
+/// All pairs of a namespace as the module counts them, by their addresses.
+fn groups(netns: &Netns) -> BTreeMap<(IpAddr, IpAddr), Group> {
+    let inode = netns.inode();
+    let groups = Device::open().and_then(|device| device.groups());
+    let mut own = groups.expect("a recording");
+    own.retain(|g| u64::from(g.netns) == inode);
+    own.iter().map(|g| ((g.local(), g.remote()), *g)).collect()
+}
+
+/// Sockets of these states between two addresses, of all and of those at a port.
+fn sockets(rows: &[ss::Row], ends: (IpAddr, IpAddr), states: &[&str]) -> u32 {
+    let is = |addr: Ipv6Addr, ip: IpAddr| match ip {
+        IpAddr::V4(v4) => addr == v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => addr == v6,
+    };
+    let meets =
+        |r: &&ss::Row| is(r.1.0, ends.0) && is(r.2.0, ends.1) && states.contains(&r.0.as_str());
+    rows.iter().filter(meets).count() as u32
+}
+
+const CLOSING: [&str; 5] = [
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "CLOSE_WAIT",
+    "CLOSING",
+    "LAST_ACK",
+];
+
+/// Nothing moves: all tables are what `ss` and `nstat` say, and `made` connections of each.
+fn assert_exact(netns: &Netns, made: &[usize], ports: &[u16]) {
+    let rows = ss::table(Some(&netns.name));
+    let truth = Counters::of(&netns.name);
+    let lines = told(netns);
+    for (port, made) in ports.iter().zip(made) {
+        let line = &lines[&u64::from(*port)];
+        for counter in ["syns", "requests", "promoted"] {
+            let told = number(&line["handshakes"], counter);
+            assert_eq!(told, *made as u64, "{counter}: {line}");
+        }
+        for (class, states) in [
+            ("established", &["ESTABLISHED"][..]),
+            ("closing", &CLOSING),
+            ("timewait", &["TIME_WAIT"]),
+        ] {
+            let here = |r: &&ss::Row| r.1.1 == *port && states.contains(&r.0.as_str());
+            let there = rows.iter().filter(here).count() as u64;
+            assert_eq!(number(line, class), there, "{class}: {line}");
+        }
+    }
+    let groups = groups(netns);
+    let sum = |of: fn(&Group) -> u64| groups.values().map(of).sum::<u64>();
+    let [active, passive] = ["TcpActiveOpens", "TcpPassiveOpens"].map(|name| truth.get(name));
+    assert_eq!(passive, made.iter().sum::<usize>() as u64);
+    assert_eq!(sum(|g| g.begun), active + passive);
+    assert_eq!(groups.len(), 2 * usize::from(CLIENTS));
+    for (ends, group) in &groups {
+        let count = |states: &[&str]| sockets(&rows, *ends, states);
+        assert_eq!(group.established, count(&["ESTABLISHED"]), "{group:?}");
+        assert_eq!(group.closing, count(&CLOSING), "{group:?}");
+        assert_eq!(group.timewait, count(&["TIME_WAIT"]), "{group:?}");
+        assert_eq!((group.half_open, group.unfinished), (0, 0), "{group:?}");
+        assert!(group.peak >= group.connections(), "{group:?}");
+    }
+}
+
+/// Connections by both CPUs between all clients and all listeners; some stay, some end on the
+/// other CPU than they began. Each round is read when it is over.
+fn exact() {
+    let netns = Netns::new("counted");
+    let listen = || netns.run(|| traffic::listen_with_backlog(traffic::V4, 128));
+    tool::activate("");
+    let listeners: Vec<TcpListener> = (0..LISTENERS).map(|_| listen()).collect();
+    let ports: Vec<u16> = listeners
+        .iter()
+        .map(|l| l.local_addr().expect("bound").port())
+        .collect();
+    let mut made = vec![0; LISTENERS];
+    let held = [const { Mutex::new(Vec::<(TcpStream, TcpStream)>::new()) }; CPUS];
+    for round in 0..ROUNDS {
+        on_each_cpu(&netns, |cpu| {
+            // Listeners are accepted from by one thread each.
+            for n in 0..EACH {
+                let listener = &listeners[(n * CPUS + cpu) % LISTENERS];
+                let to = listener.local_addr().expect("bound");
+                let client = traffic::connect_from(client(n + round), to);
+                let (mut server, _) = listener.accept().expect("accept");
+                if n % 4 == 0 {
+                    held[cpu].lock().expect("a lock").push((client, server));
+                } else {
+                    drop(client);
+                    traffic::wait_for_fin(&mut server);
+                }
+            }
+            // What the other one held ends here.
+            if round % 2 == 1 {
+                let others: Vec<_> = held[1 - cpu].lock().expect("a lock").drain(..5).collect();
+                for (mut client, server) in others {
+                    drop(server);
+                    traffic::wait_for_fin(&mut client);
+                }
+            }
+        });
+        for cpu in 0..CPUS {
+            for n in 0..EACH {
+                made[(n * CPUS + cpu) % LISTENERS] += 1;
+            }
+        }
+        traffic::until("all last ACKs have come", || {
+            let rows = ss::table(Some(&netns.name));
+            !rows.iter().any(|r| CLOSING.contains(&r.0.as_str()))
+        });
+        assert_exact(&netns, &made, &ports);
+    }
+    drop(held);
+    drop(listeners);
+    assert!(told(&netns).is_empty(), "all are closed");
+    drop(netns);
+    tool::end();
+}
+
+/// Both CPUs call one listener, and all is counted for one pair.
+fn shared() {
+    const FIRST: usize = 40;
+    const CONNECTIONS: usize = 400;
+    let netns = Netns::new("busy");
+    let listener = netns.run(|| traffic::listen_with_backlog(traffic::V4, 64));
+    tool::activate("");
+    let both = Barrier::new(CPUS);
+    let run = |count: usize| {
+        on_each_cpu(&netns, |_| {
+            both.wait();
+            (0..count).for_each(|_| traffic::client_first(&listener));
+        });
+    };
+    // Slots are taken, and tables grow, at the beginning.
+    run(FIRST);
+    let before = shared_ops();
+    run(CONNECTIONS);
+    let spent = shared_ops() - before;
+    let made = (CPUS * CONNECTIONS) as u64;
+    println!("{spent} shared operations for {made} connections");
+    assert!(spent <= made / 2, "{spent} for {made}");
+    let line = told(&netns).into_values().next().expect("it listens");
+    let promoted = number(&line["handshakes"], "promoted");
+    assert_eq!(promoted, (CPUS * (CONNECTIONS + FIRST)) as u64, "{line}");
+    assert_eq!(promoted, Counters::of(&netns.name).get("TcpPassiveOpens"));
+    drop(netns);
+    tool::end();
+}
+
+/// Each CPU sends SYNs of sources of its own to one listener, which answers with cookies only.
+fn cookies() {
+    const SYNS: u16 = 4000;
+    let netns = patient("cookies", 0);
+    netns.sysctl("net.ipv4.tcp_syncookies", "2");
+    let wire = Wire::new(&netns);
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, 64));
+    let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
+        panic!("HOST is an IPv4 address");
+    };
+    tool::activate("unfinished=0");
+    let flood = |wire: &Wire, cpu: usize, from: u16, count: u16| {
+        for n in from..from + count {
+            let source = SocketAddrV4::new(peer_addr(n), 10_000 + cpu as u16);
+            wire.send(&Peer::new(wire, source, to).segment(SYN));
+            if n % 500 == 0 {
+                wire.drain(Duration::ZERO);
+            }
+        }
+    };
+    let wires = [wire.twin(), wire.twin()].map(Mutex::new);
+    let run = |from: u16, count: u16| {
+        on_each_cpu(&netns, |cpu| {
+            flood(&wires[cpu].lock().expect("a lock"), cpu, from, count);
+        });
+    };
+    run(0, 10);
+    let before = shared_ops();
+    run(100, SYNS);
+    let spent = shared_ops() - before;
+    let sent = CPUS as u64 * u64::from(SYNS + 10);
+    println!("{spent} shared operations for {sent} SYNs");
+    // The end of each second is one CPU's.
+    assert!(spent < sent / 50, "{spent} for {sent}");
+    let line = told(&netns).into_values().next().expect("it listens");
+    let truth = Counters::of(&netns.name).get("TcpExtSyncookiesSent");
+    assert_eq!(truth, sent, "each is answered");
+    for counter in ["syns", "cookies_sent"] {
+        assert_eq!(number(&line["handshakes"], counter), truth, "{line}");
+    }
+    drop(netns);
+    tool::end();
+}
