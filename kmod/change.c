@@ -88,12 +88,12 @@ void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct 
 static __always_inline void
 move_counts(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
 {
-	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 
-	if (listener)
-		tcps_listener_move(tcps_stats_this_cpu(&session->stats), listener, from, to);
+	if (conn->listener)
+		tcps_listener_move(&session->listeners, stats, conn, from, to);
 	if (conn->group)
-		tcps_group_move(session, conn, from, to);
+		tcps_group_move(session, &session->groups, stats, conn, from, to);
 }
 
 /* To or from where no connection is. Without a group it begins, or there is no room for it. */
@@ -113,10 +113,8 @@ static noinline void enter_or_leave(struct tcps_session *session, struct tcps_co
 static __always_inline void begin_counts(struct tcps_session *session, struct tcps_conn *conn,
 					 u8 to)
 {
-	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
-
-	if (listener)
-		tcps_listener_move(tcps_stats_this_cpu(&session->stats), listener,
+	if (conn->listener)
+		tcps_listener_move(&session->listeners, tcps_stats_this_cpu(&session->stats), conn,
 				   TCPS_NO_CLASS, to);
 	tcps_group_join(session, conn, to);
 }

@@ -26,15 +26,15 @@ extern const u8 tcps_classes[TCPSTATES_NR_STATES];
 typedef s32 tcps_counts[TCPS_NR_CLASSES];
 
 /*
- * A connection goes from one class to another. These are this CPU's own, or their lock is held;
- * who sums up elsewhere sees a word before it or after it.
+ * A connection goes from one class to another. These are this CPU's own, or
+ * their lock is held.
  */
 static __always_inline void tcps_count_move(s32 *counts, u8 from, u8 to)
 {
 	if (from < TCPS_NR_CLASSES)
-		data_race(counts[from]--);
+		data_race(counts[from]--);	/* as in tcps_add() */
 	if (to < TCPS_NR_CLASSES)
-		data_race(counts[to]++);
+		data_race(counts[to]++);	/* likewise */
 }
 
 /* Those that are not in TIME_WAIT. */

@@ -43,6 +43,7 @@ static void init_slots(struct tcps_groups *groups, const struct tcpstates_config
 	unsigned int spare = config->threshold / 4;
 
 	groups->threshold = config->threshold;
+	groups->many = config->threshold ? config->threshold / 2 : S32_MAX;
 	if (!config->threshold) {
 		groups->room = ROOM_MAX;
 		groups->max_pins = UINT_MAX;
@@ -52,7 +53,10 @@ static void init_slots(struct tcps_groups *groups, const struct tcpstates_config
 		if (config->threshold < SMALL)
 			nr = 0;
 	}
-	groups->nr_slots = nr ? rounddown_pow_of_two(min(nr, (unsigned int)TCPS_GROUP_SLOTS)) : 0;
+	groups->no_slots = !nr;
+	if (nr)
+		groups->slot_mask = rounddown_pow_of_two(min_t(unsigned int, nr,
+							       TCPS_GROUP_SLOTS)) - 1;
 }
 
 int tcps_groups_init(struct tcps_groups *groups, const struct tcps_stats *stats,
@@ -129,7 +133,7 @@ static struct tcps_group *take_new_group(struct tcps_groups *groups,
 	group = tcps_table_take(&groups->table, &index);
 	if (!group)
 		return NULL;
-	group->index = index;
+	group->number = index + 1;
 	INIT_LIST_HEAD(&group->idle);
 	WRITE_ONCE(group->shard, shard);
 	return group;
@@ -158,7 +162,7 @@ static void begin_group(const struct tcps_groups *groups, struct tcps_group *gro
 	group->pair = *pair;
 	group->hash = hash;
 	group->with_itself = !memcmp(pair->laddr, pair->raddr, sizeof(pair->laddr));
-	group->crowded = !groups->nr_slots;
+	group->crowded = groups->no_slots;
 	group->peak = 0;
 	group->counts = (struct tcps_group_counts){};
 	group->first_ns = ktime_get_ns();
@@ -200,12 +204,12 @@ again:
 	return new;
 }
 
-/* This CPU's slot that may count for @group; NULL: it has none for any. */
-static __always_inline struct tcps_group_slot *slot_of(const struct tcps_groups *groups,
-						       struct tcps_cpu_stats *stats,
-						       unsigned int index)
+/* The CPU's slot that counts for @group, if it does not for another one. */
+static struct tcps_group_slot *slot_of(const struct tcps_groups *groups,
+				       struct tcps_cpu_stats *stats,
+				       const struct tcps_group *group)
 {
-	return &stats->slots.groups[index & (groups->nr_slots - 1) & (TCPS_GROUP_SLOTS - 1)];
+	return &stats->slots.groups[group->number & groups->slot_mask];
 }
 
 /* Connections that count for the alarm. Of one with itself a host has both ends. */
@@ -237,7 +241,7 @@ static const struct tcps_group_slot *slot_at(const struct tcps_groups *groups,
 
 	if (!stats)
 		return NULL;
-	slot = slot_of(groups, stats, group->index);
+	slot = slot_of(groups, stats, group);
 	/* Pairs with pin(). */
 	return smp_load_acquire(&slot->group) == group ? slot : NULL;
 }
@@ -301,14 +305,14 @@ static s32 most_ends(const struct tcps_groups *groups, const struct tcps_group *
 }
 
 /* The group has changed: is it to be counted under its lock only, or no longer? */
-static void note_change(const struct tcps_groups *groups, struct tcps_group *group)
+static noinline void note_change(const struct tcps_groups *groups, struct tcps_group *group)
 {
 	u32 value = value_of(group, tcps_count_live(group->counts.classes));
 
-	if (!groups->threshold || !groups->nr_slots)
+	if (!groups->threshold || groups->no_slots)
 		return;
 	if (!group->crowded) {
-		if (value >= groups->threshold / 2)
+		if (value >= groups->many)
 			WRITE_ONCE(group->crowded, true);
 	} else if (!tcps_alarm_is_raised(&group->alarm) && value < groups->threshold / 8 * 3) {
 		WRITE_ONCE(group->crowded, false);
@@ -340,6 +344,7 @@ static void unpin(const struct tcps_groups *groups, struct tcps_group_slot *slot
 	struct tcps_group *group = slot->group;
 
 	add_slot(groups, group, slot);
+	slot->number = 0;
 	WRITE_ONCE(slot->group, NULL);
 	if (!--group->pins)
 		group->pinned = 0;
@@ -357,7 +362,7 @@ static void empty_slot(const struct tcps_groups *groups, struct tcps_group_slot 
 }
 
 /* The slot's ends have become too many, or too few. Likewise. */
-static noinline void flush_slot(const struct tcps_groups *groups, struct tcps_group_slot *slot)
+void tcps_group_flush(const struct tcps_groups *groups, struct tcps_group_slot *slot)
 {
 	struct tcps_group *group = slot->group;
 
@@ -376,7 +381,7 @@ static noinline void flush_slot(const struct tcps_groups *groups, struct tcps_gr
 static noinline void pin(const struct tcps_groups *groups, struct tcps_cpu_stats *stats,
 			 struct tcps_group *group)
 {
-	struct tcps_group_slot *slot = slot_of(groups, stats, group->index);
+	struct tcps_group_slot *slot = slot_of(groups, stats, group);
 
 	if (READ_ONCE(group->crowded) || slot->group == group)
 		return;
@@ -393,7 +398,8 @@ static noinline void pin(const struct tcps_groups *groups, struct tcps_cpu_stats
 			list_del_init(&group->idle);
 		group->pins++;
 		group->pinned |= pin_bit(smp_processor_id());
-		/* Who finds the group in it finds it empty: pairs with pinned_by(). */
+		slot->number = group->number;
+		/* Who finds the group in it finds it empty: pairs with slot_at(). */
 		smp_store_release(&slot->group, group);
 	}
 	raw_spin_unlock(&group->shard->lock);
@@ -420,7 +426,7 @@ static noinline void sound(struct tcps_session *session, struct tcps_group *grou
 }
 
 /* All of a crowded group is looked at each time: its alarm may be due. Its lock is held. */
-static void look_at_crowd(struct tcps_session *session, struct tcps_group *group,
+static noinline void look_at_crowd(struct tcps_session *session, struct tcps_group *group,
 			  const struct tcps_conn *conn)
 {
 	const u32 threshold = session->groups.threshold;
@@ -443,28 +449,18 @@ static void look_at_crowd(struct tcps_session *session, struct tcps_group *group
 }
 
 /* @conn has changed the counts of @group itself. Its lock is held. */
-static void look_at_group(struct tcps_session *session, struct tcps_group *group,
-			  const struct tcps_conn *conn)
+static __always_inline void look_at_group(struct tcps_session *session, struct tcps_group *group,
+					  const struct tcps_conn *conn)
 {
 	s32 live = tcps_count_live(group->counts.classes);
 
-	if (group->crowded)
+	if (unlikely(group->crowded || live >= session->groups.many)) {
 		look_at_crowd(session, group, conn);
-	else if (live > (s32)group->peak)
-		group->peak = max_t(s32, group->peak, live + pending_ends(&session->groups, group));
-	note_change(&session->groups, group);
-}
-
-/* After the ends in a slot have become more or fewer. */
-static __always_inline void look_at_slot(const struct tcps_groups *groups,
-					 struct tcps_group_slot *slot)
-{
-	s32 live = tcps_count_live(slot->counts.classes);
-
-	if (live > slot->counts.most)
-		WRITE_ONCE(slot->counts.most, live);
-	if (unlikely(live > groups->room || live < -groups->room))
-		flush_slot(groups, slot);
+		note_change(&session->groups, group);
+	} else if (live > (s32)group->peak) {
+		group->peak = max_t(s32, group->peak,
+				    live + pending_ends(&session->groups, group));
+	}
 }
 
 static __always_inline bool is_between(const struct tcps_group *group, const struct sock *sk)
@@ -502,23 +498,28 @@ static __always_inline bool join_last(struct tcps_session *session, struct tcps_
 
 	if (!group)
 		return false;
-	slot = slot_of(&session->groups, stats, group->index);
-	if (unlikely(slot->group != group || READ_ONCE(group->crowded)) ||
-	    !is_between(group, conn->sk) ||
+	slot = tcps_group_slot(&session->groups, stats, group->number);
+	if (!slot || !is_between(group, conn->sk) ||
 	    group->pair.net_cookie != tcps_net_cookie(sock_net(conn->sk)) ||
 	    group->pair.netns != conn->known.netns)
 		return false;
 	add_conn(&slot->counts, conn, class);
-	conn->group = group->index + 1;
-	look_at_slot(&session->groups, slot);
+	conn->group = group->number;
+	tcps_group_look_at_slot(&session->groups, slot);
 	return true;
+}
+
+/* Of pairs that are used once, none is worth a slot. The group's lock is held. */
+static bool is_used_again(const struct tcps_group *group)
+{
+	return group->counts.begun > 1 || group->pins;
 }
 
 /* The group's lock is held: this CPU counts in @group itself, not in a slot of it. */
 static void use_group(const struct tcps_groups *groups, struct tcps_cpu_stats *stats,
 		      struct tcps_group *group)
 {
-	struct tcps_group_slot *slot = slot_of(groups, stats, group->index);
+	struct tcps_group_slot *slot = slot_of(groups, stats, group);
 
 	if (unlikely(slot->group == group))
 		unpin(groups, slot);
@@ -533,6 +534,7 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		.netns = conn->known.netns,
 		.net_cookie = tcps_net_cookie(sock_net(conn->sk)),
 	};
+	bool is_used = false;
 	u32 hash;
 
 	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
@@ -545,14 +547,15 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		if (!group->counts.holders && !group->pins)
 			list_del_init(&group->idle);
 		add_conn(&group->counts, conn, class);
-		conn->group = group->index + 1;
+		conn->group = group->number;
 		look_at_group(session, group, conn);
+		is_used = is_used_again(group);
 	} else {
 		shard->ungrouped++;
 	}
 	raw_spin_unlock(&shard->lock);
 	stats->group = group;
-	if (group)
+	if (is_used)
 		pin(&session->groups, stats, group);
 }
 
@@ -565,68 +568,50 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 		find_and_join(session, stats, conn, class);
 }
 
-/* This CPU's slot, if it counts for the group of @conn and may go on so. */
-static __always_inline struct tcps_group_slot *own_slot(struct tcps_session *session,
-							struct tcps_cpu_stats *stats,
-							const struct tcps_group *group)
-{
-	struct tcps_group_slot *slot = slot_of(&session->groups, stats, group->index);
-
-	return likely(slot->group == group && !READ_ONCE(group->crowded)) ? slot : NULL;
-}
-
 /* Without a slot. */
-static noinline void move_in_group(struct tcps_session *session, struct tcps_cpu_stats *stats,
-				   struct tcps_group *group, struct tcps_conn *conn,
-				   u8 from, u8 to, bool leaves)
+static void move_in_group(struct tcps_session *session, struct tcps_cpu_stats *stats,
+			  struct tcps_conn *conn, u8 from, u8 to, bool leaves)
 {
+	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 	struct tcps_group_shard *shard = group->shard;
+	bool is_used;
 
 	tcps_lock_shared(&shard->lock);
 	use_group(&session->groups, stats, group);
 	tcps_count_move(group->counts.classes, from, to);
 	look_at_group(session, group, conn);
+	is_used = !leaves && is_used_again(group);
 	if (leaves) {
 		group->counts.holders--;
 		put_group(group);
 	}
 	raw_spin_unlock(&shard->lock);
-	pin(&session->groups, stats, group);
+	if (is_used)
+		pin(&session->groups, stats, group);
 }
 
-/* @conn goes from one class to another. */
-void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+void tcps_group_move_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
+			       struct tcps_conn *conn, u8 from, u8 to)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_group *group = tcps_group_of(&session->groups, conn);
-	struct tcps_group_slot *slot = own_slot(session, stats, group);
-
-	if (unlikely(!slot)) {
-		move_in_group(session, stats, group, conn, from, to, false);
-		return;
-	}
-	tcps_count_move(slot->counts.classes, from, to);
-	if (tcps_class_is_live(from) != tcps_class_is_live(to))
-		look_at_slot(&session->groups, slot);
+	move_in_group(session, stats, conn, from, to, false);
 }
 
 /* @conn, whose socket is still there, ends. */
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_group *group = tcps_group_of(&session->groups, conn);
 	struct tcps_group_slot *slot;
 
-	if (!group)
+	if (!conn->group)
 		return;
-	slot = own_slot(session, stats, group);
+	slot = tcps_group_slot(&session->groups, stats, conn->group);
 	if (likely(slot)) {
 		tcps_count_move(slot->counts.classes, class, TCPS_NO_CLASS);
 		tcps_add(slot->counts.holders, -1);
 		if (tcps_class_is_live(class))
-			look_at_slot(&session->groups, slot);
+			tcps_group_look_at_slot(&session->groups, slot);
 	} else {
-		move_in_group(session, stats, group, conn, class, TCPS_NO_CLASS, true);
+		move_in_group(session, stats, conn, class, TCPS_NO_CLASS, true);
 	}
 	conn->group = 0;
 }
@@ -635,16 +620,17 @@ void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 c
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_group *group = tcps_group_of(&session->groups, conn);
+	struct tcps_group *group;
 	struct tcps_group_slot *slot;
 
-	if (!group)
+	if (!conn->group)
 		return;
-	slot = own_slot(session, stats, group);
+	slot = tcps_group_slot(&session->groups, stats, conn->group);
 	if (likely(slot)) {
 		tcps_add(slot->counts.unfinished, 1);
 		return;
 	}
+	group = tcps_group_of(&session->groups, conn);
 	tcps_lock_shared(&group->shard->lock);
 	group->counts.unfinished++;
 	raw_spin_unlock(&group->shard->lock);

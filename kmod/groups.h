@@ -43,7 +43,7 @@ static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words))
 
 /*
  * The connections of one pair of addresses. What is counted is in @counts and
- * in slots of CPUs, see slots.h; a slot pins the group. @shard and @index stay
+ * in slots of CPUs, see slots.h; a slot pins the group. @shard and @number stay
  * what they are once the group was taken, and the pair as long as the group is
  * pinned or held; all else is guarded by the lock, but for a first guess at
  * @crowded. Without a connection and a pin the group is idle: it keeps what it
@@ -57,7 +57,7 @@ static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words))
 struct tcps_group {
 	/* Read by hooks. */
 	struct tcps_group_shard *shard;	/* NULL: about to be taken for the first time */
-	u32 index;
+	u32 number;		/* 1 + index in the table */
 	bool crowded;
 	bool with_itself;	/* both addresses are the same */
 	struct tcps_pair pair;
@@ -99,10 +99,12 @@ struct tcps_groups {
 	const struct tcps_stats *stats;	/* whose slots count for groups */
 	struct tcps_group_shard *shards;
 	unsigned int nr_shards;	/* a power of two */
-	unsigned int nr_slots;	/* of each CPU: a power of two, or 0 */
+	unsigned int slot_mask;	/* of a group's number: which slot of a CPU's it has */
+	bool no_slots;		/* all groups are crowded */
 	unsigned int max_pins;	/* of a group */
 	s32 room;		/* ends that a slot may have, more or fewer */
 	u32 threshold;
+	s32 many;		/* ends from which on a group may be crowded */
 	struct tcps_hash_key key;
 };
 
@@ -125,9 +127,50 @@ static inline struct tcps_group *tcps_group_of(const struct tcps_groups *groups,
 
 /* The lock of the connection's shard is held. */
 void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 class);
-void tcps_group_move(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
+void tcps_group_move_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
+			       struct tcps_conn *conn, u8 from, u8 to);
+void tcps_group_flush(const struct tcps_groups *groups, struct tcps_group_slot *slot);
 void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
+
+/* This CPU's slot, if it counts for the group of this number and may go on so. */
+static __always_inline struct tcps_group_slot *
+tcps_group_slot(const struct tcps_groups *groups, struct tcps_cpu_stats *stats, u32 number)
+{
+	struct tcps_group_slot *slot = &stats->slots.groups[number & groups->slot_mask];
+
+	if (likely(slot->number == number && !READ_ONCE(slot->group->crowded)))
+		return slot;
+	return NULL;
+}
+
+/* After the ends in a slot have become more or fewer. */
+static __always_inline void tcps_group_look_at_slot(const struct tcps_groups *groups,
+						    struct tcps_group_slot *slot)
+{
+	s32 live = tcps_count_live(slot->counts.classes);
+
+	if (live > slot->counts.most)
+		WRITE_ONCE(slot->counts.most, live);
+	if (unlikely((u32)(live + groups->room) > 2 * (u32)groups->room))
+		tcps_group_flush(groups, slot);
+}
+
+/* @conn, which has a group, goes from one class to another. */
+static __always_inline void
+tcps_group_move(struct tcps_session *session, const struct tcps_groups *groups,
+		struct tcps_cpu_stats *stats, struct tcps_conn *conn, u8 from, u8 to)
+{
+	struct tcps_group_slot *slot = tcps_group_slot(groups, stats, conn->group);
+
+	if (unlikely(!slot)) {
+		tcps_group_move_elsewhere(session, stats, conn, from, to);
+		return;
+	}
+	tcps_count_move(slot->counts.classes, from, to);
+	if (tcps_class_is_live(from) != tcps_class_is_live(to))
+		tcps_group_look_at_slot(groups, slot);
+}
 
 void tcps_groups_sum(struct tcps_groups *groups, struct tcpstates_stats *out);
 bool tcps_group_describe(struct tcps_groups *groups, unsigned int index,

@@ -48,6 +48,27 @@ static void count_nr(struct tcps_session *session, struct tcps_listener *entry, 
 
 #define count(session, entry, member) count_nr(session, entry, TCPS_HANDSHAKE(member))
 
+/* The same, of a SYN that may be one to be @dropped as well (else TCPS_NR_HANDSHAKES). */
+static void count_syn(struct tcps_session *session, struct tcps_listener *entry,
+		      unsigned int dropped)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	__u64 *counters = (__u64 *)&stats->handshakes;
+	struct tcps_listener_counts *counts = NULL;
+
+	tcps_add(stats->handshakes.syns, 1);
+	if (unlikely(dropped < TCPS_NR_HANDSHAKES))
+		tcps_add(counters[dropped], 1);
+	if (likely(entry))
+		counts = tcps_listener_counts(stats, entry);
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->handshakes[TCPS_HANDSHAKE(syns)], 1);
+	if (unlikely(dropped < TCPS_NR_HANDSHAKES))
+		tcps_add(counts->handshakes[dropped], 1);
+	tcps_listener_counted(entry, counts);
+}
+
 /* Will the kernel answer this SYN with a cookie if it must? */
 static bool gives_cookies(const struct sock *listener)
 {
@@ -59,6 +80,7 @@ static bool gives_cookies(const struct sock *listener)
 void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	      const struct sk_buff *skb)
 {
+	unsigned int dropped = TCPS_NR_HANDSHAKES;
 	struct tcps_listener *entry;
 	unsigned long flags;
 
@@ -66,13 +88,13 @@ void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	entry = entry_of(session, listener);
 	if (likely(entry))
 		tcps_listener_syn(session, entry);
-	count(session, entry, syns);
 	/* One that takes over a TIME_WAIT is let in where others are not. */
 	if (unlikely(inet_csk_reqsk_queue_is_full(listener)) && !gives_cookies(listener) &&
 	    !tcps_takes_over_timewait(skb))
-		count(session, entry, syn_queue_full);
+		dropped = TCPS_HANDSHAKE(syn_queue_full);
 	else if (unlikely(sk_acceptq_is_full(listener)))
-		count(session, entry, syn_accept_queue_full);
+		dropped = TCPS_HANDSHAKE(syn_accept_queue_full);
+	count_syn(session, entry, dropped);
 	local_irq_restore(flags);
 }
 
@@ -460,13 +482,22 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 	end_request(session, shard, req);
 }
 
-/* A connection is about to wait for accept(). */
+/* A connection is about to wait for accept(); it may be one whose request was @promoted. */
 static void queue_child(struct tcps_session *session, struct tcps_listener *entry,
-			const struct sock *listener)
+			const struct sock *listener, bool promoted)
 {
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	struct tcps_listener_counts *counts;
+
+	tcps_add(stats->handshakes.promoted, promoted);
 	if (unlikely(!entry))
 		return;
-	tcps_listener_done(tcps_stats_this_cpu(&session->stats), entry);
+	counts = tcps_listener_counts(stats, entry);
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->handshakes[TCPS_HANDSHAKE(promoted)], promoted);
+	tcps_add(counts->done, 1);
+	tcps_listener_counted(entry, counts);
 	tcps_listener_accept_queue(session, entry, listener,
 				   READ_ONCE(listener->sk_ack_backlog) + 1);
 }
@@ -489,9 +520,7 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 	conn = hand_over(session, req, child, listener, TCPS_FULL);
 	if (unlikely(!conn) && READ_ONCE(session->migrations.nr))
 		conn = hand_over_copy(session, req, child, listener);
-	if (conn)
-		count(session, entry, promoted);
-	queue_child(session, entry, listener);
+	queue_child(session, entry, listener, conn);
 	local_irq_restore(flags);
 }
 
@@ -538,7 +567,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 			if (!fast_open)
 				conn->since_flags = 0;
 		}
-		queue_child(session, entry, listener);
+		queue_child(session, entry, listener, false);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);

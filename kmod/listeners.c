@@ -176,6 +176,7 @@ static void empty_slot(struct tcps_listener_slot *slot)
 	tcps_lock_shared(&listener->lock);
 	if (is_pending(listener, slot->life))
 		add_counts(&listener->counts, &slot->counts);
+	slot->number = 0;
 	/* Pairs with the reads of pending_of(). */
 	WRITE_ONCE(slot->listener, NULL);
 	raw_spin_unlock(&listener->lock);
@@ -187,6 +188,7 @@ static struct tcps_listener_counts *take_slot(struct tcps_listener_slot *slot,
 {
 	slot->misses = 0;
 	slot->counts = (struct tcps_listener_counts){};
+	slot->number = listener->number;
 	slot->life = listener->life;
 	/* Who finds the listener in it finds it empty: pairs with pending_of(). */
 	smp_store_release(&slot->listener, listener);
@@ -206,7 +208,7 @@ static bool gives_way(struct tcps_listener_slot *slot, const struct tcps_listene
 struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stats *stats,
 							    struct tcps_listener *listener)
 {
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener);
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener->number);
 
 	if (READ_ONCE(listener->life) & 1)
 		return NULL;
@@ -217,8 +219,10 @@ struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stat
 		raw_spin_unlock(&listener->lock);
 		return NULL;
 	}
-	if (slot->listener)
+	if (slot->listener) {
+		__release(&listener->lock);	/* for sparse: tcps_listener_counted() does */
 		return &listener->counts;
+	}
 	take_slot(slot, listener);
 	raw_spin_unlock(&listener->lock);
 	return &slot->counts;
@@ -234,7 +238,7 @@ static const struct tcps_listener_counts *pending_of(struct tcps_session *sessio
 
 	if (!stats)
 		return NULL;
-	slot = tcps_listener_slot(stats, listener);
+	slot = tcps_listener_slot(stats, listener->number);
 	/* Pairs with take_slot(). */
 	if (smp_load_acquire(&slot->listener) != listener || !is_pending(listener, slot->life))
 		return NULL;
@@ -294,7 +298,7 @@ static struct tcps_listener *take_new_entry(struct tcps_listeners *listeners)
 		return NULL;
 	raw_spin_lock_init(&listener->lock);
 	listener->listeners = listeners;
-	listener->index = index;
+	listener->number = index + 1;
 	return listener;
 }
 
@@ -451,10 +455,10 @@ void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 	counts = tcps_listener_counts(tcps_stats_this_cpu(&session->stats), listener);
 	if (!counts)
 		return;
-	data_race(counts->holders++);
+	tcps_add(counts->holders, 1);
 	tcps_count_move(counts->classes, TCPS_NO_CLASS, class);
 	tcps_listener_counted(listener, counts);
-	conn->listener = listener->index + 1;
+	conn->listener = listener->number;
 }
 
 /* @conn ends, or goes to another listener. */
@@ -469,8 +473,21 @@ void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u
 		leave_closed(listener);
 		return;
 	}
-	data_race(counts->holders--);
+	tcps_add(counts->holders, -1);
 	tcps_count_move(counts->classes, class, TCPS_NO_CLASS);
+	tcps_listener_counted(listener, counts);
+}
+
+/* @conn goes from one class to another, and this CPU has no slot for its listener. */
+void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
+				  const struct tcps_conn *conn, u8 from, u8 to)
+{
+	struct tcps_listener *listener = tcps_listener_of(listeners, conn);
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
+
+	if (!counts)
+		return;
+	tcps_count_move(counts->classes, from, to);
 	tcps_listener_counted(listener, counts);
 }
 
@@ -687,7 +704,7 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
 	tcps_lock_shared(&listeners->lock);
 	listener = begin_listener(listeners, conn);
 	if (listener)
-		conn->listener = listener->index + 1;
+		conn->listener = listener->number;
 	else
 		listeners->unlisted++;
 	raw_spin_unlock(&listeners->lock);

@@ -72,7 +72,7 @@ struct tcps_listener {
 	struct hlist_node by_sock;
 	const struct sock *sk;	/* NULL: does not listen */
 	struct tcps_endpoint *end;
-	u32 index;
+	u32 number;		/* 1 + index in the table */
 	u32 life;
 	struct tcps_queue accept_queue;
 	struct tcps_queue half_open;
@@ -166,11 +166,11 @@ void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);
 
-/* The slot that counts for @listener, if it does not for another one. */
-static inline struct tcps_listener_slot *tcps_listener_slot(struct tcps_cpu_stats *stats,
-							    const struct tcps_listener *listener)
+/* The slot that counts for the listener of this number, if it does not for another one. */
+static __always_inline struct tcps_listener_slot *
+tcps_listener_slot(struct tcps_cpu_stats *stats, u32 number)
 {
-	return &stats->slots.listeners[listener->index % TCPS_LISTENER_SLOTS];
+	return &stats->slots.listeners[number % TCPS_LISTENER_SLOTS];
 }
 
 struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stats *stats,
@@ -183,7 +183,7 @@ struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stat
 static __always_inline struct tcps_listener_counts *
 tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listener)
 {
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener);
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener->number);
 
 	if (likely(slot->listener == listener && slot->life == READ_ONCE(listener->life)))
 		return &slot->counts;
@@ -193,8 +193,10 @@ tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listene
 static __always_inline void tcps_listener_counted(struct tcps_listener *listener,
 						  const struct tcps_listener_counts *counts)
 {
-	if (unlikely(counts == &listener->counts))
+	if (unlikely(counts == &listener->counts)) {
+		__acquire(&listener->lock);	/* for sparse */
 		raw_spin_unlock(&listener->lock);
+	}
 }
 
 static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
@@ -208,27 +210,21 @@ static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
 	tcps_listener_counted(listener, counts);
 }
 
-static inline void tcps_listener_done(struct tcps_cpu_stats *stats,
-				      struct tcps_listener *listener)
+void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
+				  const struct tcps_conn *conn, u8 from, u8 to);
+
+/* @conn, which came to a listener, goes from one class to another. */
+static __always_inline void
+tcps_listener_move(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
+		   const struct tcps_conn *conn, u8 from, u8 to)
 {
-	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
 
-	if (unlikely(!counts))
-		return;
-	tcps_add(counts->done, 1);
-	tcps_listener_counted(listener, counts);
-}
-
-/* A connection that came to @listener goes from one class to another. */
-static __always_inline void tcps_listener_move(struct tcps_cpu_stats *stats,
-					       struct tcps_listener *listener, u8 from, u8 to)
-{
-	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
-
-	if (unlikely(!counts))
-		return;
-	tcps_count_move(counts->classes, from, to);
-	tcps_listener_counted(listener, counts);
+	if (likely(slot->number == conn->listener &&
+		   slot->life == READ_ONCE(slot->listener->life)))
+		tcps_count_move(slot->counts.classes, from, to);
+	else
+		tcps_listener_move_elsewhere(listeners, stats, conn, from, to);
 }
 
 void tcps_listener_end_second(struct tcps_session *session, struct tcps_listener *listener);

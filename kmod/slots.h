@@ -48,9 +48,10 @@ struct tcps_listener_counts {
 
 struct tcps_listener_slot {
 	struct tcps_listener *listener;	/* NULL: free */
+	u32 number;			/* as in struct tcps_conn; 0: free */
 	u32 life;			/* of the listener */
-	u32 misses;
 	struct tcps_listener_counts counts;
+	u32 misses;
 } ____cacheline_aligned;
 
 /* What is counted for a pair. */
@@ -65,6 +66,7 @@ struct tcps_group_counts {
 
 struct tcps_group_slot {
 	struct tcps_group *group;	/* NULL: free */
+	u32 number;			/* as in struct tcps_conn; 0: free */
 	u32 misses;
 	struct tcps_group_counts counts;
 } ____cacheline_aligned;
