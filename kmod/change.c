@@ -248,6 +248,8 @@ void tcps_leave_accept_queue(struct tcps_session *session, struct tcps_conn *con
 
 	conn->queued = false;
 	tcps_times_add(&tcps_stats_this_cpu(&session->stats)->lives.accept_wait, ns);
+	if (conn->listener)
+		tcps_listener_accepted(session, conn, ns);
 }
 
 /* @conn ends, for this reason. */

@@ -69,6 +69,23 @@ static void count_syn(struct tcps_session *session, struct tcps_listener *entry,
 	tcps_listener_counted(entry, counts);
 }
 
+/* A handshake was finished; it may have been that of a request that was @promoted. */
+static void count_done(struct tcps_session *session, struct tcps_listener *entry, bool promoted)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	struct tcps_listener_counts *counts;
+
+	tcps_add(stats->handshakes.promoted, promoted);
+	if (unlikely(!entry))
+		return;
+	counts = tcps_listener_counts(stats, entry);
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->handshakes[TCPS_HANDSHAKE(promoted)], promoted);
+	tcps_add(counts->done, 1);
+	tcps_listener_counted(entry, counts);
+}
+
 /* Will the kernel answer this SYN with a cookie if it must? */
 static bool gives_cookies(const struct sock *listener)
 {
@@ -381,10 +398,8 @@ static noinline bool request_joined(struct tcps_session *session, struct request
 	child = joined_child(session, req);
 	if (child) {
 		entry = entry_of(session, listener);
-		if (hand_over(session, req, child, listener, TCPS_FULL))
-			count(session, entry, promoted);
-		if (likely(entry))
-			atomic64_inc(&entry->done);
+		count_done(session, entry,
+			   hand_over(session, req, child, listener, TCPS_FULL));
 		tcps_forget_clone(session, child);
 	}
 	local_irq_restore(flags);
@@ -486,18 +501,9 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 static void queue_child(struct tcps_session *session, struct tcps_listener *entry,
 			const struct sock *listener, bool promoted)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_listener_counts *counts;
-
-	tcps_add(stats->handshakes.promoted, promoted);
+	count_done(session, entry, promoted);
 	if (unlikely(!entry))
 		return;
-	counts = tcps_listener_counts(stats, entry);
-	if (unlikely(!counts))
-		return;
-	tcps_add(counts->handshakes[TCPS_HANDSHAKE(promoted)], promoted);
-	tcps_add(counts->done, 1);
-	tcps_listener_counted(entry, counts);
 	tcps_listener_accept_queue(session, entry, listener,
 				   READ_ONCE(listener->sk_ack_backlog) + 1);
 }

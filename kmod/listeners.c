@@ -158,6 +158,10 @@ static void add_counts(struct tcps_listener_counts *sum, const struct tcps_liste
 		sum->classes[i] += READ_ONCE(part->classes[i]);
 	sum->holders += READ_ONCE(part->holders);
 	sum->done += READ_ONCE(part->done);
+	sum->accepted += READ_ONCE(part->accepted);
+	sum->accept_wait_ns += READ_ONCE(part->accept_wait_ns);
+	sum->accept_wait_max_ns = max(sum->accept_wait_max_ns,
+				      READ_ONCE(part->accept_wait_max_ns));
 	for (i = 0; i < TCPS_NR_HANDSHAKES; i++)
 		sum->handshakes[i] += READ_ONCE(part->handshakes[i]);
 }
@@ -475,6 +479,22 @@ void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u
 	}
 	tcps_add(counts->holders, -1);
 	tcps_count_move(counts->classes, class, TCPS_NO_CLASS);
+	tcps_listener_counted(listener, counts);
+}
+
+/* @conn, which has come to a listener, has waited so long for accept(). */
+void tcps_listener_accepted(struct tcps_session *session, const struct tcps_conn *conn, u64 ns)
+{
+	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
+	struct tcps_listener_counts *counts;
+
+	counts = tcps_listener_counts(tcps_stats_this_cpu(&session->stats), listener);
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->accepted, 1);
+	tcps_add(counts->accept_wait_ns, ns);
+	if (ns > counts->accept_wait_max_ns)
+		WRITE_ONCE(counts->accept_wait_max_ns, ns);
 	tcps_listener_counted(listener, counts);
 }
 
@@ -993,6 +1013,9 @@ static void describe_counts(struct tcps_session *session, struct tcps_listener *
 	out->closing = tcps_count_of(sum.classes, TCPS_CLOSING);
 	out->timewait = tcps_count_of(sum.classes, TCPS_IN_TIMEWAIT);
 	memcpy(&out->handshakes, sum.handshakes, sizeof(out->handshakes));
+	out->accepted = sum.accepted;
+	out->accept_wait_ns = sum.accept_wait_ns;
+	out->accept_wait_max_ns = sum.accept_wait_max_ns;
 }
 
 static void describe_socket(const struct sock *sk, struct tcpstates_listener *out)

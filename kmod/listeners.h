@@ -162,6 +162,7 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class);
+void tcps_listener_accepted(struct tcps_session *session, const struct tcps_conn *conn, u64 ns);
 void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);

@@ -43,6 +43,9 @@ struct tcps_listener_counts {
 	tcps_counts classes;
 	s32 holders;		/* connections that hold the entry */
 	u64 done;		/* handshakes that were finished */
+	u64 accepted;		/* connections whose wait for accept() was seen, */
+	u64 accept_wait_ns;	/* the sum of their waits, */
+	u64 accept_wait_max_ns;	/* and the longest */
 	u64 handshakes[TCPS_NR_HANDSHAKES];
 };
 
