@@ -5,13 +5,38 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/string.h>
+#include <net/net_namespace.h>
 
+#include "compat.h"
 #include "conns.h"
 
 /* When all are in use, a tree of so many is shallow; most of the time it has one or none. */
 #define CONNS_PER_SHARD	16
 #define SHARDS_MIN	256
 #define SHARDS_MAX	65536
+
+/* Nodes take so much of the memory at the most: a 32nd. */
+#define MEMORY_SHIFT	5
+/* As many as ever are tracked where the kernel's own limits are lower. */
+#define DEFAULT_LEAST	(256U << 10)
+/* Look-ups in chains that are longer cost a host with more connections too much. */
+#define CONNS_PER_BUCKET 4
+
+/*
+ * As many connections as the kernel itself is made for: full sockets by the
+ * size of its hash, and the timewait sockets that it lets live. Nodes are
+ * allocated as connections come, so a limit that is never reached costs nothing.
+ */
+unsigned int tcps_conns_default(void)
+{
+	u64 fits = ((u64)totalram_pages() << PAGE_SHIFT) >> MEMORY_SHIFT;
+	u64 wanted = CONNS_PER_BUCKET * ((u64)tcps_hashinfo(&init_net)->ehash_mask + 1) +
+		     max(READ_ONCE(init_net.ipv4.tcp_death_row.sysctl_max_tw_buckets), 0);
+
+	fits /= sizeof(struct tcps_conn);
+	wanted = min_t(u64, max_t(u64, wanted, DEFAULT_LEAST), fits);
+	return clamp_t(u64, wanted, TCPSTATES_CONNS_MIN, TCPSTATES_CONNS_MAX);
+}
 
 /* Of CPU 0, they are 1, 1 + nr_cpu_ids and so on. */
 static void init_ids(struct tcps_conns *conns)
@@ -48,29 +73,9 @@ int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 	return 0;
 }
 
-/* The hooks are gone, and so is every other user. */
-static void shard_empty(struct tcps_conns *conns, struct tcps_shard *shard)
-{
-	struct rb_node *rb;
-
-	while ((rb = rb_first(&shard->root))) {
-		unsigned long flags;
-
-		raw_spin_lock_irqsave(&shard->lock, flags);
-		tcps_conns_remove(conns, shard, rb_entry(rb, struct tcps_conn, rb));
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
-	}
-}
-
+/* The hooks are gone, and so is every other user: nobody looks into the trees any more. */
 void tcps_conns_destroy(struct tcps_conns *conns)
 {
-	unsigned long i;
-
-	for (i = 0; i < 1UL << conns->bits; i++) {
-		shard_empty(conns, &conns->shards[i]);
-		cond_resched();
-	}
-	tcps_pool_quiesce(&conns->pool);
 	tcps_pool_destroy(&conns->pool);
 	free_percpu(conns->last_id);
 	kvfree(conns->shards);

@@ -28,6 +28,7 @@ struct tcps_shard {
 	struct rb_root root;
 } ____cacheline_aligned_in_smp;
 
+/* Hooks read all of this; only the pool writes, behind its own first line. */
 struct tcps_conns {
 	struct tcps_shard *shards;
 	unsigned int bits;
@@ -36,6 +37,9 @@ struct tcps_conns {
 	struct tcps_pool pool;
 };
 
+static_assert(offsetof(struct tcps_conns, pool) % SMP_CACHE_BYTES == 0);
+
+unsigned int tcps_conns_default(void);
 int tcps_conns_init(struct tcps_conns *conns, unsigned int max);
 void tcps_conns_destroy(struct tcps_conns *conns);
 size_t tcps_conns_memory(struct tcps_conns *conns);

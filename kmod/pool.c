@@ -4,10 +4,16 @@
  *
  * Each CPU has a part: an open chain and a spare batch, so that most moves
  * touch its own cache lines only; whole batches go to and from a common list,
- * which a worker keeps between half of @reserve and four times that.
+ * which a worker keeps between half of @reserve and four times that. Who finds
+ * the list empty says so in @dry, and all others see that without the lock until
+ * a batch is there again. The worker is called once for that, and comes by itself
+ * as long as it lasts.
  */
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/slab.h>
 
@@ -24,9 +30,12 @@
 
 static struct kmem_cache *cache;
 
+/* While the pool wants what it cannot have, the worker tries so often. */
+#define RETRY (HZ / 10)
+
 static void kick(struct irq_work *work)
 {
-	schedule_work(&container_of(work, struct tcps_pool, kick)->balance);
+	schedule_delayed_work(&container_of(work, struct tcps_pool, kick)->balance, 0);
 }
 
 /* @pool->lock is held. */
@@ -36,6 +45,8 @@ static void push_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 	batch->free.next_batch = pool->batches;
 	pool->batches = batch;
 	WRITE_ONCE(pool->nr_free, pool->nr_free + nr);
+	if (pool->dry)
+		WRITE_ONCE(pool->dry, false);
 }
 
 /* @pool->lock is held. */
@@ -66,31 +77,40 @@ static bool above_reserve(const struct tcps_pool *pool)
 	return pool->nr_free > 4 * pool->reserve;
 }
 
+/* @pool->lock is held. Is the worker to be kicked? Not if it comes anyway. */
+static bool wants_worker(struct tcps_pool *pool)
+{
+	if (pool->kicked || !(pool->dry || wants_to_grow(pool) || above_reserve(pool)))
+		return false;
+	pool->kicked = true;
+	return true;
+}
+
 static struct tcps_conn *take_batch(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch;
-	bool wanting;
+	bool kicks;
 
 	tcps_lock_shared(&pool->lock);
 	batch = pop_batch(pool);
 	if (!batch)
-		pool->dry = true;
-	wanting = !batch || wants_to_grow(pool);
+		WRITE_ONCE(pool->dry, true);
+	kicks = wants_worker(pool);
 	raw_spin_unlock(&pool->lock);
-	if (wanting)
+	if (kicks)
 		irq_work_queue(&pool->kick);
 	return batch;
 }
 
 static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned int nr)
 {
-	bool high;
+	bool kicks;
 
 	tcps_lock_shared(&pool->lock);
 	push_batch(pool, batch, nr);
-	high = above_reserve(pool);
+	kicks = wants_worker(pool);
 	raw_spin_unlock(&pool->lock);
-	if (high)
+	if (kicks)
 		irq_work_queue(&pool->kick);
 }
 
@@ -119,12 +139,9 @@ void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 	part->nr_open = 0;
 }
 
-/* On each CPU, interrupts off: its free nodes become common. */
-static void empty_part(void *data)
+/* Interrupts are off, and nobody else uses @part: its free nodes become common. */
+static void empty_part(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
-	struct tcps_pool *pool = data;
-	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
-
 	if (part->spare)
 		give_batch(pool, part->spare, pool->batch);
 	if (part->open)
@@ -132,33 +149,60 @@ static void empty_part(void *data)
 	*part = (struct tcps_pool_cpu){};
 }
 
-/*
- * All nodes are allocated and one CPU found none: others may have some. Not
- * often, because a flood keeps the pool dry and must not make it worse.
- */
-static void gather(struct tcps_pool *pool)
+static void empty_this_cpu(void *data)
 {
-	bool dry;
+	struct tcps_pool *pool = data;
 
-	raw_spin_lock_irq(&pool->lock);
-	dry = pool->dry && pool->nodes == pool->max && time_after_eq(jiffies, pool->next_gather);
-	if (dry)
-		pool->next_gather = jiffies + HZ / 10;
-	pool->dry = false;
-	raw_spin_unlock_irq(&pool->lock);
-	if (dry)
-		on_each_cpu(empty_part, pool, true);
+	empty_part(pool, this_cpu_ptr(pool->cpu));
 }
 
-static void free_chain(struct tcps_pool *pool, struct tcps_conn *chain)
+/* As another CPU sees it: what it has only now is found the next time. */
+static bool has_free_nodes(int cpu, void *data)
+{
+	const struct tcps_pool *pool = data;
+	const struct tcps_pool_cpu *part = per_cpu_ptr(pool->cpu, cpu);
+
+	return data_race(part->open) || data_race(part->spare);
+}
+
+static void empty_offline_cpus(struct tcps_pool *pool)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		if (cpu_online(cpu) || !has_free_nodes(cpu, pool))
+			continue;
+		local_irq_disable();
+		empty_part(pool, per_cpu_ptr(pool->cpu, cpu));
+		local_irq_enable();
+	}
+}
+
+/* There are no more nodes, and one CPU found none: others may have some. */
+static void gather(struct tcps_pool *pool)
+{
+	cpus_read_lock();
+	empty_offline_cpus(pool);
+	on_each_cpu_cond(has_free_nodes, empty_this_cpu, pool, true);
+	cpus_read_unlock();
+	WRITE_ONCE(pool->next_gather, jiffies + RETRY);
+}
+
+/* Nobody can look at these nodes any more. */
+static void free_chain(struct tcps_conn *chain)
 {
 	struct tcps_conn *next;
 
 	for (; chain; chain = next) {
 		next = chain->free.next;
-		xa_erase(&pool->all, chain->index);
 		kmem_cache_free(cache, chain);
 	}
+}
+
+static void unlist_chain(struct tcps_pool *pool, const struct tcps_conn *chain)
+{
+	for (; chain; chain = chain->free.next)
+		xa_erase(&pool->all, chain->index);
 }
 
 static struct tcps_conn *alloc_node(struct tcps_pool *pool)
@@ -187,7 +231,11 @@ static struct tcps_conn *alloc_chain(struct tcps_pool *pool, unsigned int nr)
 	while (nr--) {
 		conn = alloc_node(pool);
 		if (!conn) {
-			free_chain(pool, chain);
+			/* Whoever finds one of them sees that it is free. */
+			down_write(&pool->keep);
+			unlist_chain(pool, chain);
+			up_write(&pool->keep);
+			free_chain(chain);
 			return NULL;
 		}
 		conn->free.next = chain;
@@ -236,45 +284,72 @@ static bool fill(struct tcps_pool *pool)
 		if (!batch)
 			return filled;
 		filled = true;
+		cond_resched();
 	}
 }
 
-/* Whether there are free nodes, wherever they have to be taken from. */
-bool tcps_pool_more(struct tcps_pool *pool)
+/* Whether there are free nodes; other CPUs are asked for theirs once in a seeding. */
+bool tcps_pool_more(struct tcps_pool *pool, bool *gathered)
 {
 	if (fill(pool))
 		return true;
-	on_each_cpu(empty_part, pool, true);
+	if (*gathered)
+		return false;
+	*gathered = true;
+	gather(pool);
 	return READ_ONCE(pool->nr_free);
 }
 
-/* Give back what a passed peak has left. */
+static struct tcps_conn *take_surplus(struct tcps_pool *pool)
+{
+	struct tcps_conn *batch = NULL;
+
+	raw_spin_lock_irq(&pool->lock);
+	if (pool->nr_free > 2 * pool->reserve) {
+		batch = pop_batch(pool);
+		WRITE_ONCE(pool->nodes, pool->nodes - batch->free.nr);
+	}
+	raw_spin_unlock_irq(&pool->lock);
+	return batch;
+}
+
+/* Give back what a passed peak has left; snapshots wait for a batch at the most. */
 static void trim(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch;
 
-	down_write(&pool->keep);
-	do {
-		batch = NULL;
-		raw_spin_lock_irq(&pool->lock);
-		if (pool->nr_free > 2 * pool->reserve) {
-			batch = pop_batch(pool);
-			WRITE_ONCE(pool->nodes, pool->nodes - batch->free.nr);
-		}
-		raw_spin_unlock_irq(&pool->lock);
-		free_chain(pool, batch);
-	} while (batch);
-	up_write(&pool->keep);
+	while ((batch = take_surplus(pool))) {
+		down_write(&pool->keep);
+		unlist_chain(pool, batch);
+		up_write(&pool->keep);
+		free_chain(batch);
+		cond_resched();
+	}
+}
+
+/* The worker has done what it could: does it have to come again? */
+static bool is_to_return(struct tcps_pool *pool)
+{
+	bool returns;
+
+	raw_spin_lock_irq(&pool->lock);
+	pool->kicked = false;
+	returns = wants_worker(pool);
+	raw_spin_unlock_irq(&pool->lock);
+	return returns;
 }
 
 static void balance(struct work_struct *work)
 {
-	struct tcps_pool *pool = container_of(work, struct tcps_pool, balance);
+	struct tcps_pool *pool = container_of(to_delayed_work(work), struct tcps_pool, balance);
 
 	fill(pool);
-	gather(pool);
-	if (above_reserve(pool))
-		trim(pool);
+	/* Not often: a flood keeps the pool dry, and must not make it worse. */
+	if (READ_ONCE(pool->dry) && time_after_eq(jiffies, READ_ONCE(pool->next_gather)))
+		gather(pool);
+	trim(pool);
+	if (is_to_return(pool))
+		schedule_delayed_work(&pool->balance, RETRY);
 }
 
 int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
@@ -287,44 +362,44 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 	xa_init_flags(&pool->all, XA_FLAGS_ALLOC);
 	init_rwsem(&pool->keep);
 	init_irq_work(&pool->kick, kick);
-	INIT_WORK(&pool->balance, balance);
+	INIT_DELAYED_WORK(&pool->balance, balance);
 	pool->cpu = alloc_percpu(struct tcps_pool_cpu);
 	if (!pool->cpu)
 		return -ENOMEM;
 	if (!fill(pool)) {
-		free_percpu(pool->cpu);
-		xa_destroy(&pool->all);
+		tcps_pool_destroy(pool);
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-/*
- * The hooks are gone. A kick that is on its way is awaited before the worker
- * is, and the worker's own kick, by giving nodes back, after it.
- */
-void tcps_pool_quiesce(struct tcps_pool *pool)
+/* Nodes that are freed between two chances for others to run. */
+#define FREED_AT_A_TIME 256
+
+static void free_all(struct tcps_pool *pool)
 {
-	irq_work_sync(&pool->kick);
-	flush_work(&pool->balance);
-	irq_work_sync(&pool->kick);
-	cancel_work_sync(&pool->balance);
+	unsigned int nr = 0;
+	struct tcps_conn *conn;
+	unsigned long index;
+
+	xa_for_each(&pool->all, index, conn) {
+		xa_erase(&pool->all, index);
+		kmem_cache_free(cache, conn);
+		if (++nr % FREED_AT_A_TIME == 0)
+			cond_resched();
+	}
 }
 
-/* All nodes that were in use have been put back. */
+/*
+ * The hooks are gone, and so is every other user. A kick that is on its way is
+ * awaited before the worker is, which kicks nobody. All nodes go, those in
+ * trees as well.
+ */
 void tcps_pool_destroy(struct tcps_pool *pool)
 {
-	struct tcps_conn *batch;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct tcps_pool_cpu *part = per_cpu_ptr(pool->cpu, cpu);
-
-		free_chain(pool, part->open);
-		free_chain(pool, part->spare);
-	}
-	while ((batch = pop_batch(pool)))
-		free_chain(pool, batch);
+	irq_work_sync(&pool->kick);
+	cancel_delayed_work_sync(&pool->balance);
+	free_all(pool);
 	free_percpu(pool->cpu);
 	xa_destroy(&pool->all);
 }

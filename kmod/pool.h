@@ -3,10 +3,13 @@
 #ifndef TCPS_POOL_H
 #define TCPS_POOL_H
 
+#include <linux/build_bug.h>
+#include <linux/cache.h>
 #include <linux/irq_work.h>
 #include <linux/percpu.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/stddef.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -15,11 +18,11 @@
 /*
  * Locking rule: a part belongs to its CPU, which looks at it with interrupts
  * off only, so it needs no lock; when the pool has run dry, the worker sends
- * a function to each CPU to empty its part. @lock guards what is common; it
- * is raw, taken with interrupts off, and held for some pointer moves. Nodes
- * are allocated and freed in process context; @all lists them, used or free,
- * and who looks at nodes through it holds @keep for reading: meanwhile none
- * is freed.
+ * a function to each CPU that has free nodes, to empty its part, and empties
+ * those of CPUs that are offline. @lock guards what is common; it is raw, taken
+ * with interrupts off, and held for some pointer moves. Nodes are allocated and
+ * freed in process context; @all lists them, used or free, and who looks at
+ * nodes through it holds @keep for reading: meanwhile none is freed.
  */
 struct tcps_pool_cpu {
 	struct tcps_conn *open;		/* chain that is taken from and put to */
@@ -28,32 +31,45 @@ struct tcps_pool_cpu {
 };
 
 struct tcps_pool {
-	raw_spinlock_t lock;
+	/* What hooks read: none of it is written for a batch. */
+	struct tcps_pool_cpu __percpu *cpu;
+	unsigned int batch;		/* nodes that go from hand to hand at once */
+	unsigned int max;
+	unsigned int reserve;		/* the worker keeps so many in @batches */
+	bool dry;			/* @batches was found empty; written under @lock */
+
+	raw_spinlock_t lock ____cacheline_aligned_in_smp;
 	struct tcps_conn *batches;	/* chain of chains */
 	unsigned int nr_free;		/* nodes in @batches */
 	unsigned int nodes;		/* allocated, in use or free */
-	unsigned int max;
-	unsigned int batch;		/* nodes that go from hand to hand at once */
-	unsigned int reserve;		/* the worker keeps so many in @batches */
-	bool dry;			/* the parts of other CPUs are wanted */
-	unsigned long next_gather;	/* jiffies before which they are left alone */
-	struct tcps_pool_cpu __percpu *cpu;
+	bool kicked;			/* the worker is coming, by itself if it must */
+	unsigned long next_gather;	/* jiffies before which parts are left alone */
 	struct xarray all;
 	struct rw_semaphore keep;
 	struct irq_work kick;
-	struct work_struct balance;
+	struct delayed_work balance;
 };
+
+static_assert(offsetof(struct tcps_pool, lock) % SMP_CACHE_BYTES == 0);
+static_assert(offsetofend(struct tcps_pool, dry) <= SMP_CACHE_BYTES);
 
 int tcps_pool_load(void);
 void tcps_pool_unload(void);
 
 int tcps_pool_init(struct tcps_pool *pool, unsigned int max);
-void tcps_pool_quiesce(struct tcps_pool *pool);
 void tcps_pool_destroy(struct tcps_pool *pool);
 
 /* In a hook, interrupts off: both for when the open chain is empty, or whole. */
 bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part);
 void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part);
+
+/* No node is to be had on this CPU, which costs no more than to see it. */
+static __always_inline bool tcps_pool_is_dry(const struct tcps_pool *pool)
+{
+	const struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
+
+	return READ_ONCE(pool->dry) && !part->open && !part->spare;
+}
 
 /* NULL: there is none. */
 static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
@@ -61,7 +77,7 @@ static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 	struct tcps_conn *conn;
 
-	if (unlikely(!part->open) && !tcps_pool_open(pool, part))
+	if (unlikely(!part->open) && (tcps_pool_is_dry(pool) || !tcps_pool_open(pool, part)))
 		return NULL;
 	conn = part->open;
 	part->open = conn->free.next;
@@ -80,7 +96,7 @@ static __always_inline void tcps_pool_put(struct tcps_pool *pool, struct tcps_co
 }
 
 /* In process context, may sleep. */
-bool tcps_pool_more(struct tcps_pool *pool);
+bool tcps_pool_more(struct tcps_pool *pool, bool *gathered);
 size_t tcps_pool_memory(struct tcps_pool *pool);
 
 #endif

@@ -212,17 +212,18 @@ typedef unsigned int (*seed_bucket_t)(struct tcps_session *session,
 
 /*
  * No node can be allocated under the bucket's lock: when they run out, get
- * more without it and walk the bucket again.
+ * more without it and walk the bucket again. When there are none, not even on
+ * other CPUs, those that are left are only counted.
  */
 static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *hashinfo,
-			 seed_bucket_t seed_bucket, unsigned int nr)
+			 seed_bucket_t seed_bucket, unsigned int nr, bool *gathered)
 {
 	unsigned int i, left;
 
 	for (i = 0; i < nr; i++) {
 		do {
 			left = seed_bucket(session, hashinfo, i);
-		} while (left && tcps_pool_more(&session->conns.pool));
+		} while (left && tcps_pool_more(&session->conns.pool, gathered));
 		if (left)
 			tcps_stats_add_untracked(&session->stats, left);
 		tcps_table_refill(&session->groups.table);
@@ -231,9 +232,10 @@ static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *has
 	}
 }
 
-static void seed_hash(struct tcps_session *session, struct inet_hashinfo *hashinfo)
+static void seed_hash(struct tcps_session *session, struct inet_hashinfo *hashinfo,
+		      bool *gathered)
 {
-	seed_buckets(session, hashinfo, seed_established, hashinfo->ehash_mask + 1);
+	seed_buckets(session, hashinfo, seed_established, hashinfo->ehash_mask + 1, gathered);
 }
 
 /*
@@ -243,15 +245,17 @@ static void seed_hash(struct tcps_session *session, struct inet_hashinfo *hashin
 void tcps_seed(struct tcps_session *session)
 {
 	struct inet_hashinfo *common = tcps_hashinfo(&init_net);
+	bool gathered = false;
 	struct net *net;
 
-	seed_buckets(session, common, seed_listening, tcps_nr_listen_buckets(common));
-	seed_hash(session, common);
+	seed_buckets(session, common, seed_listening, tcps_nr_listen_buckets(common),
+		     &gathered);
+	seed_hash(session, common, &gathered);
 	/* The list cannot change, nor a namespace go, while this is held. */
 	down_read(&net_rwsem);
 	for_each_net(net) {
 		if (tcps_hashinfo(net) != common)
-			seed_hash(session, tcps_hashinfo(net));
+			seed_hash(session, tcps_hashinfo(net), &gathered);
 	}
 	up_read(&net_rwsem);
 }

@@ -56,13 +56,19 @@ static noinline void begin_repaired(struct tcps_session *session, struct tcps_sh
 		conn->role = TCPSTATES_ROLE_SERVER;
 }
 
-/* A socket in the middle of its life that has no node: from now on it has one. */
+/*
+ * A socket in the middle of its life that has no node: from now on it has one,
+ * if there are any.
+ */
 static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
 					const struct sock *sk, u8 state, u64 now)
 {
-	struct tcps_conn *conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
+	struct tcps_conn *conn;
 
 	tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
+	if (tcps_pool_is_dry(&session->conns.pool))
+		return NULL;
+	conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
 	if (conn) {
 		tcps_made_by(conn, sk);
 		tcps_mark_subflow(conn, sk);
