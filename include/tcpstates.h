@@ -441,7 +441,7 @@ struct tcpstates_edge {
 	__u64 timed;		/* those whose time in the old state was exact; */
 	__u64 total_ns;		/* the rest is of these */
 	__u64 max_ns;
-	__u64 hist[TCPSTATES_HIST_BUCKETS];
+	__u64 hist[TCPSTATES_HIST_BUCKETS];	/* all 0: none is kept of old -> new */
 };
 
 /* Durations: their number, sum, maximum, and a histogram as above. */

@@ -6,12 +6,12 @@
 #include "alarms.h"
 #include "session.h"
 
-static void write_alarm(struct tcps_session *session, const struct tcps_alarm *alarm,
-			const struct tcps_alarm_subject *subject, u64 value, bool raised, u64 now)
+static void write_record(struct tcps_ring *ring, const struct tcps_alarm *alarm,
+			 const struct tcps_alarm_subject *subject, u64 value, bool raised,
+			 u64 now)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	u64 pos = tcps_ring_position(stats->ring);
-	struct tcpstates_record *slot = tcps_ring_begin(stats->ring, pos);
+	u64 pos = tcps_ring_position(ring);
+	struct tcpstates_record *slot = tcps_ring_begin(ring, pos);
 	struct tcpstates_alarm *rec = (struct tcpstates_alarm *)slot;
 
 	rec->ts = now;
@@ -30,7 +30,18 @@ static void write_alarm(struct tcps_session *session, const struct tcps_alarm *a
 	rec->timewait = tcps_count_of(subject->counts, TCPS_IN_TIMEWAIT);
 	/* The slot holds an older record. */
 	memset(rec->reserved, 0, sizeof(rec->reserved));
-	tcps_ring_commit(stats->ring, slot, pos);
+	tcps_ring_commit(ring, slot, pos);
+}
+
+static void write_alarm(struct tcps_session *session, const struct tcps_alarm *alarm,
+			const struct tcps_alarm_subject *subject, u64 value, bool raised, u64 now)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+
+	if (likely(stats->ring))
+		write_record(stats->ring, alarm, subject, value, raised, now);
+	else
+		tcps_add(stats->ringless, 1);
 	tcps_add(stats->alarms, 1);
 	tcps_rings_wake(session->rings);
 }

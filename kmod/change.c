@@ -61,6 +61,8 @@ bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *
 		tcps_add(stats->filtered, 1);
 	else if (is_known && in_old_ns < session->config.min_ns)
 		tcps_add(stats->too_short, 1);
+	else if (!stats->ring)
+		tcps_add(stats->ringless, 1);
 	else
 		return false;
 	return true;

@@ -145,7 +145,7 @@ tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
 	tcps_add(stats->seen, 1);
 	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
 			in_old.ns);
-	if (unlikely(session->is_selective) &&
+	if (unlikely(stats->is_selective) &&
 	    tcps_leaves_out(session, stats, sk, step.kind, in_old.ns,
 			    in_old.flags & TCPSTATES_SINCE_KNOWN))
 		return;

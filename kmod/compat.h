@@ -27,6 +27,15 @@ static inline void tcps_vm_forbid(struct vm_area_struct *vma, unsigned long flag
 #endif
 }
 
+static inline void tcps_vm_set(struct vm_area_struct *vma, unsigned long flags)
+{
+#ifdef TCPS_HAVE_VM_FLAGS_CLEAR
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
 static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 {
 #ifdef TCPS_HAVE_TCP_SND_CWND

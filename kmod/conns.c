@@ -17,9 +17,9 @@
 
 /* Nodes take so much of the memory at the most: a 32nd. */
 #define MEMORY_SHIFT	5
-/* As many as ever are tracked where the kernel's own limits are lower. */
+/* Where the kernel's own limits are lower, as on a host with little memory. */
 #define DEFAULT_LEAST	(256U << 10)
-/* Look-ups in chains that are longer cost a host with more connections too much. */
+/* Where its chains are longer, the kernel's own look-ups are slow. */
 #define CONNS_PER_BUCKET 4
 
 /*

@@ -159,7 +159,7 @@ static bool fill_edge(struct tcps_session *session, unsigned int index, void *el
 
 static bool fill_ring(struct tcps_session *session, unsigned int index, void *element)
 {
-	const struct tcps_cpu_ring *ring = session->rings->cpu[index];
+	const struct tcps_cpu_ring *ring = tcps_rings_of(session->rings, index);
 	struct tcpstates_ring_state *state = element;
 
 	if (!ring)

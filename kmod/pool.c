@@ -162,7 +162,8 @@ static bool has_free_nodes(int cpu, void *data)
 	const struct tcps_pool *pool = data;
 	const struct tcps_pool_cpu *part = per_cpu_ptr(pool->cpu, cpu);
 
-	return data_race(part->open) || data_race(part->spare);
+	/* Its CPU writes them at any time: either value will do. */
+	return data_race(part->open || part->spare);
 }
 
 static void empty_offline_cpus(struct tcps_pool *pool)

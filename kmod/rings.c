@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The rings of an activation: memory, mappings, and waking those who wait. */
 #include <linux/cpumask.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 
@@ -11,6 +15,13 @@
 
 /* The header has a page of its own, the records follow. */
 #define HEADER_BYTES PAGE_SIZE
+
+/* All rings together, where nothing else is wanted: a 64th of the memory, within these. */
+#define BUDGET_SHIFT	6
+#define BUDGET_MIN	SZ_16M
+#define BUDGET_MAX	SZ_512M
+/* More of them are of no use to most; who has a use for them says so. */
+#define RECORDS_ENOUGH	65536
 
 /* Of all activations: a waiter may outlive the one that it began to wait in. */
 DECLARE_WAIT_QUEUE_HEAD(tcps_rings_waiters);
@@ -37,7 +48,7 @@ void tcps_rings_wake_waiters(struct tcps_rings *rings)
 	if (READ_ONCE(wake_pending))
 		return;
 	WRITE_ONCE(wake_pending, true);
-	irq_work_queue(&rings->cpu[smp_processor_id()]->wake);
+	irq_work_queue(&rings->wake);
 }
 
 void tcps_rings_poll_wait(struct file *file, poll_table *wait)
@@ -56,20 +67,21 @@ static void cpu_ring_free(struct tcps_cpu_ring *ring)
 	kfree(ring);
 }
 
-static struct tcps_cpu_ring *cpu_ring_create(unsigned int cpu, size_t bytes, u32 records,
-					     u64 generation)
+/* On the memory node of its CPU. */
+static struct tcps_cpu_ring *cpu_ring_create(const struct tcps_rings *rings, unsigned int cpu)
 {
-	struct tcps_cpu_ring *ring = kzalloc_node(sizeof(*ring), GFP_KERNEL, cpu_to_node(cpu));
+	int node = cpu_to_node(cpu);
+	struct tcps_cpu_ring *ring = kzalloc_node(sizeof(*ring), GFP_KERNEL, node);
 
 	if (!ring)
 		return NULL;
-	ring->pages = vmalloc_user(bytes);
+	ring->pages = vzalloc_node(rings->bytes, node);
 	if (!ring->pages) {
 		kfree(ring);
 		return NULL;
 	}
-	tcps_ring_init(&ring->ring, ring->pages, records, HEADER_BYTES, cpu, generation);
-	init_irq_work(&ring->wake, wake_waiters);
+	tcps_ring_init(&ring->ring, ring->pages, rings->records, HEADER_BYTES, cpu,
+		       rings->generation);
 	return ring;
 }
 
@@ -77,8 +89,10 @@ static void rings_free(struct tcps_rings *rings)
 {
 	unsigned int cpu;
 
-	for (cpu = 0; cpu < rings->nr; cpu++)
+	for (cpu = 0; cpu < rings->nr; cpu++) {
 		cpu_ring_free(rings->cpu[cpu]);
+		cond_resched();
+	}
 	kfree(rings);
 }
 
@@ -92,62 +106,108 @@ void tcps_rings_put(struct tcps_rings *rings)
 	kref_put(&rings->ref, rings_release);
 }
 
+static size_t ring_bytes(u32 records)
+{
+	return HEADER_BYTES + PAGE_ALIGN((size_t)records * sizeof(struct tcpstates_record));
+}
+
+/* So many that the rings of all CPUs that are online fit into *@budget; 0: a default. */
+u32 tcps_rings_records(u64 *budget)
+{
+	u64 most = *budget ? TCPSTATES_RING_MAX : RECORDS_ENOUGH;
+	u64 per_cpu;
+
+	if (!*budget)
+		*budget = clamp_t(u64, ((u64)totalram_pages() << PAGE_SHIFT) >> BUDGET_SHIFT,
+				  BUDGET_MIN, BUDGET_MAX);
+	per_cpu = *budget / num_online_cpus();
+	if (per_cpu < ring_bytes(TCPSTATES_RING_MIN))
+		return TCPSTATES_RING_MIN;
+	per_cpu = (per_cpu - HEADER_BYTES) / sizeof(struct tcpstates_record);
+	return min_t(u64, most, rounddown_pow_of_two(per_cpu));
+}
+
 /*
  * More than half of the memory that is free now would bring the host into
  * distress instead of failing here.
  */
-static bool affordable(size_t bytes)
+static bool affordable(size_t bytes, unsigned int rings)
 {
-	return (bytes * num_possible_cpus()) >> PAGE_SHIFT < si_mem_available() / 2;
+	return (bytes >> PAGE_SHIFT) * rings < si_mem_available() / 2;
 }
 
+/* Without any ring yet; NULL, too, if those of all CPUs that are online could not be had. */
 struct tcps_rings *tcps_rings_create(u32 records, u64 generation)
 {
-	size_t bytes = HEADER_BYTES + PAGE_ALIGN((size_t)records * sizeof(struct tcpstates_record));
+	size_t bytes = ring_bytes(records);
 	struct tcps_rings *rings;
-	unsigned int cpu;
 
-	if (!affordable(bytes))
+	if (!affordable(bytes, num_online_cpus()))
 		return NULL;
 	rings = kzalloc(struct_size(rings, cpu, nr_cpu_ids), GFP_KERNEL);
 	if (!rings)
 		return NULL;
 	kref_init(&rings->ref);
+	init_irq_work(&rings->wake, wake_waiters);
+	rings->generation = generation;
+	rings->records = records;
 	rings->nr = nr_cpu_ids;
 	rings->bytes = bytes;
-	for_each_possible_cpu(cpu) {
-		rings->cpu[cpu] = cpu_ring_create(cpu, bytes, records, generation);
-		if (!rings->cpu[cpu]) {
-			rings_free(rings);
-			return NULL;
-		}
-	}
 	return rings;
 }
 
-/* No writer is left: the heads are final. */
+struct tcps_ring *tcps_rings_add(struct tcps_rings *rings, unsigned int cpu)
+{
+	struct tcps_cpu_ring *ring = rings->cpu[cpu];
+
+	if (ring)
+		return &ring->ring;
+	if (!affordable(rings->bytes, 1))
+		return NULL;
+	ring = cpu_ring_create(rings, cpu);
+	if (!ring)
+		return NULL;
+	/* Readers do not wait for it. Pairs with the acquiring load of tcps_rings_of(). */
+	smp_store_release(&rings->cpu[cpu], ring);
+	return &ring->ring;
+}
+
+/* No writer is left, and no ring will be added: the heads are final. */
 void tcps_rings_end(struct tcps_rings *rings)
 {
+	struct tcps_cpu_ring *ring;
 	unsigned int cpu;
 
-	for_each_possible_cpu(cpu) {
-		irq_work_sync(&rings->cpu[cpu]->wake);
-		tcps_ring_end(&rings->cpu[cpu]->ring);
+	irq_work_sync(&rings->wake);
+	for (cpu = 0; cpu < rings->nr; cpu++) {
+		ring = tcps_rings_of(rings, cpu);
+		if (ring)
+			tcps_ring_end(&ring->ring);
 	}
 }
 
 size_t tcps_rings_memory(const struct tcps_rings *rings)
 {
-	return num_possible_cpus() * (rings->bytes + sizeof(struct tcps_cpu_ring));
+	size_t sum = struct_size(rings, cpu, rings->nr);
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < rings->nr; cpu++)
+		if (tcps_rings_of(rings, cpu))
+			sum += rings->bytes + sizeof(struct tcps_cpu_ring);
+	return sum;
 }
 
 u64 tcps_rings_produced(const struct tcps_rings *rings)
 {
+	const struct tcps_cpu_ring *ring;
 	unsigned int cpu;
 	u64 sum = 0;
 
-	for_each_possible_cpu(cpu)
-		sum += tcps_ring_head(&rings->cpu[cpu]->ring);
+	for (cpu = 0; cpu < rings->nr; cpu++) {
+		ring = tcps_rings_of(rings, cpu);
+		if (ring)
+			sum += tcps_ring_head(&ring->ring);
+	}
 	return sum;
 }
 
@@ -168,21 +228,38 @@ static const struct vm_operations_struct rings_vm_ops = {
 	.close = rings_vma_close,
 };
 
+/*
+ * What remap_vmalloc_range() does, for memory that is on a node of our choice:
+ * it takes that of vmalloc_user() only. An error takes all of it back.
+ */
+static int map_pages(struct vm_area_struct *vma, void *pages)
+{
+	unsigned long done;
+	int err = 0;
+
+	tcps_vm_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	for (done = 0; !err && done < vma->vm_end - vma->vm_start; done += PAGE_SIZE)
+		err = vm_insert_page(vma, vma->vm_start + done, vmalloc_to_page(pages + done));
+	return err;
+}
+
 /* Read-only for good: one whole ring, at its own offset. */
 int tcps_rings_mmap(struct tcps_rings *rings, struct vm_area_struct *vma)
 {
 	unsigned long pages = rings->bytes >> PAGE_SHIFT;
 	unsigned long cpu = vma->vm_pgoff / pages;
+	struct tcps_cpu_ring *ring;
 	int err;
 
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EPERM;
 	if (vma->vm_pgoff % pages || vma->vm_end - vma->vm_start != rings->bytes)
 		return -EINVAL;
-	if (cpu >= rings->nr || !rings->cpu[cpu])
+	ring = cpu < rings->nr ? tcps_rings_of(rings, cpu) : NULL;
+	if (!ring)
 		return -ENXIO;
 	tcps_vm_forbid(vma, VM_MAYWRITE | VM_MAYEXEC);
-	err = remap_vmalloc_range(vma, rings->cpu[cpu]->pages, 0);
+	err = map_pages(vma, ring->pages);
 	if (err)
 		return err;
 	vma->vm_private_data = rings;

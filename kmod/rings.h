@@ -13,23 +13,43 @@
 
 struct tcps_cpu_ring {
 	struct tcps_ring ring;
-	struct irq_work wake;
 	void *pages;
 };
 
-/* Referenced by the session and by each mapping. */
+/*
+ * Referenced by the session and by each mapping. A CPU gets its ring when it
+ * comes online, or when it is at the activation, and keeps it until the end.
+ *
+ * Locking rule: rings are added one at a time (see cpus.c); who finds one has
+ * all of it.
+ */
 struct tcps_rings {
 	struct kref ref;
+	u64 generation;
+	u32 records;		/* of each ring */
 	unsigned int nr;	/* possible CPU numbers: 0 ... nr - 1 */
 	size_t bytes;		/* of one ring, header included */
-	struct tcps_cpu_ring *cpu[];	/* NULL where no CPU is possible */
+	struct irq_work wake;
+	struct tcps_cpu_ring *cpu[];	/* NULL: has none */
 };
 
+u32 tcps_rings_records(u64 *budget);
 struct tcps_rings *tcps_rings_create(u32 records, u64 generation);
 void tcps_rings_put(struct tcps_rings *rings);
 void tcps_rings_end(struct tcps_rings *rings);
 size_t tcps_rings_memory(const struct tcps_rings *rings);
 u64 tcps_rings_produced(const struct tcps_rings *rings);
+
+/* Its ring, if there is none yet; NULL: no memory. */
+struct tcps_ring *tcps_rings_add(struct tcps_rings *rings, unsigned int cpu);
+
+/* NULL: this CPU, if there is one of that number, has none. */
+static inline struct tcps_cpu_ring *tcps_rings_of(const struct tcps_rings *rings,
+						  unsigned int cpu)
+{
+	/* Pairs with the release store of tcps_rings_add(). */
+	return smp_load_acquire(&rings->cpu[cpu]);
+}
 
 int tcps_rings_mmap(struct tcps_rings *rings, struct vm_area_struct *vma);
 
@@ -41,10 +61,11 @@ extern struct wait_queue_head tcps_rings_waiters;
 void tcps_rings_wake_waiters(struct tcps_rings *rings);
 
 /*
- * After a commit, with preemption off. The full barrier of wq_has_sleeper()
- * stands between the store of the head and the look for waiters; it pairs
- * with the one in tcps_rings_poll_wait(), so either the writer sees the
- * waiter or the waiter sees the record.
+ * After a commit, in any context. The full barrier of wq_has_sleeper() stands
+ * between the store of the head and the look for waiters; it pairs with the one
+ * in tcps_rings_poll_wait(), so either the writer sees the waiter or the waiter
+ * sees the record. A task that moves to another CPU in between takes its stores
+ * along.
  */
 static inline void tcps_rings_wake(struct tcps_rings *rings)
 {

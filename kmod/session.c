@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "cpus.h"
 #include "seed.h"
 #include "session.h"
 
@@ -64,6 +65,15 @@ static struct tcps_session *set_active(struct tcps_session *session)
 	return before;
 }
 
+/* What the caller has left to us. */
+static void choose_sizes(struct tcpstates_config *config)
+{
+	if (!config->ring_records)
+		config->ring_records = tcps_rings_records(&config->ring_budget);
+	if (!config->max_conns)
+		config->max_conns = tcps_conns_default();
+}
+
 static struct tcps_session *session_create(const struct tcpstates_config *config)
 {
 	struct tcps_session *session = kvzalloc(sizeof(*session), GFP_KERNEL);
@@ -77,14 +87,15 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	raw_spin_lock_init(&session->migrations.lock);
 	session->generation = generations + 1;
 	session->config = *config;
+	choose_sizes(&session->config);
 	session->has_filter = !tcps_filter_empty(&config->filter);
 	session->is_selective = session->has_filter || config->min_ns;
-	session->rings = tcps_rings_create(config->ring_records, session->generation);
+	session->rings = tcps_rings_create(session->config.ring_records, session->generation);
 	if (!session->rings)
 		goto err_session;
-	if (tcps_stats_init(&session->stats, session->rings))
+	if (tcps_stats_init(&session->stats))
 		goto err_rings;
-	if (tcps_conns_init(&session->conns, config->max_conns))
+	if (tcps_conns_init(&session->conns, session->config.max_conns))
 		goto err_stats;
 	if (tcps_groups_init(&session->groups, &session->stats, config))
 		goto err_conns;
@@ -93,8 +104,12 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	session->consumed = kvcalloc(session->rings->nr, sizeof(*session->consumed), GFP_KERNEL);
 	if (!session->consumed)
 		goto err_listeners;
+	if (tcps_cpus_begin(session))
+		goto err_consumed;
 	return session;
 
+err_consumed:
+	kvfree(session->consumed);
 err_listeners:
 	tcps_listeners_destroy(&session->listeners);
 err_groups:
@@ -110,14 +125,17 @@ err_session:
 	return NULL;
 }
 
+static bool ring_valid(u32 records)
+{
+	return !records || (is_power_of_2(records) && records >= TCPSTATES_RING_MIN &&
+			    records <= TCPSTATES_RING_MAX);
+}
+
 static bool config_valid(const struct tcpstates_config *config)
 {
 	return config->verbose <= TCPSTATES_VERBOSE_MAX &&
 	       config->hook <= TCPSTATES_HOOK_KPROBE &&
-	       is_power_of_2(config->ring_records) &&
-	       config->ring_records >= TCPSTATES_RING_MIN &&
-	       config->ring_records <= TCPSTATES_RING_MAX &&
-	       config->max_conns >= TCPSTATES_CONNS_MIN &&
+	       ring_valid(config->ring_records) &&
 	       config->max_conns <= TCPSTATES_CONNS_MAX &&
 	       config->max_groups >= TCPSTATES_GROUPS_MIN &&
 	       config->max_groups <= TCPSTATES_GROUPS_MAX &&
@@ -135,6 +153,9 @@ static void session_end(struct tcps_session *session)
 	up_write(&session->live);
 	tcps_hooks_detach(&session->hooks);
 	tcps_listeners_quiesce(&session->listeners);
+	/* What goes on calling needs it for each CPU that comes. */
+	if (!session->hooks.called)
+		tcps_cpus_end(session);
 	tcps_rings_end(session->rings);
 	tcps_rings_wake_all();
 }
@@ -192,8 +213,9 @@ int tcps_deactivate(void)
 
 u64 tcps_session_memory(struct tcps_session *session)
 {
-	return sizeof(*session) + tcps_rings_memory(session->rings) + tcps_stats_memory() +
-	       tcps_conns_memory(&session->conns) + tcps_groups_memory(&session->groups) +
+	return sizeof(*session) + tcps_rings_memory(session->rings) +
+	       tcps_stats_memory(&session->stats) + tcps_conns_memory(&session->conns) +
+	       tcps_groups_memory(&session->groups) +
 	       tcps_listeners_memory(&session->listeners);
 }
 
@@ -201,13 +223,15 @@ u64 tcps_session_memory(struct tcps_session *session)
 static int check_consumed(struct tcps_session *session, const struct tcpstates_consumed *entry)
 {
 	const struct tcps_rings *rings = session->rings;
+	const struct tcps_cpu_ring *ring;
 
-	if (entry->reserved || entry->cpu >= rings->nr || !rings->cpu[entry->cpu])
+	ring = entry->cpu < rings->nr ? tcps_rings_of(rings, entry->cpu) : NULL;
+	if (entry->reserved || !ring)
 		return -EINVAL;
 	if (entry->from != session->consumed[entry->cpu].position)
 		return -ESTALE;
 	if (entry->to < entry->from || entry->overwritten > entry->to - entry->from ||
-	    entry->to > tcps_ring_head(&rings->cpu[entry->cpu]->ring))
+	    entry->to > tcps_ring_head(&ring->ring))
 		return -EINVAL;
 	return 0;
 }

@@ -43,10 +43,11 @@ struct tcps_migrations {
 };
 
 /*
- * Locking rule: config, rings, stats and hooks do not change while hooks are
- * attached; conns, groups and listeners have locks of their own; @consume_lock
- * guards what reports have consumed. The reference keeps the memory, the hooks
- * need none: they are detached before the last one can go.
+ * Locking rule: config and hooks do not change while hooks are attached, rings
+ * and stats only as CPUs come online (cpus.c); conns, groups and listeners have
+ * locks of their own; @consume_lock guards what reports have consumed. The
+ * reference keeps the memory, the hooks need none: they are detached before the
+ * last one can go.
  */
 struct tcps_session {
 	struct kref ref;
@@ -58,6 +59,7 @@ struct tcps_session {
 	struct tcps_conns conns;
 	struct tcps_groups groups;
 	struct tcps_listeners listeners;
+	struct hlist_node cpus;	/* of who is told of CPUs that come online */
 	struct tcps_rings *rings;
 	struct tcps_stats stats;
 	struct tcps_hooks hooks;

@@ -6,44 +6,122 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/topology.h>
+#include <net/tcp_states.h>
 
-#include "rings.h"
+#include "ring.h"
 #include "stats.h"
+
+#define OTHERS 0
+#define EDGE(old, new) ((old) * TCPSTATES_NR_STATES + (new))
+
+/*
+ * The transitions that the kernel can make, and this module records: only these
+ * have a histogram of the time in the old state.
+ */
+const u8 tcps_hists[TCPS_NR_EDGES] = {
+	[EDGE(TCPSTATES_STATE_NEW, TCP_NEW_SYN_RECV)] = 1,
+	[EDGE(TCPSTATES_STATE_NEW, TCP_SYN_RECV)] = 2,
+	[EDGE(TCP_CLOSE, TCP_LISTEN)] = 3,
+	[EDGE(TCP_CLOSE, TCP_SYN_SENT)] = 4,
+	[EDGE(TCP_LISTEN, TCP_CLOSE)] = 5,
+	[EDGE(TCP_SYN_SENT, TCP_SYN_RECV)] = 6,
+	[EDGE(TCP_SYN_SENT, TCP_ESTABLISHED)] = 7,
+	[EDGE(TCP_SYN_SENT, TCP_CLOSE)] = 8,
+	[EDGE(TCP_NEW_SYN_RECV, TCP_CLOSE)] = 9,
+	[EDGE(TCP_SYN_RECV, TCP_ESTABLISHED)] = 10,
+	[EDGE(TCP_SYN_RECV, TCP_FIN_WAIT1)] = 11,
+	[EDGE(TCP_SYN_RECV, TCP_CLOSE_WAIT)] = 12,
+	[EDGE(TCP_SYN_RECV, TCP_CLOSE)] = 13,
+	[EDGE(TCP_ESTABLISHED, TCP_FIN_WAIT1)] = 14,
+	[EDGE(TCP_ESTABLISHED, TCP_CLOSE_WAIT)] = 15,
+	[EDGE(TCP_ESTABLISHED, TCP_CLOSE)] = 16,
+	[EDGE(TCP_FIN_WAIT1, TCP_FIN_WAIT2)] = 17,
+	[EDGE(TCP_FIN_WAIT1, TCP_CLOSING)] = 18,
+	[EDGE(TCP_FIN_WAIT1, TCP_TIME_WAIT)] = 19,
+	[EDGE(TCP_FIN_WAIT1, TCP_CLOSE)] = 20,
+	[EDGE(TCP_FIN_WAIT2, TCP_TIME_WAIT)] = 21,
+	[EDGE(TCP_FIN_WAIT2, TCP_CLOSE)] = 22,
+	[EDGE(TCP_CLOSING, TCP_TIME_WAIT)] = 23,
+	[EDGE(TCP_CLOSING, TCP_CLOSE)] = 24,
+	[EDGE(TCP_TIME_WAIT, TCP_CLOSE)] = 25,
+	[EDGE(TCP_CLOSE_WAIT, TCP_LAST_ACK)] = 26,
+	[EDGE(TCP_CLOSE_WAIT, TCP_CLOSE)] = 27,
+	[EDGE(TCP_LAST_ACK, TCP_CLOSE)] = 28,
+};
+
+static struct tcps_cpu_stats *of_cpu(const struct tcps_stats *stats, unsigned int cpu)
+{
+	/* Pairs with the release store of tcps_stats_add(). */
+	return smp_load_acquire(per_cpu_ptr(stats->cpu, cpu));
+}
 
 void tcps_stats_destroy(struct tcps_stats *stats)
 {
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		kvfree(*per_cpu_ptr(stats->cpu, cpu));
+		kvfree(of_cpu(stats, cpu));
+	kvfree(stats->reserve);
 	free_percpu(stats->cpu);
 }
 
-/* @rings stay as long. */
-int tcps_stats_init(struct tcps_stats *stats, struct tcps_rings *rings)
+static struct tcps_cpu_stats *create(int node)
 {
-	unsigned int cpu;
+	return kvzalloc_node(sizeof(struct tcps_cpu_stats), GFP_KERNEL, node);
+}
 
+int tcps_stats_init(struct tcps_stats *stats)
+{
 	stats->cpu = alloc_percpu(struct tcps_cpu_stats *);
 	if (!stats->cpu)
 		return -ENOMEM;
-	for_each_possible_cpu(cpu) {
-		struct tcps_cpu_stats *of_cpu = kvzalloc_node(sizeof(*of_cpu), GFP_KERNEL,
-							      cpu_to_node(cpu));
-
-		if (!of_cpu) {
-			tcps_stats_destroy(stats);
-			return -ENOMEM;
-		}
-		of_cpu->ring = &rings->cpu[cpu]->ring;
-		*per_cpu_ptr(stats->cpu, cpu) = of_cpu;
+	stats->reserve = create(NUMA_NO_NODE);
+	if (!stats->reserve) {
+		free_percpu(stats->cpu);
+		return -ENOMEM;
 	}
 	return 0;
 }
 
-size_t tcps_stats_memory(void)
+/* One CPU has the reserve; only then a next one has to wait until there is memory again. */
+static struct tcps_cpu_stats *create_or_take(struct tcps_stats *stats, unsigned int cpu)
 {
-	return num_possible_cpus() * sizeof(struct tcps_cpu_stats);
+	struct tcps_cpu_stats *new = create(cpu_to_node(cpu));
+
+	if (!new) {
+		new = stats->reserve;
+		stats->reserve = NULL;
+	} else if (!stats->reserve) {
+		stats->reserve = create(NUMA_NO_NODE);
+	}
+	return new;
+}
+
+int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
+		   bool is_selective)
+{
+	struct tcps_cpu_stats *added = of_cpu(stats, cpu);
+
+	/* It was online before: what it counted stays, and it may have its ring now. */
+	if (!added)
+		added = create_or_take(stats, cpu);
+	if (!added)
+		return -ENOMEM;
+	WRITE_ONCE(added->ring, ring);
+	added->is_selective = is_selective || !ring;
+	/* Readers do not wait for it. Pairs with the acquiring load of of_cpu(). */
+	smp_store_release(per_cpu_ptr(stats->cpu, cpu), added);
+	return 0;
+}
+
+size_t tcps_stats_memory(const struct tcps_stats *stats)
+{
+	size_t nr = !!stats->reserve;
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		nr += !!of_cpu(stats, cpu);
+	return nr * sizeof(struct tcps_cpu_stats);
 }
 
 /* From process context. */
@@ -75,12 +153,13 @@ struct books {
 	u64 recorded;
 	u64 filtered;
 	u64 too_short;
+	u64 ringless;
 };
 
 static bool is_balanced(const struct books *books)
 {
 	return books->seen + books->alarms ==
-	       books->recorded + books->filtered + books->too_short;
+	       books->recorded + books->filtered + books->too_short + books->ringless;
 }
 
 /* So often the books of a CPU are read until they are of one moment. */
@@ -92,15 +171,17 @@ static bool is_balanced(const struct books *books)
  */
 static struct books read_books(const struct tcps_cpu_stats *cpu)
 {
+	const struct tcps_ring *ring = READ_ONCE(cpu->ring);
 	unsigned int left = READS_MAX;
 	struct books books;
 
 	for (;;) {
 		books.seen = READ_ONCE(cpu->seen);
 		books.alarms = READ_ONCE(cpu->alarms);
-		books.recorded = tcps_ring_head(cpu->ring);
+		books.recorded = ring ? tcps_ring_head(ring) : 0;
 		books.filtered = READ_ONCE(cpu->filtered);
 		books.too_short = READ_ONCE(cpu->too_short);
+		books.ringless = READ_ONCE(cpu->ringless);
 		if (is_balanced(&books) || !--left)
 			return books;
 		cpu_relax();
@@ -117,6 +198,7 @@ static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *ou
 	out->recorded += books.recorded;
 	out->filtered += books.filtered;
 	out->too_short += books.too_short;
+	out->ringless += books.ringless;
 	out->untracked += READ_ONCE(cpu->untracked);
 	out->unmatched += READ_ONCE(cpu->unmatched);
 	out->stale += READ_ONCE(cpu->stale);
@@ -145,10 +227,14 @@ static void settle_gauges(struct tcpstates_stats *out)
 /* Adds to the counters of @out, which the caller has zeroed. */
 void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 {
+	const struct tcps_cpu_stats *added;
 	unsigned int cpu;
 
-	for_each_possible_cpu(cpu)
-		add_cpu(*per_cpu_ptr(stats->cpu, cpu), out);
+	for_each_possible_cpu(cpu) {
+		added = of_cpu(stats, cpu);
+		if (added)
+			add_cpu(added, out);
+	}
 	settle_gauges(out);
 }
 
@@ -173,6 +259,8 @@ void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives
 	for_each_possible_cpu(cpu) {
 		const struct tcps_cpu_stats *of_cpu = *per_cpu_ptr(stats->cpu, cpu);
 
+		if (!of_cpu)
+			continue;
 		for (i = 0; i < TCPSTATES_NR_ENDS; i++)
 			out->ends[i] += READ_ONCE(of_cpu->lives.ends[i]);
 		for (i = 0; i < TCPSTATES_NR_ROLES; i++)
@@ -181,27 +269,38 @@ void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives
 	}
 }
 
+static void add_edge(const struct tcps_cpu_stats *stats, unsigned int nr,
+		     struct tcpstates_edge *out)
+{
+	const struct tcps_edge *edge = &stats->edges[nr];
+	unsigned int i;
+
+	if (!READ_ONCE(edge->count))
+		return;
+	out->count += READ_ONCE(edge->count);
+	out->timed += READ_ONCE(edge->timed);
+	out->total_ns += READ_ONCE(edge->total_ns);
+	out->max_ns = max_t(__u64, out->max_ns, READ_ONCE(edge->max_ns));
+	if (tcps_hists[nr] == OTHERS)
+		return;
+	for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
+		out->hist[i] += READ_ONCE(stats->hists[tcps_hists[nr]][i]);
+}
+
 /* False when no such transition was seen. */
 bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
 			 struct tcpstates_edge *out)
 {
-	unsigned int cpu, i;
+	const struct tcps_cpu_stats *added;
+	unsigned int cpu;
 
 	memset(out, 0, sizeof(*out));
 	out->old_state = old;
 	out->new_state = new;
 	for_each_possible_cpu(cpu) {
-		const struct tcps_cpu_stats *of_cpu = *per_cpu_ptr(stats->cpu, cpu);
-		const struct tcps_edge *edge = &of_cpu->edges[tcps_edge_nr(old, new)];
-
-		if (!READ_ONCE(edge->count))
-			continue;
-		out->count += READ_ONCE(edge->count);
-		out->timed += READ_ONCE(edge->timed);
-		out->total_ns += READ_ONCE(edge->total_ns);
-		out->max_ns = max_t(__u64, out->max_ns, READ_ONCE(edge->max_ns));
-		for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
-			out->hist[i] += READ_ONCE(edge->hist[i]);
+		added = of_cpu(stats, cpu);
+		if (added)
+			add_edge(added, tcps_edge_nr(old, new), out);
 	}
 	return out->count;
 }

@@ -15,14 +15,20 @@
 struct request_sock;
 struct sock;
 struct tcps_ring;
-struct tcps_rings;
+
+#define TCPS_NR_EDGES	(TCPSTATES_NR_STATES * TCPSTATES_NR_STATES)
+
+/* The first one is of all transitions together that are not known, and is not told. */
+#define TCPS_NR_HISTS	29
+
+/* Number of the histogram of each transition. */
+extern const u8 tcps_hists[TCPS_NR_EDGES];
 
 struct tcps_edge {
 	u64 count;
 	u64 timed;
 	u64 total_ns;
 	u64 max_ns;
-	u32 hist[TCPSTATES_HIST_BUCKETS];
 };
 
 /*
@@ -39,27 +45,38 @@ struct tcps_cpu_stats {
 	u64 stale;
 	u64 seeded;
 	u64 alarms;
+	u64 ringless;
 	s64 states[TCPSTATES_NR_STATES];
 	struct tcpstates_handshakes handshakes;
 	struct tcpstates_lives lives;
 	/* No counters: what the hooks of this CPU need at each call. */
-	struct tcps_ring *ring;
+	struct tcps_ring *ring;			/* NULL: there was no memory for it */
+	bool is_selective;			/* there may be no record of a step */
 	struct tcps_listener *listener;		/* the last one that was found */
 	struct tcps_group *group;		/* that a connection came to last */
 	const struct request_sock *checked;	/* see subflow_checked() */
 	const struct sock *clone;		/* of it: a subflow that is being made */
 	struct tcps_slots slots;
-	struct tcps_edge edges[TCPSTATES_NR_STATES * TCPSTATES_NR_STATES];
+	struct tcps_edge edges[TCPS_NR_EDGES];
+	u64 hists[TCPS_NR_HISTS][TCPSTATES_HIST_BUCKETS];
 };
 
-/* Each CPU has its own on its node; they are too large for per-CPU memory. */
+/*
+ * Each CPU that is online, or was, has its own on its node; they are too large
+ * for per-CPU memory, and most of those that are possible never come.
+ */
 struct tcps_stats {
-	struct tcps_cpu_stats * __percpu *cpu;
+	struct tcps_cpu_stats * __percpu *cpu;	/* NULL: it was never online */
+	struct tcps_cpu_stats *reserve;		/* for a CPU that comes when memory is short */
 };
 
-int tcps_stats_init(struct tcps_stats *stats, struct tcps_rings *rings);
+int tcps_stats_init(struct tcps_stats *stats);
 void tcps_stats_destroy(struct tcps_stats *stats);
-size_t tcps_stats_memory(void);
+size_t tcps_stats_memory(const struct tcps_stats *stats);
+
+/* Before this CPU comes online, or as it is; @ring may be NULL. */
+int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
+		   bool is_selective);
 
 /* Of this CPU; interrupts are off. */
 static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats *stats)
@@ -120,7 +137,7 @@ static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int ol
 	tcps_add(edge->total_ns, ns);
 	if (ns > edge->max_ns)
 		WRITE_ONCE(edge->max_ns, ns);
-	tcps_add(edge->hist[tcps_hist_bucket(ns)], 1);
+	tcps_add(stats->hists[tcps_hists[nr]][tcps_hist_bucket(ns)], 1);
 }
 
 void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr);

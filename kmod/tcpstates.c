@@ -8,6 +8,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 
+#include "cpus.h"
 #include "device.h"
 #include "faults.h"
 #include "layout.h"
@@ -38,13 +39,20 @@ static int __init tcpstates_init(void)
 
 	if (err)
 		return err;
+	err = tcps_cpus_load();
+	if (err)
+		goto err_pool;
 	err = tcps_device_register();
-	if (err) {
-		tcps_pool_unload();
-		return err;
-	}
+	if (err)
+		goto err_cpus;
 	tcps_faults_load();
 	return 0;
+
+err_cpus:
+	tcps_cpus_unload();
+err_pool:
+	tcps_pool_unload();
+	return err;
 }
 
 /*
@@ -56,6 +64,7 @@ static void __exit tcpstates_exit(void)
 	tcps_faults_unload();
 	tcps_device_unregister();
 	tcps_deactivate();
+	tcps_cpus_unload();
 	tcps_pool_unload();
 }
 

@@ -15,6 +15,7 @@ use crate::text::{mebibytes, printable};
 pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) -> Result<()> {
     recorder.activate(config)?;
     let (settings, stats) = (recorder.settings()?, recorder.stats()?);
+    let rings = recorder.rings()?.len();
     for hook in recorder
         .hooks()?
         .iter()
@@ -22,7 +23,7 @@ pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) 
     {
         crate::say::warn(&missing(hook));
     }
-    writeln!(out, "{}", activated(&settings, &stats))
+    writeln!(out, "{}", activated(&settings, rings, &stats))
         .and_then(|()| out.flush())
         .map_err(write_error)
 }
@@ -36,11 +37,11 @@ fn missing(hook: &Hook) -> String {
     )
 }
 
-fn activated(settings: &Settings, stats: &Stats) -> String {
+fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
     format!(
         "active: {}, {} CPUs x {} records, at most {} connections, {}; {} connections found",
         hook_name(settings.hook_used),
-        settings.nr_rings,
+        rings,
         settings.config.ring_records,
         settings.config.max_conns,
         mebibytes(settings.memory_bytes),

@@ -413,23 +413,32 @@ pub fn check_version(version: &Version) -> Result<()> {
     })
 }
 
-/// What the rings of `config` take on this machine, in words.
+/// What `config` takes on this machine, in words.
 fn memory_wanted(config: &Config) -> String {
-    let record = abi::RECORD_SIZE as u64;
-    match possible_cpus() {
-        Some(cpus) => format!(
-            "{cpus} rings of {} records ({}) and {} connections",
-            config.ring_records,
-            crate::text::mebibytes(cpus * u64::from(config.ring_records) * record),
-            config.max_conns
-        ),
-        None => format!("rings of {} records for every CPU", config.ring_records),
+    let connections = match config.max_conns {
+        0 => String::new(),
+        most => format!(" and {most} connections"),
+    };
+    format!("{}{connections}", rings_wanted(config))
+}
+
+fn rings_wanted(config: &Config) -> String {
+    let (records, budget) = (config.ring_records, config.ring_budget);
+    let bytes = |cpus| cpus * u64::from(records) * abi::RECORD_SIZE as u64;
+    match (records, budget, online_cpus()) {
+        (0, 0, _) => "rings for every CPU".into(),
+        (0, budget, _) => format!("rings of {}", crate::text::mebibytes(budget)),
+        (_, _, None) => format!("rings of {records} records for every CPU"),
+        (_, _, Some(cpus)) => {
+            let memory = crate::text::mebibytes(bytes(cpus));
+            format!("{cpus} rings of {records} records ({memory})")
+        }
     }
 }
 
-/// Counts `/sys/devices/system/cpu/possible`, such as `0-3,8`.
-fn possible_cpus() -> Option<u64> {
-    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
+/// Counts `/sys/devices/system/cpu/online`, such as `0-3,8`.
+fn online_cpus() -> Option<u64> {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
     list.trim().split(',').try_fold(0, |sum, range| {
         let (low, high) = range.split_once('-').unwrap_or((range, range));
         let (low, high): (u64, u64) = (low.parse().ok()?, high.parse().ok()?);

@@ -126,6 +126,9 @@ impl<'a, R: Recorder> Follower<'a, R> {
     fn batch(&mut self, out: &mut dyn Write) -> Result<Option<End>> {
         // Before the heads are loaded: they are final when this is true.
         let ended = self.hung_up || self.merge.ended();
+        if !ended {
+            self.add_rings()?;
+        }
         let before = self.merge.positions();
         self.merge.extend();
         let full = self.print(out)?;
@@ -143,6 +146,27 @@ impl<'a, R: Recorder> Follower<'a, R> {
         }
         self.refresh();
         Ok(None)
+    }
+
+    /// A CPU that comes online gets a ring, all of whose events are new.
+    fn add_rings(&mut self) -> Result<()> {
+        let rings = match self.recorder.rings() {
+            // What is mapped can still be read to its end.
+            Err(Error::NotActive) => return Ok(()),
+            other => other?,
+        };
+        for ring in rings {
+            if self.merge.has(ring.cpu) {
+                continue;
+            }
+            match map(self.recorder, &self.settings, ring.cpu) {
+                Ok(reader) => self.merge.add(reader),
+                Err(Error::NotActive | Error::Stale) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            self.told.push(0);
+        }
+        Ok(())
     }
 
     /// Prints a batch of events; returns whether `limit=` is reached.

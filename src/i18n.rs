@@ -193,6 +193,7 @@ labels! {
     lost: "Lost", "丢失";
     overwritten: "overwritten", "被覆盖";
     kprobe_missed: "missed by kprobes", "kprobe 漏报";
+    ringless: "on CPUs without a ring", "CPU 无环形缓冲区";
     stale: "ends not seen", "未见结束";
     this_report: "This report", "本次报告";
     read: "read", "已读取";

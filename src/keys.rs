@@ -64,13 +64,19 @@ const RECORDING: &[Key] = &[
     key(
         "ring",
         "a power of two from 64 to 4194304",
-        "65536",
+        "auto: as many as fit in ring-memory",
         "records kept per CPU",
+    ),
+    key(
+        "ring-memory",
+        "1 to 1048576, not with ring",
+        "auto: 1/64 of the memory, 16 to 512, and no more than 65536 records per CPU",
+        "MiB for the rings of all CPUs that are online",
     ),
     key(
         "max-conns",
         "1 to 16777216",
-        "262144",
+        "auto: by the kernel's own limits, and at most 1/32 of the memory",
         "most live connections tracked",
     ),
     key(
@@ -288,6 +294,8 @@ mod tests {
             values("ring"),
             format!("a power of two from {min} to {max}")
         );
+        let most = crate::options::MOST_RING_MEMORY;
+        assert_eq!(values("ring-memory"), format!("1 to {most}, not with ring"));
         let (min, max) = (abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
         assert_eq!(values("max-conns"), format!("{min} to {max}"));
         for key in ["threshold", "unfinished"] {

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn errors_are_one_line_and_name_everything() {
         let allowed = "allowed keys: verbose addr laddr raddr port lport rport family netns min-ms \
-                       ring max-conns hook threshold unfinished max-groups max-listeners";
+                       ring ring-memory max-conns hook threshold unfinished max-groups max-listeners";
         let table = [
             (
                 "ring",

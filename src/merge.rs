@@ -95,6 +95,25 @@ struct Source {
 }
 
 impl Source {
+    fn new(reader: RingReader, until: u64) -> Self {
+        let from = reader.position();
+        let progress = Progress {
+            cpu: reader.cpu(),
+            from,
+            to: from,
+            overwritten: 0,
+            alarms: 0,
+            unknown: 0,
+        };
+        Self {
+            reader,
+            until,
+            progress,
+            record: [0; RECORD_SIZE],
+            next: None,
+        }
+    }
+
     /// Reads on to the next event, whose time it returns. A record that stays unwritten ends the
     /// stream of its ring: it and what follows are left for the next time.
     fn advance(&mut self) -> Option<u64> {
@@ -136,24 +155,7 @@ impl Merge {
     /// Merges what lies between the position of each reader and `until`,
     /// which is at most its head.
     pub fn new(readers: impl IntoIterator<Item = (RingReader, u64)>) -> Self {
-        let source = |(reader, until): (RingReader, u64)| {
-            let from = reader.position();
-            let progress = Progress {
-                cpu: reader.cpu(),
-                from,
-                to: from,
-                overwritten: 0,
-                alarms: 0,
-                unknown: 0,
-            };
-            Source {
-                reader,
-                until,
-                progress,
-                record: [0; RECORD_SIZE],
-                next: None,
-            }
-        };
+        let source = |(reader, until)| Source::new(reader, until);
         let sources: Vec<Source> = readers.into_iter().map(source).collect();
         let mut merge = Self {
             ready: BinaryHeap::with_capacity(sources.len()),
@@ -161,6 +163,17 @@ impl Merge {
         };
         merge.refill();
         merge
+    }
+
+    /// A ring that has come later; it is read by the next [`Merge::extend`].
+    pub fn add(&mut self, reader: RingReader) {
+        let until = reader.position();
+        self.sources.push(Source::new(reader, until));
+    }
+
+    /// Whether it reads the ring of this CPU.
+    pub fn has(&self, cpu: u32) -> bool {
+        self.sources.iter().any(|s| s.progress.cpu == cpu)
     }
 
     /// Goes on to what the module has written meanwhile.

@@ -15,8 +15,10 @@ use crate::keyval::Pairs;
 /// What is wrong with a value, in words.
 type Parsed<T> = std::result::Result<T, String>;
 
-const DEFAULT_RING: u32 = 65_536;
-const DEFAULT_CONNS: u32 = 262_144;
+/// The module chooses.
+const AUTO: u32 = 0;
+/// Mebibytes: a tebibyte.
+pub(crate) const MOST_RING_MEMORY: u32 = 1 << 20;
 const DEFAULT_THRESHOLD: u32 = 500;
 const DEFAULT_UNFINISHED: u32 = 200;
 const DEFAULT_GROUPS: u32 = 32_768;
@@ -111,12 +113,12 @@ pub fn activate(text: &str) -> Result<Config> {
     Ok(Config {
         verbose: number("verbose", 0, abi::TCPSTATES_VERBOSE_MAX, 0)?,
         hook: pairs.get("hook", hook)?.unwrap_or(abi::TCPSTATES_HOOK_AUTO),
-        ring_records: pairs.get("ring", ring)?.unwrap_or(DEFAULT_RING),
+        ring_records: pairs.get("ring", ring)?.unwrap_or(AUTO),
         max_conns: number(
             "max-conns",
             abi::TCPSTATES_CONNS_MIN,
             abi::TCPSTATES_CONNS_MAX,
-            DEFAULT_CONNS,
+            AUTO,
         )?,
         min_ns: pairs.get("min-ms", milliseconds)?.unwrap_or(0),
         filter: read_filter(&pairs)?.to_abi(),
@@ -134,6 +136,7 @@ pub fn activate(text: &str) -> Result<Config> {
             abi::TCPSTATES_LISTENERS_MAX,
             DEFAULT_LISTENERS,
         )?,
+        ring_budget: ring_memory(&pairs)?,
         ..Config::default()
     })
 }
@@ -300,6 +303,19 @@ fn ring(text: &str) -> Parsed<u32> {
     }
 }
 
+/// Bytes for all rings; 0: as the module chooses.
+fn ring_memory(pairs: &Pairs) -> Result<u64> {
+    let has_ring = pairs.get("ring", |_| Ok(()))?.is_some();
+    let bytes = pairs.get("ring-memory", |text| {
+        let mebibytes = number_in(text, 1, MOST_RING_MEMORY.into())?;
+        match has_ring {
+            true => Err("ring= says how long the rings are".into()),
+            false => Ok(mebibytes << 20),
+        }
+    })?;
+    Ok(bytes.unwrap_or(AUTO.into()))
+}
+
 fn milliseconds(text: &str) -> Parsed<u64> {
     Ok(number_in(text, 0, u64::MAX / NS_PER_MS)? * NS_PER_MS)
 }
@@ -398,8 +414,9 @@ mod tests {
         let config = activate("").unwrap();
         assert_eq!(
             (config.ring_records, config.max_conns, config.min_ns),
-            (65_536, 262_144, 0)
+            (0, 0, 0)
         );
+        assert_eq!(config.ring_budget, 0);
         assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
         assert_eq!((config.threshold, config.unfinished), (500, 200));
         assert_eq!((config.max_groups, config.max_listeners), (32_768, 4_096));
@@ -428,6 +445,19 @@ mod tests {
         );
         assert!(activate("ring=4194304").is_ok());
         assert!(activate("ring=4194303").is_err() && activate("ring=32").is_err());
+    }
+
+    #[test]
+    fn rings_have_a_length_or_a_budget() {
+        let config = activate("ring-memory=64").unwrap();
+        assert_eq!((config.ring_records, config.ring_budget), (0, 64 << 20));
+        let text = reason(activate("ring=64 ring-memory=1").unwrap_err());
+        assert!(
+            text.contains("'ring-memory': ring= says how long the rings are"),
+            "{text}"
+        );
+        assert!(activate("ring-memory=0").is_err());
+        assert!(activate("ring-memory=1048577").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, write_error};
 use crate::options::SettingsOptions;
 use crate::output::{Look, SettingsView, settings_json, settings_text};
 use crate::recorder::Recorder;
-use crate::summary::unconsumed_overwritten;
+use crate::summary::unconsumed_of;
 
 /// Prints the settings; that nothing is active is no error.
 ///
@@ -35,6 +35,7 @@ fn view(recorder: &impl Recorder) -> Result<SettingsView> {
         settings,
         stats,
         hooks: vec![],
+        rings: 0,
     };
     match fill(recorder, &mut view) {
         // Deactivated just now: told as such.
@@ -47,8 +48,10 @@ fn view(recorder: &impl Recorder) -> Result<SettingsView> {
 fn fill(recorder: &impl Recorder, view: &mut SettingsView) -> Result<()> {
     if view.settings.active != 0 {
         view.hooks = recorder.hooks()?;
-        let unconsumed = unconsumed_overwritten(recorder, view.settings.config.ring_records)?;
+        let rings = recorder.rings()?;
+        let unconsumed = unconsumed_of(&rings, view.settings.config.ring_records);
         view.overwritten = view.overwritten.saturating_add(unconsumed);
+        view.rings = rings.len() as u64;
     }
     Ok(())
 }

@@ -61,20 +61,23 @@ pub struct EdgeTotal {
     pub timed: u64,
     /// Nanoseconds in the old state, together.
     pub total_ns: u64,
-    /// Nanoseconds: median, 99th percentile and longest; `None` without a timed one.
-    pub times: Option<[u64; 3]>,
+    /// Nanoseconds: the longest; `None` without a timed one.
+    pub max_ns: Option<u64>,
+    /// Nanoseconds: median and 99th percentile; `None` as well where the module keeps no histogram.
+    pub percentiles: Option<[u64; 2]>,
 }
 
 impl EdgeTotal {
     fn new(edge: &Edge) -> Self {
-        let times = percentile(edge, 50).zip(percentile(edge, 99));
+        let percentiles = percentile(edge, 50).zip(percentile(edge, 99));
         Self {
             old: State(edge.old_state),
             new: State(edge.new_state),
             count: edge.count,
             timed: edge.timed,
             total_ns: edge.total_ns,
-            times: times.map(|(p50, p99)| [p50, p99, edge.max_ns]),
+            max_ns: (edge.timed > 0).then_some(edge.max_ns),
+            percentiles: percentiles.map(|(p50, p99)| [p50, p99]),
         }
     }
 }
@@ -99,13 +102,23 @@ fn merged(edges: &[Edge]) -> Vec<EdgeTotal> {
     known.values().map(EdgeTotal::new).collect()
 }
 
+/// Of a transition that the kernel is not known to make, the module keeps no histogram.
+fn has_histogram(edge: &Edge) -> bool {
+    edge.timed == 0 || edge.hist.iter().any(|count| *count > 0)
+}
+
 fn add_edge(sum: &mut Edge, edge: &Edge) {
+    // A percentile of a part would be taken for one of all.
+    let is_whole = has_histogram(sum) && has_histogram(edge);
     sum.count = sum.count.saturating_add(edge.count);
     sum.timed = sum.timed.saturating_add(edge.timed);
     sum.total_ns = sum.total_ns.saturating_add(edge.total_ns);
     sum.max_ns = sum.max_ns.max(edge.max_ns);
     for (sum, count) in sum.hist.iter_mut().zip(&edge.hist) {
-        *sum = sum.saturating_add(*count);
+        *sum = match is_whole {
+            true => sum.saturating_add(*count),
+            false => 0,
+        };
     }
 }
 
@@ -137,6 +150,7 @@ pub struct Counts {
     pub seen: u64,
     pub filtered: u64,
     pub too_short: u64,
+    pub ringless: u64,
     pub recorded: u64,
     pub reported: u64,
     pub kprobe_missed: u64,
@@ -169,6 +183,7 @@ impl Counts {
             seen: stats.seen,
             filtered: stats.filtered,
             too_short: stats.too_short,
+            ringless: stats.ringless,
             recorded: stats.recorded,
             reported: stats.reported,
             kprobe_missed: stats.kprobe_missed,
@@ -227,7 +242,8 @@ pub fn unconsumed_overwritten(recorder: &impl Recorder, ring_records: u32) -> Re
     Ok(unconsumed_of(&recorder.rings()?, ring_records))
 }
 
-fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
+/// The same, of rings that were asked for.
+pub fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
     let gone = |ring: &abi::RingState| {
         let oldest = ring.head.saturating_sub(ring_records.into());
         oldest.saturating_sub(ring.consumed)
@@ -288,9 +304,29 @@ mod tests {
         let both = &rows[2];
         assert_eq!((both.count, both.timed), (6, 2));
         assert_eq!(both.total_ns, 500 + (1 << 40));
-        let [median, p99, longest] = both.times.unwrap();
-        assert_eq!((median, longest), (1024, 1 << 40));
-        assert_eq!(p99, crate::hist::upper_bound(100));
+        assert_eq!(both.max_ns, Some(1 << 40));
+        let p99 = crate::hist::upper_bound(100);
+        assert_eq!(both.percentiles, Some([1024, p99]));
+    }
+
+    #[test]
+    fn no_percentile_is_told_of_what_has_no_histogram() {
+        let mut unknown = edge(12, 1, 0, 500);
+        unknown.hist = [0; 160];
+        let rows = merged(&[unknown]);
+        assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
+        for edges in [[unknown, edge(3, 1, 0, 7)], [edge(3, 1, 0, 7), unknown]] {
+            let rows = merged(&edges);
+            assert_eq!((rows.len(), rows[0].count, rows[0].timed), (1, 6, 2));
+            assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
+        }
+        let untimed = Edge {
+            timed: 0,
+            max_ns: 0,
+            ..unknown
+        };
+        let rows = merged(&[untimed, edge(3, 1, 0, 7)]);
+        assert_eq!(rows[0].percentiles, Some([7, 7]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod cli;
 use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
-const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring max-conns hook threshold unfinished max-groups max-listeners";
+const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-groups max-listeners";
 const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const DIAGNOSE_KEYS: &str =

@@ -115,6 +115,32 @@ fn events_from_now_on_are_merged_and_no_position_moves() {
 }
 
 #[test]
+fn a_ring_that_comes_later_is_read_from_its_beginning() {
+    let fake = Fake::new(2, 64);
+    fake.listed.set(1);
+    let script = vec![
+        happens(|f| {
+            f.record(1, 2, NOW, 1);
+            f.record(0, 1, NOW + 1, 1);
+            f.listed.set(2);
+        }),
+        happens(|f| f.record(1, 100, NOW + 10, 1)),
+        end(),
+    ];
+    let lines = json(&fake, "summary=0", script);
+    let of = |kind: &'static str| lines.iter().filter(move |l| l["type"] == kind);
+    let order: Vec<_> = of("transition")
+        .take(3)
+        .map(|l| (l["cpu"].as_u64().unwrap(), l["seq"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(order[0], (1, 0));
+    assert_eq!(of("transition").count(), 3 + 64);
+    let lost: Vec<_> = of("lost").map(|l| (&l["cpu"], &l["count"])).collect();
+    assert_eq!(lost, [(&Value::from(1), &Value::from(36))]);
+    assert_eq!(*fake.seen.borrow(), [0, 3, 103]);
+}
+
+#[test]
 fn a_slow_follower_is_told_what_it_missed() {
     let fake = Fake::new(2, 64);
     let script = || {

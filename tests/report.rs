@@ -439,7 +439,7 @@ fn the_summary_is_last_and_complete() {
         \"aborted\":0,\"listener_closed\":0,\"netns_gone\":0,\"duplicate\":0,\"unknown\":0,\"synacks_sent_again\":0},\
         \"tracked\":2,\
         \"untracked\":5,\"groups\":0,\"listeners\":0,\"lost\":{\"overwritten\":0,\
-        \"kprobe_missed\":0,\"stale\":0,\"evicted\":0,\"ungrouped\":0,\"unlisted\":0},\
+        \"kprobe_missed\":0,\"ringless\":0,\"stale\":0,\"evicted\":0,\"ungrouped\":0,\"unlisted\":0},\
         \"unmatched\":0,\"seeded\":0,\"seen\":3,\"alarms\":0,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
         \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
         \"alarms\":0,\"alarms_shown\":0,\"connections\":0,\"listeners\":0,\
@@ -612,9 +612,9 @@ fn the_books_are_lines_that_add_up() {
         end,
         [
             "This report: read 64, shown 0, alarms 0, overwritten 6, unknown records 0",
-            "Lost: overwritten 6, missed by kprobes 0, ends not seen 0",
+            "Lost: overwritten 6, missed by kprobes 0, on CPUs without a ring 0, ends not seen 0",
             "Events: recorded 70 = reported 64 + overwritten 6 + pending 0",
-            "Events: seen 73 + alarms 0 = recorded 70 + filtered 2 + too short 1",
+            "Events: seen 73 + alarms 0 = recorded 70 + filtered 2 + too short 1 + on CPUs without a ring 0",
             "Listeners: tracked 0, untracked 0",
             "Pairs of addresses: tracked 0, made room for others 0, connections without room 0",
             "Live connections: tracked 2, untracked 5, unmatched 0, found at activation 0",

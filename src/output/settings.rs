@@ -24,6 +24,8 @@ pub struct SettingsView {
     pub hooks: Vec<Hook>,
     /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
+    /// CPUs that have a ring.
+    pub rings: u64,
 }
 
 impl SettingsView {
@@ -31,6 +33,7 @@ impl SettingsView {
         CausesJson {
             overwritten: self.overwritten,
             kprobe_missed: self.stats.kprobe_missed,
+            ringless: self.stats.ringless,
             stale: self.stats.stale,
             evicted: self.stats.evicted,
             ungrouped: self.stats.ungrouped,
@@ -58,7 +61,7 @@ struct ActivationJson {
     hook_used: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_report: Option<String>,
-    rings: u32,
+    rings: u64,
     ring_bytes: u64,
     memory_bytes: u64,
     nodes: u64,
@@ -146,7 +149,7 @@ fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
         settings: rendered(&settings.config),
         hook_used: hook_name(settings.hook_used),
         last_report: reported.then(|| clock.rfc3339(settings.consumed_ns)),
-        rings: settings.nr_rings,
+        rings: view.rings,
         ring_bytes: settings.ring_bytes,
         memory_bytes: settings.memory_bytes,
         nodes: stats.nodes,
@@ -214,11 +217,12 @@ fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io:
     writeln!(out, "{}: {reported}", l.last_report)?;
     writeln!(
         out,
-        "{}: {} x {} {}; {}: {}",
+        "{}: {} x {} {}, {}; {}: {}",
         l.rings,
-        settings.nr_rings,
+        view.rings,
         settings.config.ring_records,
         l.records_each,
+        mebibytes(view.rings.saturating_mul(settings.ring_bytes)),
         l.memory,
         mebibytes(settings.memory_bytes)
     )?;
@@ -259,12 +263,14 @@ fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io:
     )?;
     writeln!(
         out,
-        "{}: {} {}, {} {}, {} {}",
+        "{}: {} {}, {} {}, {} {}, {} {}",
         l.lost,
         l.overwritten,
         causes.overwritten,
         l.kprobe_missed,
         causes.kprobe_missed,
+        l.ringless,
+        causes.ringless,
         l.stale,
         causes.stale
     )

@@ -85,9 +85,10 @@ fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
         2,
     );
     for edge in edges {
-        let time = |index: usize| edge.times.map_or("-".into(), |t| duration(t[index]));
+        let time = |ns: Option<u64>| ns.map_or("-".into(), duration);
+        let [median, p99] = [0, 1].map(|index: usize| time(edge.percentiles.map(|p| p[index])));
         let names = [edge.old.name().into_owned(), edge.new.name().into_owned()];
-        let numbers = [edge.count.to_string(), time(0), time(1), time(2)];
+        let numbers = [edge.count.to_string(), median, p99, time(edge.max_ns)];
         table.add_row(names.into_iter().chain(numbers));
     }
     table.trim_fmt()
@@ -138,6 +139,7 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
     let lost = [
         ("", l.overwritten, summary.overwritten),
         (",", l.kprobe_missed, s.kprobe_missed),
+        (",", l.ringless, s.ringless),
         (",", l.stale, s.stale),
     ];
     let read = [
@@ -164,6 +166,7 @@ fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result
         (" =", l.recorded, s.recorded),
         (" +", l.filtered, s.filtered),
         (" +", l.too_short, s.too_short),
+        (" +", l.ringless, s.ringless),
     ];
     let recorded = [
         ("", l.recorded, s.recorded),

@@ -98,6 +98,8 @@ pub type Happening = Box<dyn FnOnce(&Fake)>;
 
 pub struct Fake {
     pub rings: Vec<FakeRing>,
+    /// So many of them are there yet.
+    pub listed: Cell<usize>,
     pub verbose: u32,
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
@@ -144,6 +146,7 @@ impl Fake {
         nix::unistd::write(&ready.1, b"x").unwrap();
         Self {
             rings: (0..cpus).map(|cpu| FakeRing::new(cpu, capacity)).collect(),
+            listed: Cell::new(cpus as usize),
             verbose: 0,
             active: Cell::new(true),
             generation: Cell::new(GENERATION),
@@ -285,7 +288,10 @@ impl Recorder for Fake {
             overwritten: ring.overwritten.get(),
         };
         match self.active.get() {
-            true => Ok(self.rings.iter().enumerate().map(state).collect()),
+            true => {
+                let listed = self.rings.iter().take(self.listed.get());
+                Ok(listed.enumerate().map(state).collect())
+            }
             false => Err(Error::NotActive),
         }
     }

@@ -46,6 +46,7 @@ struct SummaryJson<'a> {
 pub struct CausesJson {
     pub overwritten: u64,
     pub kprobe_missed: u64,
+    pub ringless: u64,
     pub stale: u64,
     pub evicted: u64,
     pub ungrouped: u64,
@@ -99,10 +100,10 @@ impl EdgeJson {
             old: edge.old.name(),
             new: edge.new.name(),
             count: edge.count,
-            total_ns: edge.times.map(|_| edge.total_ns),
-            p50_ns: edge.times.map(|t| t[0]),
-            p99_ns: edge.times.map(|t| t[1]),
-            max_ns: edge.times.map(|t| t[2]),
+            total_ns: edge.max_ns.map(|_| edge.total_ns),
+            p50_ns: edge.percentiles.map(|t| t[0]),
+            p99_ns: edge.percentiles.map(|t| t[1]),
+            max_ns: edge.max_ns,
             timed: edge.timed,
         }
     }
@@ -141,6 +142,7 @@ pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Resul
         lost: CausesJson {
             overwritten: summary.overwritten,
             kprobe_missed: stats.kprobe_missed,
+            ringless: stats.ringless,
             stale: stats.stale,
             evicted: stats.evicted,
             ungrouped: stats.ungrouped,

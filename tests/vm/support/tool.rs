@@ -191,7 +191,7 @@ impl Report {
         let sum = |paths: &[&str]| paths.iter().map(|p| self.number(p)).sum::<u64>();
         assert_eq!(
             sum(&["/seen", "/alarms"]),
-            sum(&["/recorded", "/filtered", "/too_short"]),
+            sum(&["/recorded", "/filtered", "/too_short", "/lost/ringless"]),
             "{}",
             self.summary
         );

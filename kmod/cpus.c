@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What each CPU has of its own in an activation: a ring and counters. A CPU
+ * has them from before it comes online, when no hook can run on it, and keeps
+ * them until the end: it may come again, and its events are not read yet.
+ *
+ * A CPU for which there is no memory for a ring comes online without one: what
+ * happens on it is counted (ringless). Counters are a small part of what the
+ * kernel itself takes for a CPU, and one set of them is kept in reserve; a CPU
+ * for which not even that is left does not come online for now, as when the
+ * kernel's own preparations for it fail.
+ *
+ * Locking rule: the kernel makes these calls one at a time. It holds its lock of
+ * CPUs coming and going, so they take no lock that is held when that is asked for.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+
+#include "cpus.h"
+#include "session.h"
+
+static enum cpuhp_state state;
+
+/* @cpu is about to come online; or it is, as an activation begins. */
+static int prepare(unsigned int cpu, struct hlist_node *node)
+{
+	struct tcps_session *session = hlist_entry(node, struct tcps_session, cpus);
+	struct tcps_ring *ring = tcps_rings_add(session->rings, cpu);
+
+	/* An activation has all that it asks for, or is none. */
+	if (!ring && cpu_online(cpu))
+		return -ENOMEM;
+	return tcps_stats_add(&session->stats, cpu, ring, session->is_selective);
+}
+
+int tcps_cpus_begin(struct tcps_session *session)
+{
+	return cpuhp_state_add_instance(state, &session->cpus);
+}
+
+void tcps_cpus_end(struct tcps_session *session)
+{
+	cpuhp_state_remove_instance_nocalls(state, &session->cpus);
+}
+
+int tcps_cpus_load(void)
+{
+	int err = cpuhp_setup_state_multi(CPUHP_BP_PREPARE_DYN, "net/tcpstates:prepare",
+					  prepare, NULL);
+
+	if (err < 0)
+		return err;
+	state = err;
+	return 0;
+}
+
+void tcps_cpus_unload(void)
+{
+	cpuhp_remove_multi_state(state);
+}
