@@ -19,6 +19,8 @@ mod common;
 mod figure;
 #[path = "cost/flood.rs"]
 mod flood;
+#[path = "cost/full_pool.rs"]
+mod full_pool;
 #[path = "cost/record.rs"]
 mod record;
 #[path = "cost/report.rs"]
@@ -57,6 +59,11 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = vec![
         scenario("recording_costs_no_more_than_on_record", cost),
         scenario("a_flood_costs_no_more_than_on_record", flood::cost),
+        scenario("a_dry_pool_costs_no_more_than_on_record", full_pool::dry),
+        scenario(
+            "a_seeding_over_the_limit_costs_no_more_than_on_record",
+            full_pool::seeding,
+        ),
         scenario("a_report_costs_no_more_than_on_record", report::cost),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -237,7 +237,7 @@ static const struct tcps_listener_counts *pending_of(struct tcps_session *sessio
 						     const struct tcps_listener *listener,
 						     unsigned int cpu)
 {
-	struct tcps_cpu_stats *stats = *per_cpu_ptr(session->stats.cpu, cpu);
+	struct tcps_cpu_stats *stats = tcps_stats_of(&session->stats, cpu);
 	const struct tcps_listener_slot *slot;
 
 	if (!stats)

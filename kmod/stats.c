@@ -49,18 +49,12 @@ const u8 tcps_hists[TCPS_NR_EDGES] = {
 	[EDGE(TCP_LAST_ACK, TCP_CLOSE)] = 28,
 };
 
-static struct tcps_cpu_stats *of_cpu(const struct tcps_stats *stats, unsigned int cpu)
-{
-	/* Pairs with the release store of tcps_stats_add(). */
-	return smp_load_acquire(per_cpu_ptr(stats->cpu, cpu));
-}
-
 void tcps_stats_destroy(struct tcps_stats *stats)
 {
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		kvfree(of_cpu(stats, cpu));
+		kvfree(tcps_stats_of(stats, cpu));
 	kvfree(stats->reserve);
 	free_percpu(stats->cpu);
 }
@@ -100,7 +94,7 @@ static struct tcps_cpu_stats *create_or_take(struct tcps_stats *stats, unsigned 
 int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
 		   bool is_selective)
 {
-	struct tcps_cpu_stats *added = of_cpu(stats, cpu);
+	struct tcps_cpu_stats *added = tcps_stats_of(stats, cpu);
 
 	/* It was online before: what it counted stays, and it may have its ring now. */
 	if (!added)
@@ -109,7 +103,7 @@ int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring 
 		return -ENOMEM;
 	WRITE_ONCE(added->ring, ring);
 	added->is_selective = is_selective || !ring;
-	/* Readers do not wait for it. Pairs with the acquiring load of of_cpu(). */
+	/* Readers do not wait for it. Pairs with the acquiring load of tcps_stats_of(). */
 	smp_store_release(per_cpu_ptr(stats->cpu, cpu), added);
 	return 0;
 }
@@ -120,7 +114,7 @@ size_t tcps_stats_memory(const struct tcps_stats *stats)
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		nr += !!of_cpu(stats, cpu);
+		nr += !!tcps_stats_of(stats, cpu);
 	return nr * sizeof(struct tcps_cpu_stats);
 }
 
@@ -231,7 +225,7 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu) {
-		added = of_cpu(stats, cpu);
+		added = tcps_stats_of(stats, cpu);
 		if (added)
 			add_cpu(added, out);
 	}
@@ -257,7 +251,7 @@ void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives
 	unsigned int cpu, i;
 
 	for_each_possible_cpu(cpu) {
-		const struct tcps_cpu_stats *of_cpu = *per_cpu_ptr(stats->cpu, cpu);
+		const struct tcps_cpu_stats *of_cpu = tcps_stats_of(stats, cpu);
 
 		if (!of_cpu)
 			continue;
@@ -298,7 +292,7 @@ bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsig
 	out->old_state = old;
 	out->new_state = new;
 	for_each_possible_cpu(cpu) {
-		added = of_cpu(stats, cpu);
+		added = tcps_stats_of(stats, cpu);
 		if (added)
 			add_edge(added, tcps_edge_nr(old, new), out);
 	}

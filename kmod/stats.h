@@ -78,6 +78,14 @@ size_t tcps_stats_memory(const struct tcps_stats *stats);
 int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
 		   bool is_selective);
 
+/* Of any CPU; NULL: it was never online. */
+static inline struct tcps_cpu_stats *tcps_stats_of(const struct tcps_stats *stats,
+						   unsigned int cpu)
+{
+	/* Pairs with the release store of tcps_stats_add(). */
+	return smp_load_acquire(per_cpu_ptr(stats->cpu, cpu));
+}
+
 /* Of this CPU; interrupts are off. */
 static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats *stats)
 {

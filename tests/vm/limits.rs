@@ -1,11 +1,16 @@
 //! Bounded memory: what does not fit is counted, and harms nothing else.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sys::resource::{Resource, setrlimit};
 use serde_json::Value;
 
+use crate::cpus::on_cpu;
 use crate::support::{scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
@@ -19,6 +24,13 @@ pub fn trials() -> Vec<Trial> {
             "room_for_pairs_of_addresses_is_made_as_they_come",
             room_for_pairs,
         ),
+        scenario("a_dry_pool_interrupts_nobody", dry_pool),
+        scenario("nodes_freed_on_another_cpu_are_found", freed_elsewhere),
+        scenario(
+            "seeding_over_the_limit_asks_other_cpus_once",
+            seeding_over_limit,
+        ),
+        scenario("the_limit_follows_the_kernels_own", limit_of_the_kernel),
         scenario("a_ring_that_memory_cannot_hold_is_refused", ring_too_large),
     ]
 }
@@ -73,6 +85,126 @@ fn max_conns_seeded() {
     assert_eq!(report.number("/untracked"), all - MAX as u64);
     drop(pairs);
     tool::tcpstates(&["--deactivate"]);
+}
+
+/// Truth: interrupts of a kind since the boot, on all CPUs.
+fn interrupts(kind: &str) -> u64 {
+    let text = fs::read_to_string("/proc/interrupts").expect("/proc/interrupts");
+    let line = text.lines().find_map(|l| l.trim().strip_prefix(kind));
+    let words = line.expect("such interrupts").split_whitespace();
+    words.map_while(|n| n.parse::<u64>().ok()).sum()
+}
+
+/// All nodes are in use, and connections come and go: none of them calls the worker, which comes
+/// by itself.
+fn dry_pool() {
+    const MANY: u64 = 300;
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let held: Vec<_> = (0..MAX).map(|_| traffic::pair(&listener)).collect();
+    tool::activate(&format!("max-conns={MAX}"));
+    let churn = |count| {
+        for _ in 0..count {
+            let (client, server) = traffic::pair(&listener);
+            traffic::close_by_reset(client);
+            drop(server);
+        }
+    };
+    churn(10);
+    let (before, untracked) = (interrupts("IWI:"), tool::report("").number("/untracked"));
+    let began = Instant::now();
+    churn(MANY);
+    let (count, took) = (interrupts("IWI:") - before, began.elapsed());
+    println!("{count} interrupts of {MANY} connections in {took:?}");
+    assert_eq!(tool::report("").number("/untracked"), untracked + 2 * MANY);
+    assert!(count < MANY / 10, "{count} interrupts");
+    drop(held);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// Less than what goes from hand to hand by itself.
+fn freed_elsewhere() {
+    const NODES: usize = 1000;
+    setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");
+    tool::activate(&format!("max-conns={NODES}"));
+    let listener = traffic::listen(traffic::V4);
+    let mut held: Vec<_> = (0..NODES / 2).map(|_| traffic::pair(&listener)).collect();
+    assert_eq!(tool::report("peek=1").number("/tracked"), NODES as u64);
+    on_cpu(0, || {
+        for (client, server) in held.drain(..8) {
+            traffic::close_by_reset(client);
+            drop(server);
+        }
+    });
+    let mut new = Vec::new();
+    on_cpu(1, || {
+        new.push(traffic::pair(&listener));
+        // The worker comes ten times a second.
+        thread::sleep(Duration::from_secs(1));
+    });
+    let before = tool::report("peek=1").number("/untracked");
+    on_cpu(1, || new.extend((0..4).map(|_| traffic::pair(&listener))));
+    assert_eq!(tool::report("peek=1").number("/untracked"), before);
+    drop((held, new));
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// Each bucket of the kernel's hash is walked; none of them is a reason to interrupt all CPUs.
+fn seeding_over_limit() {
+    tool::fresh();
+    let listener = traffic::listen(traffic::V4);
+    let held: Vec<_> = (0..400).map(|_| traffic::pair(&listener)).collect();
+    let calls = |keys: &str| {
+        tool::fresh();
+        let before = interrupts("CAL:");
+        tool::activate(keys);
+        interrupts("CAL:") - before
+    };
+    let enough = calls("");
+    let all = tool::report("peek=1").number("/tracked");
+    let too_few = calls("max-conns=50");
+    println!("function calls of an activation: {enough}, {too_few} where nodes run out");
+    assert_eq!(tool::report("peek=1").number("/untracked"), all - 50);
+    assert!(too_few < enough + 200, "{enough} and {too_few}");
+    drop(held);
+    tool::tcpstates(&["--deactivate"]);
+}
+
+/// A setting of the initial namespace; a scenario is in one of its own.
+fn initial_sysctl(arguments: &[&str]) -> String {
+    const IN_INITIAL: [&str; 5] = ["--target", "1", "--net", "--", "sysctl"];
+    let output = Command::new("nsenter")
+        .args(IN_INITIAL)
+        .args(arguments)
+        .output()
+        .expect("nsenter");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn limit_of_the_kernel() {
+    const NAME: &str = "net.ipv4.tcp_max_tw_buckets";
+    let set = |most: &str| initial_sysctl(&["-w", &format!("{NAME}={}", most.trim())]);
+    let before = initial_sysctl(&["-n", NAME]);
+    let limit = |timewaits: u64| {
+        set(&timewaits.to_string());
+        tool::activate("");
+        let text = tool::tcpstates(&["--settings=json=1"]);
+        let settings: Value = serde_json::from_str(&text).expect("settings are JSON");
+        settings["settings"]["max-conns"]
+            .as_u64()
+            .expect("a number")
+    };
+    assert_eq!(limit(1000), 262_144, "at least");
+    assert_eq!(limit(600_000) - limit(500_000), 100_000);
+    let most = limit(100_000_000);
+    let memory = crate::cpus::mem_total();
+    assert!(
+        (memory / 40..=memory / 32).contains(&(most * 128)),
+        "{most}"
+    );
+    set(&before);
+    tool::end();
 }
 
 /// A setting, as the machine's own format has it.

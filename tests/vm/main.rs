@@ -16,6 +16,7 @@
 mod alarms;
 mod bad_input;
 mod counters;
+mod cpus;
 mod diagnose;
 mod durations;
 mod faults;
@@ -123,6 +124,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             loss::trials(),
             follow::trials(),
             limits::trials(),
+            cpus::trials(),
             mapping::trials(),
             privilege::trials(),
             security::trials(),
@@ -131,6 +133,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             states::trials(),
         ],
         SIDE_BY_SIDE => vec![waits::trials()],
+        POSSIBLE_CPUS => vec![cpus::of_many_possible()],
         FAULTS => vec![faults::trials()],
         // Nothing else can be loaded in this machine any more.
         LOCKED_DOWN => vec![lockdown::trials()],
@@ -169,12 +172,22 @@ const CHURN: &str = "churn";
 const RACES: &str = "races";
 const FAULTS: &str = "faults";
 const LOCKED_DOWN: &str = "locked-down";
+/// A machine that could have many more CPUs than it has.
+const POSSIBLE_CPUS: &str = "possible-cpus";
 /// Has no scenarios but in the long run.
 const SOAK: &str = "soak";
 
 /// What the kernel that is booted cannot do is left out.
 fn groups() -> Vec<&'static str> {
-    let mut groups = vec![AT_ONCE, SIDE_BY_SIDE, SITUATIONS, CHURN, RACES, SOAK];
+    let mut groups = vec![
+        AT_ONCE,
+        SIDE_BY_SIDE,
+        SITUATIONS,
+        CHURN,
+        RACES,
+        POSSIBLE_CPUS,
+        SOAK,
+    ];
     match guest::sanitizer().as_deref() {
         Some("kasan") => groups.push(FAULTS),
         // Both know of signatures.
@@ -194,6 +207,7 @@ fn runs_beside(group: &str) -> bool {
 fn machine(group: &str, smoke: bool) -> Machine {
     Machine {
         cpus: if group == RACES { 4 } else { 2 },
+        max_cpus: (group == POSSIBLE_CPUS).then_some(cpus::POSSIBLE),
         // What is there is looked through for leaks.
         memory: if smoke { "3G" } else { "4G" },
         // What races is looked for where CPUs run at once, if there is the time.

@@ -13,6 +13,8 @@ const OTHER_MODULES: &str = "DIAGNOSE_TOOLS_OTHER_MODULES";
 /// What the machine looks like.
 pub struct Machine {
     pub cpus: u32,
+    /// CPUs that are possible: the others never come.
+    pub max_cpus: Option<u32>,
     pub memory: &'static str,
     /// Guest time counts instructions.
     pub icount: bool,
@@ -27,6 +29,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             cpus: 2,
+            max_cpus: None,
             memory: "2G",
             icount: false,
             turns: false,
@@ -112,6 +115,9 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
         "--memory",
         machine.memory,
     ]);
+    if let Some(possible) = machine.max_cpus {
+        vm.args(["--maxcpus", &possible.to_string()]);
+    }
     // All that is checked takes its time.
     let slow = if sanitizer().is_some() { 4 } else { 1 };
     vm.args(["--timeout", &(slow * machine.timeout_s).to_string()]);

@@ -268,12 +268,12 @@ fn online_path(cpu: u64) -> String {
     format!("/sys/devices/system/cpu/cpu{cpu}/online")
 }
 
-fn is_online(cpu: u64) -> bool {
+pub fn is_online(cpu: u64) -> bool {
     fs::read_to_string(online_path(cpu)).is_ok_and(|text| text.trim() == "1")
 }
 
 /// Whether that has changed anything: others may keep the CPU as it is.
-fn switch(cpu: u64, online: bool) -> io::Result<bool> {
+pub fn switch(cpu: u64, online: bool) -> io::Result<bool> {
     if is_online(cpu) == online {
         return Ok(false);
     }
