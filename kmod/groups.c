@@ -236,7 +236,7 @@ static void add_counts(struct tcps_group_counts *sum, const struct tcps_group_co
 static const struct tcps_group_slot *slot_at(const struct tcps_groups *groups,
 					     const struct tcps_group *group, unsigned int cpu)
 {
-	struct tcps_cpu_stats *stats = *per_cpu_ptr(groups->stats->cpu, cpu);
+	struct tcps_cpu_stats *stats = tcps_stats_of(groups->stats, cpu);
 	const struct tcps_group_slot *slot;
 
 	if (!stats)
