@@ -47,6 +47,7 @@ static bool passes_filter(const struct tcpstates_filter *filter, const struct so
 
 	tcps_sock_tuple(sk, kind, &who);
 	who.netns = tcps_sock_netns(sk);
+	who.ifindex = READ_ONCE(sk->sk_bound_dev_if);
 	return tcps_filter_match(filter, &who);
 }
 

@@ -71,6 +71,8 @@ bool tcps_filter_empty(const struct tcpstates_filter *filter)
 static bool addr_rule_match(const struct tcpstates_addr_rule *rule,
 			    const struct tcpstates_ident *who)
 {
+	if (rule->ifindex && rule->ifindex != who->ifindex)
+		return false;
 	if (rule->side != TCPSTATES_SIDE_REMOTE &&
 	    prefix_match(who->laddr, rule->addr, rule->prefix))
 		return true;
@@ -142,7 +144,7 @@ static bool ports_match(const struct tcpstates_filter *filter, const struct tcps
 	return verdict_holds(&verdict);
 }
 
-/* @filter is valid; @who needs its family, namespace, addresses and ports only. */
+/* @filter is valid; @who needs its family, namespace, device, addresses and ports only. */
 bool tcps_filter_match(const struct tcpstates_filter *filter, const struct tcpstates_ident *who)
 {
 	if (filter->family && filter->family != who->family)

@@ -467,14 +467,14 @@ static __always_inline bool is_between(const struct tcps_group *group, const str
 {
 	const struct tcps_pair *pair = &group->pair;
 
+	if (pair->scope != tcps_pair_scope(sk))
+		return false;
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6)
-		return pair->family == 6 &&
-		       !memcmp(pair->raddr, &sk->sk_v6_daddr, sizeof(pair->raddr)) &&
+		return !memcmp(pair->raddr, &sk->sk_v6_daddr, sizeof(pair->raddr)) &&
 		       !memcmp(pair->laddr, &sk->sk_v6_rcv_saddr, sizeof(pair->laddr));
 #endif
-	return pair->family == 4 && pair->raddr4[3] == sk->sk_daddr &&
-	       pair->laddr4[3] == sk->sk_rcv_saddr;
+	return pair->raddr4[3] == sk->sk_daddr && pair->laddr4[3] == sk->sk_rcv_saddr;
 }
 
 static __always_inline void add_conn(struct tcps_group_counts *counts,
@@ -532,12 +532,13 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 	struct tcps_group *group;
 	struct tcps_pair pair = {
 		.netns = conn->known.netns,
+		.scope = tcps_pair_scope(conn->sk),
 		.net_cookie = tcps_net_cookie(sock_net(conn->sk)),
 	};
 	bool is_used = false;
 	u32 hash;
 
-	pair.family = tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
+	tcps_sock_addrs(conn->sk, pair.laddr, pair.raddr);
 	hash = hash_of(&session->groups, &pair);
 	shard = shard_of(&session->groups, hash);
 	tcps_lock_shared(&shard->lock);
@@ -663,7 +664,8 @@ static void describe(const struct tcps_groups *groups, const struct tcps_group *
 	memcpy(out->laddr, group->pair.laddr, sizeof(out->laddr));
 	memcpy(out->raddr, group->pair.raddr, sizeof(out->raddr));
 	out->netns = group->pair.netns;
-	out->family = group->pair.family;
+	out->family = group->pair.scope & TCPS_PAIR_IS_IPV6 ? 6 : 4;
+	out->ifindex = group->pair.scope & ~TCPS_PAIR_IS_IPV6;
 	out->alarm = tcps_alarm_is_raised(&group->alarm);
 	out->half_open = tcps_count_of(sum.classes, TCPS_HALF_OPEN);
 	out->established = tcps_count_of(sum.classes, TCPS_ESTABLISHED);
@@ -687,7 +689,7 @@ bool tcps_group_describe(struct tcps_groups *groups, unsigned int index,
 	if (!shard)
 		return false;
 	raw_spin_lock_irq(&shard->lock);
-	known = group->pair.family;
+	known = group->first_ns;
 	if (known)
 		describe(groups, group, out);
 	raw_spin_unlock_irq(&shard->lock);

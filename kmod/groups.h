@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
+#include <net/sock.h>
 
 #include "alarms.h"
 #include "classes.h"
@@ -31,7 +32,7 @@ struct tcps_pair {
 				__be32 raddr4[4];
 			};
 			u32 netns;
-			u32 family;
+			u32 scope;	/* see tcps_pair_scope() */
 			u64 net_cookie;	/* a later namespace may have the number again */
 		};
 		u64 words[6];
@@ -40,6 +41,16 @@ struct tcps_pair {
 };
 
 static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words));
+
+/* The device that the sockets are bound to, 0: none, whose index is an int; and IPv6 or not. */
+#define TCPS_PAIR_IS_IPV6	(1U << 31)
+
+static inline u32 tcps_pair_scope(const struct sock *sk)
+{
+	u32 ifindex = READ_ONCE(sk->sk_bound_dev_if);
+
+	return sk->sk_family == AF_INET6 ? ifindex | TCPS_PAIR_IS_IPV6 : ifindex;
+}
 
 /*
  * The connections of one pair of addresses. What is counted is in @counts and

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <net/inet_connection_sock.h>
+#include <net/l3mdev.h>
 #include <net/tcp.h>
 
 #include "compat.h"
@@ -89,13 +90,26 @@ static struct hlist_head *sock_bucket(struct tcps_listeners *listeners, const st
 	return &listeners->by_sock[hash_ptr(sk, listeners->bits)];
 }
 
-/* Any user may listen at many addresses with one port, or at all ports of one. */
-static struct hlist_head *end_bucket(struct tcps_listeners *listeners, u32 netns,
-				     const __u8 *addr, u16 port)
-{
-	u32 words[6] = { [4] = netns, [5] = port };
+/* Where sockets listen: with a device, only to what comes in by that. */
+struct tcps_end {
+	const __u8 *addr;
+	u32 netns;
+	u32 ifindex;	/* 0: of any device */
+	u16 port;
+};
 
-	memcpy(words, addr, 16);
+static struct tcps_end end_of(const struct tcpstates_ident *who)
+{
+	return (struct tcps_end){ who->laddr, who->netns, who->ifindex, who->lport };
+}
+
+/* Any user may listen at many addresses with one port, or at all ports of one. */
+static struct hlist_head *end_bucket(struct tcps_listeners *listeners,
+				     const struct tcps_end *end)
+{
+	u32 words[8] = { [4] = end->netns, [5] = end->port, [6] = end->ifindex };
+
+	memcpy(words, end->addr, 16);
 	return &listeners->by_end[tcps_hash(&listeners->key, words, ARRAY_SIZE(words)) >>
 				  (32 - listeners->bits)];
 }
@@ -120,17 +134,38 @@ struct tcps_listener *tcps_listener_find(struct tcps_session *session, const str
 	return listener;
 }
 
-static struct tcps_listener *look_up_end(struct tcps_listeners *listeners, u32 netns,
-					 const __u8 *addr, u16 port)
+static struct tcps_listener *look_up_end(struct tcps_listeners *listeners,
+					 const struct tcps_end *end)
 {
 	struct tcps_listener *listener;
 
-	hlist_for_each_entry_rcu(listener, end_bucket(listeners, netns, addr, port), by_end,
-				 irqs_disabled())
-		if (listener->who.lport == port && listener->who.netns == netns &&
-		    !memcmp(listener->who.laddr, addr, 16))
+	hlist_for_each_entry_rcu(listener, end_bucket(listeners, end), by_end, irqs_disabled())
+		if (listener->who.lport == end->port && listener->who.netns == end->netns &&
+		    READ_ONCE(listener->who.ifindex) == end->ifindex &&
+		    !memcmp(listener->who.laddr, end->addr, 16))
 			return listener;
 	return NULL;
+}
+
+/*
+ * A socket has the device of its listener, if that is bound to one. If it is not, it may still
+ * have one: that of a link-local peer, or, with tcp_l3mdev_accept, the VRF. In a VRF, whose device
+ * the listener is bound to, that of a link-local peer is one of the VRF's.
+ */
+static struct tcps_listener *look_up_devices(struct tcps_listeners *listeners,
+					     const struct sock *sk, const __u8 *addr,
+					     const struct tcpstates_ident *who)
+{
+	struct tcps_end end = { addr, who->netns, READ_ONCE(sk->sk_bound_dev_if), who->lport };
+	struct tcps_listener *listener = look_up_end(listeners, &end);
+
+	if (listener || !end.ifindex)
+		return listener;
+	end.ifindex = l3mdev_master_ifindex_by_index(sock_net(sk), end.ifindex);
+	if (end.ifindex)
+		listener = look_up_end(listeners, &end);
+	end.ifindex = 0;
+	return listener ?: look_up_end(listeners, &end);
 }
 
 /* The listener that @sk, which has its local port, must have come to; NULL: none. */
@@ -143,10 +178,11 @@ struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 	struct tcpstates_ident who;
 
 	tcps_sock_tuple(sk, TCPS_REQUEST, &who);	/* the bound port */
-	listener = look_up_end(listeners, netns, who.laddr, who.lport);
+	who.netns = netns;
+	listener = look_up_devices(listeners, sk, who.laddr, &who);
 	if (!listener && who.family == 4)
-		listener = look_up_end(listeners, netns, any4, who.lport);
-	return listener ?: look_up_end(listeners, netns, any6, who.lport);
+		listener = look_up_devices(listeners, sk, any4, &who);
+	return listener ?: look_up_devices(listeners, sk, any6, &who);
 }
 
 /* What a CPU has counted for the entry in its present life; the entry's lock is held. */
@@ -332,10 +368,10 @@ static void clean_endpoint(struct tcps_endpoint *end)
 static struct tcps_endpoint *find_endpoint(struct tcps_listeners *listeners,
 					   const struct tcpstates_ident *who)
 {
+	const struct tcps_end end = end_of(who);
 	struct tcps_listener *listener;
 
-	hlist_for_each_entry(listener, end_bucket(listeners, who->netns, who->laddr, who->lport),
-			     by_end)
+	hlist_for_each_entry(listener, end_bucket(listeners, &end), by_end)
 		if (listener->who.lport == who->lport && listener->who.netns == who->netns &&
 		    listener->who.ifindex == who->ifindex &&
 		    !memcmp(listener->who.laddr, who->laddr, sizeof(who->laddr)))
@@ -511,13 +547,22 @@ void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_
 	tcps_listener_counted(listener, counts);
 }
 
-/* One that listens without bind() gets its port after it was seen to begin. */
-static void learn_port(struct tcps_listener *listener)
+/*
+ * One that listens without bind() gets its port after it was seen to begin, and any may be bound
+ * to a device later.
+ */
+static void learn_end(struct tcps_listener *listener)
 {
 	const struct sock *sk = READ_ONCE(listener->sk);
+	u32 ifindex;
 
-	if (unlikely(!listener->who.lport) && sk)
+	if (!sk)
+		return;
+	if (unlikely(!listener->who.lport))
 		listener->who.lport = sk->sk_num;
+	ifindex = READ_ONCE(sk->sk_bound_dev_if);
+	if (unlikely(listener->who.ifindex != ifindex))
+		WRITE_ONCE(listener->who.ifindex, ifindex);
 }
 
 /* From here on, the endpoint's lock is held where an alarm or a second is looked at. */
@@ -556,7 +601,7 @@ static void raise_alarm(struct tcps_session *session, struct tcps_listener *list
 		.counts = sum.classes,
 	};
 
-	learn_port(listener);
+	learn_end(listener);
 	sum_subject(session, listener, kind, &sum);
 	tcps_alarm_raise(session, &listener->end->alarms[kind], &subject, value, threshold);
 	irq_work_queue(&session->listeners.kick);
@@ -680,7 +725,7 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 static void enter_listener(struct tcps_listeners *listeners, struct tcps_listener *listener,
 			   const struct sock *sk)
 {
-	const struct tcpstates_ident *who = &listener->who;
+	const struct tcps_end end = end_of(&listener->who);
 
 	raw_spin_lock(&listener->end->lock);
 	list_add_tail(&listener->beside, &listener->end->members);
@@ -690,8 +735,7 @@ static void enter_listener(struct tcps_listeners *listeners, struct tcps_listene
 	WRITE_ONCE(listener->life, (listener->life | 1) + 1);
 	WRITE_ONCE(listener->sk, sk);
 	hlist_add_head_rcu(&listener->by_sock, sock_bucket(listeners, sk));
-	hlist_add_head_rcu(&listener->by_end,
-			   end_bucket(listeners, who->netns, who->laddr, who->lport));
+	hlist_add_head_rcu(&listener->by_end, end_bucket(listeners, &end));
 	listeners->nr++;
 }
 
@@ -1034,7 +1078,7 @@ static bool describe(struct tcps_session *session, struct tcps_listener *listene
 	struct tcpstates_listener *out = data;
 
 	tcps_lock_shared(&listener->end->lock);
-	learn_port(listener);
+	learn_end(listener);
 	out->alarms = raised_alarms(listener);
 	out->unfinished = listener->unfinished;
 	out->unfinished_max = listener->unfinished_max;

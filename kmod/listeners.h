@@ -83,7 +83,7 @@ struct tcps_listener {
 		struct hlist_node free;
 	};
 	struct tcps_listeners *listeners;	/* all of them */
-	struct tcpstates_ident who;	/* does not change once the port is known */
+	struct tcpstates_ident who;	/* changes as little as learn_end() does */
 
 	/* Written when a slot is emptied. */
 	raw_spinlock_t lock ____cacheline_aligned_in_smp;
