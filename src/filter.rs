@@ -73,6 +73,8 @@ pub struct AddrRule {
     pub side: Side,
     /// Must not.
     pub negate: bool,
+    /// The device that the socket must be bound to as well; 0: any or none.
+    pub ifindex: u32,
 }
 
 /// Ports that an end must have, or must not have.
@@ -141,23 +143,45 @@ fn alternatives<T>(text: &str, parse: impl Fn(&str, bool) -> Parsed<T>) -> Parse
     text.split('|').map(one).collect()
 }
 
-/// Reads an address expression of one side.
+/// Reads an address expression of one side. `device` finds the index of a device by what the
+/// user writes behind `%`.
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub fn parse_addrs(text: &str, side: Side) -> Parsed<Vec<AddrRule>> {
+pub fn parse_addrs(
+    text: &str,
+    side: Side,
+    device: impl Fn(&str) -> Parsed<u32>,
+) -> Parsed<Vec<AddrRule>> {
     alternatives(text, |part, negate| {
-        let (network, prefix) = parse_network(part)?;
+        let (part, scope) = split_scope(part)?;
+        let (network, prefix) = parse_network(&part, scope)?;
         Ok(AddrRule {
             network,
             prefix,
             side,
             negate,
+            ifindex: scope.map_or(Ok(0), &device)?,
         })
     })
 }
 
-fn parse_network(text: &str) -> Parsed<(Ipv6Addr, u8)> {
+/// Takes the device out of `fe80::%eth0/10`: it belongs to the address.
+fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
+    let Some((address, rest)) = text.split_once('%') else {
+        return Ok((text.into(), None));
+    };
+    if address.contains('/') {
+        return Err("a device stands before the prefix length: fe80::%eth0/10".into());
+    }
+    Ok(match rest.split_once('/') {
+        Some((device, prefix)) => (format!("{address}/{prefix}").into(), Some(device)),
+        None => (address.into(), Some(rest)),
+    })
+}
+
+/// `scope` is only for what an error says.
+fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -173,7 +197,8 @@ fn parse_network(text: &str) -> Parsed<(Ipv6Addr, u8)> {
     let (mapped, prefix) = mapped(address, prefix);
     let network = masked(mapped, prefix);
     if network != mapped {
-        let right = network_text(network, prefix);
+        let scope = scope.map(crate::text::printable);
+        let right = network_text(network, prefix, scope.as_deref());
         return Err(format!("host bits are set, did you mean {right}?"));
     }
     Ok((mapped, prefix))
@@ -200,16 +225,17 @@ fn masked(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
 }
 
 /// A network as the user writes it.
-fn network_text(network: Ipv6Addr, prefix: u8) -> String {
+fn network_text(network: Ipv6Addr, prefix: u8, scope: Option<&str>) -> String {
     let v4: Option<Ipv4Addr> = network.to_ipv4_mapped().filter(|_| prefix >= MAPPED_BITS);
     let (address, prefix, bits) = match v4 {
         Some(v4) => (IpAddr::V4(v4), prefix - MAPPED_BITS, 32),
         None => (IpAddr::V6(network), prefix, 128),
     };
+    let scope = scope.map_or(String::new(), |scope| format!("%{scope}"));
     if prefix == bits {
-        address.to_string()
+        format!("{address}{scope}")
     } else {
-        format!("{address}/{prefix}")
+        format!("{address}{scope}/{prefix}")
     }
 }
 
@@ -347,12 +373,18 @@ impl AddrRule {
     }
 
     fn matches(&self, who: &Ident) -> bool {
-        self.side != Side::Remote && self.inside(&who.laddr)
-            || self.side != Side::Local && self.inside(&who.raddr)
+        (self.ifindex == 0 || self.ifindex == who.ifindex)
+            && (self.side != Side::Remote && self.inside(&who.laddr)
+                || self.side != Side::Local && self.inside(&who.raddr))
     }
 
-    /// A socket that listens on any address does so on the rule's, and on others.
+    /// A socket that listens on any address does so on the rule's, and on others; likewise one
+    /// that is bound to no device.
     fn matches_listener(&self, who: &Ident) -> bool {
+        let any_device = self.ifindex != 0 && who.ifindex == 0;
+        if any_device && self.negate || !any_device && ![0, who.ifindex].contains(&self.ifindex) {
+            return false;
+        }
         match who.local().is_unspecified() {
             true => !self.negate,
             false => self.inside(&who.laddr),
@@ -430,6 +462,7 @@ impl Filter {
             slot.addr = rule.network.octets();
             (slot.prefix, slot.side, slot.negate) =
                 (rule.prefix, rule.side.number(), u8::from(rule.negate));
+            slot.ifindex = rule.ifindex;
             raw.nr_addrs += 1;
         }
         for (slot, rule) in raw.ports.iter_mut().zip(&self.ports) {
@@ -447,6 +480,7 @@ impl Filter {
             prefix: rule.prefix,
             side: Side::from_number(rule.side),
             negate: rule.negate != 0,
+            ifindex: rule.ifindex,
         };
         let port = |rule: &RawPortRule| PortRule {
             low: rule.low,
@@ -510,7 +544,9 @@ fn of_side<T: fmt::Display>(rules: &[T], side: impl Fn(&T) -> bool) -> String {
 impl fmt::Display for AddrRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.negate { "!" } else { "" };
-        write!(f, "{sign}{}", network_text(self.network, self.prefix))
+        let scope = (self.ifindex != 0).then(|| self.ifindex.to_string());
+        let network = network_text(self.network, self.prefix, scope.as_deref());
+        write!(f, "{sign}{network}")
     }
 }
 
@@ -583,8 +619,17 @@ mod tests {
     use super::*;
     use crate::record::tests::ident;
 
+    /// Of three devices.
+    fn device(name: &str) -> Parsed<u32> {
+        let index = ["lo", "eth0", "eth1"].iter().position(|n| *n == name);
+        let index = index.map(|index| index as u32 + 1);
+        index
+            .or_else(|| name.parse().ok())
+            .ok_or_else(|| format!("no device '{name}'"))
+    }
+
     fn addrs(text: &str) -> String {
-        match parse_addrs(text, Side::Either) {
+        match parse_addrs(text, Side::Either, device) {
             Ok(rules) => of_side(&rules, |_| true),
             Err(reason) => format!("error: {reason}"),
         }
@@ -620,6 +665,20 @@ mod tests {
             ("1.1.1.1||2.2.2.2", "error: an alternative is empty"),
             ("!", "error: an alternative is empty"),
             ("!!1.1.1.1", "error: '!1.1.1.1' is not an address"),
+            ("fe80::2%eth0", "fe80::2%2"),
+            ("!fe80::%eth1/10|fe80::1%7", "!fe80::%3/10|fe80::1%7"),
+            ("10.0.0.1%eth0|10.0.0.0%lo/8", "10.0.0.1%2|10.0.0.0%1/8"),
+            ("fe80::1%eth9", "error: no device 'eth9'"),
+            ("fe80::1%", "error: no device ''"),
+            ("%eth0", "error: '' is not an address"),
+            (
+                "fe80::1%eth0/10",
+                "error: host bits are set, did you mean fe80::%eth0/10?",
+            ),
+            (
+                "fe80::/10%eth0",
+                "error: a device stands before the prefix length: fe80::%eth0/10",
+            ),
         ];
         for (text, expected) in table {
             assert_eq!(addrs(text), expected, "{text}");
@@ -705,7 +764,9 @@ mod tests {
                 .position(|l| *l == &key[..key.len() - 4])
                 .unwrap()];
             match key.ends_with("addr") {
-                true => filter.addrs.extend(parse_addrs(value, side).unwrap()),
+                true => filter
+                    .addrs
+                    .extend(parse_addrs(value, side, device).unwrap()),
                 false => filter.ports.extend(parse_ports(value, side).unwrap()),
             }
         }
@@ -743,6 +804,40 @@ mod tests {
         ];
         for (keys, expected) in table {
             assert_eq!(filter(keys).matches(&who), *expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_part_of_the_address() {
+        let on = |ifindex| {
+            let mut pair = ident("[fe80::1]:80", "[fe80::2]:40000");
+            let mut listener = ident("[fe80::1]:80", "[::]:0");
+            let mut any = ident("[::]:80", "[::]:0");
+            for who in [&mut pair, &mut listener, &mut any] {
+                who.ifindex = ifindex;
+            }
+            (pair, listener, any)
+        };
+        for (value, ifindex, expected) in [
+            ("fe80::/10%", 2, [true; 3]),
+            ("fe80::2%eth0", 2, [true, false, true]),
+            ("fe80::1%eth0", 2, [true; 3]),
+            ("fe80::1%eth0", 3, [false; 3]),
+            // Of what came in by any device.
+            ("fe80::1%eth0", 0, [false, true, true]),
+            ("!fe80::1%eth0", 2, [false, false, true]),
+            ("!fe80::1%eth0", 3, [true; 3]),
+            ("!fe80::1%eth0", 0, [true; 3]),
+            ("fe80::1%eth1|fe80::1%eth0", 2, [true; 3]),
+        ] {
+            let filter = filter(&[("addr", value.trim_end_matches('%'))]);
+            let (pair, listener, any) = on(ifindex);
+            let matches = [
+                filter.matches(&pair),
+                filter.matches_listener(&listener),
+                filter.matches_listener(&any),
+            ];
+            assert_eq!(matches, expected, "{value} {ifindex}");
         }
     }
 
@@ -816,7 +911,7 @@ mod tests {
         let mut original = filter(&[
             ("addr", "10.0.0.0/8|!10.1.0.0/16"),
             ("rport", "1-9"),
-            ("raddr", "::1"),
+            ("raddr", "::1%eth0"),
         ]);
         (original.family, original.netns) = (6, 77);
         let raw = original.to_abi();
@@ -830,7 +925,7 @@ mod tests {
             .collect();
         assert_eq!(
             pairs.join(" "),
-            "addr=10.0.0.0/8|!10.1.0.0/16 raddr=::1 rport=1-9 family=6 netns=77"
+            "addr=10.0.0.0/8|!10.1.0.0/16 raddr=::1%2 rport=1-9 family=6 netns=77"
         );
     }
 

@@ -33,7 +33,8 @@ const fn key(
     }
 }
 
-const ADDRESSES: &str = "IPv4 or IPv6 address or CIDR, ! negates, | separates";
+const ADDRESSES: &str = "IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to that, ! negates, \
+     | separates";
 const PORTS: &str = "port or range LOW-HIGH, ! negates, | separates";
 const BOOL: &str = "0 or 1";
 

@@ -20,6 +20,7 @@ pub mod activate;
 pub mod alarm;
 pub mod build;
 pub mod cli;
+pub mod dev;
 pub mod device;
 pub mod diagnose;
 pub mod engine;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::abi::{self, Config};
+use crate::dev;
 use crate::diagnose::limits::Limits;
 use crate::diagnose::{self, DiagnoseOptions, Scope};
 use crate::error::Result;
@@ -256,13 +257,22 @@ fn read_filter(pairs: &Pairs) -> Result<Filter> {
         netns: pairs.get("netns", filter::parse_netns)?.unwrap_or(0),
         ..Filter::default()
     };
+    let netns = filter.netns;
     for side in Side::ALL {
         let (addr, port) = (
             format!("{}addr", side.letter()),
             format!("{}port", side.letter()),
         );
         let (addrs, ports) = (filter.addrs.len(), filter.ports.len());
-        let new = pairs.get(&addr, |t| room(addrs, filter::parse_addrs(t, side)?))?;
+        let device = |name: &str| dev::index(name, netns);
+        let new = pairs.get(&addr, |t| {
+            let rules = room(addrs, filter::parse_addrs(t, side, device)?)?;
+            // An index is of one namespace, and another device elsewhere.
+            if rules.iter().any(|rule| rule.ifindex != 0) {
+                filter.netns = dev::netns_of_filter(netns)?;
+            }
+            Ok(rules)
+        })?;
         filter.addrs.extend(new.into_iter().flatten());
         let new = pairs.get(&port, |t| room(ports, filter::parse_ports(t, side)?))?;
         filter.ports.extend(new.into_iter().flatten());

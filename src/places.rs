@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use rustc_hash::FxHashMap;
 
+use crate::dev::{Dev, Devices};
 use crate::json;
 use crate::record::Ident;
 
@@ -54,6 +55,8 @@ pub struct Place {
     pub cgroup: Option<Rc<Cgroup>>,
     /// The name under `/run/netns` of its network namespace.
     pub netns: Option<Rc<str>>,
+    /// The device that the socket is bound to.
+    pub dev: Option<Dev>,
 }
 
 impl Place {
@@ -77,17 +80,19 @@ pub struct Places {
     cgroups_read: Option<Duration>,
     namespaces: FxHashMap<u64, Rc<str>>,
     namespaces_read: Option<Duration>,
+    devices: Devices,
 }
 
 impl Places {
     /// Those of this host.
     pub fn of_host() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH)
+        let places = Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH);
+        places.with_devices(Devices::of_host())
     }
 
     /// Those under a cgroup2 mount and in a directory of namespaces, which are read at most
-    /// once in `refresh`.
+    /// once in `refresh`. Devices have no names.
     pub fn new(cgroup_root: Option<PathBuf>, netns_dir: PathBuf, refresh: Duration) -> Self {
         Self {
             cgroup_root,
@@ -97,7 +102,13 @@ impl Places {
             cgroups_read: None,
             namespaces: FxHashMap::default(),
             namespaces_read: None,
+            devices: Devices::new(Box::new(|_, _| None)),
         }
+    }
+
+    /// The same with these devices.
+    pub fn with_devices(self, devices: Devices) -> Self {
+        Self { devices, ..self }
     }
 
     /// Where a connection lives.
@@ -105,7 +116,19 @@ impl Places {
         Place {
             cgroup: self.cgroup_of(who),
             netns: self.netns(who.netns),
+            dev: self.dev(who),
         }
+    }
+
+    /// The device that the socket is bound to, alone.
+    #[inline]
+    pub fn dev(&mut self, who: &Ident) -> Option<Dev> {
+        self.devices.of(who)
+    }
+
+    /// A device of a namespace, in which this process is likely to be.
+    pub fn dev_at(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        self.devices.get(netns, index, pid)
     }
 
     /// Its cgroup alone.
@@ -113,7 +136,8 @@ impl Places {
         who.cgroup.and_then(|id| self.cgroup(id))
     }
 
-    fn cgroup(&mut self, id: u64) -> Option<Rc<Cgroup>> {
+    /// The cgroup with this id.
+    pub fn cgroup(&mut self, id: u64) -> Option<Rc<Cgroup>> {
         if let Some(known) = self.cgroups.get(&id) {
             return known.clone();
         }
@@ -146,7 +170,7 @@ fn due(read: &mut Option<Duration>, refresh: Duration) -> bool {
 }
 
 /// The clock that costs least: it is asked for each record.
-fn uptime() -> Duration {
+pub(crate) fn uptime() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::ZERO, Duration::from)
 }
 

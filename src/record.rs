@@ -150,6 +150,16 @@ pub struct Ident {
     pub ifindex: u32,
 }
 
+/// The other end of a connection, as a host: behind two devices there may be two hosts of the same
+/// address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Remote {
+    /// Its address, IPv4 not mapped.
+    pub addr: IpAddr,
+    /// The device that the socket is bound to; 0: none.
+    pub ifindex: u32,
+}
+
 impl Ident {
     #[inline]
     pub(crate) fn decode(bytes: &[u8; size_of::<RawIdent>()]) -> Self {
@@ -192,6 +202,14 @@ impl Ident {
     /// The remote address as the socket's family has it.
     pub fn remote(&self) -> IpAddr {
         address(&self.raddr, self.family)
+    }
+
+    /// The other end, as a host.
+    pub fn peer(&self) -> Remote {
+        Remote {
+            addr: self.remote().to_canonical(),
+            ifindex: self.ifindex,
+        }
     }
 
     /// The listener's address and port, when known.

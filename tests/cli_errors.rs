@@ -12,7 +12,8 @@ const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listen
 const DIAGNOSE_KEYS: &str =
     "; allowed keys: json check config sample rules addr laddr raddr port lport rport family netns";
 const RULES: &str = "; allowed: syn-flood slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates";
-const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, ! negates, | separates";
+const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to \
+     that, ! negates, | separates";
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
 const STATES: &str = "; allowed: ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates";

@@ -9,6 +9,7 @@ use diagnose_tools::filter::{
 use diagnose_tools::reason::Reason;
 use diagnose_tools::record::Conn;
 use diagnose_tools::state::State;
+use diagnose_tools::text::printable;
 use kernel_shim::{filter_match, filter_valid};
 
 use crate::assert_message;
@@ -51,7 +52,13 @@ pub fn filters(input: &[u8]) {
 }
 
 fn addr_rules(text: &str, side: Side) -> Vec<AddrRule> {
-    round_trip(parse_addrs(text, side), |text| parse_addrs(text, side))
+    // Of the names of devices only those that are numbers mean one.
+    let device = |name: &str| match name.parse() {
+        Ok(0) | Err(_) => Err(format!("'{}' is not a device", printable(name))),
+        Ok(index) => Ok(index),
+    };
+    let parse = |text: &str| parse_addrs(text, side, device);
+    round_trip(parse(text), parse)
 }
 
 fn port_rules(text: &str, side: Side) -> Vec<PortRule> {

@@ -110,6 +110,7 @@ impl Host for Strange {
         Place {
             cgroup,
             netns: self.netns.clone(),
+            dev: None,
         }
     }
 

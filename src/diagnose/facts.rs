@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::abi::{Edge, Settings};
+use crate::dev::Dev;
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
 use crate::diagnose::host::{Descriptors, Host};
 use crate::diagnose::listening::Listening;
@@ -20,10 +21,11 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::group::Group;
 use crate::listener::Listener;
-use crate::record::{Conn, Ident, Owner, Role};
+use crate::record::{Conn, Ident, Owner, Remote, Role};
 use crate::recorder::Recorder;
 use crate::report;
 use crate::state::State;
+use crate::text::{Address, endpoint, is_link_local};
 
 const NS_PER_MS: u64 = 1_000_000;
 /// Processes that are tried as a way into a namespace before all others.
@@ -48,6 +50,8 @@ pub struct Service {
     pub netns: u32,
     /// Which side this host is.
     pub side: Side,
+    /// The device that the listener, or the socket that calls, is bound to; 0: none.
+    pub ifindex: u32,
     /// Address of the listener, or of the destination.
     pub addr: IpAddr,
     /// Port of the listener, or of the destination.
@@ -78,6 +82,8 @@ pub struct Facts<'a> {
     sockets: Sockets,
     host: RefCell<&'a mut dyn Host>,
     namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
+    /// By namespace and index.
+    devices: RefCell<HashMap<(u32, u32), Dev>>,
 }
 
 /// How many connections a service has.
@@ -136,6 +142,7 @@ impl<'a> Facts<'a> {
             sockets,
             host: RefCell::new(host),
             namespaces: RefCell::default(),
+            devices: RefCell::default(),
         })
     }
 
@@ -184,6 +191,7 @@ impl<'a> Facts<'a> {
             let service = Service {
                 netns: listener.who.netns,
                 side: Side::Server,
+                ifindex: listener.who.ifindex,
                 addr: listener.who.local(),
                 port: listener.who.lport,
             };
@@ -201,6 +209,51 @@ impl<'a> Facts<'a> {
         let read = Rc::new(self.host.borrow_mut().namespace(inode, &pids));
         self.namespaces.borrow_mut().insert(inode, read.clone());
         read
+    }
+
+    /// A device of a namespace, by its index; `None` of 0.
+    pub fn dev(&self, netns: u32, index: u32) -> Option<Dev> {
+        if index == 0 {
+            return None;
+        }
+        if let Some(known) = self.devices.borrow().get(&(netns, index)) {
+            return Some(known.clone());
+        }
+        let pid = self.pids_in(netns).first().copied();
+        let dev = self.host.borrow_mut().dev(netns, index, pid);
+        self.devices
+            .borrow_mut()
+            .insert((netns, index), dev.clone());
+        Some(dev)
+    }
+
+    /// The address and port of a service, with its device.
+    pub fn at(&self, service: &Service) -> String {
+        let dev = self.dev(service.netns, service.ifindex);
+        endpoint(Address(service.addr, dev.as_ref()), service.port)
+    }
+
+    /// Puts the largest of the peers into a subject, as far as they stand out from the rest.
+    pub fn set_peers(&self, subject: &mut Subject, peers: &Tally<Remote>) {
+        let least = (peers.total * STANDS_OUT).div_ceil(100).max(1);
+        let stand_out = peers.at_least(least).into_iter().take(Subject::PEERS);
+        let peers_of = stand_out.map(|(remote, count)| self.peer(subject, remote, None, count));
+        subject.peers = peers_of.collect();
+        subject.peer_count = peers.kinds();
+    }
+
+    /// A peer of a subject: with its device where its address means nothing without, or where the
+    /// subject is of another.
+    pub fn peer(&self, of: &Subject, remote: Remote, port: Option<u16>, count: u64) -> Peer {
+        let Remote { addr, ifindex } = remote;
+        let told = of.dev.as_ref().is_some_and(|dev| dev.index == ifindex);
+        let netns = of.netns.filter(|_| !told || is_link_local(addr));
+        Peer {
+            addr,
+            dev: netns.and_then(|netns| self.dev(netns, ifindex)),
+            port,
+            count,
+        }
     }
 
     /// The namespaces that a rule has asked for and that could not be entered, and why.
@@ -258,13 +311,14 @@ impl<'a> Facts<'a> {
         let mut subject = Subject {
             local,
             remote,
+            dev: self.dev(service.netns, service.ifindex),
             ..self.owners(service.netns, whos.clone())
         };
         if service.side == Side::Server {
-            let remotes = whos.into_iter().map(|who| who.remote().to_canonical());
+            let remotes = whos.into_iter().map(Ident::peer);
             // A listener has none.
-            let remotes = remotes.filter(|addr| !addr.is_unspecified());
-            set_peers(&mut subject, &Tally::of(remotes));
+            let remotes = remotes.filter(|remote| !remote.addr.is_unspecified());
+            self.set_peers(&mut subject, &Tally::of(remotes));
         }
         if subject.owner.is_none() && service.side == Side::Server {
             self.set_listener_owner(&mut subject, service);
@@ -300,7 +354,8 @@ impl<'a> Facts<'a> {
     fn set_listener_owner(&self, subject: &mut Subject, service: &Service) {
         let listeners = self.sockets.get(&(service.netns, service.port));
         let mut here = listeners.into_iter().flatten();
-        let Some(who) = here.find(|who| who.local() == service.addr) else {
+        let is_it = |who: &&Ident| (who.local(), who.ifindex) == (service.addr, service.ifindex);
+        let Some(who) = here.find(is_it) else {
             return;
         };
         let owner = who.owner.or_else(|| self.holder(service));
@@ -308,8 +363,13 @@ impl<'a> Facts<'a> {
         subject.processes = owner.iter().count() as u64;
     }
 
-    /// Who has a listening socket, as `/proc` tells it.
+    /// Who has a listening socket, as `/proc` tells it; that does not tell devices.
     fn holder(&self, service: &Service) -> Option<Owner> {
+        let listeners = self.sockets.get(&(service.netns, service.port));
+        let mut same = listeners.into_iter().flatten();
+        if same.any(|l| l.local() == service.addr && l.ifindex != service.ifindex) {
+            return None;
+        }
         let namespace = self.namespace(service.netns);
         let is_it = |l: &&Listening| l.addr == service.addr && l.port == service.port;
         let socket = namespace.listening.iter().find(is_it)?;
@@ -348,46 +408,58 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Puts the largest of the peers into a subject, as far as they stand out from the rest.
-pub fn set_peers(subject: &mut Subject, peers: &Tally<IpAddr>) {
-    let least = (peers.total * STANDS_OUT).div_ceil(100).max(1);
-    let peer = |(addr, count)| Peer {
-        addr,
-        port: None,
-        count,
-    };
-    subject.peers = peers.at_least(least).into_iter().map(peer).collect();
-    subject.peers.truncate(Subject::PEERS);
-    subject.peer_count = peers.kinds();
-}
-
 /// The process as people write it.
 pub fn process(owner: &Owner) -> String {
     crate::line::text(owner)
 }
 
 fn service(sockets: &Sockets, who: &Ident) -> Service {
-    let at = |side, (addr, port)| Service {
+    let at = |side, (addr, port), ifindex| Service {
         netns: who.netns,
         side,
+        ifindex,
         addr,
         port,
     };
     let local = || (who.local(), who.lport);
+    let called = || at(Side::Client, (who.remote(), who.rport), who.ifindex);
     if who.role == Some(Role::Listener) {
-        return at(Side::Server, local());
+        return at(Side::Server, local(), who.ifindex);
     }
     if let Some(listener) = who.listener() {
-        return at(Side::Server, listener);
+        return at(Side::Server, listener, listener_device(sockets, who));
     }
     match who.role {
-        Some(Role::Client) => at(Side::Client, (who.remote(), who.rport)),
+        Some(Role::Client) => called(),
         role => match (listening(sockets, who), role) {
-            (Some(listener), _) => at(Side::Server, (listener.local(), listener.lport)),
-            (None, Some(_)) => at(Side::Server, local()),
-            (None, None) => at(Side::Client, (who.remote(), who.rport)),
+            (Some(l), _) => at(Side::Server, (l.local(), l.lport), l.ifindex),
+            (None, Some(_)) => at(Side::Server, local(), who.ifindex),
+            (None, None) => called(),
         },
     }
+}
+
+/// The device that the listener of a connection is bound to.
+fn listener_device(sockets: &Sockets, who: &Ident) -> u32 {
+    // A listener that is bound to a device passes that on.
+    let Some(end) = who.listener.filter(|_| who.ifindex != 0) else {
+        return 0;
+    };
+    let here = sockets.get(&(who.netns, end.port)).into_iter().flatten();
+    let listener = on_device(here.filter(|l| l.laddr == end.addr), who.ifindex);
+    listener.map_or(who.ifindex, |l| l.ifindex)
+}
+
+/// Of listeners of one address and port, the one that a socket which is bound to this device must
+/// have come to. A connection has its listener's device. Those of a listener without one have none,
+/// but of link-local peers theirs; in a VRF the latter have not that of the VRF, which is left then.
+fn on_device<'a>(
+    listeners: impl Iterator<Item = &'a Ident> + Clone,
+    ifindex: u32,
+) -> Option<&'a Ident> {
+    let on = |index| listeners.clone().find(|l| l.ifindex == index);
+    let left = || listeners.clone().next().filter(|_| ifindex != 0);
+    on(ifindex).or_else(|| on(0)).or_else(left)
 }
 
 fn live(sockets: &Sockets, conns: &[Conn]) -> HashMap<Service, Live> {
@@ -420,18 +492,18 @@ fn ends_of(group: &Group) -> Ident {
         role: None,
         seeded: false,
         subflow: false,
-        ifindex: 0,
+        ifindex: group.ifindex,
     }
 }
 
 /// The listener that has the local address of a connection, else the one that has any.
 fn listening<'a>(sockets: &'a Sockets, who: &Ident) -> Option<&'a Ident> {
     let here = sockets.get(&(who.netns, who.lport))?;
-    let exact = here.iter().find(|l| l.laddr == who.laddr);
+    let exact = here.iter().filter(|l| l.laddr == who.laddr);
     let any = |l: &&Ident| {
         let mapped =
             l.local() == IpAddr::from([0, 0, 0, 0]) && who.local().to_canonical().is_ipv4();
         mapped || l.laddr == [0; 16]
     };
-    exact.or_else(|| here.iter().find(any))
+    on_device(exact, who.ifindex).or_else(|| on_device(here.iter().filter(any), who.ifindex))
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::dev::Dev;
 use crate::record::Owner;
 
 /// How bad it is.
@@ -33,10 +34,12 @@ impl Severity {
 }
 
 /// One of the other ends, and how many of the connections are with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub addr: IpAddr,
+    /// The device that leads to it, where the address and the subject do not tell which host it is.
+    pub dev: Option<Dev>,
     /// Its port, where that is what they have in common.
     pub port: Option<u16>,
     /// Connections.
@@ -52,6 +55,8 @@ pub struct Subject {
     pub netns_name: Option<String>,
     /// The local end: of a listener, or of this host's side of a pair.
     pub local: Option<(IpAddr, Option<u16>)>,
+    /// The device that the sockets are bound to.
+    pub dev: Option<Dev>,
     /// The remote end, where there is but one.
     pub remote: Option<(IpAddr, Option<u16>)>,
     /// The process with most of the connections, or the listener's.

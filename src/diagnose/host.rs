@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::dev::Dev;
 use crate::diagnose::listening::{self, Listening};
 use crate::diagnose::namespace::{Namespace, Namespaces};
 use crate::diagnose::sample::{self, Carried, Target};
@@ -25,6 +26,10 @@ pub struct Descriptors {
 pub trait Host {
     /// The names of where a connection lives.
     fn place(&mut self, who: &Ident) -> Place;
+    /// A device of a namespace, in which this process is likely to be.
+    fn dev(&mut self, _netns: u32, index: u32, _pid: Option<u32>) -> Dev {
+        Dev { index, name: None }
+    }
     /// The settings and counters of a namespace, in which these processes are likely to be.
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
     /// The open files of a process; `None`: it has ended, or may not be asked.
@@ -53,6 +58,10 @@ impl Default for ThisHost {
 impl Host for ThisHost {
     fn place(&mut self, who: &Ident) -> Place {
         self.places.of(who)
+    }
+
+    fn dev(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        self.places.dev_at(netns, index, pid)
     }
 
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {

@@ -196,7 +196,8 @@ fn of_processes(proc: &Path) -> HashMap<u64, PathBuf> {
     found
 }
 
-fn inode_of(path: &Path) -> Option<u64> {
+/// The inode number of what a path leads to.
+pub fn inode_of(path: &Path) -> Option<u64> {
     path.metadata().ok().map(|data| data.ino())
 }
 

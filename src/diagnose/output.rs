@@ -6,18 +6,24 @@ use std::net::IpAddr;
 use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
+use crate::dev::Dev;
 use crate::diagnose::Diagnosis;
 use crate::diagnose::facts::process;
 use crate::diagnose::finding::{Advice, Counts, Finding, Peer, Severity, Subject};
 use crate::i18n::Labels;
 use crate::json;
+use crate::line;
 use crate::output::Look;
-use crate::text::{endpoint, pad, printable, width};
+use crate::text::{Address, endpoint, pad, printable, width};
 use crate::time::Clock;
 
 #[derive(Serialize)]
-struct PeerJson {
+struct PeerJson<'a> {
     addr: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ifindex: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     count: u64,
@@ -38,6 +44,10 @@ struct SubjectJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ifindex: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<String>,
@@ -48,15 +58,18 @@ struct SubjectJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
     processes: u64,
-    peers: Vec<PeerJson>,
+    peers: Vec<PeerJson<'a>>,
     peer_count: u64,
 }
 
 impl<'a> SubjectJson<'a> {
     fn new(subject: &'a Subject) -> Self {
+        let name = |dev: &'a Option<Dev>| dev.as_ref().and_then(|dev| dev.name.as_deref());
         let comm = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let peer = |peer: &Peer| PeerJson {
+        let peer = |peer: &'a Peer| PeerJson {
             addr: peer.addr,
+            ifindex: peer.dev.as_ref().map(|dev| dev.index),
+            dev: name(&peer.dev),
             port: peer.port,
             count: peer.count,
         };
@@ -67,6 +80,8 @@ impl<'a> SubjectJson<'a> {
             lport: subject.local.and_then(|(_, port)| port),
             raddr: subject.remote.map(|(addr, _)| addr),
             rport: subject.remote.and_then(|(_, port)| port),
+            ifindex: subject.dev.as_ref().map(|dev| dev.index),
+            dev: name(&subject.dev),
             pid: subject.owner.map(|o| o.pid),
             comm: subject.owner.as_ref().map(|o| comm(o.comm_bytes())),
             uid: subject.uid,
@@ -265,9 +280,16 @@ fn paragraph(out: &mut dyn Write, look: &Look, finding: &Finding) -> io::Result<
 }
 
 fn who(l: &Labels, subject: &Subject) -> String {
-    let end = |(addr, port): (IpAddr, Option<u16>)| match port {
-        Some(port) => endpoint(addr, port),
-        None => addr.to_string(),
+    let end = |address: Address, port: Option<u16>| match port {
+        Some(port) => endpoint(address, port),
+        None => line::text(&address),
+    };
+    let dev = subject.dev.as_ref();
+    let local = |(addr, port)| end(Address(addr, dev), port);
+    // The device is told once, or where the address means nothing without.
+    let remote = |(addr, port)| match subject.local {
+        Some(_) => end(Address::remote(addr, dev), port),
+        None => end(Address(addr, dev), port),
     };
     let more = subject.processes.saturating_sub(1);
     let process = subject.owner.as_ref().map(|owner| match more {
@@ -279,8 +301,8 @@ fn who(l: &Labels, subject: &Subject) -> String {
         None => inode.to_string(),
     });
     let parts = [
-        (l.local, subject.local.map(end)),
-        (l.remote, subject.remote.map(end)),
+        (l.local, subject.local.map(local)),
+        (l.remote, subject.remote.map(remote)),
         (l.process, process),
         (l.container, subject.container.as_deref().map(printable)),
         (l.cgroup, subject.cgroup.as_deref().map(printable)),
@@ -294,9 +316,13 @@ fn who(l: &Labels, subject: &Subject) -> String {
 }
 
 fn peers(l: &Labels, subject: &Subject) -> String {
-    let one = |peer: &Peer| match peer.port {
-        Some(port) => format!("{} ({})", endpoint(peer.addr, port), peer.count),
-        None => format!("{} ({})", peer.addr, peer.count),
+    let one = |peer: &Peer| {
+        let address = Address(peer.addr, peer.dev.as_ref());
+        let end = match peer.port {
+            Some(port) => endpoint(address, port),
+            None => line::text(&address),
+        };
+        format!("{end} ({})", peer.count)
     };
     let named: Vec<_> = subject.peers.iter().map(one).collect();
     let left = subject.peer_count.saturating_sub(named.len() as u64);

@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 use std::mem::offset_of;
-use std::net::IpAddr;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord};
 use crate::diagnose::facts::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
 use crate::reason::Reason;
-use crate::record::{Ident, Transition};
+use crate::record::{Ident, Remote, Transition};
 use crate::recorder::Recorder;
 use crate::report;
 use crate::ring::{RingReader, Step};
@@ -65,7 +64,7 @@ pub struct Steps {
     /// The one that was seen first.
     pub example: Ident,
     /// The other ends.
-    pub peers: Tally<IpAddr>,
+    pub peers: Tally<Remote>,
 }
 
 impl Steps {
@@ -154,7 +153,7 @@ impl Recent {
         steps.count += 1;
         steps.last_ns = steps.last_ns.max(step.ts);
         steps.seconds |= 1 << second.min(63);
-        steps.peers.add(step.who.remote().to_canonical(), 1);
+        steps.peers.add(step.who.peer(), 1);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::reason::error_name;
 use crate::record::{Activity, Conn, Ident, Meters, Role, Transition};
 use crate::state::State;
 use crate::summary::Summary;
-use crate::text::{End, Printable, columns, cut, shorten, shorten_path, width};
+use crate::text::{Address, End, Printable, columns, cut, shorten, shorten_path, width};
 use crate::time::{Duration, Form};
 
 /// Columns of the first of two fields, so that two fit 80 columns.
@@ -140,9 +140,11 @@ impl Fields<'_> {
 
     fn addresses(&mut self, who: &Ident) {
         let l = self.look.labels;
-        self.one(l.local, End(who.local(), who.lport));
-        self.one(l.remote, End(who.remote(), who.rport));
-        let listener = who.listener().map(|(ip, port)| End(ip, port));
+        let dev = self.places.dev(who);
+        self.one(l.local, End::local(who, dev.as_ref()));
+        self.one(l.remote, End::remote(who, dev.as_ref()));
+        let end = |(ip, port)| End(Address::remote(ip, dev.as_ref()), port);
+        let listener = who.listener().map(end);
         self.known(l.listener, listener, shorten);
     }
 
@@ -291,11 +293,12 @@ impl Output for Detail {
         let mut fields = self.begin(alarm.ts);
         fields.styled(alarm_style(alarm.raised), what.as_str());
         fields.end();
+        let dev = fields.places.dev(who);
         if alarm.is_pair() {
-            fields.one(l.local, who.local());
-            fields.one(l.remote, who.remote());
+            fields.one(l.local, Address(who.local(), dev.as_ref()));
+            fields.one(l.remote, Address::remote(who.remote(), dev.as_ref()));
         } else {
-            fields.one(l.local, End(who.local(), who.lport));
+            fields.one(l.local, End::local(who, dev.as_ref()));
         }
         fields.two((l.value, alarm.value), (l.threshold, alarm.threshold));
         fields.two(
@@ -353,7 +356,8 @@ impl Output for Detail {
             "{}, {} {}",
             listener.unfinished, l.most, listener.unfinished_max
         );
-        fields.one(l.local, End(who.local(), who.lport));
+        let dev = fields.places.dev(who);
+        fields.one(l.local, End::local(who, dev.as_ref()));
         fields.one(l.listening, listener.age(now_ns));
         fields.one(l.alarms_raised, joined(&raised).as_str());
         fields.queue(l.accept_queue, listener.accept_queue);

@@ -3,6 +3,7 @@
 use anstyle::Style;
 
 use crate::alarm::AlarmKind;
+use crate::dev::Dev;
 use crate::handshakes::Counter;
 use crate::i18n::Labels;
 use crate::line::{Line, Put};
@@ -80,9 +81,15 @@ impl ListenerColumns {
     }
 
     /// The cells of one line.
-    pub fn cells(&self, row: &mut Row, listener: &Listener, handshakes: &[Counter]) {
+    pub fn cells(
+        &self,
+        row: &mut Row,
+        listener: &Listener,
+        dev: Option<&Dev>,
+        handshakes: &[Counter],
+    ) {
         let who = &listener.who;
-        row.cell(End(who.local(), who.lport));
+        row.cell(End::local(who, dev));
         let accept_queue = [AlarmKind::ACCEPT_QUEUE];
         row.styled(|| style(listener, &accept_queue), listener.accept_queue);
         let half_open = [AlarmKind::HALF_OPEN, AlarmKind::UNFINISHED];

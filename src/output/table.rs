@@ -21,7 +21,7 @@ use crate::output::summary::{self, Zeros};
 use crate::places::Places;
 use crate::record::{Conn, Transition};
 use crate::summary::Summary;
-use crate::text::{End, Printable};
+use crate::text::{Address, End, Printable};
 use crate::time::{Form, duration};
 
 const STATE: usize = 11;
@@ -259,10 +259,11 @@ impl Output for Table {
         self.enter(Part::Transitions);
         let (record, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
+        let dev = self.places.dev(who);
         let mut row = Row::new(&mut self.line, &self.look, &self.columns);
         row.cell(self.look.clock.moment(record.ts, form));
-        row.cell(End(who.local(), who.lport));
-        row.cell(End(who.remote(), who.rport));
+        row.cell(End::local(who, dev.as_ref()));
+        row.cell(End::remote(who, dev.as_ref()));
         row.styled(|| state_style(record.old), record.old.shown());
         row.styled(|| state_style(record.new), record.new.shown());
         row.cell(record.in_old);
@@ -283,13 +284,14 @@ impl Output for Table {
         });
         let (alarm, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
+        let dev = self.places.dev(who);
         let mut row = Row::new(&mut self.line, &self.look, &self.alarm_columns);
         row.cell(self.look.clock.moment(alarm.ts, form));
         if alarm.is_pair() {
-            row.cell(who.local());
-            row.cell(who.remote());
+            row.cell(Address(who.local(), dev.as_ref()));
+            row.cell(Address::remote(who.remote(), dev.as_ref()));
         } else {
-            row.cell(End(who.local(), who.lport));
+            row.cell(End::local(who, dev.as_ref()));
             row.cell("-");
         }
         let words = alarm_words(self.look.labels, alarm);
@@ -300,9 +302,10 @@ impl Output for Table {
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         self.enter(Part::Connections);
         let who = &conn.who;
+        let dev = self.places.dev(who);
         let mut row = Row::new(&mut self.line, &self.look, &self.columns);
-        row.cell(End(who.local(), who.lport));
-        row.cell(End(who.remote(), who.rport));
+        row.cell(End::local(who, dev.as_ref()));
+        row.cell(End::remote(who, dev.as_ref()));
         row.styled(|| state_style(conn.state), conn.state.shown());
         row.cell(conn.age(now_ns));
         if self.connections.meters {
@@ -327,8 +330,10 @@ impl Output for Table {
         _now_ns: u64,
     ) -> io::Result<()> {
         self.enter(Part::Listeners);
+        let dev = self.places.dev(&listener.who);
         let mut row = Row::new(&mut self.line, &self.look, &self.columns);
-        self.listeners.cells(&mut row, listener, handshakes);
+        self.listeners
+            .cells(&mut row, listener, dev.as_ref(), handshakes);
         out.write_all(&self.line)
     }
 

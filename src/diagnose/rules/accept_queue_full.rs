@@ -4,7 +4,7 @@ use crate::alarm::AlarmKind;
 use crate::diagnose::facts::{Facts, Service};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
-use crate::diagnose::rules::words::{at, who};
+use crate::diagnose::rules::words::who;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::listener::Listener;
@@ -52,7 +52,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         false => return None,
     };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
-    let place = at(&endpoint.service);
+    let place = facts.at(&endpoint.service);
     let summary = match now {
         true => format!(
             "{} does not accept: the accept queue of {place} is full ({} waiting, limit {})",

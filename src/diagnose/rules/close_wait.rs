@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service, Side, set_peers};
+use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
-use crate::record::Conn;
+use crate::record::{Conn, Ident};
 use crate::state::State;
 
 /// The rule.
@@ -106,8 +106,8 @@ fn subject(facts: &Facts, conns: &[(Service, &Conn)]) -> Option<Subject> {
         false => facts.owners(first.netns, whos.clone()),
     };
     if !of_one || first.side == Side::Client {
-        let remotes = whos.map(|who| who.remote().to_canonical());
-        set_peers(&mut subject, &Tally::of(remotes));
+        let remotes = whos.map(Ident::peer);
+        facts.set_peers(&mut subject, &Tally::of(remotes));
     }
     Some(subject)
 }

@@ -7,7 +7,7 @@ use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
-use crate::diagnose::rules::words::{addresses, at, count, percent, sources};
+use crate::diagnose::rules::words::{addresses, count, percent, sources};
 use crate::diagnose::tally::Tally;
 use crate::record::{Conn, Ident};
 
@@ -80,7 +80,7 @@ impl<'a> Crowd<'a> {
             what.before,
             count(self.size(), "connection"),
             sources(&subject),
-            at(&self.service),
+            facts.at(&self.service),
             what.behind,
         );
         let severity = match self.size() >= limits.get(&CRITICAL) {
@@ -140,7 +140,7 @@ fn crowd<'a>(
     service: Service,
     mut conns: Vec<&'a Conn>,
 ) -> Option<Crowd<'a>> {
-    let source = |conn: &Conn| conn.who.remote().to_canonical();
+    let source = |conn: &Conn| conn.who.peer();
     let sources = Tally::of(conns.iter().map(|c| source(c)));
     let many: Vec<_> = sources.at_least(limits.get(&ONE_SOURCE));
     let all = conns.len() as u64;

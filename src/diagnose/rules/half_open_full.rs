@@ -2,11 +2,10 @@
 //! answered by cookies.
 
 use crate::alarm::AlarmKind;
-use crate::diagnose::facts::{Facts, set_peers};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
-use crate::diagnose::rules::words::at;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
 
@@ -61,19 +60,19 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     let summary = match now {
         true => format!(
             "the half-open queue of {} is full ({} of {}): {then}",
-            at(&endpoint.service),
+            facts.at(&endpoint.service),
             queue.length,
             queue.limit,
         ),
         false => format!(
             "the half-open queue of {} was full, and is not now",
-            at(&endpoint.service)
+            facts.at(&endpoint.service)
         ),
     };
     let requests = endpoint.half_open(facts);
-    let sources = Tally::of(requests.iter().map(|c| c.who.remote().to_canonical()));
+    let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
-    set_peers(&mut subject, &sources);
+    facts.set_peers(&mut subject, &sources);
     let finding = Finding::new("half-open-full", severity, summary, subject)
         .number("half_open", queue.length)
         .number("half_open_peak", fullest.half_open.max)

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::{at, count, percent};
+use crate::diagnose::rules::words::{count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
 use crate::group::Group;
-use crate::record::{Conn, Meters};
+use crate::line;
+use crate::record::{Conn, Meters, Remote};
 use crate::state::State;
+use crate::text::Address;
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -44,8 +46,8 @@ const TIMES: Limit = Limit {
     why: "so many are a leak or an attack, however they are used",
 };
 
-/// Namespace, family and addresses: by what the module tells pairs apart.
-type Pair = (u32, u8, [u8; 16], [u8; 16]);
+/// Namespace, device, family and addresses: by what the module tells pairs apart.
+type Pair = (u32, u32, u8, [u8; 16], [u8; 16]);
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let threshold = u64::from(facts.settings.config.threshold);
@@ -54,7 +56,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let mut conns: HashMap<Pair, Vec<&Conn>> = groups.iter().map(|g| (pair(g), vec![])).collect();
     for conn in &facts.conns {
         let who = &conn.who;
-        let pair = (who.netns, who.family, who.laddr, who.raddr);
+        let pair = (who.netns, who.ifindex, who.family, who.laddr, who.raddr);
         if let Some(of_pair) = conns.get_mut(&pair) {
             if ![State::LISTEN, State::TIME_WAIT].contains(&conn.state) {
                 of_pair.push(conn);
@@ -68,7 +70,13 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn pair(group: &Group) -> Pair {
-    (group.netns, group.family, group.laddr, group.raddr)
+    (
+        group.netns,
+        group.ifindex,
+        group.family,
+        group.laddr,
+        group.raddr,
+    )
 }
 
 fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Finding {
@@ -86,11 +94,16 @@ fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Fin
     } else {
         Severity::Info
     };
+    let dev = facts.dev(group.netns, group.ifindex);
+    let remote = Remote {
+        addr: group.remote().to_canonical(),
+        ifindex: group.ifindex,
+    };
     let summary = format!(
         "{} between {} and {}, {}",
         count(all, "connection"),
-        group.local().to_canonical(),
-        group.remote().to_canonical(),
+        line::text(&Address(group.local().to_canonical(), dev.as_ref())),
+        line::text(&Address::remote(remote.addr, dev.as_ref())),
         match unused {
             0 => "all of them in use".to_owned(),
             n => format!("{n} of them have not carried data both ways"),
@@ -101,13 +114,10 @@ fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Fin
     let mut subject = Subject {
         local: Some((group.local(), None)),
         remote: Some((group.remote(), None)),
+        dev,
         ..facts.owners(group.netns, whos)
     };
-    subject.peers = vec![Peer {
-        addr: group.remote().to_canonical(),
-        port: None,
-        count: all,
-    }];
+    subject.peers = vec![facts.peer(&subject, remote, None, all)];
     subject.peer_count = 1;
     let finding = Finding::new("pair-threshold", severity, summary, subject)
         .number("connections", all)
@@ -120,7 +130,7 @@ fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Fin
         .number("unused", unused);
     let most = services
         .top()
-        .map(|(service, n)| format!("{n} of them belong to {}", at(&service)));
+        .map(|(service, n)| format!("{n} of them belong to {}", facts.at(&service)));
     let advice = match bad {
         true => {
             "look for a program that opens connections and does not close or use them, or for an \

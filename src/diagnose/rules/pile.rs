@@ -5,7 +5,7 @@ use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
-use crate::diagnose::rules::words::{at, count, percent, sources};
+use crate::diagnose::rules::words::{count, percent, sources};
 use crate::record::{Conn, Ident};
 use crate::state::State;
 
@@ -64,7 +64,7 @@ impl<'a> Pile<'a> {
     /// A warning: `what` is said behind how many connections of whom there are.
     pub fn warning(&self, facts: &Facts, rule: &'static str, what: &str) -> Finding {
         let subject = facts.subject(&self.service, self.whos());
-        let (all, place) = (count(self.size(), "connection"), at(&self.service));
+        let (all, place) = (count(self.size(), "connection"), facts.at(&self.service));
         let summary = match self.service.side {
             Side::Server => format!("{all} of {place} with {} {what}", sources(&subject)),
             Side::Client => format!("{all} to {place} {what}"),

@@ -7,7 +7,7 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::local_ports::{self, destinations};
-use crate::diagnose::rules::words::{at, count, who};
+use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::reason::Reason;
 
@@ -58,7 +58,7 @@ fn exhausted(facts: &Facts, service: &Service, steps: &Steps) -> Finding {
     let summary = format!(
         "{} found no local port for {} ({} in the last minute)",
         who(&subject),
-        at(service),
+        facts.at(service),
         count(steps.count, "failed connect()"),
     );
     let finding = Finding::new("port-exhaustion", Severity::Critical, summary, subject)
@@ -83,7 +83,7 @@ fn running_out(facts: &Facts, used: &local_ports::Used) -> Finding {
         "{} of the {} local ports for {} are used",
         used.ports,
         used.range.count,
-        at(&used.service),
+        facts.at(&used.service),
     );
     let whos = used.conns.iter().map(|c| &c.who);
     let finding = facts.finding(

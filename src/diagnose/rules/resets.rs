@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service, Side, process, set_peers};
+use crate::diagnose::facts::{Facts, Service, Side, process};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::recent::{StepKey, Steps};
-use crate::diagnose::rules::words::{at, count, percent, sources};
+use crate::diagnose::rules::words::{count, percent, sources};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::reason::Reason;
 use crate::state::State;
@@ -124,7 +124,7 @@ fn finding(
     };
     let mut subject = facts.subject(service, [&steps.example]);
     if service.side == Side::Server {
-        set_peers(&mut subject, &steps.peers);
+        facts.set_peers(&mut subject, &steps.peers);
     }
     let (state, _) = kind
         .states
@@ -137,9 +137,9 @@ fn finding(
         .map_or("this host".to_owned(), process);
     let there = match service.side {
         Side::Server => sources(&subject),
-        Side::Client => at(service),
+        Side::Client => facts.at(service),
     };
-    let place = at(service);
+    let place = facts.at(service);
     let what = match reason {
         Reason::REFUSED => format!("{place} refuses the calls of {here}"),
         Reason::UNREAD_DATA => {

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::{Facts, Service};
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::recent::Steps;
-use crate::diagnose::rules::words::{at, count};
+use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::state::State;
@@ -55,7 +55,7 @@ fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding
     let (subject, place) = match recent.first() {
         Some((service, steps)) => (
             facts.subject(service, [&steps.example]),
-            format!(", last of {}", at(service)),
+            format!(", last of {}", facts.at(service)),
         ),
         None => (Subject::default(), String::new()),
     };

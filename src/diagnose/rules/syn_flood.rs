@@ -1,20 +1,19 @@
 //! Handshakes that are begun and not finished, more than a population of
 //! clients leaves: an attack, or clients whose way back is cut.
 
-use std::net::IpAddr;
-
 use crate::alarm::AlarmKind;
-use crate::diagnose::facts::{Facts, set_peers};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::accept_queue_full;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::half_open_full::queue_advice;
-use crate::diagnose::rules::words::{addresses, at, count, percent};
+use crate::diagnose::rules::words::{addresses, count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::{Tally, sum};
 use crate::handshakes::dropped_otherwise;
 use crate::listener::Listener;
+use crate::record::Remote;
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -98,7 +97,7 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     };
     let summary = format!(
         "SYN flood: {now} handshakes a second at {} are not finished, from {from}",
-        at(&endpoint.service),
+        facts.at(&endpoint.service),
     );
     let named = addresses(&subject);
     subject.peer_count = sources.kinds();
@@ -171,11 +170,11 @@ fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
 }
 
 /// The listener, and the sources of its half-open requests if they are few.
-fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tally<IpAddr>) {
+fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tally<Remote>) {
     let requests = endpoint.half_open(facts);
-    let sources = Tally::of(requests.iter().map(|c| c.who.remote().to_canonical()));
+    let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
-    set_peers(&mut subject, &sources);
+    facts.set_peers(&mut subject, &sources);
     let named: u64 = subject.peers.iter().map(|p| p.count).sum();
     if percent(named, sources.total) < limits.get(&FEW) {
         subject.peers.clear();
@@ -199,7 +198,7 @@ fn information(facts: &Facts, endpoint: &Endpoint, rates: Rates) -> Finding {
         .filter_map(|l| l.unfinished_ns)
         .max();
     let ago = last.map_or(0, |ns| facts.seconds_since(ns));
-    let at = at(&endpoint.service);
+    let at = facts.at(&endpoint.service);
     let summary = if now == 0 {
         format!(
             "over: up to {peak} handshakes a second at {at} were not finished, the last SYN came \

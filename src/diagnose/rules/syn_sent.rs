@@ -2,15 +2,14 @@
 //! calls everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::{at, count, who};
+use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::reason::Reason;
-use crate::record::Ident;
+use crate::record::{Ident, Remote};
 use crate::state::State;
 
 /// One destination.
@@ -82,7 +81,7 @@ fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             "{} of {} to {} without an answer",
             count(all, "call"),
             who(&subject),
-            at(&service),
+            facts.at(&service),
         );
         let oldest = waiting.iter().map(|c| facts.age_ms(c)).max();
         let finding = Finding::new("syn-sent", Severity::Warning, summary, subject)
@@ -109,7 +108,7 @@ fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 #[derive(Default)]
 struct Calls {
     who: Option<Ident>,
-    destinations: BTreeMap<(IpAddr, u16), u64>,
+    destinations: BTreeMap<(Remote, u16), u64>,
     waiting: u64,
     refused: u64,
     unanswered: u64,
@@ -118,7 +117,11 @@ struct Calls {
 impl Calls {
     fn add(&mut self, service: &Service, who: &Ident, reason: Reason, count: u64) {
         self.who.get_or_insert(*who);
-        let destination = (service.addr, service.port);
+        let remote = Remote {
+            addr: service.addr,
+            ifindex: service.ifindex,
+        };
+        let destination = (remote, service.port);
         *self.destinations.entry(destination).or_default() += count;
         match reason {
             Reason::NONE => self.waiting += count,
@@ -153,7 +156,7 @@ fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 
 fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
     let mut subject = facts.owners(netns, calls.who.iter());
-    set_destinations(&mut subject, &calls.destinations);
+    set_destinations(facts, &mut subject, &calls.destinations);
     let addresses: BTreeSet<_> = calls.destinations.keys().map(|(addr, _)| addr).collect();
     let ports: BTreeSet<_> = calls.destinations.keys().map(|(_, port)| port).collect();
     let summary = format!(
@@ -179,17 +182,21 @@ fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
         )
 }
 
-fn set_destinations(subject: &mut Subject, destinations: &BTreeMap<(IpAddr, u16), u64>) {
-    let mut peers: Vec<_> = destinations
-        .iter()
-        .map(|((addr, port), count)| Peer {
-            addr: *addr,
-            port: Some(*port),
-            count: *count,
-        })
+fn set_destinations(
+    facts: &Facts,
+    subject: &mut Subject,
+    destinations: &BTreeMap<(Remote, u16), u64>,
+) {
+    let mut most: Vec<_> = destinations.iter().collect();
+    most.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let peer = |((remote, port), count): (&_, &u64)| -> Peer {
+        facts.peer(subject, *remote, Some(*port), *count)
+    };
+    let peers: Vec<_> = most
+        .into_iter()
+        .take(Subject::PEERS)
+        .map(|(d, n)| peer((d, n)))
         .collect();
-    peers.sort_by_key(|peer| std::cmp::Reverse(peer.count));
-    peers.truncate(Subject::PEERS);
     subject.peers = peers;
     subject.peer_count = destinations.len() as u64;
 }

@@ -8,7 +8,7 @@ use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::local_ports::{self, destinations};
-use crate::diagnose::rules::words::{at, count};
+use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::record::Conn;
 use crate::state::State;
@@ -41,7 +41,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
-    let (all, place) = (count(conns.len() as u64, "connection"), at(service));
+    let (all, place) = (count(conns.len() as u64, "connection"), facts.at(service));
     let summary = match service.side {
         Side::Server => format!("{all} of {place} in TIME_WAIT: this server closes first"),
         Side::Client => format!("{all} to {place} in TIME_WAIT: this client closes first"),
@@ -78,7 +78,7 @@ fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
             "{} of the {} local ports for {} are used, {} of them by TIME_WAIT",
             used.ports,
             used.range.count,
-            at(&service),
+            facts.at(&service),
             used.timewait,
         );
         // A port in TIME_WAIT is no obstacle where the kernel may use it again.

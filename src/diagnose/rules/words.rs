@@ -1,8 +1,9 @@
 //! Words that the texts of several rules have in common.
 
-use crate::diagnose::facts::{Service, process};
-use crate::diagnose::finding::Subject;
-use crate::text::endpoint;
+use crate::diagnose::facts::process;
+use crate::diagnose::finding::{Peer, Subject};
+use crate::line;
+use crate::text::Address;
 
 /// `1 connection`, `2 connections`.
 pub fn count(number: u64, noun: &str) -> String {
@@ -10,17 +11,16 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// The address and port of a service.
-pub fn at(service: &Service) -> String {
-    endpoint(service.addr, service.port)
-}
-
 /// Who the peers are: the one, or how many there are.
 pub fn sources(subject: &Subject) -> String {
     match (subject.peer_count, subject.peers.first()) {
-        (1, Some(peer)) => peer.addr.to_string(),
+        (1, Some(peer)) => address(peer),
         (count, _) => self::count(count, "source"),
     }
+}
+
+fn address(peer: &Peer) -> String {
+    line::text(&Address(peer.addr, peer.dev.as_ref()))
 }
 
 /// The process of a subject as people write it.
@@ -33,7 +33,7 @@ pub fn who(subject: &Subject) -> String {
 
 /// Whose connections to do something about: the addresses that stand out.
 pub fn addresses(subject: &Subject) -> String {
-    let named: Vec<_> = subject.peers.iter().map(|p| p.addr.to_string()).collect();
+    let named: Vec<_> = subject.peers.iter().map(address).collect();
     named.join(", ")
 }
 

@@ -73,6 +73,15 @@ fn put_tuple(line: &mut Line, who: &Ident, place: &Place) {
         "listener_addr": listener.map(|end| end.0),
         "listener_port": listener.map(|end| end.1),
     );
+    put_dev(line, who, place);
+}
+
+/// The addresses above are without it.
+fn put_dev(line: &mut Line, who: &Ident, place: &Place) {
+    put_fields!(line,
+        "ifindex": some(who.ifindex),
+        "dev": place.dev.as_ref().and_then(|dev| dev.name.as_deref()),
+    );
 }
 
 fn put_owner(line: &mut Line, who: &Ident, place: &Place) {
@@ -190,6 +199,7 @@ impl Output for Json {
             "lport": (!pair).then_some(who.lport),
             "raddr": pair.then(|| who.remote()),
         );
+        put_dev(line, who, &place);
         put_owner(line, who, &place);
         put_fields!(line,
             "value": alarm.value,
@@ -246,6 +256,7 @@ impl Output for Json {
             "laddr": who.local(),
             "lport": who.lport,
         );
+        put_dev(line, who, &place);
         put_owner(line, who, &place);
         put_age(line, listener.age(now_ns));
         put_fields!(line,

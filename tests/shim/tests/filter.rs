@@ -35,6 +35,8 @@ const ADDRS: [&str; 8] = [
     "2001:db8:8000::1",
 ];
 const PORTS: [u16; 6] = [0, 1, 79, 80, 443, 65535];
+/// Of devices; 0: none.
+const INDICES: [u32; 4] = [0, 0, 2, 3];
 const PREFIXES: [u8; 12] = [0, 1, 33, 96, 97, 104, 112, 120, 127, 128, 64, 32];
 
 fn addr(random: &mut Random) -> Ipv6Addr {
@@ -49,6 +51,7 @@ fn addr_rule(random: &mut Random) -> AddrRule {
         prefix,
         side: random.pick(&Side::ALL),
         negate: random.below(3) == 0,
+        ifindex: random.pick(&INDICES),
     }
 }
 
@@ -87,6 +90,8 @@ fn ident(random: &mut Random) -> (Ident, RawIdent) {
         family: random.pick(&[4, 6]),
         role: None,
         seeded: false,
+        subflow: false,
+        ifindex: random.pick(&INDICES),
     };
     let raw = RawIdent {
         laddr: ident.laddr,
@@ -95,6 +100,7 @@ fn ident(random: &mut Random) -> (Ident, RawIdent) {
         rport: ident.rport,
         netns: ident.netns,
         family: ident.family,
+        ifindex: ident.ifindex,
         ..RawIdent::default()
     };
     (ident, raw)
