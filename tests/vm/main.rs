@@ -41,6 +41,7 @@ mod protocols;
 mod races;
 mod reasons;
 mod sanitizers;
+mod scope;
 mod security;
 mod simultaneous;
 mod soak;
@@ -119,6 +120,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             owner::trials(),
             protocols::trials(),
             filters::trials(),
+            scope::trials(),
             diagnose::trials(),
             outputs::trials(),
             loss::trials(),

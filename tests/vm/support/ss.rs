@@ -27,6 +27,24 @@ pub fn table(netns: Option<&str>) -> Vec<Row> {
     text.lines().map(parse).collect()
 }
 
+/// The same with the device that each socket is bound to.
+pub fn table_with_devices(netns: &str) -> Vec<(Row, Option<String>)> {
+    let output = Command::new("ss")
+        .args(["-H", "-t", "-a", "-n", "-N", netns])
+        .output()
+        .expect("ss(8)");
+    let text = String::from_utf8(output.stdout).expect("ss prints ASCII");
+    let row = |line: &str| {
+        let local = line.split_whitespace().nth(3).expect("a local end");
+        let dev = local.split_once('%').map(|(_, rest)| {
+            let (dev, _) = rest.rsplit_once(':').expect("a port");
+            dev.trim_end_matches(']').to_owned()
+        });
+        (parse(line), dev)
+    };
+    text.lines().map(row).collect()
+}
+
 /// A listener: its end, and what `ss -tlnm` says of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listening {
@@ -172,11 +190,11 @@ fn parse(line: &str) -> Row {
     (state, end(fields[3]), end(fields[4]))
 }
 
-/// `127.0.0.1:80`, `[::1]:80`, `*:80`, `0.0.0.0:*`, `127.0.0.1%lo:80`.
+/// `127.0.0.1:80`, `[::1]:80`, `*:80`, `0.0.0.0:*`, `127.0.0.1%lo:80`, `[fe80::1]%lo:80`.
 fn end(text: &str) -> (Ipv6Addr, u16) {
     let (host, port) = text.rsplit_once(':').expect("an end has a port");
-    let host = host.trim_matches(['[', ']']);
     let host = host.split('%').next().expect("split gives one at least");
+    let host = host.trim_matches(['[', ']']);
     let addr = match host {
         "*" => Ipv6Addr::UNSPECIFIED,
         v4 if !v4.contains(':') => v4
