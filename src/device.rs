@@ -18,8 +18,9 @@ use nix::libc::{c_void, off_t};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::abi::{
-    self, Activate, CONN_SIZE, Config, Consume, Consumed, Edge, GROUP_SIZE, GroupBytes, Hook,
-    LISTENER_SIZE, ListenerBytes, RingState, Settings, Snapshot, Stats, Table, Version, call,
+    self, Activate, CONN_SIZE, Cgroup, Config, Consume, Consumed, Edge, GROUP_SIZE, GroupBytes,
+    Hook, LISTENER_SIZE, ListenerBytes, Lives, RingState, Settings, Snapshot, Stats, Table,
+    Version, call,
 };
 use crate::error::{Error, Result};
 use crate::group::Group;
@@ -57,6 +58,8 @@ mod ioctl {
     nix::ioctl_readwrite_bad!(get_hooks, call::GET_HOOKS, Table);
     nix::ioctl_readwrite_bad!(get_listeners, call::GET_LISTENERS, Table);
     nix::ioctl_readwrite_bad!(get_groups, call::GET_GROUPS, Table);
+    nix::ioctl_read_bad!(get_lives, call::GET_LIVES, Lives);
+    nix::ioctl_readwrite_bad!(get_cgroups, call::GET_CGROUPS, Table);
     nix::ioctl_readwrite_bad!(snapshot, call::SNAPSHOT, Snapshot);
     nix::ioctl_write_ptr_bad!(consume, call::CONSUME, Consume);
     nix::ioctl_write_ptr_bad!(seen, call::SEEN, u64);
@@ -87,6 +90,7 @@ elements! {
     Edge = Self::default();
     RingState = Self::default();
     Hook = Self::default();
+    Cgroup = Self::default();
     ListenerBytes = [0; LISTENER_SIZE];
     GroupBytes = [0; GROUP_SIZE];
 }
@@ -295,6 +299,15 @@ impl Recorder for Device {
 
     fn edges(&self) -> Result<Vec<Edge>> {
         self.table("GET_EDGES", ioctl::get_edges)
+    }
+
+    fn lives(&self) -> Result<Lives> {
+        // SAFETY: the call fills one Lives, which `read` makes room for.
+        self.read("GET_LIVES", |fd, out| unsafe { ioctl::get_lives(fd, out) })
+    }
+
+    fn cgroups(&self) -> Result<Vec<Cgroup>> {
+        self.table("GET_CGROUPS", ioctl::get_cgroups)
     }
 
     fn rings(&self) -> Result<Vec<RingState>> {

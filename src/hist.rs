@@ -1,6 +1,6 @@
 //! Percentiles of the module's log-linear histograms of time.
 
-use crate::abi::{self, Edge};
+use crate::abi;
 
 const MIN_SHIFT: u32 = abi::TCPSTATES_HIST_MIN_SHIFT;
 const SUB_BITS: u32 = abi::TCPSTATES_HIST_SUB_BITS;
@@ -16,35 +16,40 @@ pub fn upper_bound(index: usize) -> u64 {
     start.saturating_add((start >> SUB_BITS).saturating_mul(u64::from(sub) + 1))
 }
 
-/// The time in nanoseconds that `percent` of the timed transitions did not
-/// exceed: the upper bound of the bucket that holds it, at most a quarter too
-/// long, and never above the longest. `None` without a timed transition.
-pub fn percentile(edge: &Edge, percent: u64) -> Option<u64> {
+/// The time in nanoseconds that `percent` of those in `hist`, of which the longest is `max_ns`,
+/// did not exceed: the upper bound of the bucket that holds it, at most a quarter too long, and
+/// never above the longest. `None` without a time.
+pub fn percentile(hist: &[u64], max_ns: u64, percent: u64) -> Option<u64> {
     // Rounded up, so that 99 % of one is that one. The sum, not `timed`: the
     // module's counters may move between two reads.
-    let total: u64 = edge.hist.iter().fold(0, |sum, n| sum.saturating_add(*n));
+    let total: u64 = hist.iter().fold(0, |sum, n| sum.saturating_add(*n));
     let rank = (u128::from(total) * u128::from(percent)).div_ceil(100);
     if total == 0 {
         return None;
     }
     let mut below = 0u128;
-    for (index, count) in edge.hist.iter().enumerate() {
+    for (index, count) in hist.iter().enumerate() {
         below += u128::from(*count);
         if below >= rank {
-            let last = index + 1 == edge.hist.len();
+            let last = index + 1 == hist.len();
             return Some(if last {
-                edge.max_ns
+                max_ns
             } else {
-                upper_bound(index).min(edge.max_ns)
+                upper_bound(index).min(max_ns)
             });
         }
     }
-    Some(edge.max_ns)
+    Some(max_ns)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::Edge;
+
+    fn percentile(edge: &Edge, percent: u64) -> Option<u64> {
+        super::percentile(&edge.hist, edge.max_ns, percent)
+    }
 
     /// The module's way from a time to its bucket, by the header's prose.
     fn bucket(ns: u64) -> usize {

@@ -175,6 +175,12 @@ labels! {
     hs_duplicate: "ended, duplicate", "结束: 重复";
     hs_unknown: "ended, reason unknown", "结束: 原因未知";
     hs_synacks_sent_again: "SYN-ACKs sent again", "重发的 SYN-ACK";
+    ended: "Ended connections", "已结束连接";
+    lived: "From ESTABLISHED to the end", "从建立到结束";
+    accept_wait_all: "waited for accept()", "等待 accept()";
+    accept_wait: "Accept wait", "接收等待";
+    accept_wait_average: "Wait for accept()", "等待 accept()";
+    others_cgroups: "others", "其他";
     groups: "Pairs of addresses", "地址对";
     listeners: "Listeners", "监听端";
     evicted: "made room for others", "让位";

@@ -37,6 +37,7 @@ pub mod keys;
 pub mod keyval;
 pub mod line;
 pub mod listener;
+pub mod lives;
 pub mod merge;
 pub mod node;
 pub mod options;

@@ -90,6 +90,13 @@ impl Listener {
         }
     }
 
+    /// How long connections waited for `accept()` on average, and the longest wait, in
+    /// nanoseconds; `None`: none was accepted.
+    pub fn accept_wait(&self) -> Option<[u64; 2]> {
+        let average = self.accept_wait_ns.checked_div(self.accepted)?;
+        Some([average, self.accept_wait_max_ns])
+    }
+
     /// How long it listens, at `now_ns` (monotonic).
     pub fn age(&self, now_ns: u64) -> Span {
         self.since.age(now_ns)

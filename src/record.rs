@@ -67,7 +67,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         match u32::from(number) {
             abi::TCPSTATES_ROLE_CLIENT => Some(Self::Client),
             abi::TCPSTATES_ROLE_SERVER => Some(Self::Server),

@@ -3,7 +3,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::abi::{Config, Consumed, Edge, Hook, RingState, Settings, Stats};
+use crate::abi::{Cgroup, Config, Consumed, Edge, Hook, Lives, RingState, Settings, Stats};
 use crate::error::Result;
 use crate::group::Group;
 use crate::listener::Listener;
@@ -28,6 +28,10 @@ pub trait Recorder {
     fn stats(&self) -> Result<Stats>;
     /// The kinds of transitions that happened.
     fn edges(&self) -> Result<Vec<Edge>>;
+    /// The connections that have ended.
+    fn lives(&self) -> Result<Lives>;
+    /// Live connections by cgroup.
+    fn cgroups(&self) -> Result<Vec<Cgroup>>;
     /// The rings and how far they are consumed.
     fn rings(&self) -> Result<Vec<RingState>>;
     /// The hooks of the activation.

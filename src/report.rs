@@ -102,8 +102,10 @@ pub fn summarize(
         None => unconsumed_overwritten(recorder, settings.config.ring_records)?,
     };
     let (edges, hooks) = (recorder.edges()?, recorder.hooks()?);
+    let (lives, cgroups) = (recorder.lives()?, recorder.cgroups()?);
     let stats = recorder.stats()?;
-    Ok(Summary::new(&stats, &edges, &hooks, unconsumed, this))
+    let counted = (&edges[..], &lives, &cgroups[..]);
+    Ok(Summary::new(&stats, counted, &hooks, unconsumed, this))
 }
 
 /// Prints the events, then marks them as reported unless this is a peek. Without the

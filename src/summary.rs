@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::abi::{self, Edge, Hook, Stats};
+use crate::abi::{self, Cgroup, Edge, Hook, Stats};
 use crate::diagnose::finding::Counts as Findings;
 use crate::error::Result;
 use crate::handshakes::{self, Counter};
 use crate::hist::percentile;
+use crate::lives::{self, InCgroup, Lives};
 use crate::merge::Progress;
 use crate::recorder::Recorder;
 use crate::state::State;
@@ -69,7 +70,8 @@ pub struct EdgeTotal {
 
 impl EdgeTotal {
     fn new(edge: &Edge) -> Self {
-        let percentiles = percentile(edge, 50).zip(percentile(edge, 99));
+        let part = |percent| percentile(&edge.hist, edge.max_ns, percent);
+        let percentiles = part(50).zip(part(99));
         Self {
             old: State(edge.old_state),
             new: State(edge.new_state),
@@ -131,6 +133,10 @@ pub struct Summary {
     pub edges: Vec<EdgeTotal>,
     /// What became of the SYNs that listeners got.
     pub handshakes: Vec<Counter>,
+    /// Connections that have ended.
+    pub lives: Lives,
+    /// Where the live connections are.
+    pub cgroups: Vec<InCgroup>,
     /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
     /// Records that the next report will give.
@@ -215,7 +221,7 @@ impl Summary {
     /// report has consumed yet.
     pub fn new(
         stats: &Stats,
-        edges: &[Edge],
+        (edges, lives, cgroups): (&[Edge], &abi::Lives, &[Cgroup]),
         hooks: &[Hook],
         unconsumed: u64,
         this_report: ThisReport,
@@ -226,6 +232,8 @@ impl Summary {
             stats: Counts::new(stats),
             edges: merged(edges),
             handshakes: handshakes::counters(&stats.handshakes, hooks),
+            lives: Lives::new(lives),
+            cgroups: lives::cgroups(cgroups),
             overwritten,
             pending: stats.recorded.saturating_sub(gone),
             this_report,

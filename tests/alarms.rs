@@ -403,7 +403,8 @@ fn the_table_of_listeners_reads_as_that_of_ss() {
             "Half-open",
             "Estab",
             "Closing Timewait Overflows",
-            "Drops Process"
+            "Drops",
+            "Accept wait Process"
         ]
     );
     assert_eq!(
@@ -416,7 +417,8 @@ fn the_table_of_listeners_reads_as_that_of_ss() {
             "40",
             "50",
             "9",
-            "19 141/nginx"
+            "19",
+            "1.0 ms/4.0 ms 141/nginx"
         ]
     );
     fake.hooks.push(hook("tcp_check_req", "dropped ACKs", 0));

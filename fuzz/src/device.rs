@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diagnose_tools::abi::{
-    self, Config, Consumed, Edge, Hook, RawConn, RawRecord, RecordBytes, RingState, Settings, Stats,
+    self, Cgroup, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord, RecordBytes, RingState,
+    Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::group::Group;
@@ -38,7 +39,7 @@ macro_rules! plain {
     )*};
 }
 
-plain! { Edge Hook RawConn RawRecord RingState Settings Stats }
+plain! { Cgroup Edge Hook Lives RawConn RawRecord RingState Settings Stats }
 
 /// A structure of these bytes, and of zeroes where they end.
 pub fn plain<T: Plain>(bytes: &[u8]) -> T {
@@ -83,7 +84,10 @@ const MORE: u8 = 12;
 /// Elements of no meaning to the device, which others may give them.
 pub const VIEW: u8 = 13;
 pub const HOST: u8 = 14;
-const KINDS: u8 = 15;
+/// And more of the device.
+const LIVES: u8 = 15;
+const CGROUP: u8 = 16;
+const KINDS: u8 = 17;
 
 /// Splits the input: a byte of the kind, one of the number of 8-byte words, and these.
 pub fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
@@ -141,6 +145,8 @@ impl Untrusted {
             CONN => self.fake.conns.borrow_mut().push(padded(body)),
             LISTENER => self.fake.listeners.push(padded(body)),
             GROUP => self.fake.groups.push(padded(body)),
+            LIVES => self.fake.lives = lives(body),
+            CGROUP => self.fake.cgroups.push(plain(body)),
             EDGE => self.fake.edges.push(plain(body)),
             HOOK => self.fake.hooks.push(plain(body)),
             STATS => self.stats = Some(plain(body)),
@@ -201,6 +207,17 @@ impl Untrusted {
     }
 }
 
+/// Counts of what has ended: bytes as far as they go, again and again, as an element is shorter.
+fn lives(body: &[u8]) -> Lives {
+    let all: Vec<u8> = body
+        .iter()
+        .copied()
+        .cycle()
+        .take(size_of::<Lives>())
+        .collect();
+    plain(&all)
+}
+
 /// A ring of these words, from its magic number on. The page that its header has is skipped.
 fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
     let records = header_bytes() / 8;
@@ -253,6 +270,14 @@ impl Recorder for Untrusted {
 
     fn edges(&self) -> Result<Vec<Edge>> {
         self.fake.edges()
+    }
+
+    fn lives(&self) -> Result<Lives> {
+        self.fake.lives()
+    }
+
+    fn cgroups(&self) -> Result<Vec<Cgroup>> {
+        self.fake.cgroups()
     }
 
     fn rings(&self) -> Result<Vec<RingState>> {

@@ -368,6 +368,11 @@ impl Output for Detail {
             (l.closing, listener.closing),
         );
         fields.two((l.timewait, listener.timewait), (l.drops, listener.drops));
+        let wait = listener.accept_wait();
+        fields.two(
+            (l.accept_wait_average, wait.map(|w| Duration(w[0]))),
+            (l.longest, wait.map(|w| Duration(w[1]))),
+        );
         fields.identity(who);
         fields.handshakes(handshakes);
         fields.write(out)
@@ -385,6 +390,6 @@ impl Output for Detail {
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-        summary::write(out, &self.look, summary, Zeros::Told)
+        summary::write(out, &self.look, &mut self.places, summary, Zeros::Told)
     }
 }

@@ -12,12 +12,15 @@ use crate::output::columns::{Column, Kind, Row, column};
 use crate::output::look::alarm_style;
 use crate::output::room::{ENDPOINT, PROCESS, Room};
 use crate::text::End;
+use crate::time::Duration;
 
 /// `4096/4096/4096`.
 const QUEUE: usize = 14;
 /// The longest heading of the states' numbers.
 const STATE: usize = 8;
 const COUNT: usize = 9;
+/// `999.9 ms/999.9 ms`.
+const WAIT: usize = 17;
 
 /// Widths of the columns of listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct ListenerColumns {
     states: bool,
     overflows: bool,
     drops: bool,
+    /// Whether the wait for `accept()` has one.
+    wait: bool,
     /// 0: no such column.
     process: usize,
 }
@@ -39,6 +44,7 @@ impl ListenerColumns {
                 states: true,
                 overflows: true,
                 drops: true,
+                wait: true,
                 process: PROCESS[1],
             };
         };
@@ -48,10 +54,12 @@ impl ListenerColumns {
         let overflows = room.take(COUNT + 1);
         let drops = room.take(COUNT + 1);
         let states = room.take(3 * (STATE + 1));
+        let wait = room.take(WAIT + 1);
         Self {
             states,
             overflows,
             drops,
+            wait,
             process: room.process(process),
             endpoint: room.endpoint(),
         }
@@ -73,6 +81,9 @@ impl ListenerColumns {
         }
         if self.drops {
             columns.push(column(l.drops, COUNT, Kind::Number));
+        }
+        if self.wait {
+            columns.push(column(l.accept_wait, WAIT, Kind::Number));
         }
         if self.process > 0 {
             columns.push(column(l.process, self.process, Kind::Text));
@@ -104,6 +115,16 @@ impl ListenerColumns {
         }
         if self.drops {
             row.cell(listener.drops);
+        }
+        if self.wait {
+            let wait = listener.accept_wait();
+            row.cell(wait.map(|[average, longest]| {
+                move |line: &mut Line| {
+                    Duration(average).put(line);
+                    line.push(b'/');
+                    Duration(longest).put(line);
+                }
+            }));
         }
         row.text(Style::new(), who.owner);
     }
@@ -147,15 +168,21 @@ mod tests {
             let process = if c.process > 0 { c.process + 1 } else { 0 };
             let states = if c.states { 3 * (STATE + 1) } else { 0 };
             let counts = (usize::from(c.overflows) + usize::from(c.drops)) * (COUNT + 1);
-            let used = c.endpoint + 2 * QUEUE + 2 + process + states + counts;
+            let wait = if c.wait { WAIT + 1 } else { 0 };
+            let used = c.endpoint + 2 * QUEUE + 2 + process + states + counts + wait;
             assert!(used <= width, "{width}: {c:?} takes {used}");
         }
         let at = |width| {
             let c = ListenerColumns::for_width(Some(width));
-            (c.endpoint, c.process, [c.overflows, c.drops, c.states])
+            (
+                c.endpoint,
+                c.process,
+                [c.overflows, c.drops, c.states],
+                c.wait,
+            )
         };
-        assert_eq!(at(80), (21, 18, [true, false, false]));
-        assert_eq!(at(100), (26, 23, [true, true, false]));
-        assert_eq!(at(132), (31, 23, [true, true, true]));
+        assert_eq!(at(80), (21, 18, [true, false, false], false));
+        assert_eq!(at(100), (26, 23, [true, true, false], false));
+        assert_eq!(at(132), (21, 15, [true, true, true], true));
     }
 }

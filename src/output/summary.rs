@@ -4,11 +4,18 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
+use crate::diagnose::tally::sum;
 use crate::i18n::Labels;
+use crate::lives::{InCgroup, Lives, Which, reason_name};
 use crate::output::look::Look;
+use crate::places::Places;
 use crate::state::State;
 use crate::summary::{EdgeTotal, Summary};
+use crate::text::printable;
 use crate::time::duration;
+
+/// Cgroups that are told where the totals are to be short.
+const TOP_CGROUPS: usize = 5;
 
 /// Whether what was never counted is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,8 +26,14 @@ pub enum Zeros {
     Told,
 }
 
-/// Writes all totals; `zeros` is about the handshakes.
-pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary, zeros: Zeros) -> io::Result<()> {
+/// Writes all totals; `zeros` is about the handshakes, and whether all cgroups are told.
+pub fn write(
+    out: &mut dyn Write,
+    look: &Look,
+    places: &mut Places,
+    summary: &Summary,
+    zeros: Zeros,
+) -> io::Result<()> {
     let (l, stats) = (look.labels, &summary.stats);
     let now = look.clock.local(stats.now_ns);
     let since = look.clock.local(stats.activated_ns);
@@ -37,6 +50,14 @@ pub fn write(out: &mut dyn Write, look: &Look, summary: &Summary, zeros: Zeros) 
     }
     if let Some(handshakes) = handshakes(look, summary, zeros) {
         writeln!(out, "{handshakes}\n")?;
+    }
+    let more = [
+        ended(look, &summary.lives),
+        lived(look, &summary.lives),
+        cgroups(look, places, &summary.cgroups, zeros),
+    ];
+    for table in more.into_iter().flatten() {
+        writeln!(out, "{table}\n")?;
     }
     write_counts(out, l, summary)
 }
@@ -109,6 +130,65 @@ fn handshakes(look: &Look, summary: &Summary, zeros: Zeros) -> Option<String> {
         table.add_row([(counter.label)(l).to_owned(), count]);
     }
     (!counters.is_empty()).then(|| table.trim_fmt())
+}
+
+/// Why connections have ended; `None`: none has.
+fn ended(look: &Look, lives: &Lives) -> Option<String> {
+    let l = look.labels;
+    let mut table = table(look, &[l.ended, l.reason, l.count], 2);
+    for of_role in &lives.ended {
+        for (reason, count) in &of_role.ends {
+            let role = of_role.role_name().to_owned();
+            table.add_row([role, reason_name(*reason), count.to_string()]);
+        }
+    }
+    (table.row_count() > 0).then(|| table.trim_fmt())
+}
+
+/// How long connections lived, and how long they waited for accept().
+fn lived(look: &Look, lives: &Lives) -> Option<String> {
+    let l = look.labels;
+    let mut table = table(look, &[l.lived, l.count, l.median, l.p99, l.longest], 1);
+    let of_roles = lives.ended.iter().map(|e| (e.role_name(), &e.life));
+    for (name, of) in of_roles.chain([(l.accept_wait_all, &lives.accept_wait)]) {
+        if let Some(times) = of.times {
+            let [median, p99, longest] = times.map(duration);
+            table.add_row([name.to_owned(), of.count.to_string(), median, p99, longest]);
+        }
+    }
+    (table.row_count() > 0).then(|| table.trim_fmt())
+}
+
+/// The cgroups with most connections, if there are several.
+fn cgroups(look: &Look, places: &mut Places, all: &[InCgroup], zeros: Zeros) -> Option<String> {
+    let l = look.labels;
+    let told = if zeros == Zeros::Told {
+        all.len()
+    } else {
+        TOP_CGROUPS.min(all.len())
+    };
+    let (told, left) = all.split_at(told);
+    let mut table = table(look, &[l.cgroup, l.connections, l.established], 1);
+    let of = |cgroup: &InCgroup, state| cgroup.states.get(&state).copied().unwrap_or(0);
+    for cgroup in told {
+        let name = match cgroup.cgroup {
+            Which::Id(id) => match places.cgroup(id) {
+                Some(cgroup) => printable(&cgroup.path),
+                None => id.to_string(),
+            },
+            Which::Unknown => "-".into(),
+            Which::Others => l.others_cgroups.to_owned(),
+        };
+        let established = of(cgroup, State::ESTABLISHED).to_string();
+        table.add_row([name, cgroup.total.to_string(), established]);
+    }
+    if !left.is_empty() {
+        let total = sum(left.iter().map(|c| c.total));
+        let established = sum(left.iter().map(|c| of(c, State::ESTABLISHED)));
+        let name = format!("{} ({})", l.others_cgroups, left.len());
+        table.add_row([name, total.to_string(), established.to_string()]);
+    }
+    (all.len() > 1).then(|| table.trim_fmt())
 }
 
 /// A sign, a label and a number of a line of counts.

@@ -352,7 +352,7 @@ impl Output for Table {
         if self.part.is_some() {
             writeln!(out)?;
         }
-        summary::write(out, &self.look, summary, Zeros::Left)
+        summary::write(out, &self.look, &mut self.places, summary, Zeros::Left)
     }
 }
 

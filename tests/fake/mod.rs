@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, RawAlarm, RawConn,
-    RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState, Settings,
-    Stats,
+    self, Cgroup, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, Lives, RawAlarm,
+    RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState,
+    Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::group::Group;
@@ -109,6 +109,8 @@ pub struct Fake {
     pub listeners: Vec<ListenerBytes>,
     pub groups: Vec<GroupBytes>,
     pub edges: Vec<Edge>,
+    pub lives: Lives,
+    pub cgroups: Vec<Cgroup>,
     /// Groups and listeners, and what found no room there.
     pub counts: Stats,
     /// Connections of a pair that raise its alarm.
@@ -155,6 +157,8 @@ impl Fake {
             listeners: Vec::new(),
             groups: Vec::new(),
             edges: Vec::new(),
+            lives: Lives::default(),
+            cgroups: Vec::new(),
             counts: Stats::default(),
             threshold: 500,
             handshakes: RawHandshakes::default(),
@@ -274,6 +278,22 @@ impl Recorder for Fake {
     fn edges(&self) -> Result<Vec<Edge>> {
         if self.active.get() {
             Ok(self.edges.clone())
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn lives(&self) -> Result<Lives> {
+        if self.active.get() {
+            Ok(self.lives)
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn cgroups(&self) -> Result<Vec<Cgroup>> {
+        if self.active.get() {
+            Ok(self.cgroups.clone())
         } else {
             Err(Error::NotActive)
         }
@@ -534,6 +554,13 @@ pub fn listener(local: &str) -> ListenerBytes {
             handshakes + offset_of!(RawHandshakes, ack_accept_queue_full),
             5u64.to_ne_bytes(),
         );
+    for (at, number) in [
+        (offset_of!(RawListener, accepted), 4u64),
+        (offset_of!(RawListener, accept_wait_ns), 4_000_000),
+        (offset_of!(RawListener, accept_wait_max_ns), 4_000_000),
+    ] {
+        bytes.put(at, number.to_ne_bytes());
+    }
     let first = offset_of!(RawListener, accept_queue);
     for (index, number) in [6u32, 9, 5, 10, 77, 128, 20, 30, 400, 40, 50]
         .into_iter()

@@ -276,6 +276,9 @@ impl Output for Json {
             "drops": listener.drops,
             "alarms": Any(listener.raised().map(AlarmKind::name).collect::<Vec<_>>()),
             "handshakes": Any(Counts(handshakes)),
+            "accepted": listener.accepted,
+            "accept_wait_ns": listener.accept_wait_ns,
+            "accept_wait_max_ns": listener.accept_wait_max_ns,
         );
         self.write(out)
     }
@@ -294,6 +297,6 @@ impl Output for Json {
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-        summary::write(out, &self.clock, summary)
+        summary::write(out, &self.clock, &mut self.places, summary)
     }
 }

@@ -1,6 +1,7 @@
 //! The totals as a JSON line.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
@@ -8,6 +9,8 @@ use serde::{Serialize, Serializer};
 use crate::diagnose::finding::Counts as Findings;
 use crate::handshakes::Counter;
 use crate::json;
+use crate::lives::{Durations, Ended, InCgroup, Which, reason_name};
+use crate::places::Places;
 use crate::state::State;
 use crate::summary::{EdgeTotal, Summary, ThisReport};
 use crate::time::Clock;
@@ -37,6 +40,10 @@ struct SummaryJson<'a> {
     reported: u64,
     pending: u64,
     this_report: ThisReportJson,
+    ends: Ends<'a>,
+    lives: LifeOf<'a>,
+    accept_wait: DurationsJson,
+    cgroups: Vec<CgroupJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     findings: Option<Findings>,
 }
@@ -79,6 +86,99 @@ struct EdgeJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_ns: Option<u64>,
     timed: u64,
+}
+
+/// Names of roles, and of each the reasons with their counts.
+struct Ends<'a>(&'a [Ended]);
+
+/// Of one role.
+struct EndsOf<'a>(&'a Ended);
+
+/// Names of roles, and how long their connections lived.
+struct LifeOf<'a>(&'a [Ended]);
+
+impl Serialize for Ends<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let counted = self.0.iter().filter(|e| !e.ends.is_empty());
+        to.collect_map(counted.map(|e| (e.role_name(), EndsOf(e))))
+    }
+}
+
+impl Serialize for EndsOf<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(
+            self.0
+                .ends
+                .iter()
+                .map(|(reason, n)| (reason_name(*reason), n)),
+        )
+    }
+}
+
+impl Serialize for LifeOf<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let lived = self.0.iter().filter(|e| e.life.count > 0);
+        to.collect_map(lived.map(|e| (e.role_name(), DurationsJson::new(&e.life))))
+    }
+}
+
+#[derive(Serialize)]
+struct DurationsJson {
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_ns: Option<u64>,
+}
+
+impl DurationsJson {
+    fn new(durations: &Durations) -> Self {
+        let times = durations.times;
+        Self {
+            count: durations.count,
+            total_ns: times.map(|_| durations.total_ns),
+            p50_ns: times.map(|t| t[0]),
+            p99_ns: times.map(|t| t[1]),
+            max_ns: times.map(|t| t[2]),
+        }
+    }
+}
+
+/// Without an id and `others` it is not known which cgroup it is.
+#[derive(Serialize)]
+struct CgroupJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<bool>,
+    connections: u64,
+    states: BTreeMap<Cow<'static, str>, u64>,
+}
+
+impl CgroupJson {
+    fn new(of: &InCgroup, places: &mut Places) -> Self {
+        let id = match of.cgroup {
+            Which::Id(id) => Some(id),
+            Which::Unknown | Which::Others => None,
+        };
+        let named = id.and_then(|id| places.cgroup(id));
+        Self {
+            cgroup: named.as_ref().map(|c| c.path.clone()),
+            cgroup_id: id,
+            container: named.as_ref().and_then(|c| c.container.clone()),
+            others: (of.cgroup == Which::Others).then_some(true),
+            connections: of.total,
+            states: of.states.iter().map(|(s, n)| (s.name(), *n)).collect(),
+        }
+    }
 }
 
 fn states<S: Serializer>(states: &&[(State, u64)], to: S) -> Result<S::Ok, S::Error> {
@@ -125,7 +225,12 @@ impl ThisReportJson {
 }
 
 /// Writes the totals.
-pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Result<()> {
+pub fn write(
+    out: &mut dyn Write,
+    clock: &Clock,
+    places: &mut Places,
+    summary: &Summary,
+) -> io::Result<()> {
     let stats = &summary.stats;
     let object = SummaryJson {
         r#type: "summary",
@@ -158,6 +263,14 @@ pub fn write(out: &mut dyn Write, clock: &Clock, summary: &Summary) -> io::Resul
         reported: stats.reported,
         pending: summary.pending,
         this_report: ThisReportJson::new(&summary.this_report),
+        ends: Ends(&summary.lives.ended),
+        lives: LifeOf(&summary.lives.ended),
+        accept_wait: DurationsJson::new(&summary.lives.accept_wait),
+        cgroups: summary
+            .cgroups
+            .iter()
+            .map(|of| CgroupJson::new(of, places))
+            .collect(),
         findings: summary.findings,
     };
     json::line(out, &object)
