@@ -439,6 +439,7 @@ fn detail_tells_all_of_a_listener() {
         "Half-open          10, most 77, limit 128\n",
         "Unfinished / s     20, most 30\n",
         "Drops              19\n",
+        "Wait for accept()  1.0 ms             Longest            4.0 ms\n",
         "last ACKs dropped, accept queue full: 5\n",
         "141/nginx",
     ] {

@@ -973,6 +973,67 @@ fn listeners_that_share_a_port_are_one() {
     assert_eq!(number(&findings[0], "accept_queue"), 512);
 }
 
+/// The device that a structure's socket is bound to.
+fn bind<const N: usize>(bytes: [u8; N], at: usize, ifindex: u32) -> [u8; N] {
+    let mut bytes = Bytes(bytes);
+    bytes.put(at, ifindex.to_ne_bytes());
+    bytes.0
+}
+
+#[test]
+fn listeners_of_one_port_on_two_devices_are_two() {
+    let mut fake = host();
+    let idle = Socket {
+        half_open: [0, 3, 511],
+        ..Socket::default()
+    };
+    let full = Socket {
+        accept: [512, 512],
+        ..idle
+    };
+    let at = offset_of!(RawListener, who) + offset_of!(RawIdent, ifindex);
+    fake.listeners = vec![bind(idle.bytes(), at, 2), bind(full.bytes(), at, 3)];
+    let findings = look(&fake);
+    let finding = only(&findings);
+    assert_eq!(number(finding, "listeners"), 1);
+    assert_eq!(finding.subject.dev.as_ref().map(|dev| dev.index), Some(3));
+    assert!(finding.summary.contains("%3:"), "{finding:#?}");
+}
+
+#[test]
+fn pairs_and_peers_behind_two_devices_are_two() {
+    let mut fake = host();
+    let addr: Ipv4Addr = [10, 0, 0, 2].into();
+    let at = offset_of!(RawGroup, ifindex);
+    fake.groups = vec![
+        bind(group(addr, 600, true), at, 2),
+        bind(group(addr, 20, false), at, 3),
+    ];
+    let who = offset_of!(RawConn, who) + offset_of!(RawIdent, ifindex);
+    add(
+        &fake,
+        (0..620).map(|n| Conn::served(format!("10.0.0.2:{}", 1_000 + n), 9)),
+    );
+    let before = fake.conns.borrow().len() - 620;
+    for (index, conn) in fake.conns.borrow_mut()[before..].iter_mut().enumerate() {
+        *conn = bind(*conn, who, if index < 600 { 2 } else { 3 });
+    }
+    let findings = look(&fake);
+    let finding = only(
+        &of_rule(&findings, "pair-threshold")
+            .into_iter()
+            .cloned()
+            .collect::<Vec<_>>(),
+    )
+    .clone();
+    assert_eq!(number(&finding, "unused"), 600);
+    assert!(
+        finding.summary.contains("between 10.0.0.1%2 and 10.0.0.2,"),
+        "{finding:#?}"
+    );
+    assert_eq!(peers(&finding), [("10.0.0.2".into(), 600)]);
+}
+
 #[test]
 fn a_half_open_queue_that_is_full_without_a_flood() {
     let mut fake = host();

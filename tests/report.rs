@@ -10,7 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diagnose_tools::abi::{Edge, RawConn, RawIdent, RawRecord, TCPSTATES_HOOK_ATTACHED};
+use diagnose_tools::abi::{
+    Cgroup, Edge, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
+    TCPSTATES_REASONS_MAX,
+};
+use diagnose_tools::dev::Devices;
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::i18n::Lang;
 use diagnose_tools::options;
@@ -861,4 +865,164 @@ fn handshakes_are_told() {
     }
     fake.handshakes = Default::default();
     assert!(!text(&fake, "").contains("Handshakes"), "nothing to tell");
+}
+
+/// A record, a connection, a listener and an alarm of sockets that are bound to device 7.
+fn scoped() -> Fake {
+    let mut fake = Fake::new(1, 64);
+    let bound = |bytes: &mut [u8], who: usize| {
+        let mut put = |at: usize, bytes_of: &[u8]| {
+            bytes[who + at..][..bytes_of.len()].copy_from_slice(bytes_of);
+        };
+        for (at, last) in [
+            (offset_of!(RawIdent, laddr), 1),
+            (offset_of!(RawIdent, raddr), 2),
+        ] {
+            let addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+            put(at, &addr.octets());
+        }
+        put(offset_of!(RawIdent, family), &[6]);
+        put(offset_of!(RawIdent, ifindex), &7u32.to_ne_bytes());
+    };
+    let mut transition = record(NOW - 2);
+    bound(&mut transition, offset_of!(RawRecord, who));
+    fake.rings[0].write(&transition);
+    let mut alarm = fake::alarm(NOW - 1, 1, true);
+    bound(&mut alarm, offset_of!(RawAlarm, who));
+    fake.rings[0].write(&alarm);
+    let mut live = conn("10.0.0.1:80", 1, NOW, 7);
+    bound(&mut live, offset_of!(RawConn, who));
+    *fake.conns.borrow_mut() = vec![live];
+    let mut listener = fake::listener("0.0.0.0:80");
+    let at = offset_of!(RawListener, who) + offset_of!(RawIdent, ifindex);
+    listener[at..at + 4].copy_from_slice(&7u32.to_ne_bytes());
+    fake.listeners = vec![listener];
+    fake
+}
+
+fn scoped_report(keys: &str, name: Option<&'static str>) -> String {
+    let fake = scoped();
+    let devices = Devices::new(Box::new(move |netns, _| {
+        assert_eq!(netns, 4_026_531_840);
+        Some(vec![(7, name?.to_owned())])
+    }));
+    let keys = format!("connections=1 summary=0 findings=0 {keys}");
+    let options = options::report(&keys).unwrap();
+    let places = nowhere().with_devices(devices);
+    let mut form = output(options.format, look(&fake, Lang::En, None), places);
+    let mut out = Vec::new();
+    report(&fake, &options, &mut *form, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_device_is_told_behind_the_address_in_text_and_beside_it_in_json() {
+    for (name, dev) in [
+        (Some("v0"), "v0"),
+        (Some("e\x1b0"), "e\\u{1b}0"),
+        (None, "7"),
+    ] {
+        for keys in ["", "format=detail"] {
+            let text = scoped_report(keys, name);
+            for (part, times) in [
+                (format!("[fe80::1%{dev}]:40000"), 1),
+                (format!("[fe80::2%{dev}]:80"), 2),
+                (format!("[fe80::1%{dev}]:80"), 1),
+                (format!("fe80::1%{dev}"), 3),
+                (format!("fe80::2%{dev}"), 3),
+                (format!("0.0.0.0%{dev}:80"), 1),
+            ] {
+                assert_eq!(text.matches(&part).count(), times, "{part}: {text}");
+            }
+        }
+        let text = scoped_report("json=1", name);
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["ifindex"], 7, "{line}");
+            assert_eq!(line.get("dev").and_then(Value::as_str), name, "{line}");
+            assert!(["fe80::1", "0.0.0.0"].contains(&line["laddr"].as_str().unwrap()));
+        }
+        assert_eq!(text.lines().count(), 4);
+    }
+}
+
+#[test]
+fn filters_by_device_choose() {
+    let here = Path::new("/proc/self/ns/net").metadata().unwrap().ino();
+    let shown = |keys: &str| {
+        let report = json(
+            &scoped(),
+            &format!("connections=1 summary=0 findings=0 {keys}"),
+        );
+        report.len()
+    };
+    assert_eq!(shown("addr=fe80::2%7 netns=4026531840"), 4);
+    assert_eq!(shown("addr=fe80::2%8 netns=4026531840"), 0);
+    assert_eq!(shown("laddr=0.0.0.0%7 netns=4026531840"), 1);
+    // Without a namespace it is a device of this one.
+    let expected = if here == 4_026_531_840 { 4 } else { 0 };
+    assert_eq!(shown("addr=fe80::2%7"), expected);
+}
+
+#[test]
+fn ends_lives_and_cgroups_are_told() {
+    let mut fake = Fake::new(1, 64);
+    let room = TCPSTATES_REASONS_MAX as usize;
+    (fake.lives.ends[room + 1], fake.lives.ends[room + 10]) = (3, 9);
+    fake.lives.ends[2 * room + 2] = 4;
+    let times = |of: &mut diagnose_tools::abi::Times, ns: u64| {
+        (of.count, of.total_ns, of.max_ns) = (1, ns, ns);
+        of.hist[0] = 1;
+    };
+    times(&mut fake.lives.life[1], 512);
+    times(&mut fake.lives.accept_wait, 700);
+    let cgroup = |cgroup, established| {
+        let mut of = Cgroup {
+            cgroup,
+            ..Cgroup::default()
+        };
+        of.states[1] = established;
+        of
+    };
+    fake.cgroups = (1..=7).map(|n| cgroup(u64::MAX - 9 + n, n)).collect();
+    fake.cgroups.push(cgroup(0, 2));
+    let summary = &json(&fake, "")[0];
+    let text_of = |name: &str| serde_json::to_string(&summary[name]).unwrap();
+    let (ends, lives) = (&summary["ends"], &summary["lives"]);
+    assert_eq!(ends["client"]["refused"], 9);
+    assert_eq!(text_of("ends").matches(':').count(), 5, "{ends}");
+    assert_eq!(ends["server"]["closed_peer"], 4);
+    for name in ["total_ns", "p50_ns", "p99_ns", "max_ns"] {
+        assert_eq!(lives["client"][name], 512, "{lives}");
+        assert_eq!(summary["accept_wait"][name], 700, "{summary}");
+    }
+    assert!(lives.get("server").is_none(), "{lives}");
+    let cgroups = summary["cgroups"].as_array().unwrap();
+    assert_eq!(cgroups.len(), 8);
+    assert_eq!(cgroups[0]["states"]["ESTABLISHED"], 7);
+    assert_eq!(cgroups[0]["connections"], 7);
+    assert_eq!(cgroups[0]["cgroup_id"], u64::MAX - 2);
+
+    let table = text(&fake, "");
+    let words = |text: &str, first: &str| -> Vec<String> {
+        let line = text.lines().find(|l| l.starts_with(first));
+        let line = line.unwrap_or_else(|| panic!("{first}: {text}"));
+        line.split("  ")
+            .map(str::trim)
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(words(&table, "client  "), ["client", "refused", "9"]);
+    assert_eq!(
+        words(&table, "waited for"),
+        ["waited for accept()", "1", "700 ns", "700 ns", "700 ns"]
+    );
+    assert_eq!(words(&table, "others"), ["others (3)", "5", "5"]);
+    let detail = text(&fake, "format=detail");
+    assert!(!detail.contains("others"), "{detail}");
+    assert_eq!(
+        words(&detail, "18446744073709551607"),
+        ["18446744073709551607", "1", "1"]
+    );
 }
