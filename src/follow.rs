@@ -11,6 +11,7 @@ use nix::poll::PollTimeout;
 
 use crate::abi::Settings;
 use crate::error::{Error, Result, write_error};
+use crate::lives;
 use crate::merge::{Event, Merge};
 use crate::options::{Parts, ReportOptions, parts};
 use crate::output::Output;
@@ -238,6 +239,10 @@ impl<'a, R: Recorder> Follower<'a, R> {
             crate::say::progress("the recording was deactivated: nothing more will come");
         } else {
             self.ask_totals();
+            // Not each second: the module looks at each live connection.
+            if let Ok(cgroups) = self.recorder.cgroups() {
+                self.totals.0.cgroups = lives::cgroups(&cgroups);
+            }
         }
         if self.options.summary {
             let (transitions, alarms) = (self.this.transitions, self.this.alarms);

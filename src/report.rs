@@ -14,6 +14,7 @@ use crate::error::{Error, Result, write_error};
 use crate::filter::Show;
 use crate::handshakes;
 use crate::listener::Listener;
+use crate::lives;
 use crate::merge::{Event, Merge, Progress};
 use crate::options::{Parts, ReportOptions, Sort, parts};
 use crate::output::Output;
@@ -51,6 +52,7 @@ pub fn report(
     if options.summary {
         let summary = Summary {
             findings,
+            cgroups: lives::cgroups(&recorder.cgroups()?),
             ..summarize(recorder, &settings, unconsumed, this)?
         };
         output.summary(out, &summary).map_err(write_error)?;
@@ -87,7 +89,8 @@ pub fn active_settings(recorder: &impl Recorder) -> Result<Settings> {
     }
 }
 
-/// Makes the totals. `unconsumed` overwritten events are counted anew when not given.
+/// Makes the totals, without cgroups: for these the module looks at each live connection.
+/// `unconsumed` overwritten events are counted anew when not given.
 ///
 /// # Errors
 /// Not active, or a call fails.
@@ -102,9 +105,9 @@ pub fn summarize(
         None => unconsumed_overwritten(recorder, settings.config.ring_records)?,
     };
     let (edges, hooks) = (recorder.edges()?, recorder.hooks()?);
-    let (lives, cgroups) = (recorder.lives()?, recorder.cgroups()?);
+    let lives = recorder.lives()?;
     let stats = recorder.stats()?;
-    let counted = (&edges[..], &lives, &cgroups[..]);
+    let counted = (&edges[..], &lives);
     Ok(Summary::new(&stats, counted, &hooks, unconsumed, this))
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::abi::{self, Cgroup, Edge, Hook, Stats};
+use crate::abi::{self, Edge, Hook, Stats};
 use crate::diagnose::finding::Counts as Findings;
 use crate::error::Result;
 use crate::handshakes::{self, Counter};
 use crate::hist::percentile;
-use crate::lives::{self, InCgroup, Lives};
+use crate::lives::{InCgroup, Lives};
 use crate::merge::Progress;
 use crate::recorder::Recorder;
 use crate::state::State;
@@ -135,7 +135,7 @@ pub struct Summary {
     pub handshakes: Vec<Counter>,
     /// Connections that have ended.
     pub lives: Lives,
-    /// Where the live connections are.
+    /// Where the live connections are; none where it was not asked for.
     pub cgroups: Vec<InCgroup>,
     /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
@@ -221,7 +221,7 @@ impl Summary {
     /// report has consumed yet.
     pub fn new(
         stats: &Stats,
-        (edges, lives, cgroups): (&[Edge], &abi::Lives, &[Cgroup]),
+        (edges, lives): (&[Edge], &abi::Lives),
         hooks: &[Hook],
         unconsumed: u64,
         this_report: ThisReport,
@@ -233,7 +233,7 @@ impl Summary {
             edges: merged(edges),
             handshakes: handshakes::counters(&stats.handshakes, hooks),
             lives: Lives::new(lives),
-            cgroups: lives::cgroups(cgroups),
+            cgroups: Vec::new(),
             overwritten,
             pending: stats.recorded.saturating_sub(gone),
             this_report,

@@ -31,6 +31,7 @@ mod life_cycle;
 mod limits;
 mod listeners;
 mod live;
+mod lives;
 mod lockdown;
 mod loss;
 mod mapping;
@@ -121,6 +122,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             protocols::trials(),
             filters::trials(),
             scope::trials(),
+            lives::trials(),
             diagnose::trials(),
             outputs::trials(),
             loss::trials(),
