@@ -107,6 +107,22 @@ fn durations() {
                 .iter()
                 .all(|row| row.0 != "ESTABLISHED")
         });
+        // The same of the one listener, as it is to be had while it listens.
+        let keys = format!(
+            "peek=1 transitions=0 alarms=0 connections=0 listeners=1 lport={}",
+            at.port()
+        );
+        let report = tool::report(&keys);
+        assert_eq!(report.listeners.len(), 1, "{:?}", report.listeners);
+        let of = |name: &str| report.listeners[0][name].as_u64().expect("a number");
+        assert_eq!(of("accepted"), u64::from(COUNT));
+        let longest = Duration::from_nanos(of("accept_wait_max_ns"));
+        let all = Duration::from_nanos(of("accept_wait_ns"));
+        assert!(
+            longest >= wait && longest <= before.elapsed() - (life - wait),
+            "{longest:?}"
+        );
+        assert!(all >= wait * COUNT && all <= longest * COUNT, "{all:?}");
         drop(servers);
     });
     let took = before.elapsed();
