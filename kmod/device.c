@@ -118,6 +118,8 @@ static void fill_stats(struct tcps_session *session, struct tcpstates_stats *sta
 	stats->generation = session->generation;
 	stats->activated_ns = session->activated_ns;
 	fill_consumed(session, stats);
+	tcps_clocks_compare(&session->clocks);
+	stats->clocks = tcps_clocks_changes(&session->clocks);
 	stats->kprobe_missed = tcps_hooks_missed(&session->hooks);
 	stats->nodes = READ_ONCE(session->conns.pool.nodes);
 	tcps_stats_sum(&session->stats, stats);
@@ -307,6 +309,19 @@ static int get_cgroups(struct tcps_session *session, struct reader *reader, unsi
 	return err;
 }
 
+static bool fill_clock(struct tcps_session *session, unsigned int index, void *element)
+{
+	return tcps_clocks_get(&session->clocks, index, element);
+}
+
+static int get_clocks(struct tcps_session *session, struct reader *reader, unsigned long arg)
+{
+	static const struct table_spec spec = { fill_clock, sizeof(struct tcpstates_clock) };
+
+	tcps_clocks_compare(&session->clocks);
+	return get_table(session, &spec, tcps_clocks_nr(&session->clocks), arg);
+}
+
 static int snapshot(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
 	struct tcpstates_snapshot call;
@@ -370,6 +385,7 @@ static const struct session_call {
 	{ TCPSTATES_GET_GROUPS, get_groups },
 	{ TCPSTATES_GET_LIVES, get_lives },
 	{ TCPSTATES_GET_CGROUPS, get_cgroups },
+	{ TCPSTATES_GET_CLOCKS, get_clocks },
 };
 
 static int run_session_call(const struct session_call *call, struct reader *reader,

@@ -5,6 +5,7 @@
 
 #include "compat.h"
 #include "functions.h"
+#include "hooks.h"
 
 #ifdef TCPS_HAVE_FTRACE
 
@@ -15,6 +16,9 @@
 #define ALIGNMENT	16
 static_assert(sizeof(struct tcps_function) == ALIGNMENT);
 
+/* Bytes of the mark with which a function begins on x86 with IBT. */
+#define MARK		4
+
 /* Where a function is, unless another one was there before. */
 static __always_inline struct tcps_function *home_of(struct tcps_functions *functions,
 						     unsigned long ip)
@@ -24,7 +28,7 @@ static __always_inline struct tcps_function *home_of(struct tcps_functions *func
 	return (void *)functions->by_ip + offset;
 }
 
-static noinline struct tcps_function *slot_of(struct tcps_functions *functions, unsigned long ip)
+static struct tcps_function *slot_of(struct tcps_functions *functions, unsigned long ip)
 {
 	struct tcps_function *function = home_of(functions, ip);
 
@@ -34,19 +38,37 @@ static noinline struct tcps_function *slot_of(struct tcps_functions *functions, 
 	return function;
 }
 
+/* Not at its home: it is elsewhere, or known by the other end of the mark. NULL: not at all. */
+static noinline const struct tcps_function *seek(struct tcps_functions *functions,
+						 unsigned long ip)
+{
+	const unsigned long ips[] = { ip, ip - MARK, ip + MARK };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ips); i++) {
+		const struct tcps_function *function = slot_of(functions, ips[i]);
+
+		if (function->ip)
+			return function;
+	}
+	return NULL;
+}
+
 /* No hooked function is called from here, so it need not guard against itself. */
 static void notrace on_function(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 				tcps_ftrace_regs *regs)
 {
-	struct tcps_functions *functions = container_of(ops, struct tcps_functions, ops);
-	/* Pairs with the release in tcps_functions_attach(). */
-	struct tcps_session *session = smp_load_acquire(&functions->session);
-	const struct tcps_function *function = home_of(functions, ip);
+	struct tcps_hooks *hooks = container_of(ops, struct tcps_hooks, functions.ops);
+	struct tcps_session *session = tcps_hooks_session(hooks);
+	const struct tcps_function *function = home_of(&hooks->functions, ip);
 
 	if (unlikely(!session))
 		return;
-	if (unlikely(function->ip != ip))
-		function = slot_of(functions, ip);
+	if (unlikely(function->ip != ip)) {
+		function = seek(&hooks->functions, ip);
+		if (!function)
+			return;
+	}
 	function->at_entry(session, tcps_ftrace_pt_regs(regs));
 }
 
@@ -70,13 +92,30 @@ int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 	return 0;
 }
 
+/*
+ * @start is where the function begins. With IBT most begin with a mark, and
+ * call ftrace behind it; where that is ftrace does not tell, but it refuses
+ * what lies inside of a function and is not the place.
+ */
+int tcps_functions_add_start(struct tcps_functions *functions, unsigned long start,
+			     const struct tcps_hook_spec *spec)
+{
+	int err = -EINVAL;
+
+	if (IS_ENABLED(CONFIG_X86_KERNEL_IBT))
+		err = tcps_functions_add(functions, start + MARK, spec);
+	if (err == -EINVAL)
+		err = tcps_functions_add(functions, start, spec);
+	return err;
+}
+
 static void drop_filter(struct tcps_functions *functions)
 {
 	tcps_ftrace_free_filter(&functions->ops);
 	functions->nr = 0;
 }
 
-int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session)
+int tcps_functions_attach(struct tcps_functions *functions)
 {
 	int err;
 
@@ -88,8 +127,7 @@ int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session 
 		drop_filter(functions);
 		return err;
 	}
-	/* Pairs with the acquire in on_function(): all of them are patched. */
-	smp_store_release(&functions->session, session);
+	functions->registered = true;
 	return 0;
 }
 
@@ -104,9 +142,9 @@ bool tcps_functions_detach(struct tcps_functions *functions)
 
 	if (!functions->nr)
 		return true;
-	if (functions->session)
+	if (functions->registered)
 		gone = !unregister_ftrace_function(&functions->ops);
-	WRITE_ONCE(functions->session, NULL);
+	functions->registered = false;
 	if (gone)
 		drop_filter(functions);
 	return gone;
@@ -124,7 +162,13 @@ int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 	return -EOPNOTSUPP;
 }
 
-int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session)
+int tcps_functions_add_start(struct tcps_functions *functions, unsigned long start,
+			     const struct tcps_hook_spec *spec)
+{
+	return -EOPNOTSUPP;
+}
+
+int tcps_functions_attach(struct tcps_functions *functions)
 {
 	return 0;
 }

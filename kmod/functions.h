@@ -25,23 +25,24 @@ struct tcps_function {
 };
 
 /*
- * Locking rule: @by_ip does not change while @ops is registered. The functions
- * are patched one after the other: until @session is set none is acted upon, so
- * that nothing begins whose end could be missed.
+ * Locking rule: @by_ip does not change while @ops is registered. A part of
+ * struct tcps_hooks, which tells whether calls are acted upon.
  */
 struct tcps_functions {
 #ifdef TCPS_HAVE_FTRACE
 	struct ftrace_ops ops;
 #endif
-	struct tcps_session *session;
+	bool registered;
 	unsigned int nr;
 	struct tcps_function by_ip[TCPS_FUNCTIONS_MAX];
 };
 
 void tcps_functions_init(struct tcps_functions *functions);
+int tcps_functions_add_start(struct tcps_functions *functions, unsigned long start,
+			     const struct tcps_hook_spec *spec);
 int tcps_functions_add(struct tcps_functions *functions, unsigned long ip,
 		       const struct tcps_hook_spec *spec);
-int tcps_functions_attach(struct tcps_functions *functions, struct tcps_session *session);
+int tcps_functions_attach(struct tcps_functions *functions);
 bool tcps_functions_detach(struct tcps_functions *functions);
 
 #endif

@@ -9,6 +9,7 @@
  * to a drop leaves the reason in the node, for the case that it ends.
  */
 #include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/skbuff.h>
 #include <net/inet_connection_sock.h>
 #include <net/net_namespace.h>
@@ -19,6 +20,7 @@
 #include "compat.h"
 #include "handshake.h"
 #include "mptcp.h"
+#include "seed.h"
 #include "session.h"
 #include "sockinfo.h"
 
@@ -355,7 +357,7 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 	struct tcps_conn *conn;
 
 	tcps_shards_lock(near, far);
-	conn = tcps_conns_find(near, from);
+	conn = tcps_conns_find(near, from) ?: tcps_seed_early(session, near, from);
 	if (conn) {
 		tcps_move(session, near, far, conn, to);
 		conn->kind = kind;
@@ -555,11 +557,13 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	step.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
 	shard = tcps_conns_shard(&session->conns, child);
 	raw_spin_lock_irqsave(&shard->lock, flags);
+	entry = entry_of(session, listener);
+	if (fast_open)
+		count(session, entry, fast_open);
+	else
+		count(session, entry, cookies_accepted);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		entry = entry_of(session, listener);
-		if (fast_open)
-			count(session, entry, fast_open);
 		conn = begin(session, shard, listener, entry, child, TCPS_FULL, now);
 		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
@@ -582,9 +586,11 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 /* The SYN-ACK of @req was sent again. */
 void tcps_synack_sent_again(void *data, const struct sock *sk, const struct request_sock *req)
 {
-	struct tcps_session *session = data;
+	struct tcps_session *session = tcps_hooks_session(data);
 	unsigned long flags;
 
+	if (unlikely(!session))
+		return;
 	local_irq_save(flags);
 	count(session, entry_of(session, sk), synacks_sent_again);
 	local_irq_restore(flags);
@@ -601,32 +607,57 @@ void tcps_cookie_sent(struct tcps_session *session)
 }
 
 /*
- * An ACK that belongs to no connection has come to @listener: will the kernel
- * take it for the return of a cookie?
+ * Will the kernel take this ACK, which belongs to no connection, for the return
+ * of a cookie? One that a BPF program has checked has its request with it.
  */
-bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb)
+static bool is_cookie(const struct sock *listener, const struct sk_buff *skb)
 {
 	const struct tcphdr *th = tcp_hdr(skb);
 
 	return gives_cookies(listener) && th->ack && !th->rst &&
-	       tcps_synq_overflowed(listener);
+	       (tcps_synq_overflowed(listener) || skb->sk);
 }
 
-/* What the check of a cookie came to; NULL: its child could not be made. */
+/*
+ * An ACK that belongs to no connection has come to @listener. If it is a
+ * cookie, it is counted among those rejected, see tcps_settle_cookies().
+ */
 void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
-		      const struct sock *child)
+		      const struct sk_buff *skb)
+{
+	unsigned long flags;
+
+	if (!is_cookie(listener, skb))
+		return;
+	local_irq_save(flags);
+	count(session, entry_of(session, listener), cookies_rejected);
+	local_irq_restore(flags);
+}
+
+/*
+ * The cookie was right: @listener is about to be given a child. It is counted
+ * as accepted when that goes to the accept queue; if there is no room, here.
+ */
+void tcps_cookie_right(struct tcps_session *session, const struct sock *listener)
 {
 	struct tcps_listener *entry;
 	unsigned long flags;
 
+	if (likely(!sk_acceptq_is_full(listener)))
+		return;
 	local_irq_save(flags);
 	entry = entry_of(session, listener);
-	/* The listener itself comes back if the cookie was not right. */
-	if (child == listener)
-		count(session, entry, cookies_rejected);
-	else
-		count(session, entry, cookies_accepted);
-	if (!child && sk_acceptq_is_full(listener))
-		count(session, entry, ack_accept_queue_full);
+	count(session, entry, cookies_accepted);
+	count(session, entry, ack_accept_queue_full);
 	local_irq_restore(flags);
+}
+
+/*
+ * Until they are read, the rejected cookies are all that came back: those that
+ * were accepted are known only later. They have been read before, on each CPU.
+ */
+void tcps_settle_cookies(struct tcpstates_handshakes *handshakes)
+{
+	handshakes->cookies_rejected -= min(handshakes->cookies_rejected,
+					    handshakes->cookies_accepted);
 }

@@ -9,6 +9,7 @@ struct request_sock;
 struct sk_buff;
 struct sock;
 struct tcps_session;
+struct tcpstates_handshakes;
 
 void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	      const struct sk_buff *skb);
@@ -34,8 +35,9 @@ void tcps_forget_clone(struct tcps_session *session, const struct sock *sk);
 void tcps_synack_sent_again(void *data, const struct sock *sk, const struct request_sock *req);
 
 void tcps_cookie_sent(struct tcps_session *session);
-bool tcps_cookie_expected(const struct sock *listener, const struct sk_buff *skb);
 void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
-		      const struct sock *child);
+		      const struct sk_buff *skb);
+void tcps_cookie_right(struct tcps_session *session, const struct sock *listener);
+void tcps_settle_cookies(struct tcpstates_handshakes *handshakes);
 
 #endif

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "handshake.h"
 #include "hook_specs.h"
+#include "session.h"
 #include "timewait.h"
 #include "transition.h"
 
@@ -49,7 +50,7 @@ static void on_store_state(struct tcps_session *session, struct pt_regs *regs)
 {
 	const struct sock *sk = ptr(regs, 0);
 
-	tcps_transition(session, sk, READ_ONCE(sk->sk_state), number(regs, 1));
+	tcps_transition(&session->hooks, sk, READ_ONCE(sk->sk_state), number(regs, 1));
 }
 
 /* tcp_connect(sk) */
@@ -133,25 +134,16 @@ static void on_cookie_sent(struct tcps_session *session, struct pt_regs *regs)
 	tcps_cookie_sent(session);
 }
 
-/* sk = cookie_v4_check(listener, skb), sk = cookie_v6_check(listener, skb) */
-struct cookie_check {
-	const struct sock *listener;	/* NULL: not taken for a cookie */
-};
-
-static void before_cookie_check(void *kept, struct pt_regs *regs)
+/* cookie_v4_check(listener, skb), cookie_v6_check(listener, skb) */
+static void on_cookie_check(struct tcps_session *session, struct pt_regs *regs)
 {
-	struct cookie_check *check = kept;
-	const struct sock *listener = ptr(regs, 0);
-
-	check->listener = tcps_cookie_expected(listener, ptr(regs, 1)) ? listener : NULL;
+	tcps_cookie_back(session, ptr(regs, 0), ptr(regs, 1));
 }
 
-static void on_cookie_check(struct tcps_session *session, const void *kept, unsigned long ret)
+/* tcp_get_cookie_sock(listener, skb, req, ...) */
+static void on_cookie_sock(struct tcps_session *session, struct pt_regs *regs)
 {
-	const struct cookie_check *check = kept;
-
-	if (check->listener)
-		tcps_cookie_back(session, check->listener, (const struct sock *)ret);
+	tcps_cookie_right(session, ptr(regs, 0));
 }
 
 /* new = inet_reqsk_clone(req, listener) */
@@ -201,9 +193,14 @@ static void on_timewait_free(struct tcps_session *session, struct pt_regs *regs)
 	tcps_timewait_freed(session, ptr(regs, 0));
 }
 
+/* clock_was_set(...) */
+static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
+{
+	tcps_clocks_compare(&session->clocks);
+}
+
 /*
- * In the order in which they are attached: what ends a connection comes before
- * what begins one, so that no node is left whose socket may go unseen.
+ * In the order in which they are attached. None is acted upon before all are.
  */
 const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
@@ -221,6 +218,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_v4_reqsk_destructor" },
 		.feeds = "ends of half-open connections",
+		.near = TCPS_NEAR_IPV4,
 		.modes = IN_ALL,
 		.required = true,
 		.sees = TCPS_SEES_V4_REQUESTS_FREED,
@@ -229,6 +227,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_v6_reqsk_destructor" },
 		.feeds = "half-open connections by IPv6",
+		.near = TCPS_NEAR_IPV6,
 		.modes = IN_ALL,
 		.sees = TCPS_SEES_V6_REQUESTS_FREED,
 		.at_entry = on_request_free,
@@ -236,6 +235,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_twsk_destructor" },
 		.feeds = "ends of TIME_WAIT",
+		.near = TCPS_NEAR_IPV4,
 		.modes = IN_ALL,
 		.required = true,
 		.at_entry = on_timewait_free,
@@ -250,6 +250,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_sk_state_store" },
 		.feeds = "transitions of sockets",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_KPROBE,
 		.required = true,
 		.by_kprobe = true,
@@ -258,6 +259,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_sk_set_state" },
 		.feeds = "transitions of sockets",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_KPROBE,
 		.required = true,
 		.by_kprobe = true,
@@ -266,6 +268,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_connect" },
 		.feeds = "local ports of clients, CLOSE to SYN_SENT",
+		.near = TCPS_NEAR_OUTPUT,
 		.modes = IN_ALL,
 		.required = true,
 		.at_entry = on_connect,
@@ -273,6 +276,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_twsk_hashdance", "inet_twsk_hashdance_schedule" },
 		.feeds = "TIME_WAIT",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.required = true,
 		.at_entry = on_timewait_hashdance,
@@ -280,18 +284,21 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "__inet_twsk_schedule" },
 		.feeds = "FIN_WAIT2 to TIME_WAIT of orphans",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.at_entry = on_timewait_schedule,
 	},
 	{
 		.symbols = { "tcp_timewait_state_process" },
 		.feeds = "reasons of a TIME_WAIT that ends early",
+		.near = TCPS_NEAR_IPV4,
 		.modes = IN_ALL,
 		.at_entry = on_timewait_packet,
 	},
 	{
 		.symbols = { "inet_csk_complete_hashdance" },
 		.feeds = "completed handshakes",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.required = true,
 		.at_entry = on_hashdance,
@@ -299,6 +306,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "reqsk_timer_handler" },
 		.feeds = "handshakes that expire",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.sees = TCPS_SEES_REQUEST_TIMERS,
 		.at_entry = on_request_timer,
@@ -306,18 +314,21 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_check_req" },
 		.feeds = "resets of handshakes, last ACKs dropped",
+		.near = TCPS_NEAR_IPV4,
 		.modes = IN_ALL,
 		.at_entry = on_check_request,
 	},
 	{
 		.symbols = { "tcp_req_err" },
 		.feeds = "handshakes ended by ICMP",
+		.near = TCPS_NEAR_IPV4,
 		.modes = IN_ALL,
 		.at_entry = on_request_error,
 	},
 	{
 		.symbols = { "tcp_abort" },
 		.feeds = "ends by the administrator",
+		.near = TCPS_NEAR_CLOSE,
 		.modes = IN_ALL,
 		.at_entry = on_abort,
 	},
@@ -330,6 +341,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_reqsk_clone" },
 		.feeds = "handshakes that go to another listener",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = TCPS_MIGRATES_REQUESTS ? IN_ALL : 0,
 		.before_return = before_request_clone,
 		.at_return = on_request_clone,
@@ -338,6 +350,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_csk_reqsk_queue_hash_add" },
 		.feeds = "half-open connections",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.required = true,
 		.at_entry = on_request_hashed,
@@ -345,6 +358,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "inet_csk_reqsk_queue_add" },
 		.feeds = "SYN_RECV of Fast Open and SYN cookies",
+		.near = TCPS_NEAR_ACCEPT,
 		.modes = IN_ALL,
 		.at_entry = on_queue_add,
 	},
@@ -363,36 +377,51 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_conn_request" },
 		.feeds = "counts of SYNs, and of those dropped",
+		.near = TCPS_NEAR_OUTPUT,
 		.modes = IN_ALL,
 		.at_entry = on_conn_request,
 	},
 	{
 		.symbols = { "cookie_v4_init_sequence" },
 		.feeds = "count of SYN cookies sent by IPv4",
+		.near = TCPS_NEAR_COOKIES,
 		.modes = IN_ALL,
 		.at_entry = on_cookie_sent,
 	},
 	{
 		.symbols = { "cookie_v6_init_sequence" },
 		.feeds = "count of SYN cookies sent by IPv6",
+		.near = TCPS_NEAR_V6_COOKIES,
 		.modes = IN_ALL,
 		.at_entry = on_cookie_sent,
 	},
 	{
 		.symbols = { "cookie_v4_check" },
 		.feeds = "counts of SYN cookies that came back by IPv4",
+		.near = TCPS_NEAR_COOKIES,
 		.modes = IN_ALL,
-		.before_return = before_cookie_check,
-		.at_return = on_cookie_check,
-		.kept = sizeof(struct cookie_check),
+		.at_entry = on_cookie_check,
 	},
 	{
 		.symbols = { "cookie_v6_check" },
 		.feeds = "counts of SYN cookies that came back by IPv6",
+		.near = TCPS_NEAR_V6_COOKIES,
 		.modes = IN_ALL,
-		.before_return = before_cookie_check,
-		.at_return = on_cookie_check,
-		.kept = sizeof(struct cookie_check),
+		.at_entry = on_cookie_check,
+	},
+	{
+		.symbols = { "tcp_get_cookie_sock" },
+		.feeds = "SYN cookies that found the accept queue full",
+		.near = TCPS_NEAR_COOKIES,
+		.modes = IN_ALL,
+		.at_entry = on_cookie_sock,
+	},
+	{
+		.symbols = { "clock_was_set" },
+		.feeds = "moments at which the wall clock is set",
+		.near = TCPS_NEAR_TIMERS,
+		.modes = IN_ALL,
+		.at_entry = on_clock_set,
 	},
 };
 

@@ -6,6 +6,7 @@
 #include <linux/bits.h>
 #include <linux/types.h>
 
+#include "addresses.h"
 #include "tcpstates.h"
 
 #define TCPS_HOOKS_MAX 32
@@ -29,6 +30,7 @@ struct tcps_hook_spec {
 	bool required;
 	bool by_kprobe;		/* also where ftrace could take its place */
 	unsigned int sees;	/* TCPS_SEES_* */
+	enum tcps_near near;	/* where a function is looked for */
 	void *probe;		/* of a tracepoint */
 	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);
 	void (*at_return)(struct tcps_session *session, const void *kept, unsigned long ret);

@@ -23,22 +23,27 @@ bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct reque
 					   TCPS_SEES_V6_REQUESTS_FREED :
 					   TCPS_SEES_V4_REQUESTS_FREED;
 
-	return READ_ONCE(hooks->sees) & freed;
+	return hooks->sees & freed;
 }
 
 static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct tcps_hook *hook = container_of(kprobe, struct tcps_hook, kprobe);
+	struct tcps_session *session = tcps_hooks_session(hook->hooks);
 
-	hook->spec->at_entry(hook->session, regs);
+	if (likely(session))
+		hook->spec->at_entry(session, regs);
 	return 0;
 }
 
+/* Not 0: the return is not looked at. */
 static int before_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
 						    kretprobe);
 
+	if (unlikely(!tcps_hooks_session(hook->hooks)))
+		return 1;
 	hook->spec->before_return(instance->data, regs);
 	return 0;
 }
@@ -47,8 +52,10 @@ static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
 						    kretprobe);
+	struct tcps_session *session = tcps_hooks_session(hook->hooks);
 
-	hook->spec->at_return(hook->session, instance->data, regs_return_value(regs));
+	if (likely(session))
+		hook->spec->at_return(session, instance->data, regs_return_value(regs));
 	return 0;
 }
 
@@ -73,13 +80,23 @@ static int attach_tracepoint(struct tcps_hook *hook)
 	if (!search.found)
 		return -ENOENT;
 	hook->tracepoint = search.found;
-	return tracepoint_probe_register(hook->tracepoint, hook->spec->probe, hook->session);
+	return tracepoint_probe_register(hook->tracepoint, hook->spec->probe,
+					 (void *)hook->hooks);
+}
+
+/* By address, or, which takes the kernel much longer, by name. */
+static void name_place(const struct tcps_hook *hook, struct kprobe *kprobe)
+{
+	if (hook->address)
+		kprobe->addr = (void *)hook->address;
+	else
+		kprobe->symbol_name = hook->symbol;
 }
 
 static int attach_kretprobe(struct tcps_hook *hook)
 {
 	memset(&hook->kretprobe, 0, sizeof(hook->kretprobe));
-	hook->kretprobe.kp.symbol_name = hook->symbol;
+	name_place(hook, &hook->kretprobe.kp);
 	hook->kretprobe.entry_handler = before_return;
 	hook->kretprobe.handler = on_return;
 	hook->kretprobe.data_size = hook->spec->kept;
@@ -87,13 +104,13 @@ static int attach_kretprobe(struct tcps_hook *hook)
 }
 
 /* A kprobe, which is left disabled if ftrace can take its place. */
-static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
+static int attach_kprobe(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	struct kprobe *kprobe = &hook->kprobe;
 	int err;
 
 	memset(kprobe, 0, sizeof(*kprobe));
-	kprobe->symbol_name = hook->symbol;
+	name_place(hook, kprobe);
 	kprobe->pre_handler = on_kprobe;
 	kprobe->flags = KPROBE_FLAG_DISABLED;
 	err = register_kprobe(kprobe);
@@ -115,12 +132,27 @@ static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	return err;
 }
 
+/* By ftrace if it is known where. A kprobe finds a function that is not known, too. */
+static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
+{
+	int err = -EINVAL;
+
+	if (hook->address && !hook->spec->by_kprobe)
+		err = tcps_functions_add_start(&hooks->functions, hook->address, hook->spec);
+	if (!err)
+		hook->way = TCPS_BY_FTRACE;
+	if (!err || err == -ENOMEM)
+		return err;
+	return attach_kprobe(hooks, hook);
+}
+
 static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	int err;
 
 	if (tcps_fault())
 		return -ENOMEM;
+	hook->address = hook->spec->probe ? 0 : tcps_address_of(hook->symbol, hook->spec->near);
 	if (hook->spec->at_entry)
 		return attach_function(hooks, hook);
 	if (hook->spec->probe) {
@@ -149,8 +181,7 @@ static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	if (err)
 		hook->symbol = hook->spec->symbols[0];
 	else
-		/* Hooks run already. */
-		WRITE_ONCE(hooks->sees, hooks->sees | hook->spec->sees);
+		hooks->sees |= hook->spec->sees;
 	return err;
 }
 
@@ -167,7 +198,7 @@ static bool is_stuck(const struct kprobe *kprobe)
 /*
  * On return no hook runs any more, on any CPU. Kprobes go together, because
  * the kernel waits for their last callers each time. In which order does not
- * matter: a hook looks into no other socket than the one it was called for.
+ * matter: none of them is acted upon any more.
  */
 void tcps_hooks_detach(struct tcps_hooks *hooks)
 {
@@ -175,6 +206,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	struct kprobe *kprobes[TCPS_HOOKS_MAX];
 	unsigned int i, nr = 0, nr_ret = 0;
 
+	WRITE_ONCE(hooks->session, NULL);
 	if (!tcps_functions_detach(&hooks->functions)) {
 		hooks->stuck = true;
 		hooks->called = true;
@@ -185,8 +217,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 		struct tcps_hook *hook = &hooks->hook[i];
 
 		if (hook->way == TCPS_BY_TRACEPOINT)
-			tracepoint_probe_unregister(hook->tracepoint, hook->spec->probe,
-						    hook->session);
+			tracepoint_probe_unregister(hook->tracepoint, hook->spec->probe, hooks);
 		else if (hook->way == TCPS_BY_KRETPROBE)
 			kretprobes[nr_ret++] = &hook->kretprobe;
 		else if (hook->way == TCPS_BY_KPROBE)
@@ -204,8 +235,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 }
 
 /* Those that look at what a function returns, or all others. */
-static int attach_some(struct tcps_hooks *hooks, struct tcps_session *session, bool at_return,
-		       const char **failed)
+static int attach_some(struct tcps_hooks *hooks, bool at_return, const char **failed)
 {
 	unsigned int i;
 	int err;
@@ -218,7 +248,7 @@ static int attach_some(struct tcps_hooks *hooks, struct tcps_session *session, b
 			continue;
 		memset(hook, 0, sizeof(*hook));
 		hook->spec = spec;
-		hook->session = session;
+		hook->hooks = hooks;
 		hooks->nr++;
 		err = attach(hooks, hook);
 		/* A kernel that lacks it is one thing, a moment without memory another. */
@@ -240,7 +270,7 @@ static void drop_finders(struct tcps_hooks *hooks)
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < hooks->nr; i++)
-		if (hooks->hook[i].way == TCPS_BY_FTRACE)
+		if (hooks->hook[i].way == TCPS_BY_FTRACE && hooks->hook[i].kprobe.addr)
 			kprobes[nr++] = &hooks->hook[i].kprobe;
 	unregister_kprobes(kprobes, nr);
 }
@@ -249,24 +279,22 @@ static void drop_finders(struct tcps_hooks *hooks)
  * Kretprobes come last: while ftrace is disabled, it refuses our functions, but
  * takes a kprobe, and complains of it later.
  */
-static int attach_all(struct tcps_hooks *hooks, struct tcps_session *session,
-		      const char **failed)
+static int attach_all(struct tcps_hooks *hooks, const char **failed)
 {
-	int err = attach_some(hooks, session, false, failed);
+	int err = attach_some(hooks, false, failed);
 
 	drop_finders(hooks);
 	if (err)
 		return err;
-	err = tcps_functions_attach(&hooks->functions, session);
+	err = tcps_functions_attach(&hooks->functions);
 	if (err) {
 		*failed = "ftrace";
 		return err;
 	}
-	return attach_some(hooks, session, true, failed);
+	return attach_some(hooks, true, failed);
 }
 
-static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
-		       const char **failed)
+static int attach_mode(struct tcps_hooks *hooks, u32 mode, const char **failed)
 {
 	int err;
 
@@ -274,9 +302,18 @@ static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u
 	hooks->sees = 0;
 	hooks->mode = mode;
 	tcps_functions_init(&hooks->functions);
-	err = attach_all(hooks, session, failed);
+	err = attach_all(hooks, failed);
 	if (err)
 		tcps_hooks_detach(hooks);
+	return err;
+}
+
+static int attach_auto(struct tcps_hooks *hooks, const char **failed)
+{
+	int err = attach_mode(hooks, TCPSTATES_HOOK_TRACEPOINT, failed);
+
+	if (err == -ENOENT && !hooks->stuck)
+		err = attach_mode(hooks, TCPSTATES_HOOK_KPROBE, failed);
 	return err;
 }
 
@@ -284,14 +321,14 @@ static int attach_mode(struct tcps_hooks *hooks, struct tcps_session *session, u
 int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
 		      const char **failed)
 {
-	int err;
+	int err = mode == TCPSTATES_HOOK_AUTO ? attach_auto(hooks, failed) :
+						attach_mode(hooks, mode, failed);
 
-	if (mode != TCPSTATES_HOOK_AUTO)
-		return attach_mode(hooks, session, mode, failed);
-	err = attach_mode(hooks, session, TCPSTATES_HOOK_TRACEPOINT, failed);
-	if (err == -ENOENT && !hooks->stuck)
-		err = attach_mode(hooks, session, TCPSTATES_HOOK_KPROBE, failed);
-	return err;
+	if (err)
+		return err;
+	/* Pairs with the acquire in tcps_hooks_session(). */
+	smp_store_release(&hooks->session, session);
+	return 0;
 }
 
 static u64 hook_missed(const struct tcps_hook *hook)

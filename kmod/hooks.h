@@ -24,17 +24,25 @@ enum tcps_way {
 
 struct tcps_hook {
 	const struct tcps_hook_spec *spec;
-	struct tcps_session *session;
+	const struct tcps_hooks *hooks;	/* all of them */
 	struct tracepoint *tracepoint;
 	union {
-		struct kprobe kprobe;	/* by ftrace: finds the address, and goes */
+		struct kprobe kprobe;	/* by ftrace: if it has to find the place, and goes */
 		struct kretprobe kretprobe;
 	};
 	const char *symbol;	/* of the spec's, the one that is attached */
+	unsigned long address;	/* of the function; 0: not known */
 	enum tcps_way way;
 };
 
+/*
+ * Locking rule: hooks read @session, and nothing else before it. It is set when
+ * all of them are attached, and cleared before the first one is detached: what
+ * is called outside of this is not acted upon, so all hooks begin and end at one
+ * moment. The rest does not change in between.
+ */
 struct tcps_hooks {
+	struct tcps_session *session;	/* NULL: hooks are not acted upon */
 	u32 mode;		/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
 	unsigned int nr;
 	unsigned int sees;	/* TCPS_SEES_* */
@@ -43,6 +51,13 @@ struct tcps_hooks {
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
 	struct tcps_functions functions;
 };
+
+/* What a hook that is called acts for; NULL: it does nothing. */
+static __always_inline struct tcps_session *tcps_hooks_session(const struct tcps_hooks *hooks)
+{
+	/* Pairs with the release in tcps_hooks_attach(). */
+	return smp_load_acquire(&hooks->session);
+}
 
 int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
 		      const char **failed);

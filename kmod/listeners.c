@@ -11,6 +11,7 @@
 #include <net/tcp.h>
 
 #include "compat.h"
+#include "handshake.h"
 #include "listeners.h"
 #include "session.h"
 #include "shared.h"
@@ -1060,6 +1061,7 @@ static void describe_counts(struct tcps_session *session, struct tcps_listener *
 	out->accepted = sum.accepted;
 	out->accept_wait_ns = sum.accept_wait_ns;
 	out->accept_wait_max_ns = sum.accept_wait_max_ns;
+	tcps_settle_cookies(&out->handshakes);
 }
 
 static void describe_socket(const struct sock *sk, struct tcpstates_listener *out)

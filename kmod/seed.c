@@ -2,13 +2,15 @@
 /*
  * Connections that exist at the activation, of every network namespace.
  *
- * The hooks are attached already: a socket that is found in the tree was
+ * The hooks act already: a socket that is found in the tree was
  * seen by one, and is left alone. A socket is unhashed before its CLOSE is
  * seen, a request or timewait socket before it is freed, so under the bucket's
  * lock it is alive, and will leave the tree again.
  */
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <net/inet_timewait_sock.h>
@@ -140,122 +142,206 @@ static bool is_ours(struct tcps_session *session, const struct sock *sk)
 	}
 }
 
-/* Bring the socket into the tree; false when no node is free. */
-static bool add_socket(struct tcps_session *session, const struct sock *sk)
+struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard *shard,
+				const struct sock *sk)
 {
+	return seed_conn(session, shard, tcps_conns_place(shard, sk), sk);
+}
+
+/* A walk through all buckets. */
+struct walk {
+	struct tcps_session *session;
+	bool again;		/* another one follows, which counts what has no node */
+	bool gathered;		/* other CPUs have given what they had */
+	unsigned int patience;	/* sleeps that are left for who holds a socket */
+	unsigned int tries;	/* to find the sockets of this bucket not held */
+	/* What the bucket has that is not in the tree: */
+	unsigned int nodeless;	/* no node was free */
+	unsigned int held;
+};
+
+/* Sleeps in all, of 50 us or more, and how often a bucket is walked before the first one. */
+#define PATIENCE	1000
+#define TRIES		100
+
+/*
+ * Who holds a full socket may be between two hooks of one step: the first has
+ * found a node, and moved it on to the socket that takes the place of this
+ * one, or none. One that is added now would be a second one, and end when the
+ * place is taken. Under the shard's lock and the bucket's this is exact: such
+ * a step begins and ends with the socket held, and looks for the node, under
+ * the first, before it changes the bucket, under the other.
+ */
+static bool is_held(const struct sock *sk)
+{
+	return !sock_allow_reclassification(sk);
+}
+
+/* Bring the socket into the tree. */
+static void add_socket(struct walk *walk, const struct sock *sk)
+{
+	struct tcps_session *session = walk->session;
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_place place;
 	unsigned long flags;
-	bool added;
 
 	if (!is_ours(session, sk))
-		return true;
-
+		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	place = tcps_conns_place(shard, sk);
-	added = place.conn || seed_conn(session, shard, place, sk);
+	if (place.conn)
+		;
+	else if (walk->patience && kind_of(sk) == TCPS_FULL && sk->sk_state != TCP_LISTEN &&
+		 is_held(sk))
+		walk->held++;
+	else if (!seed_conn(session, shard, place, sk))
+		walk->nodeless++;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
-	return added;
 }
 
-/* Number of sockets of the bucket that found no free node. */
-static unsigned int seed_established(struct tcps_session *session, struct inet_hashinfo *hashinfo,
-				     unsigned int index)
+static void seed_established(struct walk *walk, struct inet_hashinfo *hashinfo,
+			     unsigned int index)
 {
 	struct inet_ehash_bucket *bucket = &hashinfo->ehash[index];
 	spinlock_t *lock = inet_ehash_lockp(hashinfo, index);
 	struct hlist_nulls_node *node;
-	unsigned int left = 0;
 	struct sock *sk;
 
 	if (hlist_nulls_empty(&bucket->chain))
-		return 0;
+		return;
 	spin_lock_bh(lock);
 	sk_nulls_for_each(sk, node, &bucket->chain)
-		left += !add_socket(session, sk);
+		add_socket(walk, sk);
 	spin_unlock_bh(lock);
-	return left;
 }
 
-static unsigned int count_listening(struct inet_listen_hashbucket *bucket)
+static bool has_node(struct tcps_session *session, const struct sock *sk)
+{
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	unsigned long flags;
+	bool has;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	has = tcps_conns_find(shard, sk);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return has;
+}
+
+/* Those that are not in the tree. */
+static unsigned int count_listening(struct tcps_session *session,
+				    struct inet_listen_hashbucket *bucket)
 {
 	struct sock *sk = NULL;
 	unsigned int nr = 0;
 
 	spin_lock_bh(&bucket->lock);
 	while ((sk = tcps_next_listener(bucket, sk)))
-		nr++;
+		nr += !has_node(session, sk);
 	spin_unlock_bh(&bucket->lock);
 	return nr;
 }
 
-static unsigned int seed_listening(struct tcps_session *session, struct inet_hashinfo *hashinfo,
-				   unsigned int index)
+static void seed_listening(struct walk *walk, struct inet_hashinfo *hashinfo,
+			   unsigned int index)
 {
 	struct inet_listen_hashbucket *bucket = &hashinfo->lhash2[index];
-	unsigned int nr = count_listening(bucket);
-	unsigned int left = 0;
+	unsigned int nr = count_listening(walk->session, bucket);
 	struct sock *sk = NULL;
 
 	if (!nr)
-		return 0;
-	tcps_listeners_provide(&session->listeners, nr);
+		return;
+	tcps_listeners_provide(&walk->session->listeners, nr);
 	spin_lock_bh(&bucket->lock);
 	while ((sk = tcps_next_listener(bucket, sk)))
-		left += !add_socket(session, sk);
+		add_socket(walk, sk);
 	spin_unlock_bh(&bucket->lock);
-	return left;
 }
 
-typedef unsigned int (*seed_bucket_t)(struct tcps_session *session,
-				      struct inet_hashinfo *hashinfo, unsigned int index);
+typedef void (*seed_bucket_t)(struct walk *walk, struct inet_hashinfo *hashinfo,
+			      unsigned int index);
+
+/*
+ * Is there reason to walk the bucket once more? Who goes on holding a socket
+ * is not in the midst of a step, but sleeps.
+ */
+static bool is_worth_another(struct walk *walk)
+{
+	if (walk->nodeless && tcps_pool_more(&walk->session->conns.pool, &walk->gathered))
+		return true;
+	if (!walk->held)
+		return false;
+	if (walk->tries++ < TRIES) {
+		cpu_relax();
+	} else {
+		walk->patience--;
+		usleep_range(50, 100);
+	}
+	return true;
+}
 
 /*
  * No node can be allocated under the bucket's lock: when they run out, get
  * more without it and walk the bucket again. When there are none, not even on
  * other CPUs, those that are left are only counted.
  */
-static void seed_buckets(struct tcps_session *session, struct inet_hashinfo *hashinfo,
-			 seed_bucket_t seed_bucket, unsigned int nr, bool *gathered)
+static void seed_buckets(struct walk *walk, struct inet_hashinfo *hashinfo,
+			 seed_bucket_t seed_bucket, unsigned int nr)
 {
-	unsigned int i, left;
+	struct tcps_session *session = walk->session;
+	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
+		walk->tries = 0;
 		do {
-			left = seed_bucket(session, hashinfo, i);
-		} while (left && tcps_pool_more(&session->conns.pool, gathered));
-		if (left)
-			tcps_stats_add_untracked(&session->stats, left);
+			walk->nodeless = 0;
+			walk->held = 0;
+			seed_bucket(walk, hashinfo, i);
+		} while (is_worth_another(walk));
+		if (walk->nodeless && !walk->again)
+			tcps_stats_add_untracked(&session->stats, walk->nodeless);
 		tcps_table_refill(&session->groups.table);
 		if (i % BUCKETS_AT_A_TIME == 0)
 			cond_resched();
 	}
 }
 
-static void seed_hash(struct tcps_session *session, struct inet_hashinfo *hashinfo,
-		      bool *gathered)
+static void seed_listeners(struct walk *walk)
 {
-	seed_buckets(session, hashinfo, seed_established, hashinfo->ehash_mask + 1, gathered);
+	struct inet_hashinfo *common = tcps_hashinfo(&init_net);
+
+	seed_buckets(walk, common, seed_listening, tcps_nr_listen_buckets(common));
+}
+
+static void seed_hash(struct walk *walk, struct inet_hashinfo *hashinfo)
+{
+	seed_buckets(walk, hashinfo, seed_established, hashinfo->ehash_mask + 1);
 }
 
 /*
  * Namespaces share the hash of the first one unless they were given an
  * established hash of their own; the listening hash is common in any case.
+ *
+ * Who was between a hook and the hash when the hooks began has left no trace
+ * of what it does, and must have come to the hash before that is walked.
+ * Listeners are looked for before, too: who comes to one is counted there.
  */
 void tcps_seed(struct tcps_session *session)
 {
+	struct walk walk = { .session = session, .again = true, .patience = PATIENCE };
 	struct inet_hashinfo *common = tcps_hashinfo(&init_net);
 	bool gathered = false;
 	struct net *net;
 
-	seed_buckets(session, common, seed_listening, tcps_nr_listen_buckets(common),
-		     &gathered);
-	seed_hash(session, common, &gathered);
+	seed_listeners(&walk);
+	synchronize_rcu();
+	walk.again = false;
+	seed_listeners(&walk);
+	seed_hash(&walk, common);
 	/* The list cannot change, nor a namespace go, while this is held. */
 	down_read(&net_rwsem);
 	for_each_net(net) {
 		if (tcps_hashinfo(net) != common)
-			seed_hash(session, tcps_hashinfo(net), &gathered);
+			seed_hash(&walk, tcps_hashinfo(net));
 	}
 	up_read(&net_rwsem);
 }

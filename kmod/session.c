@@ -152,6 +152,7 @@ static void session_end(struct tcps_session *session)
 	session->ended = true;
 	up_write(&session->live);
 	tcps_hooks_detach(&session->hooks);
+	tcps_clocks_end(&session->clocks);
 	tcps_listeners_quiesce(&session->listeners);
 	/* What goes on calling needs it for each CPU that comes. */
 	if (!session->hooks.called)
@@ -172,6 +173,12 @@ static int activate(const struct tcpstates_config *config, const char **failed_s
 	if (!session)
 		return -ENOMEM;
 	session->activated_ns = ktime_get_ns();
+	err = tcps_clocks_begin(&session->clocks, session->activated_ns);
+	if (err) {
+		tcps_session_put(session);
+		return err;
+	}
+	session->seeding = true;
 	/* Hooks first, then the walk: what changes meanwhile is in the tree. */
 	err = tcps_hooks_attach(&session->hooks, session, config->hook, failed_symbol);
 	if (err) {
@@ -180,6 +187,7 @@ static int activate(const struct tcpstates_config *config, const char **failed_s
 		return err;
 	}
 	tcps_seed(session);
+	WRITE_ONCE(session->seeding, false);
 	generations = session->generation;
 	set_active(session);
 	return 0;

@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 
+#include "clocks.h"
 #include "conns.h"
 #include "filter.h"
 #include "groups.h"
@@ -62,9 +63,11 @@ struct tcps_session {
 	struct hlist_node cpus;	/* of who is told of CPUs that come online */
 	struct tcps_rings *rings;
 	struct tcps_stats stats;
+	struct tcps_clocks clocks;
 	struct tcps_hooks hooks;
 	struct tcps_socket_owners owners;
 	struct tcps_migrations migrations;
+	bool seeding;		/* what exists is still being looked for */
 
 	/*
 	 * While hooks are attached, a node in the tree tells that its socket

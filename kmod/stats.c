@@ -8,6 +8,7 @@
 #include <linux/topology.h>
 #include <net/tcp_states.h>
 
+#include "handshake.h"
 #include "ring.h"
 #include "stats.h"
 
@@ -230,6 +231,7 @@ void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 			add_cpu(added, out);
 	}
 	settle_gauges(out);
+	tcps_settle_cookies(&out->handshakes);
 }
 
 static void add_times(const struct tcpstates_times *from, struct tcpstates_times *to)

@@ -13,6 +13,7 @@
 #include <net/tcp.h>
 
 #include "change.h"
+#include "seed.h"
 #include "session.h"
 #include "sockinfo.h"
 #include "timewait.h"
@@ -37,7 +38,7 @@ void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewai
 		return;
 	local_irq_save(flags);
 	tcps_shards_lock(near, far);
-	conn = tcps_conns_find(near, sk);
+	conn = tcps_conns_find(near, sk) ?: tcps_seed_early(session, near, sk);
 	if (step.new != step.old)
 		tcps_change_here(session, near, conn, sk, step, ktime_get_ns());
 	if (conn) {

@@ -13,6 +13,7 @@
 #include "handshake.h"
 #include "mptcp.h"
 #include "reason.h"
+#include "seed.h"
 #include "session.h"
 #include "sockinfo.h"
 #include "transition.h"
@@ -57,15 +58,27 @@ static noinline void begin_repaired(struct tcps_session *session, struct tcps_sh
 }
 
 /*
- * A socket in the middle of its life that has no node: from now on it has one,
- * if there are any.
+ * A socket in the middle of its life that has no node: while those that exist
+ * are being looked for it is one of them, else its beginning was missed.
  */
+static struct tcps_conn *find_late(struct tcps_session *session, struct tcps_shard *shard,
+				   const struct sock *sk)
+{
+	struct tcps_conn *conn = tcps_seed_early(session, shard, sk);
+
+	if (!conn)
+		tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
+	return conn;
+}
+
+/* The same: from now on it has one. */
 static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcps_shard *shard,
 					const struct sock *sk, u8 state, u64 now)
 {
-	struct tcps_conn *conn;
+	struct tcps_conn *conn = find_late(session, shard, sk);
 
-	tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
+	if (conn)
+		return conn;
 	if (tcps_pool_is_dry(&session->conns.pool))
 		return NULL;
 	conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
@@ -209,7 +222,7 @@ static __always_inline void end(struct tcps_session *session, struct tcps_shard 
 		if (is_stillborn(sk, old))
 			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 		else
-			tcps_add(tcps_stats_this_cpu(&session->stats)->unmatched, 1);
+			conn = find_late(session, shard, sk);
 	}
 	step.reason = tcps_close_reason(sk, conn, old);
 	step.error = READ_ONCE(sk->sk_err);
@@ -235,9 +248,11 @@ static noinline void look_at_end(struct tcps_session *session, struct tcps_shard
  */
 void tcps_transition(void *data, const struct sock *sk, int old, int new)
 {
-	struct tcps_session *session = data;
+	struct tcps_session *session = tcps_hooks_session(data);
 	struct tcps_shard *shard;
 
+	if (unlikely(!session))
+		return;
 	/* The tracepoint is shared with other protocols, and states may be added. */
 	if (!tcps_is_tcp(sk) || old == new)
 		return;
@@ -345,9 +360,12 @@ static noinline void forget_destroyed(struct tcps_session *session, struct tcps_
 /* @sk is about to be freed: if its end was not seen, its node goes now. */
 void tcps_sock_destroyed(void *data, struct sock *sk)
 {
-	struct tcps_session *session = data;
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_session *session = tcps_hooks_session(data);
+	struct tcps_shard *shard;
 
+	if (unlikely(!session))
+		return;
+	shard = tcps_conns_shard(&session->conns, sk);
 	if (!tcps_shard_lacks(shard))
 		forget_destroyed(session, shard, sk);
 }

@@ -8,7 +8,7 @@ struct sock;
 struct socket;
 struct tcps_session;
 
-/* Probes of tracepoints, which pass on the session as they were given it. */
+/* Probes of tracepoints: @data is the struct tcps_hooks. */
 void tcps_transition(void *data, const struct sock *sk, int old, int new);
 void tcps_sock_destroyed(void *data, struct sock *sk);
 

@@ -18,9 +18,9 @@ use nix::libc::{c_void, off_t};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::abi::{
-    self, Activate, CONN_SIZE, Cgroup, Config, Consume, Consumed, Edge, GROUP_SIZE, GroupBytes,
-    Hook, LISTENER_SIZE, ListenerBytes, Lives, RingState, Settings, Snapshot, Stats, Table,
-    Version, call,
+    self, Activate, CONN_SIZE, Cgroup, ClockChange, Config, Consume, Consumed, Edge, GROUP_SIZE,
+    GroupBytes, Hook, LISTENER_SIZE, ListenerBytes, Lives, RingState, Settings, Snapshot, Stats,
+    Table, Version, call,
 };
 use crate::error::{Error, Result};
 use crate::group::Group;
@@ -60,6 +60,7 @@ mod ioctl {
     nix::ioctl_readwrite_bad!(get_groups, call::GET_GROUPS, Table);
     nix::ioctl_read_bad!(get_lives, call::GET_LIVES, Lives);
     nix::ioctl_readwrite_bad!(get_cgroups, call::GET_CGROUPS, Table);
+    nix::ioctl_readwrite_bad!(get_clocks, call::GET_CLOCKS, Table);
     nix::ioctl_readwrite_bad!(snapshot, call::SNAPSHOT, Snapshot);
     nix::ioctl_write_ptr_bad!(consume, call::CONSUME, Consume);
     nix::ioctl_write_ptr_bad!(seen, call::SEEN, u64);
@@ -87,6 +88,7 @@ macro_rules! elements {
 }
 
 elements! {
+    ClockChange = Self::default();
     Edge = Self::default();
     RingState = Self::default();
     Hook = Self::default();
@@ -295,6 +297,10 @@ impl Recorder for Device {
     fn stats(&self) -> Result<Stats> {
         // SAFETY: the call fills one Stats, which `read` makes room for.
         self.read("GET_STATS", |fd, out| unsafe { ioctl::get_stats(fd, out) })
+    }
+
+    fn clocks(&self) -> Result<Vec<ClockChange>> {
+        self.table("GET_CLOCKS", ioctl::get_clocks)
     }
 
     fn edges(&self) -> Result<Vec<Edge>> {

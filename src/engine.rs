@@ -89,7 +89,9 @@ fn tcpstates(device: &Device, action: &Action, style: Style, file: &File) -> Res
 }
 
 fn look(recorder: &impl Recorder, style: Style) -> Result<Look> {
-    Ok(style.look(Clock::new(&recorder.stats()?)))
+    let clock = Clock::new(&recorder.stats()?);
+    report::learn_clocks(recorder, &clock)?;
+    Ok(style.look(clock))
 }
 
 fn form(

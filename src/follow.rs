@@ -16,7 +16,7 @@ use crate::merge::{Event, Merge};
 use crate::options::{Parts, ReportOptions, parts};
 use crate::output::Output;
 use crate::recorder::Recorder;
-use crate::report::{active_settings, map, print_event, print_now, shows, summarize};
+use crate::report::{active_settings, learn_clocks, map, print_event, print_now, shows, summarize};
 use crate::summary::{Summary, ThisReport};
 use crate::watch::{Wake, Watch};
 
@@ -132,6 +132,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
         }
         let before = self.merge.positions();
         self.merge.extend();
+        learn_clocks(self.recorder, self.output.clock())?;
         let full = self.print(out)?;
         self.print_lost(out)?;
         out.flush().map_err(write_error)?;

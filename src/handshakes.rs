@@ -43,7 +43,8 @@ const ALWAYS: Feeds = &[];
 const SYN: Feeds = &[&["tcp_conn_request"]];
 const FAST_OPEN: Feeds = &[&["inet_csk_reqsk_queue_add"]];
 const COOKIE_SENT: Feeds = &[&["cookie_v4_init_sequence", "cookie_v6_init_sequence"]];
-const COOKIE_BACK: Feeds = &[&["cookie_v4_check", "cookie_v6_check"]];
+const COOKIE_ACCEPTED: Feeds = FAST_OPEN;
+const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], FAST_OPEN[0]];
 const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
 const PACKET: Feeds = &[&["tcp_check_req"]];
 const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
@@ -71,8 +72,8 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
         seeded, hs_seeded, raw.seeded, ALWAYS;
         fast_open, hs_fast_open, raw.fast_open, FAST_OPEN;
         cookies_sent, hs_cookies_sent, raw.cookies_sent, COOKIE_SENT;
-        cookies_accepted, hs_cookies_accepted, raw.cookies_accepted, COOKIE_BACK;
-        cookies_rejected, hs_cookies_rejected, raw.cookies_rejected, COOKIE_BACK;
+        cookies_accepted, hs_cookies_accepted, raw.cookies_accepted, COOKIE_ACCEPTED;
+        cookies_rejected, hs_cookies_rejected, raw.cookies_rejected, COOKIE_REJECTED;
         syn_queue_full, hs_syn_queue_full, raw.syn_queue_full, SYN;
         syn_accept_queue_full, hs_syn_accept_queue_full, raw.syn_accept_queue_full, SYN;
         syn_dropped_other, hs_syn_dropped_other, dropped_otherwise(raw), SYN_DROPPED;
@@ -203,11 +204,16 @@ mod tests {
         assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
         assert_eq!(
             unknown(&["cookie_v4_check", "cookie_v6_check"]),
-            ["cookies_accepted", "cookies_rejected"]
+            ["cookies_rejected"]
         );
         assert_eq!(
             unknown(&["inet_csk_reqsk_queue_add"]),
-            ["fast_open", "syn_dropped_other"]
+            [
+                "fast_open",
+                "cookies_accepted",
+                "cookies_rejected",
+                "syn_dropped_other"
+            ]
         );
         assert_eq!(unknown(&["tcp_conn"]), [""; 0]);
     }

@@ -3,7 +3,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::abi::{Cgroup, Config, Consumed, Edge, Hook, Lives, RingState, Settings, Stats};
+use crate::abi::{
+    Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RingState, Settings, Stats,
+};
 use crate::error::Result;
 use crate::group::Group;
 use crate::listener::Listener;
@@ -26,6 +28,8 @@ pub trait Recorder {
     fn settings(&self) -> Result<Settings>;
     /// All zero but the clocks when not active.
     fn stats(&self) -> Result<Stats>;
+    /// When the wall clock was set, and to what, oldest first.
+    fn clocks(&self) -> Result<Vec<ClockChange>>;
     /// The kinds of transitions that happened.
     fn edges(&self) -> Result<Vec<Edge>>;
     /// The connections that have ended.

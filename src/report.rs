@@ -23,6 +23,7 @@ use crate::recorder::Recorder;
 use crate::ring::RingReader;
 use crate::select::Selection;
 use crate::summary::{Summary, ThisReport, unconsumed_overwritten};
+use crate::time::Clock;
 
 /// How long a draining report waits for another one, and after how long it says so.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ pub fn report(
         let lost = drain(recorder, options, parts, output, out, &mut this)?;
         unconsumed = Some(lost);
     }
+    learn_clocks(recorder, output.clock())?;
     print_now(recorder, options, parts, output, out, &mut this)?;
     let findings = findings(recorder, options);
     if options.summary {
@@ -86,6 +88,18 @@ pub fn active_settings(recorder: &impl Recorder) -> Result<Settings> {
     match recorder.settings()? {
         settings if settings.active == 0 => Err(Error::NotActive),
         settings => Ok(settings),
+    }
+}
+
+/// From now on times are told as the wall clock was then.
+///
+/// # Errors
+/// A call fails.
+pub fn learn_clocks(recorder: &impl Recorder, clock: &Clock) -> Result<()> {
+    match recorder.clocks() {
+        // What is known is all that will ever be.
+        Err(Error::NotActive) => Ok(()),
+        other => other.map(|changes| clock.learn(&changes)),
     }
 }
 
@@ -129,6 +143,7 @@ fn drain(
     let settings = active_settings(recorder)?;
     let rings = recorder.rings()?;
     let mut merge = merge_rings(recorder, &settings, &rings)?;
+    learn_clocks(recorder, output.clock())?;
     print_events(&mut merge, options, parts, output, out, this)?;
     let progress = merge.progress();
     this.add(&progress);

@@ -1,12 +1,12 @@
 //! Times and durations: from the module's monotonic nanoseconds to what people
 //! and scripts read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::abi::Stats;
+use crate::abi::{ClockChange, Stats};
 use crate::line::{self, Line, Put, last_digits};
 use crate::record::Span;
 
@@ -28,8 +28,10 @@ pub enum Form {
 /// Turns monotonic nanoseconds into wall-clock time.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// What is added to monotonic time.
-    offset: Moment,
+    /// What is added to monotonic time, and from when on; at least one, oldest first.
+    offsets: RefCell<Vec<(u64, Moment)>>,
+    /// The one that was used last: most events are of the same time.
+    offset: Cell<Offset>,
     zone: TimeZone,
     /// The last seconds that were written: most records have the one of the record before.
     local: Cell<Second>,
@@ -41,6 +43,24 @@ pub struct Clock {
 struct Moment {
     seconds: i64,
     nanos: u64,
+}
+
+/// What is added to monotonic time of `from` or later, up to `last`.
+#[derive(Debug, Clone, Copy)]
+struct Offset {
+    from: u64,
+    last: u64,
+    add: Moment,
+}
+
+impl Moment {
+    fn of(nanoseconds: i128) -> Self {
+        let second = i128::from(SECOND);
+        Self {
+            seconds: nanoseconds.div_euclid(second) as i64,
+            nanos: nanoseconds.rem_euclid(second) as u64,
+        }
+    }
 }
 
 /// A second of Unix time as `YYYY-MM-DD HH:MM:SS`.
@@ -81,23 +101,60 @@ impl Clock {
 
     /// The same, for people in another time zone.
     pub fn with_zone(stats: &Stats, zone: TimeZone) -> Self {
-        let offset = i128::from(stats.now_real_ns) - i128::from(stats.now_ns);
-        let second = i128::from(SECOND);
+        let add = Moment::of(i128::from(stats.now_real_ns) - i128::from(stats.now_ns));
         Self {
-            offset: Moment {
-                seconds: offset.div_euclid(second) as i64,
-                nanos: offset.rem_euclid(second) as u64,
-            },
+            offsets: RefCell::new(vec![(0, add)]),
+            offset: Cell::new(Offset {
+                from: 0,
+                last: u64::MAX,
+                add,
+            }),
             local: Cell::new(Second::new(0, &zone)),
             utc: Cell::new(Second::new(0, &TimeZone::UTC)),
             zone,
         }
     }
 
+    /// From now on the time of an event is what the wall clock was then, however often it has
+    /// been set since.
+    pub fn learn(&self, changes: &[ClockChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let of = |change: &ClockChange| (change.since_ns, Moment::of(change.offset_ns.into()));
+        self.offsets.replace(changes.iter().map(of).collect());
+        self.offset.set(self.find(0));
+    }
+
+    /// What holds at this time: the first one for all before it, too.
+    fn find(&self, ns: u64) -> Offset {
+        let offsets = self.offsets.borrow();
+        let next = offsets.iter().skip(1).position(|(since, _)| *since > ns);
+        let index = next.unwrap_or(offsets.len() - 1);
+        let (since, add) = offsets[index];
+        Offset {
+            from: if index == 0 { 0 } else { since },
+            last: offsets
+                .get(index + 1)
+                .map_or(u64::MAX, |(since, _)| since.saturating_sub(1)),
+            add,
+        }
+    }
+
+    fn offset(&self, ns: u64) -> Moment {
+        let mut offset = self.offset.get();
+        if ns < offset.from || ns > offset.last {
+            offset = self.find(ns);
+            self.offset.set(offset);
+        }
+        offset.add
+    }
+
     fn real(&self, ns: u64) -> Moment {
-        let nanos = ns % SECOND + self.offset.nanos;
+        let offset = self.offset(ns);
+        let nanos = ns % SECOND + offset.nanos;
         Moment {
-            seconds: (ns / SECOND + nanos / SECOND) as i64 + self.offset.seconds,
+            seconds: (ns / SECOND + nanos / SECOND) as i64 + offset.seconds,
             nanos: nanos % SECOND,
         }
     }
@@ -245,6 +302,32 @@ mod tests {
         }
         assert_eq!(text(&Span::AtLeast(5_250_000_000)), ">5.2 s");
         assert_eq!(text(&Span::Unknown), "-");
+    }
+
+    #[test]
+    fn an_event_keeps_the_time_at_which_it_happened() {
+        let stats = Stats::default();
+        let clock = Clock::with_zone(&stats, TimeZone::UTC);
+        let change = |since: u64, offset: i64| ClockChange {
+            since_ns: since * SECOND,
+            offset_ns: offset * SECOND as i64,
+        };
+        clock.learn(&[]);
+        assert_eq!(clock.local(0), "1970-01-01 00:00:00.000");
+        clock.learn(&[change(10, 3600), change(20, -5), change(30, 7200)]);
+        let told = [30, 9, 10, 19, 20, 29, 9, 30].map(|at| clock.local(at * SECOND));
+        let expected = [
+            "1970-01-01 02:00:30.000",
+            "1970-01-01 01:00:09.000",
+            "1970-01-01 01:00:10.000",
+            "1970-01-01 01:00:19.000",
+            "1970-01-01 00:00:15.000",
+            "1970-01-01 00:00:24.000",
+            "1970-01-01 01:00:09.000",
+            "1970-01-01 02:00:30.000",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(clock.local(20 * SECOND - 1), "1970-01-01 01:00:19.999");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::Duration;
 
+use diagnose_tools::abi::ClockChange;
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::follow::follow;
 use diagnose_tools::i18n::Lang;
@@ -14,7 +15,7 @@ use diagnose_tools::output::{Look, output};
 use diagnose_tools::places::Places;
 use diagnose_tools::recorder::Recorder;
 use diagnose_tools::time::Clock;
-use fake::{Fake, Happening, NOW, conn};
+use fake::{Fake, Happening, NOW, NOW_REAL, conn};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -138,6 +139,36 @@ fn a_ring_that_comes_later_is_read_from_its_beginning() {
     let lost: Vec<_> = of("lost").map(|l| (&l["cpu"], &l["count"])).collect();
     assert_eq!(lost, [(&Value::from(1), &Value::from(36))]);
     assert_eq!(*fake.seen.borrow(), [0, 3, 103]);
+}
+
+#[test]
+fn a_follower_follows_the_wall_clock() {
+    const SECOND: u64 = 1_000_000_000;
+    let set = |since_ns: u64, hours: i64| {
+        happens(move |f: &Fake| {
+            let offset_ns = (NOW_REAL - NOW) as i64 + hours * 3600 * SECOND as i64;
+            let change = ClockChange {
+                since_ns,
+                offset_ns,
+            };
+            f.clocks.borrow_mut().push(change);
+            f.record(0, 1, since_ns - 1, 1);
+            f.record(0, 1, since_ns, 1);
+        })
+    };
+    let fake = Fake::new(1, 64);
+    let script = vec![set(NOW + SECOND, 1), set(NOW + 2 * SECOND, -2), end()];
+    let lines = json(&fake, "summary=0", script);
+    let told: Vec<_> = lines.iter().map(|l| l["ts"].as_str().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "2023-11-14T22:13:20.999999999Z",
+            "2023-11-14T23:13:21.000000000Z",
+            "2023-11-14T23:13:21.999999999Z",
+            "2023-11-14T20:13:22.000000000Z",
+        ]
+    );
 }
 
 #[test]

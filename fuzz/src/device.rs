@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diagnose_tools::abi::{
-    self, Cgroup, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord, RecordBytes, RingState,
-    Settings, Stats,
+    self, Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord,
+    RecordBytes, RingState, Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::group::Group;
@@ -304,6 +304,19 @@ impl Recorder for Untrusted {
 
     fn groups(&self) -> Result<Vec<Group>> {
         self.fake.groups()
+    }
+
+    /// Of the totals' words, in any order.
+    fn clocks(&self) -> Result<Vec<ClockChange>> {
+        let Some(stats) = &self.stats else {
+            return self.fake.clocks();
+        };
+        let words = [stats.seen, stats.now_ns, stats.activated_ns, stats.filtered];
+        let change = |since_ns: u64| ClockChange {
+            since_ns,
+            offset_ns: since_ns.wrapping_mul(stats.clocks) as i64,
+        };
+        Ok(words.map(change).into())
     }
 
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {

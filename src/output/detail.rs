@@ -22,7 +22,7 @@ use crate::record::{Activity, Conn, Ident, Meters, Role, Transition};
 use crate::state::State;
 use crate::summary::Summary;
 use crate::text::{Address, End, Printable, columns, cut, shorten, shorten_path, width};
-use crate::time::{Duration, Form};
+use crate::time::{Clock, Duration, Form};
 
 /// Columns of the first of two fields, so that two fit 80 columns.
 const FIELD: usize = 18;
@@ -265,6 +265,10 @@ fn joined(words: &[impl Borrow<str>]) -> String {
 }
 
 impl Output for Detail {
+    fn clock(&self) -> &Clock {
+        &self.look.clock
+    }
+
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let (l, record) = (self.look.labels, &event.record);
         let mut fields = self.begin(record.ts);

@@ -21,6 +21,7 @@ use crate::options::Format;
 use crate::places::Places;
 use crate::record::{Conn, Transition};
 use crate::summary::Summary;
+use crate::time::Clock;
 
 pub use look::Look;
 pub use settings::{SettingsView, settings_json, settings_text};
@@ -58,6 +59,8 @@ pub trait Output {
     /// # Errors
     /// Those of `out`.
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()>;
+    /// What tells the time, to be told when the wall clock was set.
+    fn clock(&self) -> &Clock;
     /// The totals.
     ///
     /// # Errors

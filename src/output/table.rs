@@ -22,7 +22,7 @@ use crate::places::Places;
 use crate::record::{Conn, Transition};
 use crate::summary::Summary;
 use crate::text::{Address, End, Printable};
-use crate::time::{Form, duration};
+use crate::time::{Clock, Form, duration};
 
 const STATE: usize = 11;
 const SPAN: usize = 9;
@@ -255,6 +255,10 @@ impl Put for ShortId<'_> {
 }
 
 impl Output for Table {
+    fn clock(&self) -> &Clock {
+        &self.look.clock
+    }
+
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         self.enter(Part::Transitions);
         let (record, who) = (&event.record, &event.record.who);

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Cgroup, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, Lives, RawAlarm,
-    RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState,
-    Settings, Stats,
+    self, Cgroup, ClockChange, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, Lives,
+    RawAlarm, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader,
+    RingState, Settings, Stats,
 };
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::group::Group;
@@ -118,6 +118,8 @@ pub struct Fake {
     /// Counters of handshakes, and what the module hooked.
     pub handshakes: RawHandshakes,
     pub hooks: Vec<Hook>,
+    /// When the wall clock was set.
+    pub clocks: RefCell<Vec<ClockChange>>,
     /// Connections in SYN_RECV and NEW_SYN_RECV.
     pub half_open: [u64; 2],
     /// How many tries for the lock fail, as another report holds it.
@@ -162,6 +164,10 @@ impl Fake {
             counts: Stats::default(),
             threshold: 500,
             handshakes: RawHandshakes::default(),
+            clocks: RefCell::new(vec![ClockChange {
+                since_ns: ACTIVATED,
+                offset_ns: (NOW_REAL - NOW) as i64,
+            }]),
             hooks: vec![hook(
                 "some_hook",
                 "some things",
@@ -273,6 +279,13 @@ impl Recorder for Fake {
         [stats.states[3], stats.states[12]] = self.half_open;
         stats.handshakes = self.handshakes;
         Ok(stats)
+    }
+
+    fn clocks(&self) -> Result<Vec<ClockChange>> {
+        match self.active.get() {
+            true => Ok(self.clocks.borrow().clone()),
+            false => Err(Error::NotActive),
+        }
     }
 
     fn edges(&self) -> Result<Vec<Edge>> {

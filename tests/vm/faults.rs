@@ -376,6 +376,10 @@ fn calls() {
         ("groups", many::<RawGroup>(&device, call::GET_GROUPS)),
         ("lives", one::<abi::Lives>(&device, call::GET_LIVES)),
         ("cgroups", many::<abi::Cgroup>(&device, call::GET_CGROUPS)),
+        (
+            "clocks",
+            many::<abi::ClockChange>(&device, call::GET_CLOCKS),
+        ),
         ("snapshot", snapshot(&device)),
         (
             "consume",

@@ -317,12 +317,19 @@ fn cookies() {
     for (name, count) in [("Sent", 50), ("Recv", 30), ("Failed", 12)] {
         assert_eq!(truth.get(&format!("TcpExtSyncookies{name}")), count);
     }
-    let report = tool::report("transitions=1");
+    let report = tool::report("transitions=1 listeners=1");
     assert_handshakes(&report, "syns", 50);
     assert_handshakes(&report, "cookies_sent", 50);
     assert_handshakes(&report, "cookies_accepted", 30);
     assert_handshakes(&report, "cookies_rejected", 12);
     assert_handshakes(&report, "requests", 0);
+    let of_listener = |counter: &str| {
+        let mut all = report.listeners.iter();
+        let one = all.find(|one| one["lport"] == v4(&listener).port());
+        one.expect("the listener")["handshakes"][counter].clone()
+    };
+    assert_eq!(of_listener("cookies_accepted"), 30);
+    assert_eq!(of_listener("cookies_rejected"), 12);
     let lives = life::lives(&report.transitions);
     assert_eq!(lives.len(), 30, "one each, and none for the others");
     for peer in right.iter() {
@@ -356,6 +363,7 @@ fn cookies_without_place() {
     let report = tool::report("transitions=1");
     assert_handshakes(&report, "cookies_sent", 8);
     assert_handshakes(&report, "cookies_accepted", 8);
+    assert_handshakes(&report, "cookies_rejected", 0);
     assert_handshakes(&report, "ack_accept_queue_full", 3);
     assert_eq!(life::lives(&report.transitions).len(), 5);
     drop(listener);

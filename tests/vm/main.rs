@@ -15,6 +15,7 @@
 
 mod alarms;
 mod bad_input;
+mod beginnings;
 mod counters;
 mod cpus;
 mod diagnose;
@@ -50,6 +51,7 @@ mod states;
 mod support;
 mod transitions;
 mod waits;
+mod wall_clock;
 
 use std::env;
 use std::process::ExitCode;
@@ -143,7 +145,13 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
         SOAK => vec![soak::trials()],
-        CHURN => vec![live::under_churn(), life_cycle::trials(), fuzz::trials()],
+        CHURN => vec![
+            beginnings::trials(),
+            live::under_churn(),
+            life_cycle::trials(),
+            wall_clock::trials(),
+            fuzz::trials(),
+        ],
         RACES => vec![races::trials()],
         other => panic!("no group '{other}'"),
     };

@@ -14,8 +14,8 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use diagnose_tools::abi::{
-    self, Edge, Hook, RECORD_SIZE, RawConn, RawGroup, RawIdent, RawListener, RawMeters, RawRecord,
-    RingState, Settings, Snapshot, Stats, Table, Version, call,
+    self, ClockChange, Edge, Hook, RECORD_SIZE, RawConn, RawGroup, RawIdent, RawListener,
+    RawMeters, RawRecord, RingState, Settings, Snapshot, Stats, Table, Version, call,
 };
 use libtest_mimic::Trial;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn6, bind, connect, socket};
@@ -209,6 +209,7 @@ fn kernel_addresses() {
         ("groups", table::<RawGroup>(&device, call::GET_GROUPS)),
         ("lives", structure::<abi::Lives>(&device, call::GET_LIVES)),
         ("cgroups", table::<abi::Cgroup>(&device, call::GET_CGROUPS)),
+        ("clocks", table::<ClockChange>(&device, call::GET_CLOCKS)),
         ("snapshot", snapshot(&device)),
     ];
     for (what, bytes) in &given {

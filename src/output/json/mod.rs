@@ -153,6 +153,10 @@ fn some<T: Default + PartialEq>(number: T) -> Option<T> {
 }
 
 impl Output for Json {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let record = &event.record;
         let place = self.places.of(&record.who);

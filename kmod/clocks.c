@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * By how much the wall clock is ahead of CLOCK_MONOTONIC, and since when: so
+ * that the wall-clock time of an event stays what it was.
+ *
+ * The difference does not change but in steps, as both clocks are slewed
+ * together. A step is learned when it is made, by a hook, and at a resume, as
+ * CLOCK_MONOTONIC stands still meanwhile; should both not be had, whoever asks
+ * compares. The hooks of TCP do nothing for it.
+ */
+#include <linux/ktime.h>
+#include <linux/string.h>
+#include <linux/suspend.h>
+#include <linux/timekeeping.h>
+
+#include "clocks.h"
+
+static s64 offset_at(u64 now)
+{
+	return ktime_to_ns(ktime_mono_to_real(ns_to_ktime(now))) - now;
+}
+
+/* The lock is held. If there is no room the oldest goes, but the first one stays. */
+static void add(struct tcps_clocks *clocks, u64 now, s64 offset)
+{
+	if (clocks->nr == TCPSTATES_CLOCKS_MAX) {
+		clocks->nr--;
+		memmove(&clocks->all[1], &clocks->all[2],
+			(clocks->nr - 1) * sizeof(clocks->all[0]));
+	}
+	clocks->all[clocks->nr++] = (struct tcpstates_clock){ now, offset };
+}
+
+void tcps_clocks_compare(struct tcps_clocks *clocks)
+{
+	unsigned long flags;
+	s64 offset;
+	u64 now;
+
+	raw_spin_lock_irqsave(&clocks->lock, flags);
+	now = ktime_get_ns();
+	offset = offset_at(now);
+	if (offset != clocks->all[clocks->nr - 1].offset_ns) {
+		add(clocks, now, offset);
+		clocks->changes++;
+	}
+	raw_spin_unlock_irqrestore(&clocks->lock, flags);
+}
+
+static int on_suspend(struct notifier_block *resume, unsigned long event, void *data)
+{
+	if (event == PM_POST_SUSPEND || event == PM_POST_HIBERNATION)
+		tcps_clocks_compare(container_of(resume, struct tcps_clocks, resume));
+	return NOTIFY_DONE;
+}
+
+int tcps_clocks_begin(struct tcps_clocks *clocks, u64 now)
+{
+	raw_spin_lock_init(&clocks->lock);
+	add(clocks, now, offset_at(now));
+	clocks->resume.notifier_call = on_suspend;
+	return register_pm_notifier(&clocks->resume);
+}
+
+void tcps_clocks_end(struct tcps_clocks *clocks)
+{
+	unregister_pm_notifier(&clocks->resume);
+}
+
+bool tcps_clocks_get(struct tcps_clocks *clocks, unsigned int index,
+		     struct tcpstates_clock *out)
+{
+	unsigned long flags;
+	bool has;
+
+	raw_spin_lock_irqsave(&clocks->lock, flags);
+	has = index < clocks->nr;
+	if (has)
+		*out = clocks->all[index];
+	raw_spin_unlock_irqrestore(&clocks->lock, flags);
+	return has;
+}
+
+unsigned int tcps_clocks_nr(struct tcps_clocks *clocks)
+{
+	return READ_ONCE(clocks->nr);
+}
+
+u64 tcps_clocks_changes(struct tcps_clocks *clocks)
+{
+	return READ_ONCE(clocks->changes);
+}
