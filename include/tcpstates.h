@@ -10,8 +10,8 @@
  *
  * All times are CLOCK_MONOTONIC nanoseconds of the host (ktime_get_ns()).
  * TCPSTATES_GET_CLOCKS gives what turns them into wall-clock time: the time
- * of an event stays what it was when the wall clock is set later. Addresses are in network order, ports and everything else in host
- * order. No kernel pointer is ever stored in any of these structures.
+ * of an event stays what it was when the wall clock is set later. Addresses
+ * are in network order, ports and everything else in host order. No kernel pointer is ever stored in any of these structures.
  */
 #ifndef TCPSTATES_H
 #define TCPSTATES_H
@@ -141,11 +141,11 @@ struct tcpstates_meters {
 #define TCPSTATES_REASON_DUPLICATE		20	/* two CPUs served the same SYN */
 #define TCPSTATES_REASON_SYN_COOKIE		21	/* began: by the return of a SYN cookie */
 #define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with its cookie */
-#define TCPSTATES_REASON_OUT_OF_TIMEWAIT	23	/* no timewait socket: tcp_max_tw_buckets, memory */
+#define TCPSTATES_REASON_OUT_OF_TIMEWAIT	23	/* no timewait socket: tcp_max_tw_buckets */
 #define TCPSTATES_REASON_OUT_OF_ORPHANS		24	/* too many orphans: tcp_max_orphans */
 #define TCPSTATES_REASON_OUT_OF_MEMORY		25	/* tcp_mem, or no memory for an orphan */
-#define TCPSTATES_REASON_CANCELLED		26	/* connect() was given up before an answer */
-#define TCPSTATES_REASON_REPAIR			27	/* closed in repair mode: nothing was sent */
+#define TCPSTATES_REASON_CANCELLED		26	/* connect() was given up unanswered */
+#define TCPSTATES_REASON_REPAIR			27	/* closed in repair mode, silently */
 #define TCPSTATES_NR_REASONS			28
 #define TCPSTATES_REASONS_MAX			40	/* room in tables by reason */
 #define TCPSTATES_NR_ENDS	(TCPSTATES_NR_ROLES * TCPSTATES_REASONS_MAX)

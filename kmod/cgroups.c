@@ -50,7 +50,7 @@ struct tcps_cgroups *tcps_cgroups_count(struct tcps_session *session)
 
 	if (!cgroups)
 		return ERR_PTR(-ENOMEM);
-	err = tcps_for_each_conn(session, count, cgroups);
+	err = tcps_walk_conns(session, count, cgroups);
 	if (err) {
 		kvfree(cgroups);
 		return ERR_PTR(err);

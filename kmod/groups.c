@@ -427,7 +427,7 @@ static noinline void sound(struct tcps_session *session, struct tcps_group *grou
 
 /* All of a crowded group is looked at each time: its alarm may be due. Its lock is held. */
 static noinline void look_at_crowd(struct tcps_session *session, struct tcps_group *group,
-			  const struct tcps_conn *conn)
+				   const struct tcps_conn *conn)
 {
 	const u32 threshold = session->groups.threshold;
 	struct tcps_group_counts sum;

@@ -3,6 +3,7 @@
 #ifndef TCPS_GROUPS_H
 #define TCPS_GROUPS_H
 
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
@@ -43,7 +44,7 @@ struct tcps_pair {
 static_assert(sizeof(struct tcps_pair) == sizeof_field(struct tcps_pair, words));
 
 /* The device that the sockets are bound to, 0: none, whose index is an int; and IPv6 or not. */
-#define TCPS_PAIR_IS_IPV6	(1U << 31)
+#define TCPS_PAIR_IS_IPV6	BIT(31)
 
 static inline u32 tcps_pair_scope(const struct sock *sk)
 {

@@ -346,7 +346,6 @@ static noinline void end_request(struct tcps_session *session, struct tcps_shard
 		tcps_rings_wake(session->rings);
 }
 
-
 /* @to, which stands for no connection yet, takes the place of @req. */
 static struct tcps_conn *hand_over(struct tcps_session *session, struct request_sock *req,
 				   const struct sock *to, const struct sock *listener, u8 kind)

@@ -101,8 +101,8 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn, void 
 }
 
 /*
- * Call @with under the lock of the node's shard. Which one that is is told by
- * its socket, which changes when the connection moves on: look again until
+ * Call @with under the lock of the node's shard. Which one that is, its socket
+ * tells, which changes when the connection moves on: look again until
  * both belong together. False for a node that is free.
  */
 static bool with_node(struct tcps_session *session, struct tcps_conn *conn,
@@ -160,7 +160,7 @@ static unsigned int take_nodes(struct tcps_session *session, struct tcps_cursor 
  * Call @with for each live connection, under the lock of its shard, in pieces
  * between which others run. -ENOLINK: the activation ends.
  */
-int tcps_for_each_conn(struct tcps_session *session, tcps_with_conn_t with, void *data)
+int tcps_walk_conns(struct tcps_session *session, tcps_with_conn_t with, void *data)
 {
 	struct tcps_pool *pool = &session->conns.pool;
 	struct tcps_conn *conn = NULL;

@@ -21,7 +21,7 @@ struct tcps_cursor {
 typedef void (*tcps_with_conn_t)(struct tcps_session *session, struct tcps_conn *conn,
 				 void *data);
 
-int tcps_for_each_conn(struct tcps_session *session, tcps_with_conn_t with, void *data);
+int tcps_walk_conns(struct tcps_session *session, tcps_with_conn_t with, void *data);
 int tcps_snapshot(struct tcps_session *session, struct tcps_cursor *cursor,
 		  struct tcpstates_snapshot *call);
 
