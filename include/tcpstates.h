@@ -11,7 +11,8 @@
  * All times are CLOCK_MONOTONIC nanoseconds of the host (ktime_get_ns()).
  * TCPSTATES_GET_CLOCKS gives what turns them into wall-clock time: the time
  * of an event stays what it was when the wall clock is set later. Addresses
- * are in network order, ports and everything else in host order. No kernel pointer is ever stored in any of these structures.
+ * are in network order, ports and everything else in host order. No kernel
+ * pointer is ever stored in any of these structures.
  */
 #ifndef TCPSTATES_H
 #define TCPSTATES_H

@@ -383,14 +383,21 @@ pub fn hook_name(number: u32) -> &'static str {
     }
 }
 
-/// The pairs that would make this activation, every key with its value.
+/// The pairs that would make this activation, every key with its value; not those that leave a
+/// size to the module.
 pub fn rendered(config: &Config) -> Vec<(String, String)> {
     let mut pairs = vec![("verbose".to_owned(), config.verbose.to_string())];
     pairs.extend(Filter::from_abi(&config.filter).pairs());
     let min_ms = config.min_ns / NS_PER_MS;
     pairs.push(("min-ms".into(), min_ms.to_string()));
-    pairs.push(("ring".into(), config.ring_records.to_string()));
-    pairs.push(("max-conns".into(), config.max_conns.to_string()));
+    match (config.ring_records, config.ring_budget >> 20) {
+        (0, 0) => (),
+        (0, mebibytes) => pairs.push(("ring-memory".into(), mebibytes.to_string())),
+        (records, _) => pairs.push(("ring".into(), records.to_string())),
+    }
+    if config.max_conns != 0 {
+        pairs.push(("max-conns".into(), config.max_conns.to_string()));
+    }
     pairs.push(("hook".into(), hook_name(config.hook).into()));
     pairs.push(("threshold".into(), config.threshold.to_string()));
     pairs.push(("unfinished".into(), config.unfinished.to_string()));
