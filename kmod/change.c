@@ -122,15 +122,54 @@ static __always_inline void begin_counts(struct tcps_session *session, struct tc
 	tcps_group_join(session, conn, to);
 }
 
-/* The counts by class follow @conn, which is about to go @from one @to the other. */
-void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+/* What is below, in all cases. */
+static noinline void change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from,
+				  u8 to)
 {
-	if (likely(from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES))
+	if (from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
 		move_counts(session, conn, from, to);
 	else if (from == TCPS_NO_CLASS && to < TCPS_NR_CLASSES && !conn->group)
 		begin_counts(session, conn, to);
 	else
 		enter_or_leave(session, conn, from, to);
+}
+
+/*
+ * The counts by class follow @conn, which is about to go @from one @to the
+ * other. Most often it is a connection in both, and this CPU has its slots.
+ */
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	struct tcps_group_slot *of_group = NULL;
+	s32 *of_listener = NULL;
+
+	/* So that one look tells that both are less. */
+	static_assert(!(TCPS_NR_CLASSES & (TCPS_NR_CLASSES - 1)));
+	if (unlikely((from | to) >= TCPS_NR_CLASSES))
+		goto slowly;
+	if (conn->listener) {
+		of_listener = tcps_listener_classes(stats, conn->listener);
+		if (unlikely(!of_listener))
+			goto slowly;
+	}
+	if (likely(conn->group)) {
+		of_group = tcps_group_slot(&session->groups, stats, conn->group);
+		if (unlikely(!of_group))
+			goto slowly;
+	}
+	if (of_listener)
+		tcps_count_shift(of_listener, from, to);
+	if (likely(of_group)) {
+		tcps_count_shift(of_group->counts.classes, from, to);
+		/* Nothing comes back from there. */
+		if (to == TCPS_IN_TIMEWAIT)
+			tcps_group_look_at_slot(&session->groups, of_group);
+	}
+	return;
+
+slowly:
+	change_class(session, conn, from, to);
 }
 
 /* @conn ends: it is counted nowhere any more. */

@@ -37,6 +37,13 @@ static __always_inline void tcps_count_move(s32 *counts, u8 from, u8 to)
 		data_race(counts[to]++);	/* likewise */
 }
 
+/* The same, where there is a connection in both. */
+static __always_inline void tcps_count_shift(s32 *counts, u8 from, u8 to)
+{
+	data_race(counts[from]--);
+	data_race(counts[to]++);
+}
+
 /* Those that are not in TIME_WAIT. */
 static __always_inline s32 tcps_count_live(const s32 *counts)
 {

@@ -54,6 +54,16 @@ static noinline const struct tcps_function *seek(struct tcps_functions *function
 	return NULL;
 }
 
+/* The rest of what is below. It ends with this call, so that the usual way keeps nothing. */
+static noinline void notrace on_seldom(unsigned long ip, struct tcps_hooks *hooks,
+				       struct tcps_session *session, tcps_ftrace_regs *regs)
+{
+	const struct tcps_function *function = seek(&hooks->functions, ip);
+
+	if (function)
+		function->at_entry(session, tcps_ftrace_pt_regs(regs));
+}
+
 /* No hooked function is called from here, so it need not guard against itself. */
 static void notrace on_function(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 				tcps_ftrace_regs *regs)
@@ -64,12 +74,10 @@ static void notrace on_function(unsigned long ip, unsigned long parent_ip, struc
 
 	if (unlikely(!session))
 		return;
-	if (unlikely(function->ip != ip)) {
-		function = seek(&hooks->functions, ip);
-		if (!function)
-			return;
-	}
-	function->at_entry(session, tcps_ftrace_pt_regs(regs));
+	if (likely(function->ip == ip))
+		function->at_entry(session, tcps_ftrace_pt_regs(regs));
+	else
+		on_seldom(ip, hooks, session, regs);
 }
 
 void tcps_functions_init(struct tcps_functions *functions)

@@ -214,16 +214,25 @@ static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
 void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 				  const struct tcps_conn *conn, u8 from, u8 to);
 
+/* Where this CPU counts for the listener of this number; NULL: not in a slot. */
+static __always_inline s32 *tcps_listener_classes(struct tcps_cpu_stats *stats, u32 number)
+{
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, number);
+
+	if (likely(slot->number == number && slot->life == READ_ONCE(slot->listener->life)))
+		return slot->counts.classes;
+	return NULL;
+}
+
 /* @conn, which came to a listener, goes from one class to another. */
 static __always_inline void
 tcps_listener_move(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 		   const struct tcps_conn *conn, u8 from, u8 to)
 {
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
+	s32 *classes = tcps_listener_classes(stats, conn->listener);
 
-	if (likely(slot->number == conn->listener &&
-		   slot->life == READ_ONCE(slot->listener->life)))
-		tcps_count_move(slot->counts.classes, from, to);
+	if (likely(classes))
+		tcps_count_move(classes, from, to);
 	else
 		tcps_listener_move_elsewhere(listeners, stats, conn, from, to);
 }
