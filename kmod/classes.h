@@ -40,8 +40,8 @@ static __always_inline void tcps_count_move(s32 *counts, u8 from, u8 to)
 /* The same, where there is a connection in both. */
 static __always_inline void tcps_count_shift(s32 *counts, u8 from, u8 to)
 {
-	data_race(counts[from]--);
-	data_race(counts[to]++);
+	data_race(counts[from]--);	/* as in tcps_add() */
+	data_race(counts[to]++);	/* likewise */
 }
 
 /* Those that are not in TIME_WAIT. */

@@ -329,7 +329,6 @@ void tcps_seed(struct tcps_session *session)
 {
 	struct walk walk = { .session = session, .again = true, .patience = PATIENCE };
 	struct inet_hashinfo *common = tcps_hashinfo(&init_net);
-	bool gathered = false;
 	struct net *net;
 
 	seed_listeners(&walk);
