@@ -200,6 +200,39 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
 }
 
 /*
+ * Which protocols call what is hooked, 5.10 to 7.3, and what keeps those out
+ * that are not TCP. A subflow of MPTCP and the socket below an SMC one are TCP
+ * sockets, and are recorded; an MPTCP socket itself is none. L2TP, UDP and
+ * others call none of these.
+ *
+ *  hook                                called for              asked by
+ *  inet_sock_set_state,                TCP, MPTCP, SCTP,       tcps_transition()
+ *  inet_sk_state_store, _set_state     DCCP (until 6.15)
+ *  inet_csk_reqsk_queue_hash_add       TCP, DCCP               tcps_request_added()
+ *  inet_csk_complete_hashdance         TCP, DCCP               tcps_request_promoted()
+ *  inet_csk_reqsk_queue_add            TCP, DCCP               tcps_child_queued()
+ *  reqsk_timer_handler                 TCP, DCCP               tcps_request_timer()
+ *  inet_reqsk_clone                    TCP, DCCP               tcps_request_migrated()
+ *  inet_twsk_hashdance, _schedule      TCP, DCCP               tcps_timewait_begun()
+ *  __inet_twsk_schedule                TCP, DCCP               no node, no effect
+ *  security_sock_graft                 all families            tcps_accepted(); no node
+ *  tcp_v4_reqsk_destructor, _v6_       TCP
+ *  tcp_twsk_destructor                 TCP
+ *  tcp_destroy_sock                    TCP
+ *  tcp_connect, tcp_abort, tcp_reset   TCP
+ *  tcp_conn_request, tcp_check_req,    TCP
+ *  tcp_req_err, tcp_retransmit_synack
+ *  tcp_timewait_state_process          TCP
+ *  cookie_v4_..., cookie_v6_...,       TCP
+ *  tcp_get_cookie_sock
+ *  clock_was_set                       the kernel's clock      looks at no socket
+ *  seeding                             TCP's hash alone        is_ours()
+ *
+ * Without a node there is nothing to change: only who makes a node, or shows
+ * a step of a socket that has none, has to ask.
+ */
+
+/*
  * In the order in which they are attached. None is acted upon before all are.
  */
 const struct tcps_hook_spec tcps_hook_specs[] = {
