@@ -463,8 +463,15 @@ fn growth() {
     let untracked = report.number("/untracked");
     assert!(untracked > 0, "{}", report.summary);
     report.assert_books();
-    let of_ss = ss::everywhere() as u64;
-    assert_eq!(report.connections.len() as u64 + untracked, of_ss);
+    // One that found no node at its SYN may find one at a later step, which another CPU had.
+    let told = report.connections.len() as u64 + untracked;
+    let late = told.checked_sub(ss::everywhere() as u64);
+    let unmatched = report.number("/unmatched");
+    assert!(
+        late.is_some_and(|n| n <= unmatched),
+        "{told}: {}",
+        report.summary
+    );
     drop(no_growth);
     // The next one that finds none wakes the worker.
     let _more: Vec<_> = (0..PAIRS)
