@@ -16,7 +16,7 @@
 #define SHARDS_MAX		256
 
 /* Ends that a slot has at the most, and a threshold that is exact at all times. */
-#define ROOM_MIN		8U
+#define ROOM_MIN		2U
 #define ROOM_MAX		64U
 #define SMALL			64U
 
@@ -307,14 +307,19 @@ static s32 most_ends(const struct tcps_groups *groups, const struct tcps_group *
 /* The group has changed: is it to be counted under its lock only, or no longer? */
 static noinline void note_change(const struct tcps_groups *groups, struct tcps_group *group)
 {
-	u32 value = value_of(group, tcps_count_live(group->counts.classes));
+	s32 value = value_of(group, tcps_count_live(group->counts.classes));
+	s32 left;
 
 	if (!groups->threshold || groups->no_slots)
 		return;
+	/* Until the alarm is raised or, if it is, cleared. */
+	left = tcps_alarm_is_raised(&group->alarm) ?
+		       value - (s32)tcps_alarm_clears_below(group->alarm.threshold) :
+		       (s32)groups->threshold - value;
 	if (!group->crowded) {
-		if (value >= groups->many)
+		if (left <= groups->many)
 			WRITE_ONCE(group->crowded, true);
-	} else if (!tcps_alarm_is_raised(&group->alarm) && value < groups->threshold / 8 * 3) {
+	} else if (left > (s32)groups->threshold / 8 * 5) {
 		WRITE_ONCE(group->crowded, false);
 	}
 }
@@ -329,6 +334,8 @@ static void add_slot(const struct tcps_groups *groups, struct tcps_group *group,
 	if (most > (s32)group->peak)
 		most += pending_ends(groups, group) - tcps_count_live(slot->counts.classes);
 	group->peak = max_t(s32, group->peak, most);
+	if (tcps_alarm_is_raised(&group->alarm))
+		group->alarm.peak = max_t(u64, group->alarm.peak, value_of(group, most));
 	add_counts(&group->counts, &slot->counts);
 	note_change(groups, group);
 }

@@ -63,8 +63,8 @@ static inline u32 tcps_pair_scope(const struct sock *sk)
  *
  * A slot has no more than @room ends, more or fewer, that the group does not know
  * of, and all slots together a quarter of the threshold. So an alarm cannot be
- * due before the group itself counts three quarters: from half of it on it is
- * @crowded, and all is counted under the lock.
+ * due, nor over, before the group's own count is that near: from half of the
+ * threshold away on it is @crowded, and all is counted under the lock.
  */
 struct tcps_group {
 	/* Read by hooks. */
@@ -116,7 +116,7 @@ struct tcps_groups {
 	unsigned int max_pins;	/* of a group */
 	s32 room;		/* ends that a slot may have, more or fewer */
 	u32 threshold;
-	s32 many;		/* ends from which on a group may be crowded */
+	s32 many;		/* half of the threshold: ends from which on a group may be crowded */
 	struct tcps_hash_key key;
 };
 

@@ -420,7 +420,9 @@ fn share_a_port() {
     sockets.truncate(SOCKETS / 2);
     flood(&[(&wire, to)], 400, 2);
     let rows = rows_of(&netns);
-    let raised = assert_episodes(&netns, &[("unfinished", true)]);
+    // On a busy host it may be over by now.
+    let raised = alarms(&netns);
+    assert_eq!(raised[0]["raised"], true, "{raised:?}");
     let value = number(&raised[0], "value");
     assert!((200..=500).contains(&value), "{raised:?}");
     assert_eq!(rows.len(), SOCKETS / 2);

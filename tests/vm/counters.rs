@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("counters_of_both_cpus_are_exact_at_any_time", exact),
         scenario("a_busy_listener_has_no_line_that_all_cpus_write", shared),
+        scenario("a_pair_far_above_its_limit_has_none_either", far_above),
         scenario("a_flood_of_cookies_writes_no_line_of_all_cpus", cookies),
     ]
 }
@@ -190,11 +191,22 @@ fn exact() {
 
 /// Both CPUs call one listener, and all is counted for one pair.
 fn shared() {
+    share("", 0);
+}
+
+/// The same, while the alarm of the pair is raised, and stays so.
+fn far_above() {
+    const HELD: usize = 250;
+    share("threshold=100", HELD);
+}
+
+fn share(keys: &str, held: usize) {
     const FIRST: usize = 40;
     const CONNECTIONS: usize = 400;
     let netns = Netns::new("busy");
     let listener = netns.run(|| traffic::listen_with_backlog(traffic::V4, 64));
-    tool::activate("");
+    tool::activate(keys);
+    let held: Vec<_> = netns.run(|| (0..held).map(|_| traffic::pair(&listener)).collect());
     let both = Barrier::new(CPUS);
     let run = |count: usize| {
         on_each_cpu(&netns, |_| {
@@ -212,8 +224,15 @@ fn shared() {
     assert!(spent <= made / 2, "{spent} for {made}");
     let line = told(&netns).into_values().next().expect("it listens");
     let promoted = number(&line["handshakes"], "promoted");
-    assert_eq!(promoted, (CPUS * (CONNECTIONS + FIRST)) as u64, "{line}");
+    let all = CPUS * (CONNECTIONS + FIRST) + held.len();
+    assert_eq!(promoted, all as u64, "{line}");
     assert_eq!(promoted, Counters::of(&netns.name).get("TcpPassiveOpens"));
+    let alarms = tool::report("").alarms;
+    let raised = held.len() > 100;
+    assert_eq!(alarms.len(), usize::from(raised), "{alarms:?}");
+    drop(held);
+    let cleared = || tool::report("peek=1").alarms.len() == usize::from(raised);
+    traffic::until("the alarm is over with its connections", cleared);
     drop(netns);
     tool::end();
 }
