@@ -116,7 +116,7 @@ struct tcps_groups {
 	unsigned int max_pins;	/* of a group */
 	s32 room;		/* ends that a slot may have, more or fewer */
 	u32 threshold;
-	s32 many;		/* half of the threshold: ends from which on a group may be crowded */
+	s32 many;		/* half of the threshold: as near to it a group is crowded */
 	struct tcps_hash_key key;
 };
 
