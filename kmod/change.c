@@ -36,9 +36,11 @@ const u8 tcps_reasons[TCPSTATES_NR_STATES] = {
 /* Of a connection that has no node. */
 void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
 {
-	struct tcps_conn stranger = { .known.netns = tcps_sock_netns(sk) };
-
-	tcps_conn_ident(sk, kind, &stranger, who);
+	tcps_sock_tuple(sk, kind, who);
+	memset(who, 0, sizeof(struct tcps_known));
+	who->netns = tcps_sock_netns(sk);
+	who->role = TCPSTATES_ROLE_UNKNOWN;
+	who->ifindex = READ_ONCE(sk->sk_bound_dev_if);
 }
 
 static bool passes_filter(const struct tcpstates_filter *filter, const struct sock *sk, u8 kind)
@@ -74,12 +76,15 @@ void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
 			  struct tcps_step step, u64 now)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	const struct tcps_in_old in_old = {};
-	const struct tcps_conn nobody = {};
+	const struct tcps_in_old unknown = {};
 
-	tcps_show(session, stats, NULL, sk, step, in_old, now);
+	if (!step.reason)
+		step.reason = tcps_reasons[step.new];
+	tcps_show(session, stats, NULL, sk, step, unknown, now);
+	/* No gauge has it. */
+	tcps_stats_rename(stats, step.new, step.old);
 	if (step.new == TCP_CLOSE)
-		tcps_count_end(stats, &nobody, step.reason, now);
+		tcps_count_reason(stats, TCPSTATES_ROLE_UNKNOWN, step.reason);
 }
 
 void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
@@ -138,34 +143,30 @@ static noinline void change_class(struct tcps_session *session, struct tcps_conn
  * The counts by class follow @conn, which is about to go @from one @to the
  * other. Most often it is a connection in both, and this CPU has its slots.
  */
-void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to)
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, unsigned int from,
+		       unsigned int to)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_group_slot *of_group = NULL;
-	s32 *of_listener = NULL;
+	const struct tcps_groups *groups = &session->groups;
+	struct tcps_listener_slot *of_listener;
+	struct tcps_group_slot *of_group;
 
 	/* So that one look tells that both are less. */
 	static_assert(!(TCPS_NR_CLASSES & (TCPS_NR_CLASSES - 1)));
-	if (unlikely((from | to) >= TCPS_NR_CLASSES))
+	of_group = tcps_group_slot(groups, stats, conn->group);
+	if (unlikely((from | to) >= TCPS_NR_CLASSES ||
+		     !tcps_group_slot_has(of_group, conn->group)))
 		goto slowly;
 	if (conn->listener) {
-		of_listener = tcps_listener_classes(stats, conn->listener);
-		if (unlikely(!of_listener))
+		of_listener = tcps_listener_slot(stats, conn->listener);
+		if (unlikely(!tcps_listener_slot_has(of_listener, conn->listener)))
 			goto slowly;
+		tcps_count_shift(of_listener->counts.classes, from, to);
 	}
-	if (likely(conn->group)) {
-		of_group = tcps_group_slot(&session->groups, stats, conn->group);
-		if (unlikely(!of_group))
-			goto slowly;
-	}
-	if (of_listener)
-		tcps_count_shift(of_listener, from, to);
-	if (likely(of_group)) {
-		tcps_count_shift(of_group->counts.classes, from, to);
-		/* Nothing comes back from there. */
-		if (to == TCPS_IN_TIMEWAIT)
-			tcps_group_look_at_slot(&session->groups, of_group);
-	}
+	tcps_count_shift(of_group->counts.classes, from, to);
+	/* Nothing comes back from there. */
+	if (to == TCPS_IN_TIMEWAIT)
+		tcps_group_look_at_slot(groups, of_group);
 	return;
 
 slowly:
@@ -173,22 +174,17 @@ slowly:
 }
 
 /* @conn ends: it is counted nowhere any more. */
-static void leave_counts(struct tcps_session *session, struct tcps_conn *conn)
+static __always_inline void leave_counts(struct tcps_session *session,
+					 struct tcps_cpu_stats *stats, struct tcps_conn *conn)
 {
 	u8 class = tcps_classes[conn->state];
 
-	if (class == TCPS_LISTENING)
+	if (unlikely(class == TCPS_LISTENING))
 		tcps_listener_end(session, conn);
 	else if (conn->listener)
-		tcps_listener_leave(session, conn, class);
+		tcps_listener_leave(&session->listeners, stats, conn, class);
 	if (conn->group)
-		tcps_group_leave(session, conn, class);
-}
-
-/* A step that is not shown: the time goes on. */
-void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state)
-{
-	tcps_enter_state(session, tcps_stats_this_cpu(&session->stats), conn, state);
+		tcps_group_leave(session, &session->groups, stats, conn, class);
 }
 
 static __always_inline struct tcps_conn *begin(struct tcps_session *session,
@@ -229,11 +225,33 @@ struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shar
 	return conn;
 }
 
+static __always_inline void forget(struct tcps_session *session, struct tcps_shard *shard,
+				   struct tcps_conn *conn, u8 state)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+
+	tcps_add(stats->states[state], -1);
+	leave_counts(session, stats, conn);
+	tcps_conns_remove(&session->conns, shard, conn);
+}
+
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn)
 {
-	tcps_add(tcps_stats_this_cpu(&session->stats)->states[conn->state], -1);
-	leave_counts(session, conn);
-	tcps_conns_remove(&session->conns, shard, conn);
+	forget(session, shard, conn, conn->state);
+}
+
+/* Its step to CLOSE was shown. */
+void tcps_remove_closed(struct tcps_session *session, struct tcps_shard *shard,
+			struct tcps_conn *conn)
+{
+	forget(session, shard, conn, TCP_CLOSE);
+}
+
+/* @conn is in @state, and when it came to that was not seen. */
+void tcps_missed(struct tcps_session *session, struct tcps_conn *conn, u8 state)
+{
+	tcps_set_state(session, conn, state);
+	conn->since_flags = 0;
 }
 
 /* @conn stands for an earlier socket at this address, whose end was not seen. */
@@ -283,41 +301,26 @@ void tcps_own(struct tcps_conn *conn, const struct sock *sk)
 	conn->known.flags |= TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID;
 }
 
-/* accept() has come for the connection. One that is not ESTABLISHED yet did not wait. */
-void tcps_leave_accept_queue(struct tcps_session *session, struct tcps_conn *conn, u64 now)
+/* The connection has come to @listener: what is known of it before accept(). */
+void tcps_made_for(struct tcps_conn *conn, const struct sock *listener)
 {
-	u64 ns = conn->established ? tcps_conn_established_for(conn, now) : 0;
-
-	conn->queued = false;
-	tcps_times_add(&tcps_stats_this_cpu(&session->stats)->lives.accept_wait, ns);
-	if (conn->listener)
-		tcps_listener_accepted(session, conn, ns);
+	conn->role = TCPSTATES_ROLE_SERVER;
+	tcps_made_by(conn, listener);
+	tcps_sock_laddr(listener, conn->known.listener_addr);
+	conn->known.listener_port = listener->sk_num;
+	conn->known.flags |= TCPSTATES_HAS_LISTENER;
 }
 
-/* @conn ends, for this reason. */
-void tcps_count_end(struct tcps_cpu_stats *stats, const struct tcps_conn *conn, u8 reason,
-		    u64 now)
-{
-	struct tcpstates_lives *lives = &stats->lives;
-
-	tcps_add(lives->ends[conn->role * TCPSTATES_REASONS_MAX + reason], 1);
-	if (conn->established)
-		tcps_times_add(&lives->life[conn->role], tcps_conn_established_for(conn, now));
-}
-
-/* The connection has come to the listening @sk: it is what is known before accept(). */
+/* The same, and the entry of the listening @sk, if there is one, counts it. */
 void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener)
 {
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	u8 class = tcps_classes[conn->state];
 
-	conn->role = TCPSTATES_ROLE_SERVER;
-	tcps_made_by(conn, sk);
-	tcps_sock_laddr(sk, conn->known.listener_addr);
-	conn->known.listener_port = sk->sk_num;
-	conn->known.flags |= TCPSTATES_HAS_LISTENER;
+	tcps_made_for(conn, sk);
 	if (conn->listener)
-		tcps_listener_leave(session, conn, class);
+		tcps_listener_leave(&session->listeners, stats, conn, class);
 	if (listener)
 		tcps_listener_join(session, conn, listener, class);
 }

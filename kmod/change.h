@@ -14,6 +14,7 @@
 
 #include "classes.h"
 #include "conns.h"
+#include "groups.h"
 #include "session.h"
 #include "sockinfo.h"
 
@@ -38,18 +39,19 @@ struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *sh
 struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
 				  const struct sock *sk, u8 kind, u8 state, u64 now);
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn);
+void tcps_missed(struct tcps_session *session, struct tcps_conn *conn, u8 state);
+void tcps_remove_closed(struct tcps_session *session, struct tcps_shard *shard,
+			struct tcps_conn *conn);
 void tcps_drop_stale(struct tcps_session *session, struct tcps_shard *shard,
 		     struct tcps_conn *conn);
-void tcps_set_state(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 void tcps_made_by(struct tcps_conn *conn, const struct sock *sk);
 void tcps_own_as_task(struct tcps_known *known);
 void tcps_own(struct tcps_conn *conn, const struct sock *sk);
-void tcps_leave_accept_queue(struct tcps_session *session, struct tcps_conn *conn, u64 now);
-void tcps_count_end(struct tcps_cpu_stats *stats, const struct tcps_conn *conn, u8 reason,
-		    u64 now);
+void tcps_made_for(struct tcps_conn *conn, const struct sock *listener);
 void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener);
-void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to);
+void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, unsigned int from,
+		       unsigned int to);
 
 /*
  * The place of @sk, about which nothing holds that was known of its address: if
@@ -97,14 +99,14 @@ void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
 			  struct tcps_step step, u64 now);
 
 static __always_inline struct tcps_in_old
-tcps_time_in_old(const struct tcps_conn *conn, u8 old, u64 now)
+tcps_time_in_old(const struct tcps_conn *conn, u64 now)
 {
 	struct tcps_in_old in_old = {
 		.ns = now - conn->since_ns,
 		.flags = conn->since_flags,
 	};
 
-	if (unlikely(conn->state != old || !in_old.flags))
+	if (unlikely(!in_old.flags))
 		return (struct tcps_in_old){};
 	return in_old;
 }
@@ -152,17 +154,47 @@ tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
 	tcps_write_record(stats->ring, conn, sk, step, in_old, now);
 }
 
-static __always_inline void
-tcps_enter_state(struct tcps_session *session, struct tcps_cpu_stats *stats,
-		 struct tcps_conn *conn, u8 state)
+/* @conn goes from @old to @new, which the gauges are told by who calls this. */
+static __always_inline void tcps_enter_state(struct tcps_session *session,
+					     struct tcps_conn *conn, u8 old, u8 new)
 {
-	u8 from = tcps_classes[conn->state], to = tcps_classes[state];
+	u8 from = tcps_classes[old], to = tcps_classes[new];
 
-	tcps_add(stats->states[conn->state], -1);
-	tcps_add(stats->states[state], 1);
 	if (from != to)
 		tcps_change_class(session, conn, from, to);
-	conn->state = state;
+	conn->state = new;
+}
+
+/* A step that is not shown: the time goes on. */
+static __always_inline void tcps_set_state(struct tcps_session *session,
+					   struct tcps_conn *conn, u8 state)
+{
+	tcps_stats_rename(tcps_stats_this_cpu(&session->stats), conn->state, state);
+	tcps_enter_state(session, conn, conn->state, state);
+}
+
+/* The step was shown, and @conn is in its new state. */
+static __always_inline void tcps_stepped(struct tcps_conn *conn, struct tcps_step step, u64 now)
+{
+	conn->since_ns = now;
+	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
+	conn->reason = step.reason;
+}
+
+static __always_inline void tcps_count_reason(struct tcps_cpu_stats *stats, u8 role, u8 reason)
+{
+	tcps_add(stats->lives.ends[role * TCPSTATES_REASONS_MAX + reason], 1);
+}
+
+/* @conn ends, for this reason. */
+static __always_inline void tcps_count_end(struct tcps_cpu_stats *stats,
+					   const struct tcps_conn *conn, u8 reason, u64 now)
+{
+	u8 role = conn->role;
+
+	tcps_count_reason(stats, role, reason);
+	if (conn->established)
+		tcps_times_add(&stats->lives.life[role], tcps_conn_established_for(conn, now));
 }
 
 /* Move the node on; at CLOSE it goes. @conn is NULL for who found no node. */
@@ -172,25 +204,45 @@ tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct 
 {
 	struct tcps_cpu_stats *stats;
 
-	if (!step.reason)
-		step.reason = tcps_reasons[step.new];
 	if (unlikely(!conn)) {
 		tcps_change_stranger(session, sk, step, now);
 		return;
 	}
 	if (!step.reason)
-		step.reason = conn->reason;
+		step.reason = tcps_reasons[step.new] ?: conn->reason;
+	if (unlikely(conn->state != step.old))
+		tcps_missed(session, conn, step.old);
 	stats = tcps_stats_this_cpu(&session->stats);
-	tcps_show(session, stats, conn, sk, step, tcps_time_in_old(conn, step.old, now), now);
+	tcps_show(session, stats, conn, sk, step, tcps_time_in_old(conn, now), now);
 	if (step.new == TCP_CLOSE) {
 		tcps_count_end(stats, conn, step.reason, now);
-		tcps_forget(session, shard, conn);
+		tcps_remove_closed(session, shard, conn);
 		return;
 	}
-	tcps_enter_state(session, stats, conn, step.new);
-	conn->since_ns = now;
-	conn->since_flags = TCPSTATES_SINCE_KNOWN | TCPSTATES_SINCE_EXACT;
-	conn->reason = step.reason;
+	tcps_enter_state(session, conn, step.old, step.new);
+	tcps_stepped(conn, step, now);
+}
+
+/*
+ * The first step of a new node, which is in the old state, and in no class and no
+ * group yet; if it has come to a listener, that counts it in its new class already.
+ */
+static __always_inline void
+tcps_change_first(struct tcps_session *session, struct tcps_conn *conn, const struct sock *sk,
+		  struct tcps_step step, u64 now)
+{
+	const struct tcps_in_old unknown = {};
+	struct tcps_cpu_stats *stats;
+
+	if (unlikely(!conn)) {
+		tcps_change_stranger(session, sk, step, now);
+		return;
+	}
+	stats = tcps_stats_this_cpu(&session->stats);
+	tcps_show(session, stats, conn, sk, step, unknown, now);
+	conn->state = step.new;
+	tcps_stepped(conn, step, now);
+	tcps_group_join(session, conn, tcps_classes[step.new]);
 }
 
 #endif

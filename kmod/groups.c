@@ -506,7 +506,7 @@ static __always_inline bool join_last(struct tcps_session *session, struct tcps_
 	if (!group)
 		return false;
 	slot = tcps_group_slot(&session->groups, stats, group->number);
-	if (!slot || !is_between(group, conn->sk) ||
+	if (!tcps_group_slot_has(slot, group->number) || !is_between(group, conn->sk) ||
 	    group->pair.net_cookie != tcps_net_cookie(sock_net(conn->sk)) ||
 	    group->pair.netns != conn->known.netns)
 		return false;
@@ -604,24 +604,10 @@ void tcps_group_move_elsewhere(struct tcps_session *session, struct tcps_cpu_sta
 	move_in_group(session, stats, conn, from, to, false);
 }
 
-/* @conn, whose socket is still there, ends. */
-void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
+void tcps_group_leave_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
+				struct tcps_conn *conn, u8 class)
 {
-	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	struct tcps_group_slot *slot;
-
-	if (!conn->group)
-		return;
-	slot = tcps_group_slot(&session->groups, stats, conn->group);
-	if (likely(slot)) {
-		tcps_count_move(slot->counts.classes, class, TCPS_NO_CLASS);
-		tcps_add(slot->counts.holders, -1);
-		if (tcps_class_is_live(class))
-			tcps_group_look_at_slot(&session->groups, slot);
-	} else {
-		move_in_group(session, stats, conn, class, TCPS_NO_CLASS, true);
-	}
-	conn->group = 0;
+	move_in_group(session, stats, conn, class, TCPS_NO_CLASS, true);
 }
 
 /* The request of @conn ends half-open. */
@@ -634,7 +620,7 @@ void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn 
 	if (!conn->group)
 		return;
 	slot = tcps_group_slot(&session->groups, stats, conn->group);
-	if (likely(slot)) {
+	if (tcps_group_slot_has(slot, conn->group)) {
 		tcps_add(slot->counts.unfinished, 1);
 		return;
 	}

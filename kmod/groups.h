@@ -142,18 +142,21 @@ void tcps_group_join(struct tcps_session *session, struct tcps_conn *conn, u8 cl
 void tcps_group_move_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
 			       struct tcps_conn *conn, u8 from, u8 to);
 void tcps_group_flush(const struct tcps_groups *groups, struct tcps_group_slot *slot);
-void tcps_group_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
+void tcps_group_leave_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
+				struct tcps_conn *conn, u8 class);
 void tcps_group_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
 
-/* This CPU's slot, if it counts for the group of this number and may go on so. */
+/* This CPU's slot for the group of this number, if it does not count for another one. */
 static __always_inline struct tcps_group_slot *
 tcps_group_slot(const struct tcps_groups *groups, struct tcps_cpu_stats *stats, u32 number)
 {
-	struct tcps_group_slot *slot = &stats->slots.groups[number & groups->slot_mask];
+	return &stats->slots.groups[number & groups->slot_mask];
+}
 
-	if (likely(slot->number == number && !READ_ONCE(slot->group->crowded)))
-		return slot;
-	return NULL;
+/* Does this CPU count in its slot for the group of this number, and may go on so? */
+static __always_inline bool tcps_group_slot_has(const struct tcps_group_slot *slot, u32 number)
+{
+	return likely(slot->number == number && slot->group && !READ_ONCE(slot->group->crowded));
 }
 
 /* After the ends in a slot have become more or fewer. */
@@ -175,13 +178,31 @@ tcps_group_move(struct tcps_session *session, const struct tcps_groups *groups,
 {
 	struct tcps_group_slot *slot = tcps_group_slot(groups, stats, conn->group);
 
-	if (unlikely(!slot)) {
+	if (unlikely(!tcps_group_slot_has(slot, conn->group))) {
 		tcps_group_move_elsewhere(session, stats, conn, from, to);
 		return;
 	}
 	tcps_count_move(slot->counts.classes, from, to);
 	if (tcps_class_is_live(from) != tcps_class_is_live(to))
 		tcps_group_look_at_slot(groups, slot);
+}
+
+/* @conn, which has a group, and whose socket is still there, ends. */
+static __always_inline void
+tcps_group_leave(struct tcps_session *session, const struct tcps_groups *groups,
+		 struct tcps_cpu_stats *stats, struct tcps_conn *conn, u8 class)
+{
+	struct tcps_group_slot *slot = tcps_group_slot(groups, stats, conn->group);
+
+	if (tcps_group_slot_has(slot, conn->group)) {
+		tcps_count_move(slot->counts.classes, class, TCPS_NO_CLASS);
+		tcps_add(slot->counts.holders, -1);
+		if (tcps_class_is_live(class))
+			tcps_group_look_at_slot(groups, slot);
+	} else {
+		tcps_group_leave_elsewhere(session, stats, conn, class);
+	}
+	conn->group = 0;
 }
 
 void tcps_groups_sum(struct tcps_groups *groups, struct tcpstates_stats *out);

@@ -72,7 +72,8 @@ static void count_syn(struct tcps_session *session, struct tcps_listener *entry,
 }
 
 /* A handshake was finished; it may have been that of a request that was @promoted. */
-static void count_done(struct tcps_session *session, struct tcps_listener *entry, bool promoted)
+static __always_inline void count_done(struct tcps_session *session,
+				       struct tcps_listener *entry, bool promoted)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	struct tcps_listener_counts *counts;
@@ -117,17 +118,25 @@ void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	local_irq_restore(flags);
 }
 
-/* A node for a connection that has come to @listener, which @entry stands for. */
-static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
-			       const struct sock *listener, struct tcps_listener *entry,
-			       const struct sock *sk, u8 kind, u64 now)
+/* A request is counted, and, if there is one, the half-open connection that it stands for. */
+static __always_inline void count_request(struct tcps_session *session,
+					  struct tcps_listener *entry, struct tcps_conn *conn)
 {
-	struct tcps_conn *conn;
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	struct tcps_listener_counts *counts;
 
-	conn = tcps_begin_anew(session, shard, sk, kind, TCPSTATES_STATE_NEW, now);
-	if (conn)
-		tcps_come_to(session, conn, listener, entry);
-	return conn;
+	tcps_add(stats->handshakes.requests, 1);
+	if (unlikely(!entry))
+		return;
+	counts = tcps_listener_counts(stats, entry);
+	if (unlikely(!counts))
+		return;
+	tcps_add(counts->handshakes[TCPS_HANDSHAKE(requests)], 1);
+	if (likely(conn)) {
+		tcps_listener_count_join(counts, TCPS_HALF_OPEN);
+		conn->listener = entry->number;
+	}
+	tcps_listener_counted(entry, counts);
 }
 
 /* @req is about to be found by packets: a connection is half-open. */
@@ -151,9 +160,11 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	entry = entry_of(session, listener);
-	count(session, entry, requests);
-	conn = begin(session, shard, listener, entry, sk, TCPS_REQUEST, now);
-	tcps_change_here(session, shard, conn, sk, step, now);
+	conn = tcps_begin_anew(session, shard, sk, TCPS_REQUEST, TCPSTATES_STATE_NEW, now);
+	if (likely(conn))
+		tcps_made_for(conn, listener);
+	count_request(session, entry, conn);
+	tcps_change_first(session, conn, sk, step, now);
 	if (likely(entry))
 		tcps_listener_half_open(session, entry, listener,
 					inet_csk_reqsk_queue_len(listener) + 1);
@@ -499,8 +510,9 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 }
 
 /* A connection is about to wait for accept(); it may be one whose request was @promoted. */
-static void queue_child(struct tcps_session *session, struct tcps_listener *entry,
-			const struct sock *listener, bool promoted)
+static __always_inline void queue_child(struct tcps_session *session,
+					struct tcps_listener *entry,
+					const struct sock *listener, bool promoted)
 {
 	count_done(session, entry, promoted);
 	if (unlikely(!entry))
@@ -563,7 +575,9 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		count(session, entry, cookies_accepted);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		conn = begin(session, shard, listener, entry, child, TCPS_FULL, now);
+		conn = tcps_begin_anew(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
+		if (conn)
+			tcps_come_to(session, conn, listener, entry);
 		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
 			conn->queued = true;

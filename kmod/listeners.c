@@ -496,46 +496,42 @@ void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 	counts = tcps_listener_counts(tcps_stats_this_cpu(&session->stats), listener);
 	if (!counts)
 		return;
-	tcps_add(counts->holders, 1);
-	tcps_count_move(counts->classes, TCPS_NO_CLASS, class);
+	tcps_listener_count_join(counts, class);
 	tcps_listener_counted(listener, counts);
 	conn->listener = listener->number;
 }
 
-/* @conn ends, or goes to another listener. */
-void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class)
+/* From here on: this CPU has no slot for the listener of @conn. That ends, or goes to another. */
+void tcps_listener_leave_elsewhere(struct tcps_listeners *listeners,
+				   struct tcps_cpu_stats *stats, const struct tcps_conn *conn,
+				   u8 class)
 {
-	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
-	struct tcps_listener_counts *counts;
+	struct tcps_listener *listener = tcps_listener_of(listeners, conn);
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
 
-	conn->listener = 0;
-	counts = tcps_listener_counts(tcps_stats_this_cpu(&session->stats), listener);
 	if (unlikely(!counts)) {
 		leave_closed(listener);
 		return;
 	}
-	tcps_add(counts->holders, -1);
-	tcps_count_move(counts->classes, class, TCPS_NO_CLASS);
+	tcps_listener_count_leave(counts, class);
 	tcps_listener_counted(listener, counts);
 }
 
-/* @conn, which has come to a listener, has waited so long for accept(). */
-void tcps_listener_accepted(struct tcps_session *session, const struct tcps_conn *conn, u64 ns)
+/* It has waited so long for accept(). */
+void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
+				      struct tcps_cpu_stats *stats,
+				      const struct tcps_conn *conn, u64 ns)
 {
-	struct tcps_listener *listener = tcps_listener_of(&session->listeners, conn);
-	struct tcps_listener_counts *counts;
+	struct tcps_listener *listener = tcps_listener_of(listeners, conn);
+	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
 
-	counts = tcps_listener_counts(tcps_stats_this_cpu(&session->stats), listener);
 	if (unlikely(!counts))
 		return;
-	tcps_add(counts->accepted, 1);
-	tcps_add(counts->accept_wait_ns, ns);
-	if (ns > counts->accept_wait_max_ns)
-		WRITE_ONCE(counts->accept_wait_max_ns, ns);
+	tcps_listener_count_accepted(counts, ns);
 	tcps_listener_counted(listener, counts);
 }
 
-/* @conn goes from one class to another, and this CPU has no slot for its listener. */
+/* It goes from one class to another. */
 void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 				  const struct tcps_conn *conn, u8 from, u8 to)
 {

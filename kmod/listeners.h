@@ -162,8 +162,6 @@ void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class);
-void tcps_listener_accepted(struct tcps_session *session, const struct tcps_conn *conn, u64 ns);
-void tcps_listener_leave(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);
 
@@ -211,17 +209,70 @@ static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
 	tcps_listener_counted(listener, counts);
 }
 
+void tcps_listener_leave_elsewhere(struct tcps_listeners *listeners,
+				   struct tcps_cpu_stats *stats, const struct tcps_conn *conn,
+				   u8 class);
+void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
+				      struct tcps_cpu_stats *stats,
+				      const struct tcps_conn *conn, u64 ns);
 void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 				  const struct tcps_conn *conn, u8 from, u8 to);
 
-/* Where this CPU counts for the listener of this number; NULL: not in a slot. */
-static __always_inline s32 *tcps_listener_classes(struct tcps_cpu_stats *stats, u32 number)
+/* Does this CPU count in its slot for the listener of this number? */
+static __always_inline bool tcps_listener_slot_has(const struct tcps_listener_slot *slot,
+						   u32 number)
 {
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, number);
+	return likely(slot->number == number && slot->life == READ_ONCE(slot->listener->life));
+}
 
-	if (likely(slot->number == number && slot->life == READ_ONCE(slot->listener->life)))
-		return slot->counts.classes;
-	return NULL;
+static __always_inline void tcps_listener_count_join(struct tcps_listener_counts *counts,
+						     u8 class)
+{
+	tcps_add(counts->holders, 1);
+	tcps_count_move(counts->classes, TCPS_NO_CLASS, class);
+}
+
+static __always_inline void tcps_listener_count_leave(struct tcps_listener_counts *counts,
+						      u8 class)
+{
+	tcps_add(counts->holders, -1);
+	tcps_count_move(counts->classes, class, TCPS_NO_CLASS);
+}
+
+static __always_inline void tcps_listener_count_accepted(struct tcps_listener_counts *counts,
+							 u64 ns)
+{
+	tcps_add(counts->accepted, 1);
+	tcps_add(counts->accept_wait_ns, ns);
+	if (ns > counts->accept_wait_max_ns)
+		WRITE_ONCE(counts->accept_wait_max_ns, ns);
+}
+
+/* @conn, which came to a listener, ends, or goes to another one. */
+static __always_inline void
+tcps_listener_leave(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
+		    struct tcps_conn *conn, u8 class)
+{
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
+
+	if (tcps_listener_slot_has(slot, conn->listener))
+		tcps_listener_count_leave(&slot->counts, class);
+	else
+		tcps_listener_leave_elsewhere(listeners, stats, conn, class);
+	conn->listener = 0;
+}
+
+/* @conn, which came to a listener, has waited so long for accept(). */
+static __always_inline void
+tcps_listener_accepted(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
+		       const struct tcps_conn *conn, u64 ns)
+{
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
+
+	if (tcps_listener_slot_has(slot, conn->listener))
+		tcps_listener_count_accepted(&slot->counts, ns);
+	else
+		tcps_listener_accepted_elsewhere(listeners, stats, conn, ns);
 }
 
 /* @conn, which came to a listener, goes from one class to another. */
@@ -229,10 +280,10 @@ static __always_inline void
 tcps_listener_move(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 		   const struct tcps_conn *conn, u8 from, u8 to)
 {
-	s32 *classes = tcps_listener_classes(stats, conn->listener);
+	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
 
-	if (likely(classes))
-		tcps_count_move(classes, from, to);
+	if (tcps_listener_slot_has(slot, conn->listener))
+		tcps_count_move(slot->counts.classes, from, to);
 	else
 		tcps_listener_move_elsewhere(listeners, stats, conn, from, to);
 }

@@ -183,6 +183,21 @@ static struct books read_books(const struct tcps_cpu_stats *cpu)
 	}
 }
 
+/* Each transition has taken a connection from one gauge to another. */
+static void add_moves(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
+{
+	unsigned int old, new;
+
+	for (old = 0; old < TCPSTATES_NR_STATES; old++) {
+		for (new = 0; new < TCPSTATES_NR_STATES; new++) {
+			u64 nr = READ_ONCE(cpu->edges[tcps_edge_nr(old, new)].count);
+
+			out->states[old] -= nr;
+			out->states[new] += nr;
+		}
+	}
+}
+
 static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
 {
 	const struct books books = read_books(cpu);
@@ -200,6 +215,7 @@ static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *ou
 	out->seeded += READ_ONCE(cpu->seeded);
 	for (i = 0; i < TCPSTATES_NR_STATES; i++)
 		out->states[i] += READ_ONCE(cpu->states[i]);
+	add_moves(cpu, out);
 	add_handshakes(&cpu->handshakes, &out->handshakes);
 }
 

@@ -46,7 +46,7 @@ struct tcps_cpu_stats {
 	u64 seeded;
 	u64 alarms;
 	u64 ringless;
-	s64 states[TCPSTATES_NR_STATES];
+	s64 states[TCPSTATES_NR_STATES];	/* what transitions do not tell of the gauges */
 	struct tcpstates_handshakes handshakes;
 	struct tcpstates_lives lives;
 	/* No counters: what the hooks of this CPU need at each call. */
@@ -125,6 +125,14 @@ static inline void tcps_times_add(struct tcpstates_times *times, u64 ns)
 static inline unsigned int tcps_edge_nr(unsigned int old, unsigned int new)
 {
 	return old * TCPSTATES_NR_STATES + new;
+}
+
+/* A connection is in the state @to, not @from, and no transition tells of it. */
+static inline void tcps_stats_rename(struct tcps_cpu_stats *stats, unsigned int from,
+				     unsigned int to)
+{
+	tcps_add(stats->states[from], -1);
+	tcps_add(stats->states[to], 1);
 }
 
 /* One transition; @ns, the time in the old state, counts if it is @timed. */

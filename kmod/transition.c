@@ -112,22 +112,22 @@ static void put_off_connecting(struct tcps_session *session, struct tcps_shard *
 	conn->connecting = true;
 }
 
-/* CLOSE -> SYN_SENT of a socket that has a node if there was one. */
+static const struct tcps_step step_of_connecting = {
+	.old = TCP_CLOSE,
+	.new = TCP_SYN_SENT,
+	.kind = TCPS_FULL,
+};
+
+/* The same step of a socket that has a node if there was one. */
 static void record_connecting(struct tcps_session *session, struct tcps_shard *shard,
 			      struct tcps_conn *conn, const struct sock *sk, u64 now)
 {
-	const struct tcps_step step = {
-		.old = TCP_CLOSE,
-		.new = TCP_SYN_SENT,
-		.kind = TCPS_FULL,
-	};
-
 	if (conn && conn->connecting) {
 		conn->connecting = false;
 		conn->since_flags = 0;
 		tcps_set_state(session, conn, TCP_CLOSE);
 	}
-	tcps_change_here(session, shard, conn, sk, step, now);
+	tcps_change(session, shard, conn, sk, step_of_connecting, now);
 }
 
 /*
@@ -166,26 +166,44 @@ static noinline void look_at_begin(struct tcps_session *session, const struct so
 	tcps_rings_wake(session->rings);
 }
 
-/* What a step, neither of whose states is CLOSE, tells of a connection that has a node. */
-static __always_inline void look_at_known(struct tcps_session *session, struct tcps_conn *conn,
-					  const struct sock *sk, struct tcps_step *step, u64 now)
+/*
+ * Neither state is CLOSE, and the step is not the next one of a connection that
+ * is known.
+ */
+static noinline void look_at_odd(struct tcps_session *session, struct tcps_shard *shard,
+				 struct tcps_conn *conn, const struct sock *sk, u8 old, u8 new,
+				 u64 now)
 {
-	if (step->new == TCP_ESTABLISHED) {
+	struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+
+	if (!conn) {
+		tcps_forget_clone(session, sk);
+		conn = adopt(session, shard, sk, old, now);
+		if (!conn) {
+			tcps_change_stranger(session, sk, step, now);
+			return;
+		}
+	}
+	if (new == TCP_ESTABLISHED) {
 		tcps_conn_establish(conn, now);
 		/* See begin_repaired(): no SYN was sent. */
-		if (unlikely(conn->state == TCP_CLOSE)) {
-			step->old = TCP_CLOSE;
-			step->reason = TCPSTATES_REASON_REPAIR;
+		if (conn->state == TCP_CLOSE) {
+			step.old = TCP_CLOSE;
+			step.reason = TCPSTATES_REASON_REPAIR;
 		}
 	}
 	if (tcps_lacks_subflow_owner(conn))
 		tcps_subflow_find_owner(session, conn, sk);
+	tcps_change(session, shard, conn, sk, step, now);
+	/* How it began says nothing about its end. */
+	if (step.reason)
+		conn->reason = TCPSTATES_REASON_NONE;
 }
 
 /* Neither state is CLOSE: most of what is seen. Two numbers cost less than a struct tcps_step. */
 static noinline void look_at(struct tcps_session *session, const struct sock *sk, u8 old, u8 new)
 {
-	struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
+	const struct tcps_step step = { .old = old, .new = new, .kind = TCPS_FULL };
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
 	struct tcps_conn *conn;
 	unsigned long flags;
@@ -194,16 +212,13 @@ static noinline void look_at(struct tcps_session *session, const struct sock *sk
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	conn = tcps_conns_find(shard, sk);
-	if (unlikely(!conn)) {
-		tcps_forget_clone(session, sk);
-		conn = adopt(session, shard, sk, old, now);
+	if (likely(conn && conn->state == old && !tcps_lacks_subflow_owner(conn))) {
+		if (new == TCP_ESTABLISHED)
+			tcps_conn_establish(conn, now);
+		tcps_change_here(session, shard, conn, sk, step, now);
+	} else {
+		look_at_odd(session, shard, conn, sk, old, new, now);
 	}
-	if (likely(conn))
-		look_at_known(session, conn, sk, &step, now);
-	tcps_change_here(session, shard, conn, sk, step, now);
-	/* How it began says nothing about its end. */
-	if (unlikely(step.reason == TCPSTATES_REASON_REPAIR))
-		conn->reason = TCPSTATES_REASON_NONE;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
@@ -287,9 +302,10 @@ void tcps_connecting(struct tcps_session *session, const struct sock *sk)
 	conn = tcps_conns_find(shard, sk);
 	if (unlikely(tcp_sk(sk)->repair)) {
 		begin_repaired(session, shard, sk, now);
+	} else if (likely(!conn || !conn->connecting)) {
+		conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+		tcps_change_first(session, conn, sk, step_of_connecting, now);
 	} else {
-		if (likely(!conn || !conn->connecting))
-			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 		record_connecting(session, shard, conn, sk, now);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -306,6 +322,19 @@ static noinline void subflows_accepted(struct tcps_session *session, const struc
 	tcps_own_as_task(&owned.known);
 	tcps_socket_owned(session, SOCK_INODE((struct socket *)parent)->i_ino, &owned.known);
 	local_irq_restore(flags);
+}
+
+/* accept() has come for the connection. One that is not ESTABLISHED yet did not wait. */
+static __always_inline void leave_accept_queue(struct tcps_session *session,
+					       struct tcps_conn *conn, u64 now)
+{
+	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
+	u64 ns = conn->established ? tcps_conn_established_for(conn, now) : 0;
+
+	conn->queued = false;
+	tcps_times_add(&stats->lives.accept_wait, ns);
+	if (conn->listener)
+		tcps_listener_accepted(&session->listeners, stats, conn, ns);
 }
 
 /* accept() gives @sk to the current task, as @parent. */
@@ -329,7 +358,7 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk,
 	if (conn) {
 		tcps_own(conn, sk);
 		if (conn->queued)
-			tcps_leave_accept_queue(session, conn, ktime_get_ns());
+			leave_accept_queue(session, conn, ktime_get_ns());
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
