@@ -36,6 +36,7 @@ EXPORTED(tcp_conn_request);
 EXPORTED(tcp_connect);
 EXPORTED(tcp_get_cookie_sock);
 EXPORTED(tcp_req_err);
+EXPORTED(tcp_syn_ack_timeout);
 EXPORTED(tcp_timewait_state_process);
 EXPORTED(tcp_twsk_destructor);
 EXPORTED(tcpv6_prot);
@@ -60,6 +61,7 @@ static const struct {
 	{ "tcp_connect", exported_tcp_connect },
 	{ "tcp_get_cookie_sock", exported_tcp_get_cookie_sock },
 	{ "tcp_req_err", exported_tcp_req_err },
+	{ "tcp_syn_ack_timeout", exported_tcp_syn_ack_timeout },
 	{ "tcp_timewait_state_process", exported_tcp_timewait_state_process },
 	{ "tcp_twsk_destructor", exported_tcp_twsk_destructor },
 };
@@ -128,6 +130,8 @@ static unsigned long address_near(enum tcps_near near)
 		return (unsigned long)tcp_prot.close;
 	case TCPS_NEAR_OUTPUT:
 		return (unsigned long)tcp_prot.release_cb;
+	case TCPS_NEAR_KEEPALIVE:
+		return (unsigned long)tcp_prot.keepalive;
 	case TCPS_NEAR_IPV4:
 		return (unsigned long)tcp_prot.destroy;
 	case TCPS_NEAR_IPV6:

@@ -13,6 +13,7 @@ enum tcps_near {
 	TCPS_NEAR_ACCEPT,	/* inet_csk_accept(): requests, TIME_WAIT */
 	TCPS_NEAR_CLOSE,	/* tcp_close() */
 	TCPS_NEAR_OUTPUT,	/* tcp_release_cb(): what sends, behind what receives */
+	TCPS_NEAR_KEEPALIVE,	/* tcp_set_keepalive(): timers of TCP */
 	TCPS_NEAR_IPV4,		/* tcp_v4_destroy_sock(), before what is small */
 	TCPS_NEAR_IPV6,		/* tcp_v6_connect() */
 	TCPS_NEAR_COOKIES,	/* __cookie_v4_check() */

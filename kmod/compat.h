@@ -89,6 +89,17 @@ static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
 #define TCPS_MIGRATES_REQUESTS	false
 #endif
 
+/*
+ * May the timer of a request not call tcp_syn_ack_timeout(), but contain it?
+ * That was called by its address until 6.18, and with link-time optimisation
+ * the compiler is free since. (From 7.2 on it is not, which nothing tells.)
+ */
+#if defined(CONFIG_LTO_CLANG) && !defined(TCPS_HAVE_SYN_ACK_TIMEOUT_OP)
+#define TCPS_INLINES_SYN_ACK_TIMEOUT	true
+#else
+#define TCPS_INLINES_SYN_ACK_TIMEOUT	false
+#endif
+
 /* Does tcp_reset() say which packet has led to it? */
 #ifdef TCPS_HAVE_TCP_RESET_SKB
 #define TCPS_RESET_HAS_PACKET	true
@@ -126,15 +137,6 @@ static inline bool tcps_synq_overflowed(const struct sock *listener)
 	return !tcp_synq_no_recent_overflow(listener);
 #else
 	return false;
-#endif
-}
-
-static inline struct kretprobe *tcps_kretprobe(struct kretprobe_instance *instance)
-{
-#ifdef TCPS_HAVE_GET_KRETPROBE
-	return get_kretprobe(instance);
-#else
-	return instance->rp;
 #endif
 }
 

@@ -266,24 +266,6 @@ void tcps_request_unreachable(struct tcps_session *session, const struct sock *s
 		tcps_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
 }
 
-/* The SYN-ACK of @req was not answered in time: it is sent again, or that was it. */
-void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
-{
-	const struct sock *sk = req_to_sk(req);
-	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_conn *conn;
-	unsigned long flags;
-
-	if (!tcps_is_tcp(req->rsk_listener))
-		return;
-	raw_spin_lock_irqsave(&shard->lock, flags);
-	conn = tcps_conns_find(shard, sk);
-	/* It was answered, but had to wait for room in the accept queue. */
-	if (conn && conn->hint != TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
-		conn->hint = TCPSTATES_REASON_TIMEOUT_SYN;
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
-}
-
 /* Why a request that was not promoted ends. It still holds its listener. */
 static u8 end_reason(const struct request_sock *req, u8 hint, bool sees_timers)
 {
@@ -418,65 +400,73 @@ static noinline bool request_joined(struct tcps_session *session, struct request
 	return child;
 }
 
+/* Do packets find @req? Another CPU may change it. */
+static bool is_hashed(struct request_sock *req)
+{
+	return !hlist_unhashed_lockless(&req_to_sk(req)->sk_node);
+}
+
 /*
- * Copies of requests, so that a promotion finds the node that a copy has got
- * meanwhile: note it before the node goes there, forget it when the memory of
- * either is about to go.
+ * The kernel is about to copy @req, whose listener has closed, for @listener.
+ * In the hash it is half-open, and its timer goes on with the copy. Otherwise a
+ * child stands for the connection, and only the accept queue gets the copy.
  */
-static void note_migration(struct tcps_migrations *migrations, const struct request_sock *from,
-			   struct request_sock *to)
-{
-	struct tcps_migration *migration;
-
-	raw_spin_lock(&migrations->lock);
-	migration = &migrations->last[migrations->next++ % TCPS_MIGRATIONS];
-	if (!migration->from)
-		WRITE_ONCE(migrations->nr, migrations->nr + 1);
-	migration->from = from;
-	migration->to = to;
-	raw_spin_unlock(&migrations->lock);
-}
-
-static noinline void forget_migration(struct tcps_migrations *migrations,
-				      const struct request_sock *req)
+void tcps_request_copied(struct tcps_session *session, struct request_sock *req,
+			 const struct sock *listener)
 {
 	unsigned long flags;
-	unsigned int i;
 
-	raw_spin_lock_irqsave(&migrations->lock, flags);
-	for (i = 0; i < TCPS_MIGRATIONS; i++) {
-		struct tcps_migration *migration = &migrations->last[i];
-
-		if (migration->from && (migration->from == req || migration->to == req)) {
-			migration->from = NULL;
-			WRITE_ONCE(migrations->nr, migrations->nr - 1);
-		}
-	}
-	raw_spin_unlock_irqrestore(&migrations->lock, flags);
-}
-
-/* @listener's port has lost another listener, whose request is copied for it. */
-void tcps_request_migrated(struct tcps_session *session, struct request_sock *from,
-			   struct request_sock *to, const struct sock *listener)
-{
-	unsigned long flags;
-	bool has_node;
-
-	if (!tcps_is_tcp(listener))
+	if (!tcps_is_tcp(listener) || !tcps_hooks_free_requests(&session->hooks, req))
 		return;
 	local_irq_save(flags);
-	count(session, entry_of(session, listener), migrated);
-	note_migration(&session->migrations, from, to);
-	has_node = hand_over(session, from, req_to_sk(to), listener, TCPS_REQUEST);
+	if (is_hashed(req))
+		tcps_migrations_expect(&session->migrations, req, listener);
+	else
+		count(session, entry_of(session, listener), migrated);
+	local_irq_restore(flags);
+}
+
+/* Its timer has gone off for @req: it may be a copy that was made just now, by that. */
+static noinline void take_over(struct tcps_session *session, struct request_sock *req)
+{
+	const struct sock *listener = req->rsk_listener;
+	struct request_sock *original;
+	unsigned long flags;
+	bool has_node = true;
+
+	local_irq_save(flags);
+	original = tcps_migrations_original(&session->migrations, req);
+	if (original) {
+		count(session, entry_of(session, listener), migrated);
+		has_node = hand_over(session, original, req_to_sk(req), listener, TCPS_REQUEST);
+	}
 	local_irq_restore(flags);
 	if (!has_node)
-		forget_migration(&session->migrations, from);
+		tcps_migrations_forget(&session->migrations, req);
 }
 
 /*
- * @req was copied, and is promoted all the same: its node is the copy's. That
- * is not freed while the lock is held, see tcps_request_freed().
+ * The SYN-ACK of @req was not answered in time: it is sent again, or that was it.
+ * The one of a Fast Open child is sent again, too, but has no node.
  */
+void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
+{
+	const struct sock *sk = req_to_sk(req);
+	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
+	struct tcps_conn *conn;
+	unsigned long flags;
+
+	if (unlikely(tcps_migrations_any(&session->migrations)))
+		take_over(session, req);
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	conn = tcps_conns_find(shard, sk);
+	/* It was answered, but had to wait for room in the accept queue. */
+	if (conn && conn->hint != TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
+		conn->hint = TCPSTATES_REASON_TIMEOUT_SYN;
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* @req was copied, and is promoted all the same: its node is the copy's. */
 static noinline struct tcps_conn *hand_over_copy(struct tcps_session *session,
 						 const struct request_sock *req,
 						 const struct sock *child,
@@ -484,13 +474,12 @@ static noinline struct tcps_conn *hand_over_copy(struct tcps_session *session,
 {
 	struct tcps_migrations *migrations = &session->migrations;
 	struct tcps_conn *conn = NULL;
-	unsigned int i;
+	struct request_sock *copy;
 
 	raw_spin_lock(&migrations->lock);
-	for (i = 0; i < TCPS_MIGRATIONS && !conn; i++)
-		if (migrations->last[i].from == req)
-			conn = hand_over(session, migrations->last[i].to, child, listener,
-					 TCPS_FULL);
+	copy = tcps_migrations_copy(migrations, req);
+	if (copy)
+		conn = hand_over(session, copy, child, listener, TCPS_FULL);
 	raw_spin_unlock(&migrations->lock);
 	return conn;
 }
@@ -500,8 +489,8 @@ void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, req_to_sk(req));
 
-	if (unlikely(READ_ONCE(session->migrations.nr)))
-		forget_migration(&session->migrations, req);
+	if (unlikely(tcps_migrations_any(&session->migrations)))
+		tcps_migrations_forget(&session->migrations, req);
 	if (tcps_shard_lacks(shard))
 		return;
 	if (unlikely(rsk_drop_req(req)) && request_joined(session, req))
@@ -537,7 +526,7 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 	local_irq_save(flags);
 	entry = entry_of(session, listener);
 	conn = hand_over(session, req, child, listener, TCPS_FULL);
-	if (unlikely(!conn) && READ_ONCE(session->migrations.nr))
+	if (unlikely(!conn) && tcps_migrations_any(&session->migrations))
 		conn = hand_over_copy(session, req, child, listener);
 	queue_child(session, entry, listener, conn);
 	local_irq_restore(flags);

@@ -20,8 +20,8 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 void tcps_request_unreachable(struct tcps_session *session, const struct sock *sk, u32 seq,
 			      bool abort);
 void tcps_request_timer(struct tcps_session *session, struct request_sock *req);
-void tcps_request_migrated(struct tcps_session *session, struct request_sock *from,
-			   struct request_sock *to, const struct sock *listener);
+void tcps_request_copied(struct tcps_session *session, struct request_sock *req,
+			 const struct sock *listener);
 void tcps_request_promoted(struct tcps_session *session, const struct sock *listener,
 			   const struct sock *child, struct request_sock *req);
 void tcps_request_freed(struct tcps_session *session, struct request_sock *req);

@@ -101,12 +101,24 @@ static void on_request_error(struct tcps_session *session, struct pt_regs *regs)
 	tcps_request_unreachable(session, ptr(regs, 0), number(regs, 1), flag(regs, 2));
 }
 
-/* reqsk_timer_handler(timer) */
+/* tcp_syn_ack_timeout(req) */
 static void on_request_timer(struct tcps_session *session, struct pt_regs *regs)
+{
+	tcps_request_timer(session, ptr(regs, 0));
+}
+
+/* reqsk_timer_handler(timer) */
+static void on_request_timer_begun(struct tcps_session *session, struct pt_regs *regs)
 {
 	struct timer_list *timer = ptr(regs, 0);
 
 	tcps_request_timer(session, container_of(timer, struct request_sock, rsk_timer));
+}
+
+/* inet_reqsk_clone(req, listener) */
+static void on_request_clone(struct tcps_session *session, struct pt_regs *regs)
+{
+	tcps_request_copied(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* inet_csk_complete_hashdance(listener, child, req, own_req) */
@@ -144,28 +156,6 @@ static void on_cookie_check(struct tcps_session *session, struct pt_regs *regs)
 static void on_cookie_sock(struct tcps_session *session, struct pt_regs *regs)
 {
 	tcps_cookie_right(session, ptr(regs, 0));
-}
-
-/* new = inet_reqsk_clone(req, listener) */
-struct request_clone {
-	struct request_sock *req;
-	const struct sock *listener;
-};
-
-static void before_request_clone(void *kept, struct pt_regs *regs)
-{
-	struct request_clone *clone = kept;
-
-	clone->req = ptr(regs, 0);
-	clone->listener = ptr(regs, 1);
-}
-
-static void on_request_clone(struct tcps_session *session, const void *kept, unsigned long ret)
-{
-	const struct request_clone *clone = kept;
-
-	if (ret)
-		tcps_request_migrated(session, clone->req, (void *)ret, clone->listener);
 }
 
 /* inet_twsk_hashdance(tw, sk, ...), inet_twsk_hashdance_schedule(tw, sk, ...) */
@@ -211,8 +201,7 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
  *  inet_csk_reqsk_queue_hash_add       TCP, DCCP               tcps_request_added()
  *  inet_csk_complete_hashdance         TCP, DCCP               tcps_request_promoted()
  *  inet_csk_reqsk_queue_add            TCP, DCCP               tcps_child_queued()
- *  reqsk_timer_handler                 TCP, DCCP               tcps_request_timer()
- *  inet_reqsk_clone                    TCP, DCCP               tcps_request_migrated()
+ *  inet_reqsk_clone                    TCP, DCCP               tcps_request_copied()
  *  inet_twsk_hashdance, _schedule      TCP, DCCP               tcps_timewait_begun()
  *  __inet_twsk_schedule                TCP, DCCP               no node, no effect
  *  security_sock_graft                 all families            tcps_accepted(); no node
@@ -221,7 +210,9 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
  *  tcp_destroy_sock                    TCP
  *  tcp_connect, tcp_abort, tcp_reset   TCP
  *  tcp_conn_request, tcp_check_req,    TCP
- *  tcp_req_err, tcp_retransmit_synack
+ *  tcp_req_err, tcp_retransmit_synack,
+ *  tcp_syn_ack_timeout
+ *  reqsk_timer_handler (from 6.19)     TCP
  *  tcp_timewait_state_process          TCP
  *  cookie_v4_..., cookie_v6_...,       TCP
  *  tcp_get_cookie_sock
@@ -337,12 +328,21 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.at_entry = on_hashdance,
 	},
 	{
-		.symbols = { "reqsk_timer_handler" },
+		/* Part of what the timer does, but it alone is told of copies. */
+		.symbols = { "tcp_syn_ack_timeout" },
 		.feeds = "handshakes that expire",
-		.near = TCPS_NEAR_ACCEPT,
+		.near = TCPS_NEAR_KEEPALIVE,
 		.modes = IN_ALL,
 		.sees = TCPS_SEES_REQUEST_TIMERS,
 		.at_entry = on_request_timer,
+	},
+	{
+		.symbols = { "reqsk_timer_handler" },
+		.feeds = "handshakes that expire",
+		.near = TCPS_NEAR_ACCEPT,
+		.modes = TCPS_INLINES_SYN_ACK_TIMEOUT ? IN_ALL : 0,
+		.sees = TCPS_SEES_REQUEST_TIMERS,
+		.at_entry = on_request_timer_begun,
 	},
 	{
 		.symbols = { "tcp_check_req" },
@@ -376,9 +376,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 		.feeds = "handshakes that go to another listener",
 		.near = TCPS_NEAR_ACCEPT,
 		.modes = TCPS_MIGRATES_REQUESTS ? IN_ALL : 0,
-		.before_return = before_request_clone,
-		.at_return = on_request_clone,
-		.kept = sizeof(struct request_clone),
+		.at_entry = on_request_clone,
 	},
 	{
 		.symbols = { "inet_csk_reqsk_queue_hash_add" },

@@ -22,7 +22,7 @@
 struct pt_regs;
 struct tcps_session;
 
-/* Exactly one of @probe, @at_entry and @at_return is set. */
+/* Exactly one of @probe and @at_entry is set. */
 struct tcps_hook_spec {
 	const char *symbols[TCPS_SYMBOLS_MAX];
 	const char *feeds;	/* what is lost without it */
@@ -33,9 +33,6 @@ struct tcps_hook_spec {
 	enum tcps_near near;	/* where a function is looked for */
 	void *probe;		/* of a tracepoint */
 	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);
-	void (*at_return)(struct tcps_session *session, const void *kept, unsigned long ret);
-	void (*before_return)(void *kept, struct pt_regs *regs);	/* at the entry */
-	size_t kept;	/* bytes that it keeps for @at_return */
 };
 
 extern const struct tcps_hook_spec tcps_hook_specs[];

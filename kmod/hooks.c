@@ -36,29 +36,6 @@ static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
 	return 0;
 }
 
-/* Not 0: the return is not looked at. */
-static int before_return(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
-						    kretprobe);
-
-	if (unlikely(!tcps_hooks_session(hook->hooks)))
-		return 1;
-	hook->spec->before_return(instance->data, regs);
-	return 0;
-}
-
-static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	const struct tcps_hook *hook = container_of(tcps_kretprobe(instance), struct tcps_hook,
-						    kretprobe);
-	struct tcps_session *session = tcps_hooks_session(hook->hooks);
-
-	if (likely(session))
-		hook->spec->at_return(session, instance->data, regs_return_value(regs));
-	return 0;
-}
-
 struct tracepoint_search {
 	const char *name;
 	struct tracepoint *found;
@@ -91,16 +68,6 @@ static void name_place(const struct tcps_hook *hook, struct kprobe *kprobe)
 		kprobe->addr = (void *)hook->address;
 	else
 		kprobe->symbol_name = hook->symbol;
-}
-
-static int attach_kretprobe(struct tcps_hook *hook)
-{
-	memset(&hook->kretprobe, 0, sizeof(hook->kretprobe));
-	name_place(hook, &hook->kretprobe.kp);
-	hook->kretprobe.entry_handler = before_return;
-	hook->kretprobe.handler = on_return;
-	hook->kretprobe.data_size = hook->spec->kept;
-	return register_kretprobe(&hook->kretprobe);
 }
 
 /* A kprobe, which is left disabled if ftrace can take its place. */
@@ -155,13 +122,8 @@ static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	hook->address = hook->spec->probe ? 0 : tcps_address_of(hook->symbol, hook->spec->near);
 	if (hook->spec->at_entry)
 		return attach_function(hooks, hook);
-	if (hook->spec->probe) {
-		err = attach_tracepoint(hook);
-		hook->way = err ? TCPS_NOT_ATTACHED : TCPS_BY_TRACEPOINT;
-	} else {
-		err = attach_kretprobe(hook);
-		hook->way = err ? TCPS_NOT_ATTACHED : TCPS_BY_KRETPROBE;
-	}
+	err = attach_tracepoint(hook);
+	hook->way = err ? TCPS_NOT_ATTACHED : TCPS_BY_TRACEPOINT;
 	return err;
 }
 
@@ -202,9 +164,8 @@ static bool is_stuck(const struct kprobe *kprobe)
  */
 void tcps_hooks_detach(struct tcps_hooks *hooks)
 {
-	struct kretprobe *kretprobes[TCPS_HOOKS_MAX];
 	struct kprobe *kprobes[TCPS_HOOKS_MAX];
-	unsigned int i, nr = 0, nr_ret = 0;
+	unsigned int i, nr = 0;
 
 	WRITE_ONCE(hooks->session, NULL);
 	if (!tcps_functions_detach(&hooks->functions)) {
@@ -218,24 +179,19 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 
 		if (hook->way == TCPS_BY_TRACEPOINT)
 			tracepoint_probe_unregister(hook->tracepoint, hook->spec->probe, hooks);
-		else if (hook->way == TCPS_BY_KRETPROBE)
-			kretprobes[nr_ret++] = &hook->kretprobe;
 		else if (hook->way == TCPS_BY_KPROBE)
 			kprobes[nr++] = &hook->kprobe;
 		hook->way = TCPS_NOT_ATTACHED;
 	}
 	unregister_kprobes(kprobes, nr);
-	unregister_kretprobes(kretprobes, nr_ret);
 	for (i = 0; i < nr; i++)
 		hooks->stuck |= is_stuck(kprobes[i]);
-	for (i = 0; i < nr_ret; i++)
-		hooks->stuck |= is_stuck(&kretprobes[i]->kp);
 	/* Tracepoints let the last callers go on. */
 	tracepoint_synchronize_unregister();
 }
 
-/* Those that look at what a function returns, or all others. */
-static int attach_some(struct tcps_hooks *hooks, bool at_return, const char **failed)
+/* All that belong to the mode; ftrace does not call any of them yet. */
+static int attach_each(struct tcps_hooks *hooks, const char **failed)
 {
 	unsigned int i;
 	int err;
@@ -244,7 +200,7 @@ static int attach_some(struct tcps_hooks *hooks, bool at_return, const char **fa
 		const struct tcps_hook_spec *spec = &tcps_hook_specs[i];
 		struct tcps_hook *hook = &hooks->hook[hooks->nr];
 
-		if (!(spec->modes & BIT(hooks->mode)) || !!spec->at_return != at_return)
+		if (!(spec->modes & BIT(hooks->mode)))
 			continue;
 		memset(hook, 0, sizeof(*hook));
 		hook->spec = spec;
@@ -275,23 +231,17 @@ static void drop_finders(struct tcps_hooks *hooks)
 	unregister_kprobes(kprobes, nr);
 }
 
-/*
- * Kretprobes come last: while ftrace is disabled, it refuses our functions, but
- * takes a kprobe, and complains of it later.
- */
 static int attach_all(struct tcps_hooks *hooks, const char **failed)
 {
-	int err = attach_some(hooks, false, failed);
+	int err = attach_each(hooks, failed);
 
 	drop_finders(hooks);
 	if (err)
 		return err;
 	err = tcps_functions_attach(&hooks->functions);
-	if (err) {
+	if (err)
 		*failed = "ftrace";
-		return err;
-	}
-	return attach_some(hooks, true, failed);
+	return err;
 }
 
 static int attach_mode(struct tcps_hooks *hooks, u32 mode, const char **failed)
@@ -333,14 +283,7 @@ int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u3
 
 static u64 hook_missed(const struct tcps_hook *hook)
 {
-	switch (hook->way) {
-	case TCPS_BY_KPROBE:
-		return READ_ONCE(hook->kprobe.nmissed);
-	case TCPS_BY_KRETPROBE:
-		return READ_ONCE(hook->kretprobe.nmissed) + READ_ONCE(hook->kretprobe.kp.nmissed);
-	default:
-		return 0;
-	}
+	return hook->way == TCPS_BY_KPROBE ? READ_ONCE(hook->kprobe.nmissed) : 0;
 }
 
 /* TCPSTATES_HOOK_* of the way it is, or would be, attached. */

@@ -19,17 +19,13 @@ enum tcps_way {
 	TCPS_BY_TRACEPOINT,
 	TCPS_BY_FTRACE,
 	TCPS_BY_KPROBE,
-	TCPS_BY_KRETPROBE,
 };
 
 struct tcps_hook {
 	const struct tcps_hook_spec *spec;
 	const struct tcps_hooks *hooks;	/* all of them */
 	struct tracepoint *tracepoint;
-	union {
-		struct kprobe kprobe;	/* by ftrace: if it has to find the place, and goes */
-		struct kretprobe kretprobe;
-	};
+	struct kprobe kprobe;	/* by ftrace: if it has to find the place, and goes */
 	const char *symbol;	/* of the spec's, the one that is attached */
 	unsigned long address;	/* of the function; 0: not known */
 	enum tcps_way way;

@@ -84,7 +84,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	init_rwsem(&session->live);
 	mutex_init(&session->consume_lock);
 	tcps_socket_owners_init(&session->owners);
-	raw_spin_lock_init(&session->migrations.lock);
+	tcps_migrations_init(&session->migrations);
 	session->generation = generations + 1;
 	session->config = *config;
 	choose_sizes(&session->config);

@@ -13,6 +13,7 @@
 #include "groups.h"
 #include "hooks.h"
 #include "listeners.h"
+#include "migrations.h"
 #include "mptcp.h"
 #include "rings.h"
 #include "stats.h"
@@ -21,26 +22,6 @@
 struct tcps_consumed {
 	u64 position;
 	u64 overwritten;
-};
-
-/* A request that was copied for another listener, and where its connection went. */
-struct tcps_migration {
-	const struct request_sock *from;
-	struct request_sock *to;
-};
-
-#define TCPS_MIGRATIONS	64
-
-/*
- * Those of which both are there, or the last of them: few are at any time.
- * Locking rule: @lock is raw, taken with interrupts off; the locks of shards of
- * connections are taken inside of it.
- */
-struct tcps_migrations {
-	raw_spinlock_t lock;
-	unsigned int nr;	/* in use; read without the lock */
-	unsigned int next;
-	struct tcps_migration last[TCPS_MIGRATIONS];
 };
 
 /*

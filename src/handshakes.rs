@@ -47,8 +47,8 @@ const COOKIE_ACCEPTED: Feeds = FAST_OPEN;
 const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], FAST_OPEN[0]];
 const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
 const PACKET: Feeds = &[&["tcp_check_req"]];
-const MIGRATION: Feeds = &[&["inet_reqsk_clone"]];
-const TIMER: Feeds = &[&["reqsk_timer_handler"]];
+const MIGRATION: Feeds = &[&["inet_reqsk_clone"], &["tcp_syn_ack_timeout"]];
+const TIMER: Feeds = &[&["tcp_syn_ack_timeout", "reqsk_timer_handler"]];
 const ICMP: Feeds = &[&["tcp_req_err"]];
 const SYNACK_AGAIN: Feeds = &[&["tcp_retransmit_synack"]];
 const ABORT: Feeds = &[&["tcp_abort"]];
@@ -200,7 +200,10 @@ mod tests {
             "syn_dropped_other",
         ];
         assert_eq!(unknown(&["tcp_conn_request"]), syns);
-        assert_eq!(unknown(&["reqsk_timer_handler"]), ["expired", "duplicate"]);
+        assert_eq!(
+            unknown(&["tcp_syn_ack_timeout"]),
+            ["migrated", "expired", "duplicate"]
+        );
         assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
         assert_eq!(
             unknown(&["cookie_v4_check", "cookie_v6_check"]),
