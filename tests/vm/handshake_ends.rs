@@ -1,6 +1,7 @@
 //! What becomes of requests that are not simply answered: each end with its
 //! reason, each counted, against what the kernel counts itself.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
+use serde_json::Value;
 
 use crate::handshakes::patient;
 use crate::support::life::{self, Life};
@@ -32,7 +34,23 @@ pub fn trials() -> Vec<Trial> {
             cookies_without_place,
         ),
         scenario("fast_open_begins_with_data", fast_open),
-        scenario("migrated_requests_keep_their_ids", migration),
+        scenario("migrated_requests_keep_their_ids", || {
+            migration_by_timer(false);
+        }),
+        scenario(
+            "migrated_requests_with_deferred_acks_keep_their_ids",
+            || {
+                migration_by_timer(true);
+            },
+        ),
+        scenario(
+            "migrated_requests_that_are_answered_keep_their_ids",
+            migration_by_ack,
+        ),
+        scenario(
+            "migrated_accept_queues_keep_their_ids",
+            migration_of_accept_queue,
+        ),
         scenario(
             "a_request_that_is_copied_while_it_is_promoted_keeps_its_id",
             migration_race,
@@ -433,50 +451,170 @@ fn migrates() -> bool {
     symbols.contains(" reuseport_migrate_sock\n")
 }
 
-/// One of two listeners goes: the other one gets what it had, half-open or
-/// waiting to be accepted.
-fn migration() {
+/// Connections to a port of two listeners, of which one is about to go.
+struct Migration<'w> {
+    netns: &'w Netns,
+    closing: Option<TcpListener>,
+    staying: TcpListener,
+    peers: Vec<Peer<'w>>,
+}
+
+impl<'w> Migration<'w> {
     const COUNT: u16 = 40;
+
+    /// Half-open ones, begun while the module records.
+    fn begin(netns: &'w Netns, wire: &'w Wire) -> Self {
+        netns.sysctl("net.ipv4.tcp_migrate_req", "1");
+        let (closing, staying) = listen_twice(netns);
+        tool::activate("");
+        let peers = half_open(wire, &closing, Self::COUNT);
+        Self {
+            netns,
+            closing: Some(closing),
+            staying,
+            peers,
+        }
+    }
+
+    fn answer(&mut self) {
+        for peer in &mut self.peers {
+            peer.send(ACK);
+        }
+    }
+
+    fn close(&mut self) {
+        drop(self.closing.take());
+    }
+
+    fn truth(&self, counter: &str) -> u64 {
+        Counters::of(&self.netns.name).get(counter)
+    }
+
+    /// How many have gone from one listener to the other: some, and not all.
+    fn migrated(&self) -> u64 {
+        let failed = self.truth("TcpExtTCPMigrateReqFailure");
+        assert_eq!(failed, 0, "could not migrate");
+        let migrated = self.truth("TcpExtTCPMigrateReqSuccess");
+        let all = u64::from(Self::COUNT);
+        assert!((1..all).contains(&migrated), "{migrated} migrated");
+        migrated
+    }
+
+    fn live(&self, state: &str) -> Vec<Value> {
+        let keys = format!(
+            "peek=1 transitions=0 connections=1 netns={} state={state}",
+            self.netns.inode()
+        );
+        let live = tool::report(&keys).connections;
+        assert_eq!(live.len(), usize::from(Self::COUNT), "{state}: {live:#?}");
+        live
+    }
+
+    /// Each of them is one connection from its SYN on, which nothing has ended; the listener that
+    /// stays accepts it.
+    fn end(self) {
+        let accepted: Vec<_> = (0..Self::COUNT)
+            .map(|_| self.staying.accept().expect("accept"))
+            .collect();
+        let truth = self.migrated();
+        let report = tool::report("transitions=1");
+        assert_handshakes(&report, "migrated", truth as usize);
+        assert_handshakes(&report, "requests", usize::from(Self::COUNT));
+        assert_handshakes(&report, "promoted", usize::from(Self::COUNT));
+        for end in ["listener_closed", "expired", "duplicate", "unknown"] {
+            assert_handshakes(&report, end, 0);
+        }
+        for lost in ["/unmatched", "/untracked"] {
+            assert_eq!(report.number(lost), 0, "{lost}: {}", report.summary);
+        }
+        for peer in &self.peers {
+            let life = life_with(&report, peer);
+            life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("ESTABLISHED", "")]);
+        }
+        for connection in self.live("ESTABLISHED") {
+            assert_eq!(connection["pid"], std::process::id(), "{connection}");
+        }
+        drop(accepted);
+        tool::end();
+    }
+}
+
+/// A listener goes, and its half-open connections migrate when their timers go off, whether their
+/// SYN-ACKs are sent again or, with last ACKs that were put off, are not.
+fn migration_by_timer(deferred: bool) {
+    if !migrates() {
+        return; // This kernel is older than 5.14.
+    }
+    let netns = patient("migrating", 5);
+    let wire = Wire::new(&netns);
+    let mut all = Migration::begin(&netns, &wire);
+    if deferred {
+        for listener in all.closing.iter().chain([&all.staying]) {
+            traffic::set_tcp_option(listener, libc::TCP_DEFER_ACCEPT, 60);
+        }
+        all.answer();
+        traffic::until("the last ACKs are put off", || {
+            all.truth("TcpExtTCPDeferAcceptDrop") == u64::from(Migration::COUNT)
+        });
+    }
+    let ids = |live: Vec<Value>| -> BTreeSet<u64> {
+        let ids = live.iter().map(|c| c["conn"].as_u64().expect("an id"));
+        ids.collect()
+    };
+    let before = ids(all.live("SYN_RECV"));
+    let timers = all.truth("TcpExtTCPTimeouts");
+    all.close();
+    traffic::until("each timer has gone off", || {
+        all.truth("TcpExtTCPTimeouts") >= timers + u64::from(Migration::COUNT)
+    });
+    let truth = all.migrated();
+    let report = tool::report("peek=1 transitions=1");
+    assert_handshakes(&report, "migrated", truth as usize);
+    let again = report.number("/handshakes/synacks_sent_again");
+    assert_eq!(again == 0, deferred, "{}", report.summary["handshakes"]);
+    assert_eq!(before, ids(all.live("SYN_RECV")));
+    for peer in &mut all.peers {
+        peer.send_data(b"data");
+    }
+    all.end();
+}
+
+/// A listener goes, and its half-open connections migrate when their last ACKs come.
+fn migration_by_ack() {
     if !migrates() {
         return; // This kernel is older than 5.14.
     }
     let netns = patient("migrating", 3);
-    netns.sysctl("net.ipv4.tcp_migrate_req", "1");
     let wire = Wire::new(&netns);
-    let (one, other) = listen_twice(&netns);
-    tool::activate("");
-    let mut peers = half_open(&wire, &one, COUNT);
-    let (early, late) = peers.split_at_mut(usize::from(COUNT) / 2);
-    for peer in early.iter_mut() {
-        peer.send(ACK);
+    let mut all = Migration::begin(&netns, &wire);
+    all.close();
+    all.answer();
+    traffic::until("the last ACKs are taken", || {
+        let rows = ss::table(Some(&netns.name));
+        rows.iter().all(|row| row.0 != "SYN_RECV")
+    });
+    // On a busy host a timer may come before the ACK.
+    let timers = all.truth("TcpExtTCPTimeouts");
+    let truth = all.migrated();
+    assert!(truth > timers, "{truth} migrated, {timers} timers");
+    all.end();
+}
+
+/// A listener goes, and its connections that wait to be accepted migrate at once.
+fn migration_of_accept_queue() {
+    if !migrates() {
+        return; // This kernel is older than 5.14.
     }
-    drop(one);
-    for peer in late.iter_mut() {
-        peer.send(ACK);
-    }
-    let accepted: Vec<_> = (0..COUNT)
-        .map(|_| other.accept().expect("accept"))
-        .collect();
-    let truth = Counters::of(&netns.name).get("TcpExtTCPMigrateReqSuccess");
-    assert!((1..u64::from(COUNT)).contains(&truth), "{truth} migrated");
-    let report = tool::report("transitions=1");
+    let netns = patient("migrating", 3);
+    let wire = Wire::new(&netns);
+    let mut all = Migration::begin(&netns, &wire);
+    all.answer();
+    all.live("ESTABLISHED");
+    all.close();
+    let truth = all.migrated();
+    let report = tool::report("peek=1 transitions=1");
     assert_handshakes(&report, "migrated", truth as usize);
-    assert_handshakes(&report, "requests", usize::from(COUNT));
-    assert_handshakes(&report, "promoted", usize::from(COUNT));
-    for peer in &peers {
-        let life = life_with(&report, peer);
-        life.assert_is(&[("NEW", ""), ("SYN_RECV", ""), ("ESTABLISHED", "")]);
-    }
-    let live = tool::report(&format!(
-        "peek=1 transitions=0 connections=1 netns={} state=ESTABLISHED",
-        netns.inode()
-    ));
-    assert_eq!(live.connections.len(), usize::from(COUNT));
-    for connection in &live.connections {
-        assert_eq!(connection["pid"], std::process::id(), "{connection}");
-    }
-    drop(accepted);
-    tool::end();
+    all.end();
 }
 
 /// The timers of requests copy them for another listener at the moment at which their last ACKs
