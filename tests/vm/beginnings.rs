@@ -87,7 +87,6 @@ fn assert_true(report: &Report, netns: u64) {
 fn begin_under_churn() {
     let rounds = if is_quick() { 2 } else { 6 };
     let netns = Netns::new("beginnings");
-    netns.sysctl("net.ipv4.tcp_tw_reuse", "0");
     netns.sysctl("net.ipv4.tcp_max_tw_buckets", "262144");
     netns.sysctl("net.ipv4.ip_local_port_range", "1024 65000");
     tool::fresh();

@@ -16,7 +16,7 @@ use crate::handshakes;
 use crate::live;
 use crate::simultaneous::calling;
 use crate::support::life::{self, Life};
-use crate::support::netns::{self, Netns};
+use crate::support::netns::{self, Netns, Reuse};
 use crate::support::raw::{Peer, Wire};
 use crate::support::segment::{ACK, FIN};
 use crate::support::tool::Report;
@@ -411,6 +411,7 @@ fn orphan_that_is_answered() {
 /// the next connection may have it (`tcp_tw_reuse`).
 fn taken_over() {
     let netns = Netns::new("oneport");
+    netns.reuse_time_wait(Reuse::OnLoopback);
     tool::activate_beside();
     let listener = netns.run(|| traffic::listen(traffic::V4));
     netns.sysctl("net.ipv4.ip_local_port_range", "50000 50000");

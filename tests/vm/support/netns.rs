@@ -12,6 +12,17 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::ss;
 
+/// When a new connection may have the port of one in TIME_WAIT
+/// (`net.ipv4.tcp_tw_reuse`), and so end that before its minute is over.
+#[derive(Debug, Clone, Copy)]
+pub enum Reuse {
+    /// In the namespaces that are made here: a test that counts sockets in
+    /// TIME_WAIT, or looks for a connection by its port, would fail by chance.
+    Never = 0,
+    /// On loopback, after a second: the kernel's default.
+    OnLoopback = 2,
+}
+
 /// A named network namespace; it goes when this does.
 pub struct Netns {
     pub name: String,
@@ -25,6 +36,7 @@ impl Netns {
             name: name.to_owned(),
         };
         netns.ip(&["link", "set", "lo", "up"]);
+        netns.reuse_time_wait(Reuse::Never);
         netns
     }
 
@@ -36,6 +48,11 @@ impl Netns {
     /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_fin_timeout`.
     pub fn sysctl(&self, name: &str, value: &str) {
         self.run(|| sysctl(name, value));
+    }
+
+    /// Sets when a new connection may have the port of one in TIME_WAIT.
+    pub fn reuse_time_wait(&self, reuse: Reuse) {
+        self.run(|| reuse_time_wait(reuse));
     }
 
     /// What `sysctl` says of these settings in the namespace.
@@ -102,6 +119,7 @@ pub fn alone(inside: impl FnOnce() + Send) {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root may make a namespace");
             bring_loopback_up();
+            reuse_time_wait(Reuse::Never);
             inside();
         });
         if let Err(panic) = thread.join() {
@@ -123,6 +141,11 @@ pub fn has_sysctl(name: &str) -> bool {
 /// Sets a sysctl of the namespace that this thread is in.
 pub fn sysctl(name: &str, value: &str) {
     fs::write(sysctl_path(name), value).unwrap_or_else(|e| panic!("{name}={value}: {e}"));
+}
+
+/// [`Netns::reuse_time_wait`] in the namespace that this thread is in.
+pub fn reuse_time_wait(reuse: Reuse) {
+    sysctl("net.ipv4.tcp_tw_reuse", &(reuse as u8).to_string());
 }
 
 /// What `ip link set lo up` does, without a process: namespaces that come and go fast need it.
