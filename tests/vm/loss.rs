@@ -1,15 +1,19 @@
 //! Nothing is lost without being counted, to the event.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::Deserialize;
 
 use crate::support::ss;
 use crate::support::tool::{self, Report};
@@ -198,50 +202,155 @@ fn unwritable() {
     tool::end();
 }
 
-fn start_report(path: &str) -> Child {
-    let mut command = tool::command(&["tcpstates", "--report=json=1 transitions=1"]);
-    command
-        .stdout(File::create(path).expect("a file"))
-        .stderr(Stdio::null());
-    command.spawn().expect("start")
+/// What is read of a line of a report, or of a follower's: a fast machine makes hundreds of
+/// thousands of them in this scenario, and a whole one takes kilobytes of memory.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    kind: String,
+    cpu: Option<u64>,
+    seq: Option<u64>,
+    count: Option<u64>,
+}
+
+impl Line {
+    /// The position of an event: its CPU and its number there. Other lines have none.
+    fn position(&self) -> Option<(u64, u64)> {
+        let is_event = self.kind == "transition" || self.kind == "alarm";
+        is_event.then(|| (self.cpu.expect("a CPU"), self.seq.expect("a number")))
+    }
+}
+
+/// A report whose output goes to a file, which is removed when this goes.
+struct Started {
+    child: Child,
+    path: PathBuf,
+}
+
+impl Started {
+    fn new(name: &str) -> Self {
+        let path = Path::new("/tmp").join(name);
+        let mut command = tool::command(&["tcpstates", "--report=json=1 transitions=1"]);
+        command
+            .stdout(File::create(&path).expect("a file"))
+            .stderr(Stdio::null());
+        let child = command.spawn().expect("start");
+        Self { child, path }
+    }
+
+    /// Waits for its end, and enters what it has printed.
+    fn enter(mut self, books: &mut Books) -> bool {
+        let complete = self.child.wait().expect("its end").success();
+        books.enter(&self.path, complete);
+        complete
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // The machine's files are in its memory.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// How the events of one report are booked.
 #[derive(Default)]
 struct Books {
-    /// Positions by CPU, of all reports that came to their end.
-    seen: BTreeMap<(u64, u64), u32>,
+    /// Positions, of all reports that came to their end.
+    seen: BTreeSet<(u64, u64)>,
+    /// Those that two of these reports have.
+    twice: usize,
     /// Positions of reports that were killed: they may be reported again.
-    killed: BTreeMap<(u64, u64), u32>,
+    killed: BTreeSet<(u64, u64)>,
 }
 
 impl Books {
-    fn enter(&mut self, path: &str, complete: bool) {
-        let text = std::fs::read_to_string(path).expect("the report's output");
-        let mut own = BTreeMap::new();
+    fn enter(&mut self, path: &Path, complete: bool) {
+        let mut own = BTreeSet::new();
+        let file = BufReader::new(File::open(path).expect("the report's output"));
         // A killed report's last line may be cut.
-        for line in text.lines() {
-            let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else {
+        for line in file.lines() {
+            let line = line.expect("UTF-8");
+            let Ok(line) = serde_json::from_str::<Line>(&line) else {
                 assert!(!complete, "not JSON: {line}");
                 continue;
             };
-            if line["type"] == "transition" || line["type"] == "alarm" {
-                let number = |name: &str| line[name].as_u64().expect("a number");
-                *own.entry((number("cpu"), number("seq"))).or_insert(0) += 1;
+            if let Some(position) = line.position() {
+                assert!(own.insert(position), "an event twice in one report");
             }
         }
-        assert!(
-            own.values().all(|n| *n == 1),
-            "an event twice in one report"
-        );
-        let book = if complete {
-            &mut self.seen
+        if complete {
+            self.twice += own.intersection(&self.seen).count();
+            self.seen.append(&mut own);
         } else {
-            &mut self.killed
-        };
-        for (position, n) in own {
-            *book.entry(position).or_insert(0) += n;
+            self.killed.append(&mut own);
         }
+    }
+}
+
+/// What a follower told.
+#[derive(Default, Debug)]
+struct Followed {
+    last: BTreeMap<u64, u64>,
+    events: u64,
+    /// Numbers that no event has, between the first and the last of its CPU.
+    gaps: u64,
+    /// Events that it told to be lost.
+    lost: u64,
+}
+
+impl Followed {
+    fn add(&mut self, line: &Line) {
+        if line.kind == "lost" {
+            self.lost += line.count.expect("a number");
+        }
+        let Some((cpu, seq)) = line.position() else {
+            return;
+        };
+        self.events += 1;
+        if let Some(last) = self.last.insert(cpu, seq) {
+            assert!(seq > last, "CPU {cpu}: {seq} after {last}");
+            self.gaps += seq - last - 1;
+        }
+    }
+
+    /// Each event once, in order; every gap is told.
+    fn assert_whole(&self) {
+        assert!(self.events > 1000 && self.gaps <= self.lost, "{self:?}");
+    }
+}
+
+/// A follower whose lines are looked at as they come.
+struct Follower {
+    child: Child,
+    reader: JoinHandle<Followed>,
+}
+
+impl Follower {
+    fn start() -> Self {
+        let mut command = tool::command(&["tcpstates", "--follow=json=1"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("start");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let reader = thread::spawn(move || {
+            let mut followed = Followed::default();
+            for line in lines {
+                let line = line.expect("UTF-8");
+                let parsed = serde_json::from_str(&line);
+                followed.add(&parsed.unwrap_or_else(|e| panic!("{e}: {line}")));
+            }
+            followed
+        });
+        Self { child, reader }
+    }
+
+    fn finish(mut self) -> Followed {
+        let pid = Pid::from_raw(self.child.id() as i32);
+        kill(pid, Signal::SIGTERM).expect("SIGTERM");
+        assert!(
+            self.child.wait().expect("its end").success(),
+            "a follower ends well when asked to"
+        );
+        self.reader.join().expect("the reader")
     }
 }
 
@@ -251,12 +360,7 @@ fn concurrent() {
     tool::activate_here("ring=4096");
     let stop = AtomicBool::new(false);
     let mut books = Books::default();
-    let mut follower = tool::command(&["tcpstates", "--follow=json=1"]);
-    let followed = "/tmp/followed.json";
-    let mut follower = follower
-        .stdout(File::create(followed).expect("a file"))
-        .spawn()
-        .expect("start");
+    let follower = Follower::start();
     thread::scope(|scope| {
         let _stop = traffic::Stop(&stop);
         for _ in 0..2 {
@@ -267,25 +371,19 @@ fn concurrent() {
             if Instant::now() > deadline {
                 break;
             }
-            let paths = [0, 1].map(|i| format!("/tmp/report-{round}-{i}.json"));
-            let [mut one, mut two] = [start_report(&paths[0]), start_report(&paths[1])];
+            let [mut one, two] = ["report-0.json", "report-1.json"].map(Started::new);
             if round % 3 == 0 {
                 thread::sleep(Duration::from_millis(40 + 30 * (round % 7)));
-                one.kill().expect("kill");
+                one.child.kill().expect("kill");
             }
-            for (child, path) in [(&mut one, &paths[0]), (&mut two, &paths[1])] {
-                let complete = child.wait().expect("its end").success();
-                books.enter(path, complete);
+            for report in [one, two] {
+                report.enter(&mut books);
             }
         }
     });
     thread::sleep(Duration::from_millis(300));
-    finish_follower(&mut follower);
-    let last = start_report("/tmp/report-last.json")
-        .wait()
-        .expect("its end");
-    assert!(last.success());
-    books.enter("/tmp/report-last.json", true);
+    let followed = follower.finish();
+    assert!(Started::new("report-last.json").enter(&mut books));
 
     let summary = tool::report("peek=1").summary;
     let number = |path: &str| {
@@ -294,14 +392,9 @@ fn concurrent() {
             .and_then(|v| v.as_u64())
             .expect("a number")
     };
-    let twice = books.seen.values().filter(|n| **n > 1).count();
-    assert_eq!(twice, 0, "events in two complete reports");
+    assert_eq!(books.twice, 0, "events in two complete reports");
     // What a killed report had already marked as reported stands in its own output.
-    let only_killed = books
-        .killed
-        .keys()
-        .filter(|p| !books.seen.contains_key(p))
-        .count();
+    let only_killed = books.killed.difference(&books.seen).count();
     let accounted = books.seen.len() + only_killed;
     assert_eq!(number("/pending"), 0);
     assert!(accounted as u64 + number("/lost/overwritten") >= number("/recorded"));
@@ -314,42 +407,6 @@ fn concurrent() {
         "more were printed than marked"
     );
     assert!(books.seen.len() > 1000, "only {} events", books.seen.len());
-    assert_followed(followed);
+    followed.assert_whole();
     tool::end();
-}
-
-fn finish_follower(follower: &mut Child) {
-    let pid = nix::unistd::Pid::from_raw(follower.id() as i32);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("SIGTERM");
-    assert!(
-        follower.wait().expect("its end").success(),
-        "a follower ends well when asked to"
-    );
-}
-
-/// Each event once, in order; every gap is told.
-fn assert_followed(path: &str) {
-    let report = Report::parse(&std::fs::read_to_string(path).expect("the follower's output"));
-    let told: u64 = report
-        .lost
-        .iter()
-        .map(|l| l["count"].as_u64().expect("a number"))
-        .sum();
-    let mut gaps = 0;
-    for (cpu, seqs) in positions(&report) {
-        for pair in seqs.windows(2) {
-            assert!(
-                pair[1] > pair[0],
-                "CPU {cpu}: {} after {}",
-                pair[1],
-                pair[0]
-            );
-            gaps += pair[1] - pair[0] - 1;
-        }
-    }
-    assert!(report.transitions.len() > 1000);
-    assert!(
-        gaps <= told,
-        "{gaps} events are missing, {told} were told lost"
-    );
 }
