@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+
 use super::crowd;
 use super::netns::Netns;
 use super::program::Program;
@@ -74,11 +76,9 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Workers outlive a master that is killed, which else starts others.
-        for pid in self.pids() {
-            let _ = std::process::Command::new("kill")
-                .args(["-KILL", &pid.to_string()])
-                .status();
+        // A worker outlives a master that is killed. The master goes when the program does.
+        if let Some(worker) = self.program.stopped_child() {
+            let _ = kill(worker, Signal::SIGKILL);
         }
         let _ = fs::remove_dir_all(&self.folder);
     }

@@ -1,8 +1,10 @@
 //! Programs that others have written: servers, clients, attackers.
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::netns::Netns;
@@ -27,6 +29,23 @@ impl Program {
 
     pub fn pid(&mut self) -> u64 {
         u64::from(self.child().id())
+    }
+
+    /// A process that it has started. It is stopped first, for good: it can neither start
+    /// another one, nor wait for this one's end, after which the kernel could give its id to any
+    /// other process.
+    pub fn stopped_child(&mut self) -> Option<Pid> {
+        let parent = Pid::from_raw(self.child().id() as i32);
+        kill(parent, Signal::SIGSTOP).ok()?;
+        // By now it is stopped, or has ended, and has no children any more.
+        waitid(
+            Id::Pid(parent),
+            WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+        )
+        .ok()?;
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+        let first = children.split_whitespace().next()?;
+        Some(Pid::from_raw(first.parse().expect("a number")))
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
