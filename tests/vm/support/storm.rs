@@ -14,7 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::process::Process;
 use super::random::Random;
-use super::{edges, netns, tool, traffic};
+use super::{edges, guest, netns, tool, traffic};
 
 /// What there was of it.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub fn assert_exact_books(seed: u64, cpus: &RangeInclusive<u64>) {
     let ((), storm) = around(seed, cpus, || thread::sleep(Duration::from_secs(5)));
     storm.assert_raged();
     netns::alone(|| traffic::mixed(traffic::V4, 40));
+    // What ends while the report is made is recorded after the report's last record.
+    tool::when_all_have_ended(guest::patience(60));
     let report = tool::report("transitions=1 alarms=1");
     report.assert_books();
     let given = (report.transitions.len() + report.alarms.len()) as u64;

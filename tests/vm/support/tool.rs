@@ -127,13 +127,21 @@ pub fn activate_beside() {
 /// Ends a recording: it made no impossible step, and keeps no connection
 /// that is not there any more.
 pub fn end() {
-    let deadline = Instant::now() + guest::patience(20);
+    let report = when_all_have_ended(guest::patience(20));
+    edges::check(&report.summary);
+    tcpstates(&["--deactivate"]);
+}
+
+/// Waits until the recording has only connections that `ss` shows, and gives
+/// the report that says so. The kernel takes namespaces down some time after
+/// their last process has left, and each socket that ends then is recorded.
+pub fn when_all_have_ended(patience: Duration) -> Report {
+    let deadline = Instant::now() + patience;
     loop {
         let report = report("peek=1 transitions=0 connections=1");
         let truth = ss::everywhere();
         if report.number("/tracked") == truth as u64 {
-            edges::check(&report.summary);
-            break;
+            return report;
         }
         assert!(
             Instant::now() < deadline,
@@ -142,7 +150,6 @@ pub fn end() {
         );
         thread::sleep(Duration::from_millis(50));
     }
-    tcpstates(&["--deactivate"]);
 }
 
 /// JSON lines of a report, by type.
