@@ -368,6 +368,7 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	{
 		.symbols = { "tcp_reset" },
 		.feeds = "our resets for data after close()",
+		.near = TCPS_NEAR_OUTPUT,
 		.modes = TCPS_RESET_HAS_PACKET ? IN_ALL : 0,
 		.at_entry = on_reset,
 	},

@@ -176,8 +176,7 @@ fn for_those_that_are_there() {
     let rings = rings_in_memory(&settings);
     assert_eq!((number(&settings, "/rings"), rings), (2, 2));
     let after = KernelMemory::now();
-    let taken = (after.vmalloc + after.slab + after.percpu)
-        .saturating_sub(before.vmalloc + before.slab + before.percpu);
+    let taken = after.taken_since(&before);
     let of_rings = rings * number(&settings, "/ring_bytes");
     println!(
         "{} of {possible} CPUs: {} MiB of rings, {} MiB in all, of which {} MiB are told",

@@ -35,6 +35,16 @@ impl KernelMemory {
         }
     }
 
+    /// All of it that was taken since, but for the slab where that is no measure: KASAN pads each
+    /// object, and keeps those that were freed.
+    pub fn taken_since(&self, before: &Self) -> u64 {
+        let sum = |memory: &Self| match guest::sanitizer().as_deref() {
+            Some("kasan") => memory.vmalloc + memory.percpu,
+            _ => memory.vmalloc + memory.percpu + memory.slab,
+        };
+        sum(self).saturating_sub(sum(before))
+    }
+
     /// What is used after `before` is no more than it was. A single ring of 4096 records is
     /// 1 MiB, its shards 256 KiB: fifty leaks of either would stand out from what traffic makes
     /// the slab breathe.
