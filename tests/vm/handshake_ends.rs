@@ -336,7 +336,10 @@ fn cookies() {
         assert_eq!(truth.get(&format!("TcpExtSyncookies{name}")), count);
     }
     // Connections of a test before may still end.
-    let report = tool::report(&format!("transitions=1 listeners=1 netns={}", netns.inode()));
+    let report = tool::report(&format!(
+        "transitions=1 listeners=1 netns={}",
+        netns.inode()
+    ));
     assert_handshakes(&report, "syns", 50);
     assert_handshakes(&report, "cookies_sent", 50);
     assert_handshakes(&report, "cookies_accepted", 30);

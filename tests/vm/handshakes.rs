@@ -69,7 +69,10 @@ fn handshake_time() {
         assert_near(record, *rtt);
         // And the process has seen it no sooner than the kernel.
         let told = Duration::from_nanos(record["in_old_ns"].as_u64().expect("a time"));
-        assert!(told < *took + guest::slowed(TOLERANCE), "{told:?}, connect() {took:?}");
+        assert!(
+            told < *took + guest::slowed(TOLERANCE),
+            "{told:?}, connect() {took:?}"
+        );
         let client = life::life(&report.transitions, port, to.port());
         assert_near(client.step("SYN_SENT", "ESTABLISHED"), *rtt);
     }
