@@ -464,7 +464,8 @@ struct Migration<'w> {
 }
 
 impl<'w> Migration<'w> {
-    const COUNT: u16 = 40;
+    /// Fewer than half of the backlog: beyond, the kernel gives old ones up early.
+    const COUNT: u16 = 30;
 
     /// Half-open ones, begun while the module records.
     fn begin(netns: &'w Netns, wire: &'w Wire) -> Self {
