@@ -28,6 +28,12 @@
 /* Walked buckets between two chances for others to run. */
 #define BUCKETS_AT_A_TIME 64
 
+/*
+ * Jiffies by which the timer of a TIME_WAIT may be late: some seconds, as the
+ * timer wheel rounds a minute up. One that was never armed is off by more.
+ */
+#define TIMER_LATE	(10 * HZ)
+
 static u8 kind_of(const struct sock *sk)
 {
 	if (sk->sk_state == TCP_NEW_SYN_RECV)
@@ -86,7 +92,7 @@ static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
 
 	seed_server(session, conn, sk);
-	if (state != TCP_TIME_WAIT || left < 0 || left > TCP_TIMEWAIT_LEN)
+	if (state != TCP_TIME_WAIT || left < -TIMER_LATE || left > TCP_TIMEWAIT_LEN)
 		return;
 	conn->since_ns -= jiffies_to_nsecs(TCP_TIMEWAIT_LEN - left);
 	conn->first_seen_ns = conn->since_ns;
