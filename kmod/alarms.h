@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#include "classes.h"
+#include "state_class.h"
 #include "tcpstates.h"
 
 struct sock;

@@ -6,12 +6,12 @@
 #include <net/tcp_states.h>
 
 #include "change.h"
-#include "groups.h"
+#include "pairs.h"
 #include "listeners.h"
 #include "session.h"
 #include "sockinfo.h"
 
-const u8 tcps_classes[TCPSTATES_NR_STATES] = {
+const u8 tcps_state_class[TCPSTATES_NR_STATES] = {
 	[TCPSTATES_STATE_NEW] = TCPS_NO_CLASS,
 	[TCP_ESTABLISHED] = TCPS_ESTABLISHED,
 	[TCP_SYN_SENT] = TCPS_HALF_OPEN,
@@ -100,31 +100,31 @@ move_counts(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to
 
 	if (conn->listener)
 		tcps_listener_move(&session->listeners, stats, conn, from, to);
-	if (conn->group)
-		tcps_group_move(session, &session->groups, stats, conn, from, to);
+	if (conn->pair)
+		tcps_pair_move(session, &session->pairs, stats, conn, from, to);
 }
 
-/* To or from where no connection is. Without a group it begins, or there is no room for it. */
+/* To or from where no connection is. Without a pair it begins, or there is no room for it. */
 static noinline void enter_or_leave(struct tcps_session *session, struct tcps_conn *conn, u8 from,
 				    u8 to)
 {
 	if (from == TCPS_LISTENING)
 		tcps_listener_end(session, conn);
 	move_counts(session, conn, from, to);
-	if (to < TCPS_NR_CLASSES && !conn->group)
-		tcps_group_join(session, conn, to);
+	if (to < TCPS_NR_CLASSES && !conn->pair)
+		tcps_pair_join(session, conn, to);
 	if (to == TCPS_LISTENING)
 		tcps_listener_begin(session, conn);
 }
 
-/* The same for the usual way in: from no class, and without a group. */
+/* The same for the usual way in: from no class, and without a pair. */
 static __always_inline void begin_counts(struct tcps_session *session, struct tcps_conn *conn,
 					 u8 to)
 {
 	if (conn->listener)
 		tcps_listener_move(&session->listeners, tcps_stats_this_cpu(&session->stats), conn,
 				   TCPS_NO_CLASS, to);
-	tcps_group_join(session, conn, to);
+	tcps_pair_join(session, conn, to);
 }
 
 /* What is below, in all cases. */
@@ -133,7 +133,7 @@ static noinline void change_class(struct tcps_session *session, struct tcps_conn
 {
 	if (from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
 		move_counts(session, conn, from, to);
-	else if (from == TCPS_NO_CLASS && to < TCPS_NR_CLASSES && !conn->group)
+	else if (from == TCPS_NO_CLASS && to < TCPS_NR_CLASSES && !conn->pair)
 		begin_counts(session, conn, to);
 	else
 		enter_or_leave(session, conn, from, to);
@@ -147,15 +147,15 @@ void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, uns
 		       unsigned int to)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	const struct tcps_groups *groups = &session->groups;
+	const struct tcps_pairs *pairs = &session->pairs;
 	struct tcps_listener_slot *of_listener;
-	struct tcps_group_slot *of_group;
+	struct tcps_pair_slot *of_pair;
 
 	/* So that one look tells that both are less. */
 	static_assert(!(TCPS_NR_CLASSES & (TCPS_NR_CLASSES - 1)));
-	of_group = tcps_group_slot(groups, stats, conn->group);
+	of_pair = tcps_pair_slot(pairs, stats, conn->pair);
 	if (unlikely((from | to) >= TCPS_NR_CLASSES ||
-		     !tcps_group_slot_has(of_group, conn->group)))
+		     !tcps_pair_slot_has(of_pair, conn->pair)))
 		goto slowly;
 	if (conn->listener) {
 		of_listener = tcps_listener_slot(stats, conn->listener);
@@ -163,10 +163,10 @@ void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, uns
 			goto slowly;
 		tcps_count_shift(of_listener->counts.classes, from, to);
 	}
-	tcps_count_shift(of_group->counts.classes, from, to);
+	tcps_count_shift(of_pair->counts.classes, from, to);
 	/* Nothing comes back from there. */
 	if (to == TCPS_IN_TIMEWAIT)
-		tcps_group_look_at_slot(groups, of_group);
+		tcps_pair_look_at_slot(pairs, of_pair);
 	return;
 
 slowly:
@@ -177,14 +177,14 @@ slowly:
 static __always_inline void leave_counts(struct tcps_session *session,
 					 struct tcps_cpu_stats *stats, struct tcps_conn *conn)
 {
-	u8 class = tcps_classes[conn->state];
+	u8 class = tcps_state_class[conn->state];
 
 	if (unlikely(class == TCPS_LISTENING))
 		tcps_listener_end(session, conn);
 	else if (conn->listener)
 		tcps_listener_leave(&session->listeners, stats, conn, class);
-	if (conn->group)
-		tcps_group_leave(session, &session->groups, stats, conn, class);
+	if (conn->pair)
+		tcps_pair_leave(session, &session->pairs, stats, conn, class);
 }
 
 static __always_inline struct tcps_conn *begin(struct tcps_session *session,
@@ -192,7 +192,7 @@ static __always_inline struct tcps_conn *begin(struct tcps_session *session,
 					       const struct sock *sk, u8 kind, u8 state, u64 now)
 {
 	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, place, sk);
-	u8 class = tcps_classes[state];
+	u8 class = tcps_state_class[state];
 
 	if (!conn)
 		return NULL;
@@ -316,7 +316,7 @@ void tcps_come_to(struct tcps_session *session, struct tcps_conn *conn,
 		  const struct sock *sk, struct tcps_listener *listener)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
-	u8 class = tcps_classes[conn->state];
+	u8 class = tcps_state_class[conn->state];
 
 	tcps_made_for(conn, sk);
 	if (conn->listener)

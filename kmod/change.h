@@ -12,9 +12,9 @@
 #include <linux/types.h>
 #include <net/tcp_states.h>
 
-#include "classes.h"
+#include "state_class.h"
 #include "conns.h"
-#include "groups.h"
+#include "pairs.h"
 #include "session.h"
 #include "sockinfo.h"
 
@@ -158,7 +158,7 @@ tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
 static __always_inline void tcps_enter_state(struct tcps_session *session,
 					     struct tcps_conn *conn, u8 old, u8 new)
 {
-	u8 from = tcps_classes[old], to = tcps_classes[new];
+	u8 from = tcps_state_class[old], to = tcps_state_class[new];
 
 	if (from != to)
 		tcps_change_class(session, conn, from, to);
@@ -225,7 +225,7 @@ tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct 
 
 /*
  * The first step of a new node, which is in the old state, and in no class and no
- * group yet; if it has come to a listener, that counts it in its new class already.
+ * pair yet; if it has come to a listener, that counts it in its new class already.
  */
 static __always_inline void
 tcps_change_first(struct tcps_session *session, struct tcps_conn *conn, const struct sock *sk,
@@ -242,7 +242,7 @@ tcps_change_first(struct tcps_session *session, struct tcps_conn *conn, const st
 	tcps_show(session, stats, conn, sk, step, unknown, now);
 	conn->state = step.new;
 	tcps_stepped(conn, step, now);
-	tcps_group_join(session, conn, tcps_classes[step.new]);
+	tcps_pair_join(session, conn, tcps_state_class[step.new]);
 }
 
 #endif

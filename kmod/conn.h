@@ -65,7 +65,7 @@ struct tcps_conn {
 	struct tcps_known known;
 	u64 index:24;		/* in the pool's list of nodes */
 	u64 listener:18;	/* 1 + index of what it came to, or is; 0: none */
-	u64 group:22;		/* 1 + index of its pair of addresses, 0: none */
+	u64 pair:22;		/* 1 + index of its pair of addresses, 0: none */
 	u32 established;	/* when: see tcps_conn_establish(); 0: not seen */
 	u8 role:2;		/* TCPSTATES_ROLE_* */
 	u8 since_flags:2;	/* TCPSTATES_SINCE_* */
@@ -113,7 +113,7 @@ static inline void tcps_conn_clear(struct tcps_conn *conn)
 	conn->first_seen_ns = 0;
 	conn->known = (struct tcps_known){};
 	conn->listener = 0;
-	conn->group = 0;
+	conn->pair = 0;
 	conn->established = 0;
 	conn->role = 0;
 	conn->since_flags = 0;

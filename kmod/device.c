@@ -123,7 +123,7 @@ static void fill_stats(struct tcps_session *session, struct tcpstates_stats *sta
 	stats->kprobe_missed = tcps_hooks_missed(&session->hooks);
 	stats->nodes = READ_ONCE(session->conns.pool.nodes);
 	tcps_stats_sum(&session->stats, stats);
-	tcps_groups_sum(&session->groups, stats);
+	tcps_pairs_sum(&session->pairs, stats);
 	tcps_listeners_sum(&session->listeners, stats);
 }
 
@@ -192,9 +192,9 @@ static bool fill_listener(struct tcps_session *session, unsigned int index, void
 	return filled;
 }
 
-static bool fill_group(struct tcps_session *session, unsigned int index, void *element)
+static bool fill_pair(struct tcps_session *session, unsigned int index, void *element)
 {
-	return tcps_group_describe(&session->groups, index, element);
+	return tcps_pair_describe(&session->pairs, index, element);
 }
 
 static int copy_table(struct tcps_session *session, const struct table_spec *spec,
@@ -266,11 +266,11 @@ static int get_listeners(struct tcps_session *session, struct reader *reader, un
 	return get_table(session, &spec, tcps_table_taken(&session->listeners.table), arg);
 }
 
-static int get_groups(struct tcps_session *session, struct reader *reader, unsigned long arg)
+static int get_pairs(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
-	static const struct table_spec spec = { fill_group, sizeof(struct tcpstates_group) };
+	static const struct table_spec spec = { fill_pair, sizeof(struct tcpstates_group) };
 
-	return get_table(session, &spec, tcps_table_taken(&session->groups.table), arg);
+	return get_table(session, &spec, tcps_table_taken(&session->pairs.table), arg);
 }
 
 static int get_lives(struct tcps_session *session, struct reader *reader, unsigned long arg)
@@ -382,7 +382,7 @@ static const struct session_call {
 	{ TCPSTATES_CONSUME, consume },
 	{ TCPSTATES_SEEN, seen },
 	{ TCPSTATES_GET_LISTENERS, get_listeners },
-	{ TCPSTATES_GET_GROUPS, get_groups },
+	{ TCPSTATES_GET_GROUPS, get_pairs },
 	{ TCPSTATES_GET_LIVES, get_lives },
 	{ TCPSTATES_GET_CGROUPS, get_cgroups },
 	{ TCPSTATES_GET_CLOCKS, get_clocks },

@@ -331,7 +331,7 @@ static noinline void end_request(struct tcps_session *session, struct tcps_shard
 					 session->hooks.sees & TCPS_SEES_REQUEST_TIMERS);
 		count_nr(session, tcps_listener_of(&session->listeners, conn),
 			 counter_of(step.reason));
-		tcps_group_unfinished(session, conn);
+		tcps_pair_unfinished(session, conn);
 		tcps_change(session, shard, conn, sk, step, ktime_get_ns());
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);

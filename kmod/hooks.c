@@ -86,8 +86,8 @@ static int attach_kprobe(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	hook->way = TCPS_BY_FTRACE;
 	err = -EOPNOTSUPP;
 	if (!hook->spec->by_kprobe && kprobe->flags & KPROBE_FLAG_FTRACE)
-		err = tcps_functions_add(&hooks->functions, (unsigned long)kprobe->addr,
-					 hook->spec);
+		err = tcps_ftrace_add(&hooks->ftrace, (unsigned long)kprobe->addr,
+				      hook->spec);
 	if (err && err != -ENOMEM) {
 		hook->way = TCPS_BY_KPROBE;
 		err = enable_kprobe(kprobe);
@@ -105,7 +105,7 @@ static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	int err = -EINVAL;
 
 	if (hook->address && !hook->spec->by_kprobe)
-		err = tcps_functions_add_start(&hooks->functions, hook->address, hook->spec);
+		err = tcps_ftrace_add_start(&hooks->ftrace, hook->address, hook->spec);
 	if (!err)
 		hook->way = TCPS_BY_FTRACE;
 	if (!err || err == -ENOMEM)
@@ -168,7 +168,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	unsigned int i, nr = 0;
 
 	WRITE_ONCE(hooks->session, NULL);
-	if (!tcps_functions_detach(&hooks->functions)) {
+	if (!tcps_ftrace_detach(&hooks->ftrace)) {
 		hooks->stuck = true;
 		hooks->called = true;
 		__module_get(THIS_MODULE);
@@ -196,8 +196,8 @@ static int attach_each(struct tcps_hooks *hooks, const char **failed)
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < tcps_nr_hook_specs; i++) {
-		const struct tcps_hook_spec *spec = &tcps_hook_specs[i];
+	for (i = 0; i < tcps_hook_table_rows; i++) {
+		const struct tcps_hook_spec *spec = &tcps_hook_table[i];
 		struct tcps_hook *hook = &hooks->hook[hooks->nr];
 
 		if (!(spec->modes & BIT(hooks->mode)))
@@ -238,7 +238,7 @@ static int attach_all(struct tcps_hooks *hooks, const char **failed)
 	drop_finders(hooks);
 	if (err)
 		return err;
-	err = tcps_functions_attach(&hooks->functions);
+	err = tcps_ftrace_attach(&hooks->ftrace);
 	if (err)
 		*failed = "ftrace";
 	return err;
@@ -251,7 +251,7 @@ static int attach_mode(struct tcps_hooks *hooks, u32 mode, const char **failed)
 	hooks->nr = 0;
 	hooks->sees = 0;
 	hooks->mode = mode;
-	tcps_functions_init(&hooks->functions);
+	tcps_ftrace_init(&hooks->ftrace);
 	err = attach_all(hooks, failed);
 	if (err)
 		tcps_hooks_detach(hooks);

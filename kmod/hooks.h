@@ -6,8 +6,8 @@
 #include <linux/kprobes.h>
 #include <linux/tracepoint.h>
 
-#include "functions.h"
-#include "hook_specs.h"
+#include "ftrace.h"
+#include "hook_table.h"
 #include "tcpstates.h"
 
 struct request_sock;
@@ -45,7 +45,7 @@ struct tcps_hooks {
 	bool stuck;		/* the kernel keeps one for good: so must we */
 	bool called;		/* ftrace calls for good: keep all that hooks look at */
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
-	struct tcps_functions functions;
+	struct tcps_ftrace ftrace;
 };
 
 /* What a hook that is called acts for; NULL: it does nothing. */

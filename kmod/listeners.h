@@ -11,7 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "alarms.h"
-#include "classes.h"
+#include "state_class.h"
 #include "conns.h"
 #include "hash.h"
 #include "slots.h"

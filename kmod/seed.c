@@ -128,7 +128,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 	tcps_add(stats->seeded, 1);
 	tcps_add(stats->handshakes.seeded, kind == TCPS_REQUEST);
 	tcps_add(stats->states[state], 1);
-	tcps_change_class(session, conn, TCPS_NO_CLASS, tcps_classes[state]);
+	tcps_change_class(session, conn, TCPS_NO_CLASS, tcps_state_class[state]);
 	conn->state = state;
 	return conn;
 }
@@ -305,7 +305,7 @@ static void seed_buckets(struct walk *walk, struct inet_hashinfo *hashinfo,
 		} while (is_worth_another(walk));
 		if (walk->nodeless && !walk->again)
 			tcps_stats_add_untracked(&session->stats, walk->nodeless);
-		tcps_table_refill(&session->groups.table);
+		tcps_table_refill(&session->pairs.table);
 		if (i % BUCKETS_AT_A_TIME == 0)
 			cond_resched();
 	}

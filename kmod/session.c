@@ -28,7 +28,7 @@ static void session_release(struct kref *ref)
 		return;
 	kvfree(session->consumed);
 	tcps_listeners_destroy(&session->listeners);
-	tcps_groups_destroy(&session->groups);
+	tcps_pairs_destroy(&session->pairs);
 	tcps_conns_destroy(&session->conns);
 	tcps_stats_destroy(&session->stats);
 	tcps_rings_put(session->rings);
@@ -97,7 +97,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 		goto err_rings;
 	if (tcps_conns_init(&session->conns, session->config.max_conns))
 		goto err_stats;
-	if (tcps_groups_init(&session->groups, &session->stats, config))
+	if (tcps_pairs_init(&session->pairs, &session->stats, config))
 		goto err_conns;
 	if (tcps_listeners_init(&session->listeners, session, config->max_listeners))
 		goto err_groups;
@@ -113,7 +113,7 @@ err_consumed:
 err_listeners:
 	tcps_listeners_destroy(&session->listeners);
 err_groups:
-	tcps_groups_destroy(&session->groups);
+	tcps_pairs_destroy(&session->pairs);
 err_conns:
 	tcps_conns_destroy(&session->conns);
 err_stats:
@@ -223,7 +223,7 @@ u64 tcps_session_memory(struct tcps_session *session)
 {
 	return sizeof(*session) + tcps_rings_memory(session->rings) +
 	       tcps_stats_memory(&session->stats) + tcps_conns_memory(&session->conns) +
-	       tcps_groups_memory(&session->groups) +
+	       tcps_pairs_memory(&session->pairs) +
 	       tcps_listeners_memory(&session->listeners);
 }
 

@@ -10,7 +10,7 @@
 #include "clocks.h"
 #include "conns.h"
 #include "filter.h"
-#include "groups.h"
+#include "pairs.h"
 #include "hooks.h"
 #include "listeners.h"
 #include "migrations.h"
@@ -26,7 +26,7 @@ struct tcps_consumed {
 
 /*
  * Locking rule: config and hooks do not change while hooks are attached, rings
- * and stats only as CPUs come online (cpus.c); conns, groups and listeners have
+ * and stats only as CPUs come online (cpus.c); conns, pairs and listeners have
  * locks of their own; @consume_lock guards what reports have consumed. The
  * reference keeps the memory, the hooks need none: they are detached before the
  * last one can go.
@@ -39,7 +39,7 @@ struct tcps_session {
 	bool has_filter;	/* config.filter lets not everything pass */
 	bool is_selective;	/* it, or config.min_ns, leaves something out */
 	struct tcps_conns conns;
-	struct tcps_groups groups;
+	struct tcps_pairs pairs;
 	struct tcps_listeners listeners;
 	struct hlist_node cpus;	/* of who is told of CPUs that come online */
 	struct tcps_rings *rings;

@@ -17,10 +17,10 @@
 #include <linux/cache.h>
 #include <linux/types.h>
 
-#include "classes.h"
+#include "state_class.h"
 #include "tcpstates.h"
 
-struct tcps_group;
+struct tcps_pair;
 struct tcps_listener;
 
 /* The counters of struct tcpstates_handshakes, by their number in it. */
@@ -29,7 +29,7 @@ struct tcps_listener;
 
 /* Powers of two. An entry has its slot by its number. */
 #define TCPS_LISTENER_SLOTS	16
-#define TCPS_GROUP_SLOTS	16
+#define TCPS_PAIR_SLOTS	16
 
 /*
  * While a slot serves one entry, so many uses of others are counted without a
@@ -58,27 +58,27 @@ struct tcps_listener_slot {
 } ____cacheline_aligned;
 
 /* What is counted for a pair. */
-struct tcps_group_counts {
+struct tcps_pair_counts {
 	tcps_counts classes;
-	s32 holders;		/* connections that hold the group */
+	s32 holders;		/* connections that hold the pair */
 	s32 most;		/* highest number of live ends, in a slot: since it was empty */
 	u64 begun;
 	u64 unfinished;
 	u64 last_ns;
 };
 
-struct tcps_group_slot {
-	struct tcps_group *group;	/* NULL: free */
+struct tcps_pair_slot {
+	struct tcps_pair *pair;	/* NULL: free */
 	u32 number;			/* as in struct tcps_conn; 0: free */
 	u32 misses;
-	struct tcps_group_counts counts;
+	struct tcps_pair_counts counts;
 } ____cacheline_aligned;
 
-static_assert(sizeof(struct tcps_group_slot) == 64 || SMP_CACHE_BYTES != 64);
+static_assert(sizeof(struct tcps_pair_slot) == 64 || SMP_CACHE_BYTES != 64);
 
 struct tcps_slots {
 	struct tcps_listener_slot listeners[TCPS_LISTENER_SLOTS];
-	struct tcps_group_slot groups[TCPS_GROUP_SLOTS];
+	struct tcps_pair_slot pairs[TCPS_PAIR_SLOTS];
 };
 
 #endif

@@ -53,7 +53,7 @@ struct tcps_cpu_stats {
 	struct tcps_ring *ring;			/* NULL: there was no memory for it */
 	bool is_selective;			/* there may be no record of a step */
 	struct tcps_listener *listener;		/* the last one that was found */
-	struct tcps_group *group;		/* that a connection came to last */
+	struct tcps_pair *pair;		/* that a connection came to last */
 	const struct request_sock *checked;	/* see subflow_checked() */
 	const struct sock *clone;		/* of it: a subflow that is being made */
 	struct tcps_slots slots;

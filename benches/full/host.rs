@@ -78,7 +78,7 @@ fn build_floor() -> Result<PathBuf, String> {
 
 /// The module, whose table of hooks has the main one alone.
 fn build_main_hook() -> PathBuf {
-    guest::build_variant("main-hook", "kmod/hook_specs.c", "IN_ALL", "0")
+    guest::build_variant("main-hook", "kmod/hook_table.c", "IN_ALL", "0")
 }
 
 /// What a machine has told.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Classes of states, by which connections are counted for pairs and listeners. */
-#ifndef TCPS_CLASSES_H
-#define TCPS_CLASSES_H
+#ifndef TCPS_STATE_CLASS_H
+#define TCPS_STATE_CLASS_H
 
 #include <linux/compiler.h>
 #include <linux/kernel.h>
@@ -20,7 +20,7 @@ enum tcps_class {
 };
 
 /* By state. */
-extern const u8 tcps_classes[TCPSTATES_NR_STATES];
+extern const u8 tcps_state_class[TCPSTATES_NR_STATES];
 
 /* Connections by class, as they are counted for pairs and listeners. */
 typedef s32 tcps_counts[TCPS_NR_CLASSES];

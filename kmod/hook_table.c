@@ -11,7 +11,7 @@
 
 #include "compat.h"
 #include "handshake.h"
-#include "hook_specs.h"
+#include "hook_table.h"
 #include "session.h"
 #include "timewait.h"
 #include "transition.h"
@@ -226,7 +226,7 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
 /*
  * In the order in which they are attached. None is acted upon before all are.
  */
-const struct tcps_hook_spec tcps_hook_specs[] = {
+const struct tcps_hook_spec tcps_hook_table[] = {
 	{
 		/*
 		 * No node may outlive its socket. Its CLOSE has removed it,
@@ -457,6 +457,6 @@ const struct tcps_hook_spec tcps_hook_specs[] = {
 	},
 };
 
-const unsigned int tcps_nr_hook_specs = ARRAY_SIZE(tcps_hook_specs);
+const unsigned int tcps_hook_table_rows = ARRAY_SIZE(tcps_hook_table);
 
-static_assert(ARRAY_SIZE(tcps_hook_specs) <= TCPS_HOOKS_MAX);
+static_assert(ARRAY_SIZE(tcps_hook_table) <= TCPS_HOOKS_MAX);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The table of hooks: what each of them is, and where its calls go. */
-#ifndef TCPS_HOOK_SPECS_H
-#define TCPS_HOOK_SPECS_H
+#ifndef TCPS_HOOK_TABLE_H
+#define TCPS_HOOK_TABLE_H
 
 #include <linux/bits.h>
 #include <linux/types.h>
@@ -35,7 +35,7 @@ struct tcps_hook_spec {
 	void (*at_entry)(struct tcps_session *session, struct pt_regs *regs);
 };
 
-extern const struct tcps_hook_spec tcps_hook_specs[];
-extern const unsigned int tcps_nr_hook_specs;
+extern const struct tcps_hook_spec tcps_hook_table[];
+extern const unsigned int tcps_hook_table_rows;
 
 #endif
