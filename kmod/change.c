@@ -34,7 +34,7 @@ const u8 tcps_reasons[TCPSTATES_NR_STATES] = {
 };
 
 /* Of a connection that has no node. */
-void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
+void tcps_ident_untracked(const struct sock *sk, u8 kind, struct tcpstates_ident *who)
 {
 	tcps_sock_tuple(sk, kind, who);
 	memset(who, 0, sizeof(struct tcps_known));
@@ -72,8 +72,8 @@ bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *
 }
 
 /* A step of a connection that has no node. */
-void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
-			  struct tcps_step step, u64 now)
+void tcps_change_untracked(struct tcps_session *session, const struct sock *sk,
+			   struct tcps_step step, u64 now)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	const struct tcps_in_old unknown = {};
@@ -104,7 +104,7 @@ move_counts(struct tcps_session *session, struct tcps_conn *conn, u8 from, u8 to
 		tcps_pair_move(session, &session->pairs, stats, conn, from, to);
 }
 
-/* To or from where no connection is. Without a pair it begins, or there is no room for it. */
+/* To or from a class without connections. A node without a pair is new, or found the table full. */
 static noinline void enter_or_leave(struct tcps_session *session, struct tcps_conn *conn, u8 from,
 				    u8 to)
 {
@@ -114,11 +114,11 @@ static noinline void enter_or_leave(struct tcps_session *session, struct tcps_co
 	if (to < TCPS_NR_CLASSES && !conn->pair)
 		tcps_pair_join(session, conn, to);
 	if (to == TCPS_LISTENING)
-		tcps_listener_begin(session, conn);
+		tcps_listener_start(session, conn);
 }
 
 /* The same for the usual way in: from no class, and without a pair. */
-static __always_inline void begin_counts(struct tcps_session *session, struct tcps_conn *conn,
+static __always_inline void start_counts(struct tcps_session *session, struct tcps_conn *conn,
 					 u8 to)
 {
 	if (conn->listener)
@@ -134,7 +134,7 @@ static noinline void change_class(struct tcps_session *session, struct tcps_conn
 	if (from < TCPS_NR_CLASSES && to < TCPS_NR_CLASSES)
 		move_counts(session, conn, from, to);
 	else if (from == TCPS_NO_CLASS && to < TCPS_NR_CLASSES && !conn->pair)
-		begin_counts(session, conn, to);
+		start_counts(session, conn, to);
 	else
 		enter_or_leave(session, conn, from, to);
 }
@@ -187,11 +187,12 @@ static __always_inline void leave_counts(struct tcps_session *session,
 		tcps_pair_leave(session, &session->pairs, stats, conn, class);
 }
 
-static __always_inline struct tcps_conn *begin(struct tcps_session *session,
-					       struct tcps_shard *shard, struct tcps_place place,
-					       const struct sock *sk, u8 kind, u8 state, u64 now)
+static __always_inline struct tcps_conn *add(struct tcps_session *session,
+					     struct tcps_shard *shard,
+					     struct tcps_insert_point point,
+					     const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, place, sk);
+	struct tcps_conn *conn = tcps_conns_add(&session->conns, shard, point, sk);
 	u8 class = tcps_state_class[state];
 
 	if (!conn)
@@ -207,18 +208,18 @@ static __always_inline struct tcps_conn *begin(struct tcps_session *session,
 }
 
 /* A node for @sk, which has none; NULL when no node is free. */
-struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
-			     const struct sock *sk, u8 kind, u8 state, u64 now)
+struct tcps_conn *tcps_add_node(struct tcps_session *session, struct tcps_shard *shard,
+				const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	return begin(session, shard, tcps_conns_place(shard, sk), sk, kind, state, now);
+	return add(session, shard, tcps_conns_insert_point(shard, sk), sk, kind, state, now);
 }
 
-/* A connection begins. Counted if untracked. */
-struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
-				  const struct sock *sk, u8 kind, u8 state, u64 now)
+/* A connection starts. Counted if it stays untracked. */
+struct tcps_conn *tcps_start(struct tcps_session *session, struct tcps_shard *shard,
+			     const struct sock *sk, u8 kind, u8 state, u64 now)
 {
-	struct tcps_place place = tcps_vacate(session, shard, sk);
-	struct tcps_conn *conn = begin(session, shard, place, sk, kind, state, now);
+	struct tcps_insert_point point = tcps_vacate(session, shard, sk);
+	struct tcps_conn *conn = add(session, shard, point, sk, kind, state, now);
 
 	if (!conn)
 		tcps_add(tcps_stats_this_cpu(&session->stats)->untracked, 1);

@@ -34,10 +34,10 @@ struct tcps_step {
  */
 void tcps_change(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn,
 		 const struct sock *sk, struct tcps_step step, u64 now);
-struct tcps_conn *tcps_begin(struct tcps_session *session, struct tcps_shard *shard,
+struct tcps_conn *tcps_add_node(struct tcps_session *session, struct tcps_shard *shard,
+				const struct sock *sk, u8 kind, u8 state, u64 now);
+struct tcps_conn *tcps_start(struct tcps_session *session, struct tcps_shard *shard,
 			     const struct sock *sk, u8 kind, u8 state, u64 now);
-struct tcps_conn *tcps_begin_anew(struct tcps_session *session, struct tcps_shard *shard,
-				  const struct sock *sk, u8 kind, u8 state, u64 now);
 void tcps_forget(struct tcps_session *session, struct tcps_shard *shard, struct tcps_conn *conn);
 void tcps_missed(struct tcps_session *session, struct tcps_conn *conn, u8 state);
 void tcps_remove_closed(struct tcps_session *session, struct tcps_shard *shard,
@@ -54,19 +54,19 @@ void tcps_change_class(struct tcps_session *session, struct tcps_conn *conn, uns
 		       unsigned int to);
 
 /*
- * The place of @sk, about which nothing holds that was known of its address: if
- * a node is left of an earlier socket there, it goes.
+ * The insertion point of @sk, a new socket: a node that an earlier socket at this
+ * address has left is removed.
  */
-static inline struct tcps_place tcps_vacate(struct tcps_session *session,
-					    struct tcps_shard *shard, const struct sock *sk)
+static inline struct tcps_insert_point tcps_vacate(struct tcps_session *session,
+						   struct tcps_shard *shard, const struct sock *sk)
 {
-	struct tcps_place place = tcps_conns_place(shard, sk);
+	struct tcps_insert_point point = tcps_conns_insert_point(shard, sk);
 
-	if (unlikely(place.conn)) {
-		tcps_drop_stale(session, shard, place.conn);
-		place = tcps_conns_place(shard, sk);
+	if (unlikely(point.conn)) {
+		tcps_drop_stale(session, shard, point.conn);
+		point = tcps_conns_insert_point(shard, sk);
 	}
-	return place;
+	return point;
 }
 
 /* @sk, which has no node of this connection's, stands for it from now on. */
@@ -82,7 +82,7 @@ static inline void tcps_move(struct tcps_session *session, struct tcps_shard *fr
 /* Takes the shard's lock itself. */
 void tcps_hint(struct tcps_session *session, const struct sock *sk, u8 reason);
 
-void tcps_ident_stranger(const struct sock *sk, u8 kind, struct tcpstates_ident *who);
+void tcps_ident_untracked(const struct sock *sk, u8 kind, struct tcpstates_ident *who);
 
 /* How long the connection was in its old state, as far as the node tells it. */
 struct tcps_in_old {
@@ -90,13 +90,13 @@ struct tcps_in_old {
 	unsigned int flags;	/* TCPSTATES_SINCE_* */
 };
 
-/* The end that a step to this state begins; 0: none. */
+/* The reason that a step to this state gives the connection's end; 0: none. */
 extern const u8 tcps_reasons[TCPSTATES_NR_STATES];
 
 bool tcps_leaves_out(const struct tcps_session *session, struct tcps_cpu_stats *stats,
 		     const struct sock *sk, u8 kind, u64 in_old_ns, bool is_known);
-void tcps_change_stranger(struct tcps_session *session, const struct sock *sk,
-			  struct tcps_step step, u64 now);
+void tcps_change_untracked(struct tcps_session *session, const struct sock *sk,
+			   struct tcps_step step, u64 now);
 
 static __always_inline struct tcps_in_old
 tcps_time_in_old(const struct tcps_conn *conn, u64 now)
@@ -129,7 +129,7 @@ tcps_write_record(struct tcps_ring *ring, const struct tcps_conn *conn, const st
 	if (conn)
 		tcps_conn_ident(sk, step.kind, conn, &rec->who);
 	else
-		tcps_ident_stranger(sk, step.kind, &rec->who);
+		tcps_ident_untracked(sk, step.kind, &rec->who);
 	/* The slot holds an older record: what this kind lacks is wiped. */
 	if (unlikely(step.kind != TCPS_FULL))
 		memset(&rec->meters, 0, sizeof(rec->meters));
@@ -154,7 +154,7 @@ tcps_show(struct tcps_session *session, struct tcps_cpu_stats *stats,
 	tcps_write_record(stats->ring, conn, sk, step, in_old, now);
 }
 
-/* @conn goes from @old to @new, which the gauges are told by who calls this. */
+/* @conn goes from @old to @new. The caller updates the gauges. */
 static __always_inline void tcps_enter_state(struct tcps_session *session,
 					     struct tcps_conn *conn, u8 old, u8 new)
 {
@@ -205,7 +205,7 @@ tcps_change_here(struct tcps_session *session, struct tcps_shard *shard, struct 
 	struct tcps_cpu_stats *stats;
 
 	if (unlikely(!conn)) {
-		tcps_change_stranger(session, sk, step, now);
+		tcps_change_untracked(session, sk, step, now);
 		return;
 	}
 	if (!step.reason)
@@ -235,7 +235,7 @@ tcps_change_first(struct tcps_session *session, struct tcps_conn *conn, const st
 	struct tcps_cpu_stats *stats;
 
 	if (unlikely(!conn)) {
-		tcps_change_stranger(session, sk, step, now);
+		tcps_change_untracked(session, sk, step, now);
 		return;
 	}
 	stats = tcps_stats_this_cpu(&session->stats);

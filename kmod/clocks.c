@@ -54,7 +54,7 @@ static int on_suspend(struct notifier_block *resume, unsigned long event, void *
 	return NOTIFY_DONE;
 }
 
-int tcps_clocks_begin(struct tcps_clocks *clocks, u64 now)
+int tcps_clocks_start(struct tcps_clocks *clocks, u64 now)
 {
 	raw_spin_lock_init(&clocks->lock);
 	add(clocks, now, offset_at(now));

@@ -20,7 +20,7 @@ struct tcps_clocks {
 	struct tcpstates_clock all[TCPSTATES_CLOCKS_MAX];	/* [0, nr), oldest first */
 };
 
-int tcps_clocks_begin(struct tcps_clocks *clocks, u64 now);
+int tcps_clocks_start(struct tcps_clocks *clocks, u64 now);
 void tcps_clocks_end(struct tcps_clocks *clocks);
 
 /* In any context: the wall clock may have been set. */

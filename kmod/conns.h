@@ -96,36 +96,37 @@ static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const 
 	return NULL;
 }
 
-/* Where in a tree the node of a socket is, or would be. */
-struct tcps_place {
+/* The node of a socket in a tree, or the insertion point for one. */
+struct tcps_insert_point {
 	struct tcps_conn *conn;		/* NULL: there is none */
 	struct rb_node *parent;		/* of one that would be linked */
 	struct rb_node **link;
 };
 
-static inline struct tcps_place tcps_conns_place(struct tcps_shard *shard, const struct sock *sk)
+static inline struct tcps_insert_point tcps_conns_insert_point(struct tcps_shard *shard,
+							       const struct sock *sk)
 {
-	struct tcps_place place = { .link = &shard->root.rb_node };
+	struct tcps_insert_point point = { .link = &shard->root.rb_node };
 
-	while (*place.link) {
-		struct tcps_conn *conn = rb_entry(*place.link, struct tcps_conn, rb);
+	while (*point.link) {
+		struct tcps_conn *conn = rb_entry(*point.link, struct tcps_conn, rb);
 
 		if (unlikely(sk == conn->sk)) {
-			place.conn = conn;
+			point.conn = conn;
 			break;
 		}
-		place.parent = *place.link;
-		place.link = sk < conn->sk ? &place.parent->rb_left : &place.parent->rb_right;
+		point.parent = *point.link;
+		point.link = sk < conn->sk ? &point.parent->rb_left : &point.parent->rb_right;
 	}
-	return place;
+	return point;
 }
 
-static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_place place,
+static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_insert_point point,
 				   struct tcps_conn *conn, const struct sock *sk)
 {
 	/* Pairs with the snapshot's look at a node whose shard it does not know. */
 	WRITE_ONCE(conn->sk, sk);
-	rb_link_node(&conn->rb, place.parent, place.link);
+	rb_link_node(&conn->rb, point.parent, point.link);
 	rb_insert_color(&conn->rb, &shard->root);
 }
 
@@ -138,9 +139,9 @@ static inline u64 tcps_new_id(struct tcps_conns *conns)
 	return __this_cpu_add_return(*conns->last_id, nr_cpu_ids);
 }
 
-/* A new, zeroed node for @sk, at its free @place; NULL when no node is free. */
+/* A new, zeroed node for @sk, linked at @point; NULL when no node is free. */
 static __always_inline struct tcps_conn *
-tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_place place,
+tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_insert_point point,
 	       const struct sock *sk)
 {
 	struct tcps_conn *conn = tcps_pool_get(&conns->pool);
@@ -149,7 +150,7 @@ tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_p
 		return NULL;
 	tcps_conn_clear(conn);
 	conn->known.id = tcps_new_id(conns);
-	tcps_conns_link(shard, place, conn, sk);
+	tcps_conns_link(shard, point, conn, sk);
 	return conn;
 }
 

@@ -21,7 +21,7 @@
 
 static enum cpuhp_state state;
 
-/* @cpu is about to come online; or it is, as an activation begins. */
+/* @cpu is about to come online; or it is online, at an activation. */
 static int prepare(unsigned int cpu, struct hlist_node *node)
 {
 	struct tcps_session *session = hlist_entry(node, struct tcps_session, cpus);
@@ -33,7 +33,7 @@ static int prepare(unsigned int cpu, struct hlist_node *node)
 	return tcps_stats_add(&session->stats, cpu, ring, session->is_selective);
 }
 
-int tcps_cpus_begin(struct tcps_session *session)
+int tcps_cpus_start(struct tcps_session *session)
 {
 	return cpuhp_state_add_instance(state, &session->cpus);
 }

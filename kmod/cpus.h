@@ -9,7 +9,7 @@ int tcps_cpus_load(void);
 void tcps_cpus_unload(void);
 
 /* For all CPUs that are online, and from now on for those that come. */
-int tcps_cpus_begin(struct tcps_session *session);
+int tcps_cpus_start(struct tcps_session *session);
 void tcps_cpus_end(struct tcps_session *session);
 
 #endif

@@ -181,7 +181,7 @@ static bool fill_hook(struct tcps_session *session, unsigned int index, void *el
 	return true;
 }
 
-/* It looks into a socket: not after the hooks have begun to go. */
+/* It reads a socket: not once the hooks are being detached. */
 static bool fill_listener(struct tcps_session *session, unsigned int index, void *element)
 {
 	bool filled;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which connections are recorded; the semantics are told in tcpstates.h. It
+ * Which connections are recorded; tcpstates.h defines the semantics. It
  * also compiles in user space (tests/shim), where it is tested against the
  * controller's filter.
  */

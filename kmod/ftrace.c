@@ -16,10 +16,10 @@
 #define ALIGNMENT	16
 static_assert(sizeof(struct tcps_ftrace_func) == ALIGNMENT);
 
-/* Bytes of the mark with which a function begins on x86 with IBT. */
-#define MARK		4
+/* Bytes of the instruction (ENDBR) at the start of a function on x86 with IBT. */
+#define ENDBR_BYTES		4
 
-/* Where a function is, unless another one was there before. */
+/* The entry of a function, unless another function has taken it. */
 static __always_inline struct tcps_ftrace_func *home_of(struct tcps_ftrace *ftrace,
 							unsigned long ip)
 {
@@ -38,11 +38,11 @@ static struct tcps_ftrace_func *slot_of(struct tcps_ftrace *ftrace, unsigned lon
 	return function;
 }
 
-/* Not at its home: it is elsewhere, or known by the other end of the mark. NULL: not at all. */
+/* Not in its own entry: in a later one, or known by the other end of ENDBR. NULL: not at all. */
 static noinline const struct tcps_ftrace_func *seek(struct tcps_ftrace *ftrace,
 						    unsigned long ip)
 {
-	const unsigned long ips[] = { ip, ip - MARK, ip + MARK };
+	const unsigned long ips[] = { ip, ip - ENDBR_BYTES, ip + ENDBR_BYTES };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ips); i++) {
@@ -54,7 +54,7 @@ static noinline const struct tcps_ftrace_func *seek(struct tcps_ftrace *ftrace,
 	return NULL;
 }
 
-/* The rest of what is below. It ends with this call, so that the usual way keeps nothing. */
+/* The slow path of on_function(). A tail call, so that the fast path saves no registers. */
 static noinline void notrace on_seldom(unsigned long ip, struct tcps_hooks *hooks,
 				       struct tcps_session *session, tcps_ftrace_regs *regs)
 {
@@ -101,9 +101,8 @@ int tcps_ftrace_add(struct tcps_ftrace *ftrace, unsigned long ip,
 }
 
 /*
- * @start is where the function begins. With IBT most begin with a mark, and
- * call ftrace behind it; where that is ftrace does not tell, but it refuses
- * what lies inside of a function and is not the place.
+ * @start is the address of the function. With IBT most start with ENDBR, and
+ * call ftrace behind it. ftrace refuses any other address inside of a function.
  */
 int tcps_ftrace_add_start(struct tcps_ftrace *ftrace, unsigned long start,
 			  const struct tcps_hook_spec *spec)
@@ -111,7 +110,7 @@ int tcps_ftrace_add_start(struct tcps_ftrace *ftrace, unsigned long start,
 	int err = -EINVAL;
 
 	if (IS_ENABLED(CONFIG_X86_KERNEL_IBT))
-		err = tcps_ftrace_add(ftrace, start + MARK, spec);
+		err = tcps_ftrace_add(ftrace, start + ENDBR_BYTES, spec);
 	if (err == -EINVAL)
 		err = tcps_ftrace_add(ftrace, start, spec);
 	return err;
@@ -140,9 +139,9 @@ int tcps_ftrace_attach(struct tcps_ftrace *ftrace)
 }
 
 /*
- * On return no hook runs any more, on any CPU; unless it is false. Then ftrace
- * has died of a bug of the kernel, and goes on calling us. That does nothing
- * any more, but some may be in the midst of it.
+ * When it returns true, no hook runs any more, on any CPU. False: ftrace has
+ * disabled itself after a bug of the kernel, and goes on calling. The calls do
+ * nothing any more, but some may still be running.
  */
 bool tcps_ftrace_detach(struct tcps_ftrace *ftrace)
 {

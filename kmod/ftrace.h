@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Functions hooked at their entry by ftrace, which costs less than half of a
- * kprobe, and, unlike one, also runs when an interrupt has come in the middle
- * of another one's handler.
+ * Functions hooked at their entry by ftrace. It costs less than half of a kprobe
+ * and, unlike a kprobe, is not skipped when it interrupts the handler of another
+ * one.
  */
 #ifndef TCPS_FTRACE_H
 #define TCPS_FTRACE_H
@@ -16,7 +16,7 @@
 struct pt_regs;
 struct tcps_session;
 
-/* So many more than hooks that hardly two of them want the same place. */
+/* Many more than there are hooks, so that two of them seldom want the same entry. */
 #define TCPS_FTRACE_MAX	256
 
 struct tcps_ftrace_func {

@@ -160,7 +160,7 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	entry = entry_of(session, listener);
-	conn = tcps_begin_anew(session, shard, sk, TCPS_REQUEST, TCPSTATES_STATE_NEW, now);
+	conn = tcps_start(session, shard, sk, TCPS_REQUEST, TCPSTATES_STATE_NEW, now);
 	if (likely(conn))
 		tcps_made_for(conn, listener);
 	count_request(session, entry, conn);
@@ -182,9 +182,9 @@ static bool is_deferred(const struct sock *listener, const struct sk_buff *skb,
 	       TCP_SKB_CB(skb)->end_seq == tcp_rsk(req)->rcv_isn + 1;
 }
 
-/* The ACK that would complete the handshake finds no place for it. */
-static noinline void ack_finds_no_place(struct tcps_session *session, const struct sock *listener,
-					const struct sk_buff *skb, struct request_sock *req)
+/* The ACK that would complete the handshake finds the accept queue full. */
+static noinline void ack_finds_queue_full(struct tcps_session *session, const struct sock *listener,
+					  const struct sk_buff *skb, struct request_sock *req)
 {
 	struct tcps_listener *entry;
 	unsigned long flags;
@@ -231,7 +231,7 @@ void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
 	local_irq_restore(flags);
 }
 
-/* Interrupts are off. @sk, without a node, goes on: if it was cloned just now, that is over. */
+/* Interrupts are off. @sk, which has no node, changes its state: it is no fresh clone any more. */
 void tcps_forget_clone(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
@@ -255,7 +255,7 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 	else if (unlikely(th->syn))
 		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
 	else if (unlikely(sk_acceptq_is_full(listener)))
-		ack_finds_no_place(session, listener, skb, req);
+		ack_finds_queue_full(session, listener, skb, req);
 }
 
 /* An ICMP error about the SYN-ACK of @sk, a request. */
@@ -339,7 +339,7 @@ static noinline void end_request(struct tcps_session *session, struct tcps_shard
 		tcps_rings_wake(session->rings);
 }
 
-/* @to, which stands for no connection yet, takes the place of @req. */
+/* @to, which stands for no connection yet, replaces @req. */
 static struct tcps_conn *hand_over(struct tcps_session *session, struct request_sock *req,
 				   const struct sock *to, const struct sock *listener, u8 kind)
 {
@@ -564,7 +564,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		count(session, entry, cookies_accepted);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		conn = tcps_begin_anew(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
+		conn = tcps_start(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
 		if (conn)
 			tcps_come_to(session, conn, listener, entry);
 		tcps_change(session, shard, conn, child, step, now);
@@ -573,7 +573,7 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 			tcps_mark_subflow(conn, child);
 			/* It may be accepted before it is ESTABLISHED. */
 			tcps_conn_establish(conn, now);
-			/* How it began says nothing about its end. */
+			/* The reason of its start is not one of its end. */
 			conn->reason = TCPSTATES_REASON_NONE;
 			/* The kernel kept nothing of the SYN, nor of its time. */
 			if (!fast_open)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A hash of what strangers choose, such as addresses: of any two, who does not
- * know the key cannot do better than guess that they share a bucket. A sum of
- * products with random words, MULTILINEAR-HM of Lemire and Kaser, "Strongly
- * universal string hashing is fast" (2014): at a third of siphash's price, and
- * enough where nobody is told the result.
+ * A keyed hash for input that peers choose, such as addresses: without the key
+ * nobody can choose two inputs that share a bucket. A sum of products with random
+ * words, MULTILINEAR-HM of Lemire and Kaser, "Strongly universal string hashing
+ * is fast" (2014). It costs a third of siphash, and is enough because the hash
+ * never leaves the kernel.
  */
 #ifndef TCPS_HASH_H
 #define TCPS_HASH_H

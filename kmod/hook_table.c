@@ -108,7 +108,7 @@ static void on_request_timer(struct tcps_session *session, struct pt_regs *regs)
 }
 
 /* reqsk_timer_handler(timer) */
-static void on_request_timer_begun(struct tcps_session *session, struct pt_regs *regs)
+static void on_request_timer_started(struct tcps_session *session, struct pt_regs *regs)
 {
 	struct timer_list *timer = ptr(regs, 0);
 
@@ -161,7 +161,7 @@ static void on_cookie_sock(struct tcps_session *session, struct pt_regs *regs)
 /* inet_twsk_hashdance(tw, sk, ...), inet_twsk_hashdance_schedule(tw, sk, ...) */
 static void on_timewait_hashdance(struct tcps_session *session, struct pt_regs *regs)
 {
-	tcps_timewait_begun(session, ptr(regs, 0), ptr(regs, 1));
+	tcps_timewait_started(session, ptr(regs, 0), ptr(regs, 1));
 }
 
 /* __inet_twsk_schedule(tw, timeo, rearm) */
@@ -202,7 +202,7 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
  *  inet_csk_complete_hashdance         TCP, DCCP               tcps_request_promoted()
  *  inet_csk_reqsk_queue_add            TCP, DCCP               tcps_child_queued()
  *  inet_reqsk_clone                    TCP, DCCP               tcps_request_copied()
- *  inet_twsk_hashdance, _schedule      TCP, DCCP               tcps_timewait_begun()
+ *  inet_twsk_hashdance, _schedule      TCP, DCCP               tcps_timewait_started()
  *  __inet_twsk_schedule                TCP, DCCP               no node, no effect
  *  security_sock_graft                 all families            tcps_accepted(); no node
  *  tcp_v4_reqsk_destructor, _v6_       TCP
@@ -328,7 +328,7 @@ const struct tcps_hook_spec tcps_hook_table[] = {
 		.at_entry = on_hashdance,
 	},
 	{
-		/* Part of what the timer does, but it alone is told of copies. */
+		/* Only a part of the timer handler, but it is called for copies, too. */
 		.symbols = { "tcp_syn_ack_timeout" },
 		.feeds = "handshakes that expire",
 		.near = TCPS_NEAR_KEEPALIVE,
@@ -342,7 +342,7 @@ const struct tcps_hook_spec tcps_hook_table[] = {
 		.near = TCPS_NEAR_ACCEPT,
 		.modes = TCPS_INLINES_SYN_ACK_TIMEOUT ? IN_ALL : 0,
 		.sees = TCPS_SEES_REQUEST_TIMERS,
-		.at_entry = on_request_timer_begun,
+		.at_entry = on_request_timer_started,
 	},
 	{
 		.symbols = { "tcp_check_req" },

@@ -28,7 +28,7 @@ struct tcps_hook_spec {
 	const char *feeds;	/* what is lost without it */
 	unsigned int modes;	/* bits of TCPSTATES_HOOK_*: where it belongs */
 	bool required;
-	bool by_kprobe;		/* also where ftrace could take its place */
+	bool by_kprobe;		/* even where ftrace could be used */
 	unsigned int sees;	/* TCPS_SEES_* */
 	enum tcps_near near;	/* where a function is looked for */
 	void *probe;		/* of a tracepoint */

@@ -61,8 +61,8 @@ static int attach_tracepoint(struct tcps_hook *hook)
 					 (void *)hook->hooks);
 }
 
-/* By address, or, which takes the kernel much longer, by name. */
-static void name_place(const struct tcps_hook *hook, struct kprobe *kprobe)
+/* By address, or by name, which takes the kernel much longer. */
+static void set_location(const struct tcps_hook *hook, struct kprobe *kprobe)
 {
 	if (hook->address)
 		kprobe->addr = (void *)hook->address;
@@ -70,14 +70,14 @@ static void name_place(const struct tcps_hook *hook, struct kprobe *kprobe)
 		kprobe->symbol_name = hook->symbol;
 }
 
-/* A kprobe, which is left disabled if ftrace can take its place. */
+/* A kprobe, which stays disabled if ftrace can be used instead. */
 static int attach_kprobe(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	struct kprobe *kprobe = &hook->kprobe;
 	int err;
 
 	memset(kprobe, 0, sizeof(*kprobe));
-	name_place(hook, kprobe);
+	set_location(hook, kprobe);
 	kprobe->pre_handler = on_kprobe;
 	kprobe->flags = KPROBE_FLAG_DISABLED;
 	err = register_kprobe(kprobe);

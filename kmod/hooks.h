@@ -25,17 +25,17 @@ struct tcps_hook {
 	const struct tcps_hook_spec *spec;
 	const struct tcps_hooks *hooks;	/* all of them */
 	struct tracepoint *tracepoint;
-	struct kprobe kprobe;	/* by ftrace: if it has to find the place, and goes */
+	struct kprobe kprobe;	/* with ftrace: only finds the address, then is removed */
 	const char *symbol;	/* of the spec's, the one that is attached */
 	unsigned long address;	/* of the function; 0: not known */
 	enum tcps_way way;
 };
 
 /*
- * Locking rule: hooks read @session, and nothing else before it. It is set when
- * all of them are attached, and cleared before the first one is detached: what
- * is called outside of this is not acted upon, so all hooks begin and end at one
- * moment. The rest does not change in between.
+ * Locking rule: hooks read @session before anything else. It is set when all of
+ * them are attached, and cleared before the first one is detached: calls outside
+ * of this are ignored, so that all hooks start and end at one moment. The rest
+ * does not change in between.
  */
 struct tcps_hooks {
 	struct tcps_session *session;	/* NULL: hooks are not acted upon */

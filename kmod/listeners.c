@@ -20,7 +20,7 @@
 /* Alarms of listeners are looked after so often while one is raised. */
 #define TICK	HZ
 
-static void begin_to_tick(struct irq_work *work)
+static void start_ticking(struct irq_work *work)
 {
 	struct tcps_listeners *listeners = container_of(work, struct tcps_listeners, kick);
 
@@ -45,7 +45,7 @@ int tcps_listeners_init(struct tcps_listeners *listeners, struct tcps_session *s
 	listeners->by_end = listeners->by_sock + (1UL << listeners->bits);
 	tcps_hash_key_init(&listeners->key);
 	raw_spin_lock_init(&listeners->lock);
-	init_irq_work(&listeners->kick, begin_to_tick);
+	init_irq_work(&listeners->kick, start_ticking);
 	INIT_DELAYED_WORK(&listeners->tick, tick);
 	return 0;
 
@@ -75,7 +75,7 @@ void tcps_listeners_destroy(struct tcps_listeners *listeners)
 /* In process context, may sleep: room for so many more, as far as the most allows. */
 void tcps_listeners_provide(struct tcps_listeners *listeners, unsigned int nr)
 {
-	/* Those that begin meanwhile have the reserve. */
+	/* The reserve is for those that start meanwhile. */
 	tcps_table_provide(&listeners->table, nr + listeners->table.reserve);
 	tcps_table_provide(&listeners->ends, nr + listeners->ends.reserve);
 }
@@ -545,7 +545,7 @@ void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_
 }
 
 /*
- * One that listens without bind() gets its port after it was seen to begin, and any may be bound
+ * A socket that listens without bind() gets its port after its start was seen, and any may be bound
  * to a device later.
  */
 static void learn_end(struct tcps_listener *listener)
@@ -736,7 +736,7 @@ static void enter_listener(struct tcps_listeners *listeners, struct tcps_listene
 	listeners->nr++;
 }
 
-static struct tcps_listener *begin_listener(struct tcps_listeners *listeners,
+static struct tcps_listener *start_listener(struct tcps_listeners *listeners,
 					    const struct tcps_conn *conn)
 {
 	struct tcps_listener *listener = take_entry(listeners);
@@ -756,14 +756,14 @@ static struct tcps_listener *begin_listener(struct tcps_listeners *listeners,
 	return listener;
 }
 
-/* The full socket of @conn begins to listen. */
-void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn)
+/* The full socket of @conn starts to listen. */
+void tcps_listener_start(struct tcps_session *session, struct tcps_conn *conn)
 {
 	struct tcps_listeners *listeners = &session->listeners;
 	struct tcps_listener *listener;
 
 	tcps_lock_shared(&listeners->lock);
-	listener = begin_listener(listeners, conn);
+	listener = start_listener(listeners, conn);
 	if (listener)
 		conn->listener = listener->number;
 	else
@@ -845,8 +845,8 @@ static void judge_second(struct tcps_session *session, struct tcps_listener *lis
 }
 
 /*
- * The second is over, which @listener has noticed: one without a SYN for long
- * has none under way.
+ * The second has ended, and @listener is the one that noticed. Without a SYN for
+ * long, no second is running.
  */
 static void end_second(struct tcps_session *session, struct tcps_listener *listener)
 {

@@ -29,8 +29,8 @@ struct tcps_queue {
 
 /* What is known of the second, or more if no SYN comes, that goes on. */
 struct tcps_second {
-	u64 syns;		/* the listener's counts when it began */
-	u64 done;		/* with those that were turned away */
+	u64 syns;		/* the listener's counts at its start */
+	u64 done;		/* with those that were rejected */
 };
 
 /*
@@ -68,7 +68,7 @@ struct tcps_endpoint {
  * @counts.holders tells who still holds the entry, which is free without any.
  */
 struct tcps_listener {
-	/* Read by hooks; written when it begins or ends, at a peak, and each second. */
+	/* Read by hooks; written when it starts or ends, at a peak, and each second. */
 	struct hlist_node by_sock;
 	const struct sock *sk;	/* NULL: does not listen */
 	struct tcps_endpoint *end;
@@ -127,7 +127,7 @@ struct tcps_listeners {
 	struct hlist_head free_ends;
 	unsigned int nr;	/* listening */
 	u64 unlisted;
-	struct irq_work kick;	/* begins to tick */
+	struct irq_work kick;	/* starts @tick */
 	struct delayed_work tick;	/* while an alarm is raised */
 };
 
@@ -158,7 +158,7 @@ static inline struct tcps_listener *tcps_listener_of(const struct tcps_listeners
  * From here on: interrupts are off. The lock of the connection's shard is held
  * by who gives one.
  */
-void tcps_listener_begin(struct tcps_session *session, struct tcps_conn *conn);
+void tcps_listener_start(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class);

@@ -2,12 +2,12 @@
 /*
  * Requests that the kernel copies for another listener of their port.
  *
- * The timer of a request whose listener has closed copies it, and puts the copy
- * in its place. When that begins, the hook knows the original and the new
- * listener, but not the copy, which is still to be made. The copy is known by
- * what it has of the original as soon as the timer goes on with it. From then
- * on both are noted: who has found the original may promote it all the same,
- * and its node is the copy's by then.
+ * The timer of a request whose listener has closed copies it, and replaces it by
+ * the copy. When that starts, the hook knows the original and the new listener,
+ * but not the copy, which is made only later. The copy is recognized by what it
+ * has of the original as soon as the timer goes on with it. From then on both are
+ * known: a CPU that has found the original may promote it all the same, but its
+ * node is the copy's by then.
  *
  * The key is noted, too, so that the search reads no original: a kprobe may have
  * missed that one was freed.
@@ -50,10 +50,10 @@ static bool is_awaited(const struct tcps_migration *migration)
 }
 
 /*
- * The next place that can be had: that of a copy which is not known yet is the
- * last one to be taken, as the copy would not be known any more.
+ * The next entry to use. One whose copy is not known yet is used last, because
+ * the copy could not be recognized any more.
  */
-static struct tcps_migration *next_place(struct tcps_migrations *migrations)
+static struct tcps_migration *next_entry(struct tcps_migrations *migrations)
 {
 	struct tcps_migration *migration;
 	unsigned int i;
@@ -73,7 +73,7 @@ void tcps_migrations_expect(struct tcps_migrations *migrations, struct request_s
 	struct tcps_migration *migration;
 
 	raw_spin_lock(&migrations->lock);
-	migration = next_place(migrations);
+	migration = next_entry(migrations);
 	if (!migration->from)
 		WRITE_ONCE(migrations->nr, migrations->nr + 1);
 	migration->from = from;

@@ -29,7 +29,7 @@ struct tcps_socket_owner {
 #define TCPS_OWNER_SETS		256
 #define TCPS_OWNER_WAYS		8
 
-/* Those whose inode numbers share a hash: a new one takes the place of the oldest. */
+/* Those whose inode numbers share a hash: a new one replaces the oldest. */
 struct tcps_owner_set {
 	unsigned int next;
 	struct tcps_socket_owner way[TCPS_OWNER_WAYS];
@@ -62,7 +62,7 @@ static inline bool tcps_lacks_subflow_owner(const struct tcps_conn *conn)
 	return unlikely((conn->known.flags & flags) == TCPSTATES_IS_SUBFLOW);
 }
 
-/* Is the full socket @sk a subflow? Until the handshake is over it may yet not become one. */
+/* Is the full socket @sk a subflow? During the handshake it may still fall back to plain TCP. */
 static inline void tcps_mark_subflow(struct tcps_conn *conn, const struct sock *sk)
 {
 	if (unlikely(sk_is_mptcp(sk)))

@@ -11,7 +11,7 @@
 #include "shared.h"
 #include "sockinfo.h"
 
-/* So many share a tree at the most, by and large, so that it is shallow. */
+/* About the most pairs that share a tree, so that it is shallow. */
 #define PAIRS_PER_SHARD	256
 #define SHARDS_MAX		256
 
@@ -93,8 +93,8 @@ size_t tcps_pairs_memory(const struct tcps_pairs *pairs)
 }
 
 /*
- * A tree stays shallow whatever is in it. But in one shard, pairs that strangers
- * have made up would take all the room, and none of it could be made for others.
+ * A tree is balanced whatever its keys are. But pairs that a peer has chosen for
+ * one shard would take all entries, and none could be evicted for others.
  */
 static u32 hash_of(const struct tcps_pairs *pairs, const struct tcps_pair_key *key)
 {
@@ -156,7 +156,7 @@ static struct tcps_pair *take_pair(struct tcps_pairs *pairs, struct tcps_pair_sh
 }
 
 /* Nobody holds it: it counts no connection. */
-static void begin_pair(const struct tcps_pairs *pairs, struct tcps_pair *pair, u32 hash,
+static void start_pair(const struct tcps_pairs *pairs, struct tcps_pair *pair, u32 hash,
 		       const struct tcps_pair_key *key)
 {
 	pair->key = *key;
@@ -198,7 +198,7 @@ again:
 			return NULL;
 		goto again;
 	}
-	begin_pair(pairs, new, hash, key);
+	start_pair(pairs, new, hash, key);
 	rb_link_node(&new->rb, parent, link);
 	rb_insert_color(&new->rb, &shard->root);
 	return new;
@@ -227,7 +227,7 @@ static void add_counts(struct tcps_pair_counts *sum, const struct tcps_pair_coun
 	for (i = 0; i < TCPS_NR_CLASSES; i++)
 		sum->classes[i] += READ_ONCE(part->classes[i]);
 	sum->holders += READ_ONCE(part->holders);
-	sum->begun += READ_ONCE(part->begun);
+	sum->started += READ_ONCE(part->started);
 	sum->unfinished += READ_ONCE(part->unfinished);
 	sum->last_ns = max(sum->last_ns, READ_ONCE(part->last_ns));
 }
@@ -330,7 +330,7 @@ static void add_slot(const struct tcps_pairs *pairs, struct tcps_pair *pair,
 {
 	s32 most = tcps_count_live(pair->counts.classes) + slot->counts.most;
 
-	/* Others may have counted the ends of what begins here. */
+	/* Other CPUs may have counted the ends of connections that start here. */
 	if (most > (s32)pair->peak)
 		most += pending_ends(pairs, pair) - tcps_count_live(slot->counts.classes);
 	pair->peak = max_t(s32, pair->peak, most);
@@ -488,7 +488,7 @@ static __always_inline void add_conn(struct tcps_pair_counts *counts,
 				     const struct tcps_conn *conn, u8 class)
 {
 	tcps_add(counts->holders, 1);
-	tcps_add(counts->begun, 1);
+	tcps_add(counts->started, 1);
 	tcps_add(counts->classes[class], 1);
 	WRITE_ONCE(counts->last_ns, conn->first_seen_ns);
 }
@@ -519,7 +519,7 @@ static __always_inline bool join_last(struct tcps_session *session, struct tcps_
 /* Of pairs that are used once, none is worth a slot. The pair's lock is held. */
 static bool is_used_again(const struct tcps_pair *pair)
 {
-	return pair->counts.begun > 1 || pair->pins;
+	return pair->counts.started > 1 || pair->pins;
 }
 
 /* The pair's lock is held: this CPU counts in @pair itself, not in a slot of it. */
@@ -567,7 +567,7 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		pin(&session->pairs, stats, pair);
 }
 
-/* A connection begins. If there is no room for its pair, it belongs to none. */
+/* A connection starts. If no entry is free for its pair, it belongs to none. */
 void tcps_pair_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
@@ -665,7 +665,7 @@ static void describe(const struct tcps_pairs *pairs, const struct tcps_pair *pai
 	out->closing = tcps_count_of(sum.classes, TCPS_CLOSING);
 	out->timewait = tcps_count_of(sum.classes, TCPS_IN_TIMEWAIT);
 	out->peak = value_of(pair, most_ends(pairs, pair, live));
-	out->begun = sum.begun;
+	out->begun = sum.started;
 	out->unfinished = sum.unfinished;
 	out->first_ns = pair->first_ns;
 	out->last_ns = sum.last_ns;

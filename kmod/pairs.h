@@ -63,7 +63,7 @@ static inline u32 tcps_pair_scope(const struct sock *sk)
  *
  * A slot has no more than @room ends, more or fewer, that the pair does not know
  * of, and all slots together a quarter of the threshold. So an alarm cannot be
- * due, nor over, before the pair's own count is that near: from half of the
+ * due, nor end, before the pair's own count is that near: from half of the
  * threshold away on it is @crowded, and all is counted under the lock.
  */
 struct tcps_pair {

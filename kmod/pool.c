@@ -405,7 +405,7 @@ void tcps_pool_destroy(struct tcps_pool *pool)
 	xa_destroy(&pool->all);
 }
 
-/* For all activations: an old one may still be read when the next begins. */
+/* For all activations: an old one may still be read when the next starts. */
 int tcps_pool_load(void)
 {
 	cache = kmem_cache_create("tcpstates_conn", sizeof(struct tcps_conn), 0, 0, NULL);

@@ -2,8 +2,8 @@
 /*
  * Why a full socket goes to CLOSE, from what the kernel has left in it: the
  * first cause, in order of time. Who ends a connection for an error sets
- * sk_err before the state; everybody else is told from the state that is left
- * and from what was read, sent or accepted.
+ * sk_err before the state; all other reasons follow from the old state and
+ * from what was read, sent or accepted.
  */
 #include <linux/errno.h>
 #include <net/net_namespace.h>
@@ -116,7 +116,7 @@ static u8 over_limit(const struct sock *sk)
 static u8 both_closed_reason(const struct sock *sk, u8 old)
 {
 	if (all_is_acked(sk))
-		/* What comes next, in the place of CLOSE, is TIME_WAIT. */
+		/* The next state would be TIME_WAIT instead of CLOSE. */
 		return old == TCP_CLOSING ? TCPSTATES_REASON_OUT_OF_TIMEWAIT :
 					    TCPSTATES_REASON_NONE;
 	if (sock_flag(sk, SOCK_DEAD))

@@ -23,7 +23,7 @@
 /* More of them are of no use to most; who has a use for them says so. */
 #define RECORDS_ENOUGH	65536
 
-/* Of all activations: a waiter may outlive the one that it began to wait in. */
+/* For all activations: a waiter may outlive the one in which it started to wait. */
 DECLARE_WAIT_QUEUE_HEAD(tcps_rings_waiters);
 
 /*

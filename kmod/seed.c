@@ -84,7 +84,7 @@ static void seed_request(struct tcps_session *session, struct tcps_conn *conn,
 	tcps_come_to(session, conn, listener, tcps_listener_find(session, listener));
 }
 
-/* How long ago a TIME_WAIT began is known from when its timer will end it. */
+/* When a TIME_WAIT started follows from when its timer expires. */
 static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 			  const struct sock *sk, u8 state)
 {
@@ -101,7 +101,7 @@ static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 
 /* The shard's lock is held. */
 static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_shard *shard,
-				   struct tcps_place place, const struct sock *sk)
+				   struct tcps_insert_point point, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 	u8 kind = kind_of(sk);
@@ -110,7 +110,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 
 	if (state >= TCPSTATES_NR_STATES)
 		state = TCP_CLOSE;
-	conn = tcps_conns_add(&session->conns, shard, place, sk);
+	conn = tcps_conns_add(&session->conns, shard, point, sk);
 	if (!conn)
 		return NULL;
 	conn->kind = kind;
@@ -151,7 +151,7 @@ static bool is_ours(struct tcps_session *session, const struct sock *sk)
 struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard *shard,
 				const struct sock *sk)
 {
-	return seed_conn(session, shard, tcps_conns_place(shard, sk), sk);
+	return seed_conn(session, shard, tcps_conns_insert_point(shard, sk), sk);
 }
 
 /* A walk through all buckets. */
@@ -171,12 +171,12 @@ struct walk {
 #define TRIES		100
 
 /*
- * Who holds a full socket may be between two hooks of one step: the first has
- * found a node, and moved it on to the socket that takes the place of this
- * one, or none. One that is added now would be a second one, and end when the
- * place is taken. Under the shard's lock and the bucket's this is exact: such
- * a step begins and ends with the socket held, and looks for the node, under
- * the first, before it changes the bucket, under the other.
+ * A full socket that is held may be between two hooks of one step: the first has
+ * looked for a node, and moved it, if there was one, to the socket that replaces
+ * this one. A node that is added now would be a second one, and end when the
+ * socket is replaced. Under the shard's lock and the bucket's this is exact: such
+ * a step starts and ends with the socket held, and looks for the node, under the
+ * shard's lock, before it changes the bucket, under the bucket's.
  */
 static bool is_held(const struct sock *sk)
 {
@@ -188,19 +188,19 @@ static void add_socket(struct walk *walk, const struct sock *sk)
 {
 	struct tcps_session *session = walk->session;
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
-	struct tcps_place place;
+	struct tcps_insert_point point;
 	unsigned long flags;
 
 	if (!is_ours(session, sk))
 		return;
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	place = tcps_conns_place(shard, sk);
-	if (place.conn)
+	point = tcps_conns_insert_point(shard, sk);
+	if (point.conn)
 		;
 	else if (walk->patience && kind_of(sk) == TCPS_FULL && sk->sk_state != TCP_LISTEN &&
 		 is_held(sk))
 		walk->held++;
-	else if (!seed_conn(session, shard, place, sk))
+	else if (!seed_conn(session, shard, point, sk))
 		walk->nodeless++;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
@@ -267,8 +267,8 @@ typedef void (*seed_bucket_t)(struct walk *walk, struct inet_hashinfo *hashinfo,
 			      unsigned int index);
 
 /*
- * Is there reason to walk the bucket once more? Who goes on holding a socket
- * is not in the midst of a step, but sleeps.
+ * Is there reason to walk the bucket once more? One that stays held
+ * is not within a step: its holder sleeps.
  */
 static bool is_worth_another(struct walk *walk)
 {
@@ -327,9 +327,10 @@ static void seed_hash(struct walk *walk, struct inet_hashinfo *hashinfo)
  * Namespaces share the hash of the first one unless they were given an
  * established hash of their own; the listening hash is common in any case.
  *
- * Who was between a hook and the hash when the hooks began has left no trace
- * of what it does, and must have come to the hash before that is walked.
- * Listeners are looked for before, too: who comes to one is counted there.
+ * A CPU that was between a hook and the hash when the hooks started was not seen
+ * by the hook, so its socket must be in the hash before that is walked: hence the
+ * grace period. Listeners are found before it as well, so that connections that
+ * come meanwhile are counted for theirs.
  */
 void tcps_seed(struct tcps_session *session)
 {

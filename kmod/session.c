@@ -104,7 +104,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	session->consumed = kvcalloc(session->rings->nr, sizeof(*session->consumed), GFP_KERNEL);
 	if (!session->consumed)
 		goto err_listeners;
-	if (tcps_cpus_begin(session))
+	if (tcps_cpus_start(session))
 		goto err_consumed;
 	return session;
 
@@ -173,7 +173,7 @@ static int activate(const struct tcpstates_config *config, const char **failed_s
 	if (!session)
 		return -ENOMEM;
 	session->activated_ns = ktime_get_ns();
-	err = tcps_clocks_begin(&session->clocks, session->activated_ns);
+	err = tcps_clocks_start(&session->clocks, session->activated_ns);
 	if (err) {
 		tcps_session_put(session);
 		return err;

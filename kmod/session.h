@@ -41,7 +41,7 @@ struct tcps_session {
 	struct tcps_conns conns;
 	struct tcps_pairs pairs;
 	struct tcps_listeners listeners;
-	struct hlist_node cpus;	/* of who is told of CPUs that come online */
+	struct hlist_node cpus;	/* in the list of who prepares for CPUs that come online */
 	struct tcps_rings *rings;
 	struct tcps_stats stats;
 	struct tcps_clocks clocks;

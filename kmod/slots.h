@@ -62,7 +62,7 @@ struct tcps_pair_counts {
 	tcps_counts classes;
 	s32 holders;		/* connections that hold the pair */
 	s32 most;		/* highest number of live ends, in a slot: since it was empty */
-	u64 begun;
+	u64 started;
 	u64 unfinished;
 	u64 last_ns;
 };

@@ -12,7 +12,7 @@ struct tcps_session;
 
 /* Where a snapshot has come to; belongs to an open file. */
 struct tcps_cursor {
-	u64 generation;		/* 0: nothing was begun */
+	u64 generation;		/* 0: not started */
 	unsigned long next;	/* index of the node that may come next */
 	bool at_end;
 };

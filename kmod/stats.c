@@ -142,7 +142,7 @@ static void add_handshakes(const struct tcpstates_handshakes *from,
 }
 
 /* What was seen on a CPU, and what became of it. */
-struct books {
+struct totals {
 	u64 seen;
 	u64 alarms;
 	u64 recorded;
@@ -151,34 +151,34 @@ struct books {
 	u64 ringless;
 };
 
-static bool is_balanced(const struct books *books)
+static bool is_balanced(const struct totals *totals)
 {
-	return books->seen + books->alarms ==
-	       books->recorded + books->filtered + books->too_short + books->ringless;
+	return totals->seen + totals->alarms ==
+	       totals->recorded + totals->filtered + totals->too_short + totals->ringless;
 }
 
-/* So often the books of a CPU are read until they are of one moment. */
+/* How often the totals of a CPU are read at most, until they balance. */
 #define READS_MAX	1000
 
 /*
- * A hook on that CPU may be between two entries. It is soon done; if what
- * runs it is not (a virtual CPU that has to wait), they are a record apart.
+ * A hook on that CPU may be between two counters. It is soon done; if it is not (a
+ * virtual CPU that does not run), the totals are a record apart.
  */
-static struct books read_books(const struct tcps_cpu_stats *cpu)
+static struct totals read_totals(const struct tcps_cpu_stats *cpu)
 {
 	const struct tcps_ring *ring = READ_ONCE(cpu->ring);
 	unsigned int left = READS_MAX;
-	struct books books;
+	struct totals totals;
 
 	for (;;) {
-		books.seen = READ_ONCE(cpu->seen);
-		books.alarms = READ_ONCE(cpu->alarms);
-		books.recorded = ring ? tcps_ring_head(ring) : 0;
-		books.filtered = READ_ONCE(cpu->filtered);
-		books.too_short = READ_ONCE(cpu->too_short);
-		books.ringless = READ_ONCE(cpu->ringless);
-		if (is_balanced(&books) || !--left)
-			return books;
+		totals.seen = READ_ONCE(cpu->seen);
+		totals.alarms = READ_ONCE(cpu->alarms);
+		totals.recorded = ring ? tcps_ring_head(ring) : 0;
+		totals.filtered = READ_ONCE(cpu->filtered);
+		totals.too_short = READ_ONCE(cpu->too_short);
+		totals.ringless = READ_ONCE(cpu->ringless);
+		if (is_balanced(&totals) || !--left)
+			return totals;
 		cpu_relax();
 	}
 }
@@ -200,15 +200,15 @@ static void add_moves(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *
 
 static void add_cpu(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *out)
 {
-	const struct books books = read_books(cpu);
+	const struct totals totals = read_totals(cpu);
 	unsigned int i;
 
-	out->seen += books.seen;
-	out->alarms += books.alarms;
-	out->recorded += books.recorded;
-	out->filtered += books.filtered;
-	out->too_short += books.too_short;
-	out->ringless += books.ringless;
+	out->seen += totals.seen;
+	out->alarms += totals.alarms;
+	out->recorded += totals.recorded;
+	out->filtered += totals.filtered;
+	out->too_short += totals.too_short;
+	out->ringless += totals.ringless;
 	out->untracked += READ_ONCE(cpu->untracked);
 	out->unmatched += READ_ONCE(cpu->unmatched);
 	out->stale += READ_ONCE(cpu->stale);

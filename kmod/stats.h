@@ -18,7 +18,7 @@ struct tcps_ring;
 
 #define TCPS_NR_EDGES	(TCPSTATES_NR_STATES * TCPSTATES_NR_STATES)
 
-/* The first one is of all transitions together that are not known, and is not told. */
+/* The first one is of all unexpected transitions together, and is not exported. */
 #define TCPS_NR_HISTS	29
 
 /* Number of the histogram of each transition. */

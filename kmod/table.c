@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Entries told apart by number, to be had without allocating.
+ * A table of numbered entries that are taken without allocating memory.
  *
- * There may be many, of which most hosts use few: memory is taken as they are.
+ * It may be large, but most hosts use few entries: memory is allocated as they
+ * are taken.
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>

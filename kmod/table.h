@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Entries told apart by number, to be had without allocating, that stay where they are. */
+/* A table of numbered entries that are taken without allocating memory, and do not move. */
 #ifndef TCPS_TABLE_H
 #define TCPS_TABLE_H
 

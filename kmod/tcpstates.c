@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * tcpstates: records TCP state transitions and keeps every live connection,
- * for diagnose-tools. Loading it only makes the device; all else begins with
+ * for diagnose-tools. Loading it only makes the device; all else starts with
  * an activation (session.c).
  */
 #include <linux/cpumask.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to a connection that a timewait socket stands for: it is small
- * and takes the place of the full socket in TIME_WAIT, and already in
- * FIN_WAIT2 when no process has the connection open any more. The full socket
- * goes to CLOSE then, which ends nothing (see is_husk()).
+ * Connections that a timewait socket stands for: a small socket that replaces the
+ * full one in TIME_WAIT, and already in FIN_WAIT2 when no process has the
+ * connection open any more. The full socket then goes to CLOSE, which does not
+ * end the connection (see is_superseded()).
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -18,9 +18,9 @@
 #include "sockinfo.h"
 #include "timewait.h"
 
-/* @tw, which nobody can find yet, is about to take the place of @sk. */
-void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewait_sock *tw,
-			 const struct sock *sk)
+/* @tw, which nobody can find yet, is about to replace @sk. */
+void tcps_timewait_started(struct tcps_session *session, const struct inet_timewait_sock *tw,
+			   const struct sock *sk)
 {
 	/* The meters of the full socket can still be had. */
 	const struct tcps_step step = {

@@ -8,8 +8,8 @@ struct sk_buff;
 struct sock;
 struct tcps_session;
 
-void tcps_timewait_begun(struct tcps_session *session, const struct inet_timewait_sock *tw,
-			 const struct sock *sk);
+void tcps_timewait_started(struct tcps_session *session, const struct inet_timewait_sock *tw,
+			   const struct sock *sk);
 void tcps_timewait_rearmed(struct tcps_session *session, const struct inet_timewait_sock *tw);
 void tcps_timewait_packet(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			  const struct sk_buff *skb);

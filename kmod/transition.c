@@ -23,11 +23,11 @@ static u8 birth_role(u8 new)
 	return new == TCP_LISTEN ? TCPSTATES_ROLE_LISTENER : TCPSTATES_ROLE_UNKNOWN;
 }
 
-/* The socket begins a life. */
-static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *shard,
+/* A connection of @sk starts. */
+static struct tcps_conn *start(struct tcps_session *session, struct tcps_shard *shard,
 			       const struct sock *sk, u8 role, u64 now)
 {
-	struct tcps_conn *conn = tcps_begin_anew(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
+	struct tcps_conn *conn = tcps_start(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
 
 	if (!conn)
 		return NULL;
@@ -46,20 +46,20 @@ static struct tcps_conn *begin(struct tcps_session *session, struct tcps_shard *
 
 /*
  * In repair mode connect() puts a socket into the state that it had elsewhere:
- * nothing is sent, and whether it was a client or a server is told by its port.
+ * nothing is sent, and its local port tells whether it is a client or a server.
  */
-static noinline void begin_repaired(struct tcps_session *session, struct tcps_shard *shard,
+static noinline void start_repaired(struct tcps_session *session, struct tcps_shard *shard,
 				    const struct sock *sk, u64 now)
 {
-	struct tcps_conn *conn = begin(session, shard, sk, TCPSTATES_ROLE_UNKNOWN, now);
+	struct tcps_conn *conn = start(session, shard, sk, TCPSTATES_ROLE_UNKNOWN, now);
 
 	if (conn && tcps_listener_by_address(session, sk, conn->known.netns))
 		conn->role = TCPSTATES_ROLE_SERVER;
 }
 
 /*
- * A socket in the middle of its life that has no node: while those that exist
- * are being looked for it is one of them, else its beginning was missed.
+ * A socket with a connection that has no node: during seeding it is one of those
+ * that exist, else its start was missed.
  */
 static struct tcps_conn *find_late(struct tcps_session *session, struct tcps_shard *shard,
 				   const struct sock *sk)
@@ -81,7 +81,7 @@ static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcp
 		return conn;
 	if (tcps_pool_is_dry(&session->conns.pool))
 		return NULL;
-	conn = tcps_begin(session, shard, sk, TCPS_FULL, state, now);
+	conn = tcps_add_node(session, shard, sk, TCPS_FULL, state, now);
 	if (conn) {
 		tcps_made_by(conn, sk);
 		tcps_mark_subflow(conn, sk);
@@ -102,7 +102,7 @@ static bool sends_no_syn_yet(const struct sock *sk)
 static void put_off_connecting(struct tcps_session *session, struct tcps_shard *shard,
 			       const struct sock *sk, u64 now)
 {
-	struct tcps_conn *conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+	struct tcps_conn *conn = start(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 
 	if (!conn)
 		return;
@@ -131,22 +131,22 @@ static void record_connecting(struct tcps_session *session, struct tcps_shard *s
 }
 
 /*
- * The kernel's own steps to CLOSE that end nothing: a full socket whose place a
- * timewait socket has taken, or a child that lost its request to another CPU.
+ * Steps to CLOSE that end no connection: of a full socket that was superseded by a
+ * timewait socket, or of a child that lost its request to another CPU.
  */
-static bool is_husk(u8 old)
+static bool is_superseded(u8 old)
 {
 	return old == TCP_FIN_WAIT2 || old == TCP_CLOSING || old == TCP_SYN_RECV;
 }
 
-/* At CLOSE: connect() failed before it sent anything. */
-static bool is_stillborn(const struct sock *sk, u8 old)
+/* At CLOSE: connect() failed before it sent a SYN. */
+static bool connect_failed_early(const struct sock *sk, u8 old)
 {
 	return old == TCP_SYN_SENT && !READ_ONCE(tcp_sk(sk)->segs_out);
 }
 
 /* A socket goes to another state than CLOSE for the first time, or again. */
-static noinline void look_at_begin(struct tcps_session *session, const struct sock *sk, u8 new)
+static noinline void look_at_start(struct tcps_session *session, const struct sock *sk, u8 new)
 {
 	const struct tcps_step step = { .old = TCP_CLOSE, .new = new, .kind = TCPS_FULL };
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
@@ -159,7 +159,7 @@ static noinline void look_at_begin(struct tcps_session *session, const struct so
 	if (new == TCP_SYN_SENT) {
 		put_off_connecting(session, shard, sk, now);
 	} else {
-		conn = begin(session, shard, sk, birth_role(new), now);
+		conn = start(session, shard, sk, birth_role(new), now);
 		tcps_change(session, shard, conn, sk, step, now);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -180,13 +180,13 @@ static noinline void look_at_odd(struct tcps_session *session, struct tcps_shard
 		tcps_forget_clone(session, sk);
 		conn = adopt(session, shard, sk, old, now);
 		if (!conn) {
-			tcps_change_stranger(session, sk, step, now);
+			tcps_change_untracked(session, sk, step, now);
 			return;
 		}
 	}
 	if (new == TCP_ESTABLISHED) {
 		tcps_conn_establish(conn, now);
-		/* See begin_repaired(): no SYN was sent. */
+		/* See start_repaired(): no SYN was sent. */
 		if (conn->state == TCP_CLOSE) {
 			step.old = TCP_CLOSE;
 			step.reason = TCPSTATES_REASON_REPAIR;
@@ -195,7 +195,7 @@ static noinline void look_at_odd(struct tcps_session *session, struct tcps_shard
 	if (tcps_lacks_subflow_owner(conn))
 		tcps_subflow_find_owner(session, conn, sk);
 	tcps_change(session, shard, conn, sk, step, now);
-	/* How it began says nothing about its end. */
+	/* The reason of its start is not one of its end. */
 	if (step.reason)
 		conn->reason = TCPSTATES_REASON_NONE;
 }
@@ -232,16 +232,16 @@ static __always_inline void end(struct tcps_session *session, struct tcps_shard 
 
 	if (unlikely(!conn)) {
 		tcps_forget_clone(session, sk);
-		if (is_husk(old))
+		if (is_superseded(old))
 			return;
-		if (is_stillborn(sk, old))
-			conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+		if (connect_failed_early(sk, old))
+			conn = start(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 		else
 			conn = find_late(session, shard, sk);
 	}
 	step.reason = tcps_close_reason(sk, conn, old);
 	step.error = READ_ONCE(sk->sk_err);
-	if (is_stillborn(sk, old))
+	if (connect_failed_early(sk, old))
 		record_connecting(session, shard, conn, sk, now);
 	tcps_change_here(session, shard, conn, sk, step, now);
 }
@@ -276,17 +276,17 @@ void tcps_transition(void *data, const struct sock *sk, int old, int new)
 		return;
 	if (new == TCP_CLOSE) {
 		shard = tcps_conns_shard(&session->conns, sk);
-		if (!is_husk(old) || !tcps_shard_lacks(shard) || sk_is_mptcp(sk))
+		if (!is_superseded(old) || !tcps_shard_lacks(shard) || sk_is_mptcp(sk))
 			look_at_end(session, shard, sk, old);
 	} else if (old == TCP_CLOSE) {
 		if (new != TCP_SYN_SENT || sends_no_syn_yet(sk))
-			look_at_begin(session, sk, new);
+			look_at_start(session, sk, new);
 	} else if (old != TCP_LISTEN || new != TCP_SYN_RECV) {
 		look_at(session, sk, old, new);
 	} else if (sk_is_mptcp(sk)) {
 		tcps_subflow_cloned(session, sk);
 	}
-	/* Else a listener's fresh clone: its request has told of the SYN already. */
+	/* Else a listener's fresh clone: its SYN was seen with the request. */
 }
 
 /* @sk is about to send its SYN, from the port that has been chosen. */
@@ -301,9 +301,9 @@ void tcps_connecting(struct tcps_session *session, const struct sock *sk)
 	now = ktime_get_ns();
 	conn = tcps_conns_find(shard, sk);
 	if (unlikely(tcp_sk(sk)->repair)) {
-		begin_repaired(session, shard, sk, now);
+		start_repaired(session, shard, sk, now);
 	} else if (likely(!conn || !conn->connecting)) {
-		conn = begin(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
+		conn = start(session, shard, sk, TCPSTATES_ROLE_CLIENT, now);
 		tcps_change_first(session, conn, sk, step_of_connecting, now);
 	} else {
 		record_connecting(session, shard, conn, sk, now);
