@@ -9,6 +9,7 @@
 #include <linux/spinlock.h>
 
 #include "conn.h"
+#include "locks.h"
 #include "pool.h"
 
 /*
@@ -48,6 +49,13 @@ static inline struct tcps_shard *tcps_conns_shard(struct tcps_conns *conns, cons
 {
 	/* hash_ptr() with what it calculates from the bits each time. */
 	return &conns->shards[(u64)(unsigned long)sk * GOLDEN_RATIO_64 >> conns->shift];
+}
+
+/* The caller holds the lock of the shard that @conn is in. */
+static __always_inline void tcps_conns_assert_held(struct tcps_conns *conns,
+						   const struct tcps_conn *conn)
+{
+	lockdep_assert_held(&tcps_conns_shard(conns, conn->sk)->lock);
 }
 
 /* Both shards, which may be the same one. Interrupts are off. */

@@ -160,9 +160,9 @@ void tcps_request_added(struct tcps_session *session, const struct sock *listene
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	now = ktime_get_ns();
 	entry = entry_of(session, listener);
-	conn = tcps_start(session, shard, sk, TCPS_REQUEST, TCPSTATES_STATE_NEW, now);
+	conn = tcps_node_start(session, shard, sk, TCPS_REQUEST, TCPSTATES_STATE_NEW, now);
 	if (likely(conn))
-		tcps_made_for(conn, listener);
+		tcps_node_set_listener(conn, listener);
 	count_request(session, entry, conn);
 	tcps_change_first(session, conn, sk, step, now);
 	if (likely(entry))
@@ -196,7 +196,7 @@ static noinline void ack_finds_queue_full(struct tcps_session *session, const st
 	entry = entry_of(session, listener);
 	count(session, entry, ack_accept_queue_full);
 	local_irq_restore(flags);
-	tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
+	tcps_node_hint(session, req_to_sk(req), TCPSTATES_REASON_ACCEPT_QUEUE_FULL);
 }
 
 /*
@@ -251,9 +251,9 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 	if (unlikely(rsk_is_mptcp(req)))
 		subflow_checked(session, req);
 	if (unlikely(th->rst))
-		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
+		tcps_node_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_RECEIVED);
 	else if (unlikely(th->syn))
-		tcps_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
+		tcps_node_hint(session, req_to_sk(req), TCPSTATES_REASON_RESET_SENT);
 	else if (unlikely(sk_acceptq_is_full(listener)))
 		ack_finds_queue_full(session, listener, skb, req);
 }
@@ -263,7 +263,7 @@ void tcps_request_unreachable(struct tcps_session *session, const struct sock *s
 			      bool abort)
 {
 	if (abort && seq == tcp_rsk(inet_reqsk((struct sock *)sk))->snt_isn)
-		tcps_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
+		tcps_node_hint(session, sk, TCPSTATES_REASON_UNREACHABLE);
 }
 
 /* Why a request that was not promoted ends. It still holds its listener. */
@@ -351,11 +351,11 @@ static struct tcps_conn *hand_over(struct tcps_session *session, struct request_
 	tcps_shards_lock(near, far);
 	conn = tcps_conns_find(near, from) ?: tcps_seed_early(session, near, from);
 	if (conn) {
-		tcps_move(session, near, far, conn, to);
+		tcps_node_move(session, near, far, conn, to);
 		conn->kind = kind;
 		if (listener != req->rsk_listener)
-			tcps_come_to(session, conn, listener,
-				     entry_of(session, listener));
+			tcps_node_join_listener(session, conn, listener,
+						entry_of(session, listener));
 		if (kind == TCPS_FULL) {
 			conn->hint = TCPSTATES_REASON_NONE;
 			/* Subflows that join never are. */
@@ -564,9 +564,9 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 		count(session, entry, cookies_accepted);
 	if (!tcps_conns_find(shard, child)) {
 		now = ktime_get_ns();
-		conn = tcps_start(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
+		conn = tcps_node_start(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
 		if (conn)
-			tcps_come_to(session, conn, listener, entry);
+			tcps_node_join_listener(session, conn, listener, entry);
 		tcps_change(session, shard, conn, child, step, now);
 		if (conn) {
 			conn->queued = true;

@@ -66,7 +66,7 @@ static void seed_server(struct tcps_session *session, struct tcps_conn *conn,
 static void seed_full(struct tcps_session *session, struct tcps_conn *conn, const struct sock *sk,
 		      u8 state)
 {
-	tcps_made_by(conn, sk);
+	tcps_node_set_creator(conn, sk);
 	tcps_mark_subflow(conn, sk);
 	if (state == TCP_LISTEN)
 		conn->role = TCPSTATES_ROLE_LISTENER;
@@ -81,7 +81,7 @@ static void seed_request(struct tcps_session *session, struct tcps_conn *conn,
 {
 	const struct sock *listener = inet_reqsk((struct sock *)sk)->rsk_listener;
 
-	tcps_come_to(session, conn, listener, tcps_listener_find(session, listener));
+	tcps_node_join_listener(session, conn, listener, tcps_listener_find(session, listener));
 }
 
 /* When a TIME_WAIT started follows from when its timer expires. */
@@ -128,7 +128,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 	tcps_add(stats->seeded, 1);
 	tcps_add(stats->handshakes.seeded, kind == TCPS_REQUEST);
 	tcps_add(stats->states[state], 1);
-	tcps_change_class(session, conn, TCPS_NO_CLASS, tcps_state_class[state]);
+	tcps_node_change_class(session, conn, TCPS_NO_CLASS, tcps_state_class[state]);
 	conn->state = state;
 	return conn;
 }

@@ -42,7 +42,7 @@ void tcps_timewait_started(struct tcps_session *session, const struct inet_timew
 	if (step.new != step.old)
 		tcps_change_here(session, near, conn, sk, step, ktime_get_ns());
 	if (conn) {
-		tcps_move(session, near, far, conn, tw_sk);
+		tcps_node_move(session, near, far, conn, tw_sk);
 		conn->kind = TCPS_TIMEWAIT;
 	}
 	tcps_shards_unlock(near, far);
@@ -90,7 +90,7 @@ static u8 early_reason(const struct inet_timewait_sock *tw, const struct sk_buff
 void tcps_timewait_packet(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			  const struct sk_buff *skb)
 {
-	tcps_hint(session, (const struct sock *)tw, early_reason(tw, skb));
+	tcps_node_hint(session, (const struct sock *)tw, early_reason(tw, skb));
 }
 
 /* None: it has lasted as long as it should. */

@@ -27,7 +27,7 @@ static u8 birth_role(u8 new)
 static struct tcps_conn *start(struct tcps_session *session, struct tcps_shard *shard,
 			       const struct sock *sk, u8 role, u64 now)
 {
-	struct tcps_conn *conn = tcps_start(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
+	struct tcps_conn *conn = tcps_node_start(session, shard, sk, TCPS_FULL, TCP_CLOSE, now);
 
 	if (!conn)
 		return NULL;
@@ -35,11 +35,11 @@ static struct tcps_conn *start(struct tcps_session *session, struct tcps_shard *
 	tcps_mark_subflow(conn, sk);
 	/* connect() and listen() run in their caller; the kernel's own threads open for others. */
 	if (in_task() && !(current->flags & PF_KTHREAD)) {
-		tcps_own(conn, sk);
+		tcps_node_set_owner(conn, sk);
 		if (unlikely(conn->known.flags & TCPSTATES_IS_SUBFLOW))
 			tcps_socket_owned(session, tcps_sock_ino(sk), &conn->known);
 	} else {
-		tcps_made_by(conn, sk);
+		tcps_node_set_creator(conn, sk);
 	}
 	return conn;
 }
@@ -81,9 +81,9 @@ static noinline struct tcps_conn *adopt(struct tcps_session *session, struct tcp
 		return conn;
 	if (tcps_pool_is_dry(&session->conns.pool))
 		return NULL;
-	conn = tcps_add_node(session, shard, sk, TCPS_FULL, state, now);
+	conn = tcps_node_add(session, shard, sk, TCPS_FULL, state, now);
 	if (conn) {
-		tcps_made_by(conn, sk);
+		tcps_node_set_creator(conn, sk);
 		tcps_mark_subflow(conn, sk);
 	}
 	return conn;
@@ -319,7 +319,7 @@ static noinline void subflows_accepted(struct tcps_session *session, const struc
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcps_own_as_task(&owned.known);
+	tcps_known_set_task(&owned.known);
 	tcps_socket_owned(session, SOCK_INODE((struct socket *)parent)->i_ino, &owned.known);
 	local_irq_restore(flags);
 }
@@ -356,7 +356,7 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk,
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
 	if (conn) {
-		tcps_own(conn, sk);
+		tcps_node_set_owner(conn, sk);
 		if (conn->queued)
 			leave_accept_queue(session, conn, ktime_get_ns());
 	}
@@ -366,14 +366,14 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk,
 /* The administrator ends @sk, a socket of any kind. */
 void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 {
-	tcps_hint(session, sk, TCPSTATES_REASON_ABORTED);
+	tcps_node_hint(session, sk, TCPSTATES_REASON_ABORTED);
 }
 
 /* @skb resets @sk: unless it is a RST, it came too late, and a reset of our own answers it. */
 void tcps_reset(struct tcps_session *session, const struct sock *sk, const struct sk_buff *skb)
 {
 	if (skb && !tcp_hdr(skb)->rst)
-		tcps_hint(session, sk, TCPSTATES_REASON_RESET_SENT);
+		tcps_node_hint(session, sk, TCPSTATES_REASON_RESET_SENT);
 }
 
 static noinline void forget_destroyed(struct tcps_session *session, struct tcps_shard *shard,
@@ -382,7 +382,7 @@ static noinline void forget_destroyed(struct tcps_session *session, struct tcps_
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	tcps_vacate(session, shard, sk);
+	tcps_node_vacate(session, shard, sk);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
