@@ -13,16 +13,12 @@
 #include "pool.h"
 
 /*
- * Locking rule: @lock guards @root and every node in the tree. Two
- * shards are locked together, in the order of their addresses, to move a node
- * from one to the other: it is in exactly one of them at any time. The lock
- * is raw and taken with interrupts off, from hooks in any context, from the
- * seeding (inside of the kernel's hash bucket locks) and from snapshots.
- * Inside of it the locks of the pool, of a pair's shard, and of the listeners,
- * an endpoint and a listener are taken. The last three may be inside of each
- * other, in this order, the others are not; inside of the second and the third
- * that of their table is taken, and nothing sleeps. It is held for a look-up, an
- * update and the record of a transition.
+ * Locking rule: @lock guards @root and every node in the tree. Two shards are
+ * locked together, in the order of their addresses, to move a node from one to the
+ * other: it is in exactly one of them at any time. The lock is raw and taken with
+ * interrupts off, from hooks in any context, from the seeding and from snapshots.
+ * It is held for a look-up, an update and the record of a transition. See locks.h
+ * for the order of locks.
  */
 struct tcps_shard {
 	raw_spinlock_t lock;

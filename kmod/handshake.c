@@ -19,6 +19,8 @@
 #include "change.h"
 #include "compat.h"
 #include "handshake.h"
+#include "listener_alarms.h"
+#include "listener_slots.h"
 #include "mptcp.h"
 #include "seed.h"
 #include "session.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Listening sockets: their queues, their handshakes, their connections. */
+/* The table of listening sockets: their queues, handshakes and connections. */
 #ifndef TCPS_LISTENERS_H
 #define TCPS_LISTENERS_H
 
@@ -14,6 +14,7 @@
 #include "state_class.h"
 #include "conns.h"
 #include "hash.h"
+#include "locks.h"
 #include "slots.h"
 #include "stats.h"
 #include "table.h"
@@ -110,9 +111,8 @@ static_assert(offsetof(struct tcps_endpoint, lock) % SMP_CACHE_BYTES == 0);
 
 /*
  * Locking rule: @lock guards the hash and the lists of free entries against
- * other writers; it is raw, taken with interrupts off, inside of the lock of a
- * shard of connections. Inside of it that of an endpoint is taken, and inside
- * of that the one of a listener; or each of these alone.
+ * other writers. It is raw and taken with interrupts off. See locks.h for the order
+ * of locks.
  */
 struct tcps_listeners {
 	struct tcps_session *session;
@@ -133,7 +133,6 @@ struct tcps_listeners {
 
 int tcps_listeners_init(struct tcps_listeners *listeners, struct tcps_session *session,
 			unsigned int max);
-void tcps_listeners_quiesce(struct tcps_listeners *listeners);
 void tcps_listeners_destroy(struct tcps_listeners *listeners);
 void tcps_listeners_provide(struct tcps_listeners *listeners, unsigned int nr);
 size_t tcps_listeners_memory(const struct tcps_listeners *listeners);
@@ -154,177 +153,19 @@ static inline struct tcps_listener *tcps_listener_of(const struct tcps_listeners
 	return conn->listener ? tcps_listener_at(listeners, conn->listener - 1) : NULL;
 }
 
-/*
- * From here on: interrupts are off. The lock of the connection's shard is held
- * by who gives one.
- */
+/* Called under the lock of the shard of @conn, the node of the listening socket. */
+typedef bool (*tcps_with_listener_t)(struct tcps_session *session, struct tcps_listener *listener,
+				     const struct tcps_conn *conn, void *data);
+
+bool tcps_with_listener(struct tcps_session *session, struct tcps_listener *listener,
+			tcps_with_listener_t with, void *data);
+void tcps_listener_free(struct tcps_listener *listener);
+void tcps_listener_update_address(struct tcps_listener *listener);
+
 void tcps_listener_start(struct tcps_session *session, struct tcps_conn *conn);
 void tcps_listener_end(struct tcps_session *session, struct tcps_conn *conn);
-void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
-			struct tcps_listener *listener, u8 class);
+struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk);
 struct tcps_listener *tcps_listener_by_address(struct tcps_session *session,
 					       const struct sock *sk, u32 netns);
-
-/* The slot that counts for the listener of this number, if it does not for another one. */
-static __always_inline struct tcps_listener_slot *
-tcps_listener_slot(struct tcps_cpu_stats *stats, u32 number)
-{
-	return &stats->slots.listeners[number % TCPS_LISTENER_SLOTS];
-}
-
-struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stats *stats,
-							    struct tcps_listener *listener);
-
-/*
- * Where this CPU counts for @listener until tcps_listener_counted(). NULL: it is
- * closed, and nothing is counted any more.
- */
-static __always_inline struct tcps_listener_counts *
-tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listener)
-{
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, listener->number);
-
-	if (likely(slot->listener == listener && slot->life == READ_ONCE(listener->life)))
-		return &slot->counts;
-	return tcps_listener_counts_elsewhere(stats, listener);
-}
-
-static __always_inline void tcps_listener_counted(struct tcps_listener *listener,
-						  const struct tcps_listener_counts *counts)
-{
-	if (unlikely(counts == &listener->counts)) {
-		__acquire(&listener->lock);	/* for sparse */
-		raw_spin_unlock(&listener->lock);
-	}
-}
-
-static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
-				       struct tcps_listener *listener, unsigned int nr)
-{
-	struct tcps_listener_counts *counts = tcps_listener_counts(stats, listener);
-
-	if (unlikely(!counts))
-		return;
-	tcps_add(counts->handshakes[nr], 1);
-	tcps_listener_counted(listener, counts);
-}
-
-void tcps_listener_leave_elsewhere(struct tcps_listeners *listeners,
-				   struct tcps_cpu_stats *stats, const struct tcps_conn *conn,
-				   u8 class);
-void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
-				      struct tcps_cpu_stats *stats,
-				      const struct tcps_conn *conn, u64 ns);
-void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
-				  const struct tcps_conn *conn, u8 from, u8 to);
-
-/* Does this CPU count in its slot for the listener of this number? */
-static __always_inline bool tcps_listener_slot_has(const struct tcps_listener_slot *slot,
-						   u32 number)
-{
-	return likely(slot->number == number && slot->life == READ_ONCE(slot->listener->life));
-}
-
-static __always_inline void tcps_listener_count_join(struct tcps_listener_counts *counts,
-						     u8 class)
-{
-	tcps_add(counts->holders, 1);
-	tcps_count_move(counts->classes, TCPS_NO_CLASS, class);
-}
-
-static __always_inline void tcps_listener_count_leave(struct tcps_listener_counts *counts,
-						      u8 class)
-{
-	tcps_add(counts->holders, -1);
-	tcps_count_move(counts->classes, class, TCPS_NO_CLASS);
-}
-
-static __always_inline void tcps_listener_count_accepted(struct tcps_listener_counts *counts,
-							 u64 ns)
-{
-	tcps_add(counts->accepted, 1);
-	tcps_add(counts->accept_wait_ns, ns);
-	if (ns > counts->accept_wait_max_ns)
-		WRITE_ONCE(counts->accept_wait_max_ns, ns);
-}
-
-/* @conn, which came to a listener, ends, or goes to another one. */
-static __always_inline void
-tcps_listener_leave(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
-		    struct tcps_conn *conn, u8 class)
-{
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
-
-	if (tcps_listener_slot_has(slot, conn->listener))
-		tcps_listener_count_leave(&slot->counts, class);
-	else
-		tcps_listener_leave_elsewhere(listeners, stats, conn, class);
-	conn->listener = 0;
-}
-
-/* @conn, which came to a listener, has waited so long for accept(). */
-static __always_inline void
-tcps_listener_accepted(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
-		       const struct tcps_conn *conn, u64 ns)
-{
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
-
-	if (tcps_listener_slot_has(slot, conn->listener))
-		tcps_listener_count_accepted(&slot->counts, ns);
-	else
-		tcps_listener_accepted_elsewhere(listeners, stats, conn, ns);
-}
-
-/* @conn, which came to a listener, goes from one class to another. */
-static __always_inline void
-tcps_listener_move(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
-		   const struct tcps_conn *conn, u8 from, u8 to)
-{
-	struct tcps_listener_slot *slot = tcps_listener_slot(stats, conn->listener);
-
-	if (tcps_listener_slot_has(slot, conn->listener))
-		tcps_count_move(slot->counts.classes, from, to);
-	else
-		tcps_listener_move_elsewhere(listeners, stats, conn, from, to);
-}
-
-void tcps_listener_end_second(struct tcps_session *session, struct tcps_listener *listener);
-void tcps_listener_look_at_half_open(struct tcps_session *session, struct tcps_listener *listener,
-				     const struct sock *sk, u32 value);
-void tcps_listener_look_at_accept_queue(struct tcps_session *session,
-					struct tcps_listener *listener, const struct sock *sk,
-					u32 value);
-u32 tcps_half_open_limit(const struct sock *sk);
-struct tcps_listener *tcps_listener_find(struct tcps_session *session, const struct sock *sk);
-
-/* A SYN is about to be counted. */
-static inline void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener)
-{
-	if (unlikely(time_after_eq(jiffies, READ_ONCE(listener->end->second_end))))
-		tcps_listener_end_second(session, listener);
-}
-
-static inline bool tcps_queue_is_calm(const struct tcps_queue *queue, u32 value)
-{
-	return value <= READ_ONCE(queue->max) && value < READ_ONCE(queue->calm);
-}
-
-/* There are, or are about to be, @value requests. */
-static inline void tcps_listener_half_open(struct tcps_session *session,
-					   struct tcps_listener *listener, const struct sock *sk,
-					   u32 value)
-{
-	if (!tcps_queue_is_calm(&listener->half_open, value))
-		tcps_listener_look_at_half_open(session, listener, sk, value);
-}
-
-/* @value connections wait, or are about to wait, for accept(). */
-static inline void tcps_listener_accept_queue(struct tcps_session *session,
-					      struct tcps_listener *listener,
-					      const struct sock *sk, u32 value)
-{
-	if (!tcps_queue_is_calm(&listener->accept_queue, value))
-		tcps_listener_look_at_accept_queue(session, listener, sk, value);
-}
 
 #endif

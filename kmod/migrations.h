@@ -31,8 +31,8 @@ struct tcps_migration {
 /*
  * Those whose original is there, and whose copy was not freed: few are at any
  * time.
- * Locking rule: @lock is raw, taken with interrupts off; the locks of shards of
- * connections are taken inside of it.
+ * Locking rule: @lock is raw and taken with interrupts off. See locks.h for the
+ * order of locks.
  */
 struct tcps_migrations {
 	raw_spinlock_t lock;

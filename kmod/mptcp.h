@@ -38,8 +38,7 @@ struct tcps_owner_set {
 /*
  * Of the last 2,000 or so MPTCP sockets that were opened: a subflow learns its
  * owner at its next step, or when live connections are looked at. Locking rule:
- * @lock is raw, taken with interrupts off, inside of the lock of a shard of
- * connections.
+ * @lock is raw and taken with interrupts off. See locks.h for the order of locks.
  */
 struct tcps_socket_owners {
 	raw_spinlock_t lock;

@@ -5,6 +5,7 @@
 #include <linux/string.h>
 #include <net/tcp_states.h>
 
+#include "listener_slots.h"
 #include "listeners.h"
 #include "node.h"
 #include "pairs.h"

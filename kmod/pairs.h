@@ -94,9 +94,9 @@ static_assert(sizeof(struct tcps_pair) % SMP_CACHE_BYTES == 0);
 /*
  * Pairs come to a shard out of the common table, and stay with it.
  * Locking rule: @lock guards the tree, the list of those that are idle, oldest
- * first, the counts and the alarms. It is raw, interrupts are off, and it is
- * taken inside of the lock of a shard of connections, one at a time; inside of
- * it a record may be written.
+ * first, the counts and the alarms. It is raw and taken with
+ * interrupts off, one at a time; inside of it a record may be written. See locks.h
+ * for the order of locks.
  */
 struct tcps_pair_shard {
 	raw_spinlock_t lock;

@@ -20,6 +20,7 @@
 
 #include "change.h"
 #include "compat.h"
+#include "listener_slots.h"
 #include "mptcp.h"
 #include "seed.h"
 #include "session.h"

@@ -7,6 +7,7 @@
 #include <linux/string.h>
 
 #include "cpus.h"
+#include "listener_alarms.h"
 #include "seed.h"
 #include "session.h"
 
@@ -153,7 +154,7 @@ static void session_end(struct tcps_session *session)
 	up_write(&session->live);
 	tcps_hooks_detach(&session->hooks);
 	tcps_clocks_end(&session->clocks);
-	tcps_listeners_quiesce(&session->listeners);
+	tcps_listeners_stop(&session->listeners);
 	/* What goes on calling needs it for each CPU that comes. */
 	if (!session->hooks.called)
 		tcps_cpus_end(session);

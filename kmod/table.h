@@ -16,8 +16,8 @@
  * Chunks of zeroed entries are added in process context as those that are
  * there are taken, each for good.
  *
- * Locking rule: @lock guards @nr and @taken; it is raw, taken with interrupts
- * off, inside of any other lock. @growing serializes who adds chunks. A chunk
+ * Locking rule: @lock guards @nr and @taken; it is raw and taken with interrupts
+ * off. See locks.h for the order of locks. @growing serializes who adds chunks. A chunk
  * is there before @nr says so, so who has the number of an entry, from who
  * took it, finds it without a lock.
  */

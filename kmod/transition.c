@@ -11,6 +11,7 @@
 
 #include "change.h"
 #include "handshake.h"
+#include "listener_slots.h"
 #include "mptcp.h"
 #include "reason.h"
 #include "seed.h"
