@@ -1,14 +1,14 @@
-//! The controller of `tcpstates.ko`: asks the module for what it recorded and
-//! says it to people and scripts.
+//! The controller of `tcpstates.ko`: reads what the module recorded and prints it for people and
+//! scripts.
 //!
-//! From the kernel up: [`abi`] is the header's structures; [`device`] and
-//! [`ring`] hold all unsafe code, behind the safe trait [`recorder`];
-//! [`record`], [`alarm`], [`listener`], [`group`], [`merge`], [`filter`], [`select`], [`hist`], [`handshakes`] and
-//! [`summary`] make sense of what comes, [`places`] names where it was; [`output`] prints it, made of [`mod@line`], [`text`],
-//! [`json`] and [`time`]; [`report`], [`follow`],
-//! [`settings`], [`mod@activate`] and [`install`] are what the user asks for by
-//! [`cli`], [`keyval`] and [`options`]; [`engine`] carries it out. [`install`] loads what [`unpack`]
-//! gives, or [`build`] has built and [`stamp`] knows again; [`trust`] says of whom, and [`programs`] with what.
+//! From the bottom up; a part uses only those below it (`scripts/check imports`):
+//! [`abi`] is the header's structures, [`fmt`] bytes and text, [`error`] and [`mod@stderr`] what is
+//! said when something fails; [`model`] what is known of connections, without input and output;
+//! [`backend`] where that comes from: the device and the rings, which hold all unsafe code, behind
+//! the trait [`backend::Recorder`]; [`host`] what the machine around is asked; [`diagnose`] what is
+//! wrong; [`render`] how all of it is printed; [`module`] how the module gets into the kernel;
+//! [`command`] one file for each thing that a user asks for; [`cli`] the grammar and the keys; [`app`]
+//! carries out what the command line says.
 
 #![cfg_attr(
     not(test),
@@ -16,48 +16,15 @@
 )]
 
 pub mod abi;
-pub mod activate;
-pub mod alarm;
-pub mod build;
+pub mod app;
+pub mod backend;
 pub mod cli;
-pub mod dev;
-pub mod device;
+pub mod command;
 pub mod diagnose;
-pub mod engine;
 pub mod error;
-pub mod filter;
-pub mod follow;
-pub mod group;
-pub mod handshakes;
-pub mod hist;
-pub mod i18n;
-pub mod install;
-pub mod json;
-pub mod keys;
-pub mod keyval;
-pub mod line;
-pub mod listener;
-pub mod lives;
-pub mod merge;
-pub mod node;
-pub mod options;
-pub mod output;
-pub mod places;
-pub mod programs;
-pub mod reason;
-pub mod record;
-pub mod recorder;
-pub mod report;
-pub mod ring;
-pub mod say;
-pub mod select;
-pub mod settings;
-pub mod stamp;
-pub mod state;
-pub mod summary;
-pub mod terminal;
-pub mod text;
-pub mod time;
-pub mod trust;
-pub mod unpack;
-pub mod watch;
+pub mod fmt;
+pub mod host;
+pub mod model;
+pub mod module;
+pub mod render;
+pub mod stderr;

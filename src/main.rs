@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    diagnose_tools::engine::run(std::env::args_os()).into()
+    diagnose_tools::app::run(std::env::args_os()).into()
 }

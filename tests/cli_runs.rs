@@ -6,7 +6,7 @@ use std::fs::File;
 use std::process::Stdio;
 
 use cli::{Done, program, run};
-use diagnose_tools::keys;
+use diagnose_tools::cli::keys;
 
 const NOT_LOADED: &str = "diagnose-tools: the module is not loaded: run `diagnose-tools install`\n";
 

@@ -14,16 +14,17 @@ use diagnose_tools::abi::{
     Cgroup, Edge, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
     TCPSTATES_REASONS_MAX,
 };
-use diagnose_tools::dev::Devices;
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::session;
+use diagnose_tools::cli::options;
+use diagnose_tools::command::report::report;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::i18n::Lang;
-use diagnose_tools::options;
-use diagnose_tools::output::{Look, output};
-use diagnose_tools::places::Places;
-use diagnose_tools::recorder::Recorder;
-use diagnose_tools::report::{self, report};
-use diagnose_tools::text::width;
-use diagnose_tools::time::Clock;
+use diagnose_tools::fmt::text::width;
+use diagnose_tools::host::devices::Devices;
+use diagnose_tools::host::names::Places;
+use diagnose_tools::render::i18n::Lang;
+use diagnose_tools::render::time::Clock;
+use diagnose_tools::render::{Look, output};
 use fake::{ACTIVATED, Bytes, Fake, NOW, conn, full_record, hook, record};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -241,10 +242,10 @@ fn a_restart_with_other_rings_is_told() {
     let fake = Fake::new(1, 64);
     let settings = fake.settings().unwrap();
     fake.resized.set(true);
-    let refused = report::map(&fake, &settings, 0).err();
+    let refused = session::map(&fake, &settings, 0).err();
     assert!(matches!(refused, Some(Error::System { .. })), "{refused:?}");
     fake.generation.set(8);
-    let refused = report::map(&fake, &settings, 0).err();
+    let refused = session::map(&fake, &settings, 0).err();
     assert!(matches!(refused, Some(Error::Stale)), "{refused:?}");
 }
 
@@ -571,7 +572,7 @@ fn without_a_terminal_nothing_is_shortened_or_decorated() {
         "one heading of the part, one of the totals"
     );
     assert!(text.contains("1234/cu\\u{1b}rl"));
-    for state in diagnose_tools::state::State::all() {
+    for state in diagnose_tools::model::state::State::all() {
         assert!(
             text.lines().any(|l| l.starts_with(&*state.name())),
             "{}",

@@ -5,12 +5,12 @@ mod fake;
 use diagnose_tools::abi::{
     TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_FTRACE, TCPSTATES_HOOK_IS_KPROBE,
 };
-use diagnose_tools::i18n::Lang;
-use diagnose_tools::options::SettingsOptions;
-use diagnose_tools::output::Look;
-use diagnose_tools::recorder::Recorder;
-use diagnose_tools::settings::settings;
-use diagnose_tools::time::Clock;
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::command::options::SettingsOptions;
+use diagnose_tools::command::settings::settings;
+use diagnose_tools::render::Look;
+use diagnose_tools::render::i18n::Lang;
+use diagnose_tools::render::time::Clock;
 use fake::{Fake, hook};
 use jiff::tz::TimeZone;
 use serde_json::Value;

@@ -12,7 +12,7 @@ use diagnose_tools::abi::{
     TCPSTATES_HAS_METERS, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS, TCPSTATES_HAS_UID,
     TCPSTATES_REC_TRANSITION, TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN,
 };
-use diagnose_tools::places::Places;
+use diagnose_tools::host::names::Places;
 
 use crate::fake::{Bytes, Fake, NOW};
 

@@ -11,12 +11,12 @@ use diagnose_tools::abi::{
     self, Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord,
     RecordBytes, RingState, Settings, Stats,
 };
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::group::Group;
-use diagnose_tools::listener::Listener;
-use diagnose_tools::record::Conn;
-use diagnose_tools::recorder::Recorder;
-use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+use diagnose_tools::model::listener::Listener;
+use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::record::Conn;
 
 use crate::fake::{Fake, FakeLock, GENERATION};
 

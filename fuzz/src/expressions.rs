@@ -3,13 +3,13 @@
 use std::str::Split;
 
 use diagnose_tools::abi::{self, RawConn};
-use diagnose_tools::filter::{
+use diagnose_tools::fmt::text::printable;
+use diagnose_tools::model::filter::{
     AddrRule, Filter, PortRule, Show, Side, parse_addrs, parse_ports, parse_reasons, parse_states,
 };
-use diagnose_tools::reason::Reason;
-use diagnose_tools::record::Conn;
-use diagnose_tools::state::State;
-use diagnose_tools::text::printable;
+use diagnose_tools::model::reason::Reason;
+use diagnose_tools::model::record::Conn;
+use diagnose_tools::model::state::State;
 use kernel_shim::{filter_match, filter_valid};
 
 use crate::assert_message;

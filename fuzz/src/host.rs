@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use diagnose_tools::diagnose::host::{Descriptors, Host};
-use diagnose_tools::diagnose::listening::Listening;
-use diagnose_tools::diagnose::namespace::{Namespace, SETTINGS};
-use diagnose_tools::diagnose::sample::{Carried, Target};
-use diagnose_tools::places::{Cgroup, Place};
-use diagnose_tools::record::{Ident, Owner};
+use diagnose_tools::host::names::{Cgroup, Place};
+use diagnose_tools::host::netns::{Namespace, SETTINGS};
+use diagnose_tools::host::sample::{Carried, Target};
+use diagnose_tools::host::sockets::Listening;
+use diagnose_tools::host::{Descriptors, Host};
+use diagnose_tools::model::record::{Ident, Owner};
 
 use crate::device::{self, HOST, elements, kind};
 

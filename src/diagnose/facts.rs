@@ -9,23 +9,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::abi::{Edge, Settings};
-use crate::dev::Dev;
+use crate::backend::Recorder;
+use crate::backend::session;
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
-use crate::diagnose::host::{Descriptors, Host};
-use crate::diagnose::listening::Listening;
-use crate::diagnose::namespace::Namespace;
 use crate::diagnose::recent::Recent;
-use crate::diagnose::sample::{Carried, Target};
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
-use crate::filter::Filter;
-use crate::group::Group;
-use crate::listener::Listener;
-use crate::record::{Conn, Ident, Owner, Remote, Role};
-use crate::recorder::Recorder;
-use crate::report;
-use crate::state::State;
-use crate::text::{Address, endpoint, is_link_local};
+use crate::host::address::{Address, endpoint, is_link_local};
+use crate::host::devices::Dev;
+use crate::host::netns::Namespace;
+use crate::host::sample::{Carried, Target};
+use crate::host::sockets::Listening;
+use crate::host::{Descriptors, Host};
+use crate::model::filter::Filter;
+use crate::model::listener::Listener;
+use crate::model::pair::Group;
+use crate::model::record::{Conn, Ident, Owner, Remote, Role};
+use crate::model::state::State;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// Processes that are tried as a way into a namespace before all others.
@@ -109,7 +109,7 @@ impl<'a> Facts<'a> {
         patience: Duration,
         host: &'a mut dyn Host,
     ) -> Result<Self> {
-        let settings = report::active_settings(recorder)?;
+        let settings = session::active_settings(recorder)?;
         let mut sockets = Sockets::new();
         for who in recorder.listeners()?.iter().map(|l| l.who) {
             sockets.entry((who.netns, who.lport)).or_default().push(who);
@@ -392,7 +392,7 @@ impl<'a> Facts<'a> {
         setting: &'static str,
         text: impl AsRef<str>,
     ) -> Option<Advice> {
-        self.namespace(netns).advice(setting, text)
+        Advice::on_setting(&self.namespace(netns), setting, text)
     }
 
     /// A finding about a service.
@@ -410,7 +410,7 @@ impl<'a> Facts<'a> {
 
 /// The process as people write it.
 pub fn process(owner: &Owner) -> String {
-    crate::line::text(owner)
+    crate::fmt::line::text(owner)
 }
 
 fn service(sockets: &Sockets, who: &Ident) -> Service {

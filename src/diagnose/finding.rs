@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-
-use crate::dev::Dev;
-use crate::record::Owner;
+use crate::host::devices::Dev;
+use crate::host::netns::Namespace;
+use crate::model::findings::Counts;
+use crate::model::record::Owner;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,15 +151,28 @@ impl Finding {
     }
 }
 
-/// How many findings there are of each severity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Critical ones.
-    pub critical: u64,
-    /// Warnings.
-    pub warning: u64,
-    /// The rest.
-    pub info: u64,
+impl Advice {
+    /// What to do with a setting, after its value; `None` when there is no such setting there.
+    pub fn on_setting(
+        namespace: &Namespace,
+        name: &'static str,
+        text: impl AsRef<str>,
+    ) -> Option<Self> {
+        let value = namespace.settings.get(name)?;
+        let text = text.as_ref();
+        let (known, text) = match value.is_empty() {
+            true => (
+                None,
+                format!("{name} (its value in this namespace could not be read): {text}"),
+            ),
+            false => (Some(value.clone()), format!("{name} is {value}: {text}")),
+        };
+        Some(Self {
+            text,
+            setting: Some(name),
+            value: known,
+        })
+    }
 }
 
 impl Counts {
@@ -172,14 +185,33 @@ impl Counts {
             info: count(Severity::Info),
         }
     }
+}
 
-    /// Those that are at least warnings.
-    pub fn bad(self) -> u64 {
-        self.critical + self.warning
-    }
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
 
-    /// All of them.
-    pub fn all(self) -> u64 {
-        self.bad() + self.info
+    use super::*;
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_never_named() {
+        let namespace = Namespace {
+            settings: HashMap::from([
+                ("net.ipv4.ip_local_port_range", "1 2".to_owned()),
+                ("net.core.somaxconn", String::new()),
+            ]),
+            ..Namespace::default()
+        };
+        let advice = Advice::on_setting(&namespace, "net.ipv4.ip_local_port_range", "widen it");
+        let advice = advice.unwrap();
+        assert_eq!(advice.text, "net.ipv4.ip_local_port_range is 1 2: widen it");
+        assert_eq!(advice.value.as_deref(), Some("1 2"));
+        let advice = Advice::on_setting(&namespace, "net.core.somaxconn", "raise it").unwrap();
+        assert_eq!(advice.value, None);
+        assert!(advice.text.contains("could not be read"), "{}", advice.text);
+        assert_eq!(
+            Advice::on_setting(&namespace, "net.ipv4.tcp_tw_recycle", "no"),
+            None
+        );
     }
 }

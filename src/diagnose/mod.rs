@@ -6,43 +6,22 @@
 
 pub mod facts;
 pub mod finding;
-pub mod host;
 pub mod limits;
-pub mod listening;
-pub mod namespace;
-mod output;
-mod packet;
-mod payload;
 pub mod recent;
 pub mod rules;
-pub mod sample;
 pub mod tally;
 
-use std::io::Write;
 use std::time::Duration;
 
+use crate::backend::Recorder;
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Counts, Finding, Severity};
-use crate::diagnose::host::{Host, ThisHost};
+use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limits;
 use crate::diagnose::rules::{Bound, RULES};
-use crate::error::{Error, Result, write_error};
-use crate::filter::Filter;
-use crate::output::Look;
-use crate::recorder::Recorder;
-
-pub use output::pointer;
-
-/// The value of `--diagnose`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DiagnoseOptions {
-    /// JSON lines.
-    pub json: bool,
-    /// Fail when something is at least a warning.
-    pub check: bool,
-    /// What to look for.
-    pub scope: Scope,
-}
+use crate::error::Result;
+use crate::host::{Host, ThisHost};
+use crate::model::filter::Filter;
+use crate::model::findings::Counts;
 
 /// What is looked for, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,29 +106,4 @@ pub fn counts(recorder: &impl Recorder, filter: &Filter) -> Result<Counts> {
         ..Scope::default()
     };
     Ok(look(recorder, &scope, &mut ThisHost::default())?.counts())
-}
-
-/// Prints what is found.
-///
-/// # Errors
-/// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
-pub fn diagnose(
-    recorder: &impl Recorder,
-    options: &DiagnoseOptions,
-    host: &mut dyn Host,
-    look: &Look,
-    out: &mut dyn Write,
-) -> Result<()> {
-    let diagnosis = self::look(recorder, &options.scope, host)?;
-    match options.json {
-        true => output::json(out, &look.clock, &diagnosis),
-        false => output::text(out, look, &diagnosis),
-    }
-    .and_then(|()| out.flush())
-    .map_err(write_error)?;
-    let worst = diagnosis.findings.first().map(|f| f.severity);
-    match options.check && worst >= Some(Severity::Warning) {
-        true => Err(Error::Found(diagnosis.counts().bad())),
-        false => Ok(()),
-    }
 }

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord};
+use crate::backend::Recorder;
+use crate::backend::ring::{RingReader, Step};
+use crate::backend::session;
 use crate::diagnose::facts::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
-use crate::reason::Reason;
-use crate::record::{Ident, Remote, Transition};
-use crate::recorder::Recorder;
-use crate::report;
-use crate::ring::{RingReader, Step};
-use crate::state::State;
+use crate::model::reason::Reason;
+use crate::model::record::{Ident, Remote, Transition};
+use crate::model::state::State;
 
 /// How far back is looked.
 pub const WINDOW_S: u64 = 60;
@@ -103,12 +103,12 @@ impl Recent {
         now_ns: u64,
         mut wanted: impl FnMut(&Ident) -> Option<Service>,
     ) -> Result<Self> {
-        let settings = report::active_settings(recorder)?;
+        let settings = session::active_settings(recorder)?;
         let since = now_ns.saturating_sub(WINDOW_S * SECOND);
         let mut recent = Self::default();
         let mut record = [0; RECORD_SIZE];
         for ring in recorder.rings()? {
-            let mut reader = report::map(recorder, &settings, ring.cpu)?;
+            let mut reader = session::map(recorder, &settings, ring.cpu)?;
             let oldest = ring
                 .head
                 .saturating_sub(settings.config.ring_records.into());

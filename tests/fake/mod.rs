@@ -16,12 +16,12 @@ use diagnose_tools::abi::{
     RawAlarm, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader,
     RingState, Settings, Stats,
 };
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::group::Group;
-use diagnose_tools::listener::Listener;
-use diagnose_tools::record::Conn;
-use diagnose_tools::recorder::Recorder;
-use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+use diagnose_tools::model::listener::Listener;
+use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::record::Conn;
 use nix::errno::Errno;
 
 pub const GENERATION: u64 = 7;

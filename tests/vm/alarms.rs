@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diagnose_tools::device::Device;
-use diagnose_tools::group::Group;
-use diagnose_tools::recorder::Recorder;
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::device::Device;
+use diagnose_tools::model::pair::Group;
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::Value;

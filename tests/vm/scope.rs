@@ -7,9 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use diagnose_tools::device::Device;
-use diagnose_tools::group::Group;
-use diagnose_tools::recorder::Recorder;
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::device::Device;
+use diagnose_tools::model::pair::Group;
 use libtest_mimic::Trial;
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;

@@ -1,13 +1,13 @@
 //! Connections that are complete wait for a program that does not accept them.
 
-use crate::alarm::AlarmKind;
 use crate::diagnose::facts::{Facts, Service};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::words::who;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
-use crate::listener::Listener;
+use crate::model::alarm::AlarmKind;
+use crate::model::listener::Listener;
 
 /// The rule.
 pub static RULE: Rule = Rule {

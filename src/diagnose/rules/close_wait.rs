@@ -8,8 +8,8 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
-use crate::record::{Conn, Ident};
-use crate::state::State;
+use crate::model::record::{Conn, Ident};
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

@@ -9,7 +9,7 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
 use crate::diagnose::rules::words::{addresses, count, percent, sources};
 use crate::diagnose::tally::Tally;
-use crate::record::{Conn, Ident};
+use crate::model::record::{Conn, Ident};
 
 /// Connections of one source.
 pub const ONE_SOURCE: Limit = Limit {

@@ -7,8 +7,8 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::pile::{Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::record::{Activity, Conn};
-use crate::state::State;
+use crate::model::record::{Activity, Conn};
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

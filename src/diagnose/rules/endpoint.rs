@@ -2,12 +2,12 @@
 //! there are several.
 
 use crate::abi::RawHandshakes;
-use crate::alarm::AlarmKind;
 use crate::diagnose::facts::{Facts, Service};
 use crate::diagnose::tally::sum;
-use crate::listener::{Listener, Queue};
-use crate::record::{Conn, Ident};
-use crate::state::State;
+use crate::model::alarm::AlarmKind;
+use crate::model::listener::{Listener, Queue};
+use crate::model::record::{Conn, Ident};
+use crate::model::state::State;
 
 /// The listeners of an address and port.
 pub struct Endpoint<'a> {

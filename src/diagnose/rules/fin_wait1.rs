@@ -5,7 +5,7 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::pile::{self, Pile, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::state::State;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

@@ -5,8 +5,8 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::pile::{self, Pile, is_orphan};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::record::Conn;
-use crate::state::State;
+use crate::model::record::Conn;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

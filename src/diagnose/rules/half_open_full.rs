@@ -1,13 +1,13 @@
 //! A listener's queue of half-open requests is full: SYNs are dropped, or
 //! answered by cookies.
 
-use crate::alarm::AlarmKind;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
+use crate::model::alarm::AlarmKind;
 
 /// The rule.
 pub static RULE: Rule = Rule {

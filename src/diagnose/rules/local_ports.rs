@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use crate::diagnose::facts::{Facts, Service, Side};
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::namespace::LocalPorts;
 use crate::diagnose::rules::words::percent;
-use crate::record::Conn;
-use crate::state::State;
+use crate::host::netns::LocalPorts;
+use crate::model::record::Conn;
+use crate::model::state::State;
 
 /// From when on local ports run out.
 pub const SHARE: Limit = Limit {

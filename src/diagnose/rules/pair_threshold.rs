@@ -8,11 +8,11 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
-use crate::group::Group;
-use crate::line;
-use crate::record::{Conn, Meters, Remote};
-use crate::state::State;
-use crate::text::Address;
+use crate::fmt::line;
+use crate::host::address::Address;
+use crate::model::pair::Group;
+use crate::model::record::{Conn, Meters, Remote};
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

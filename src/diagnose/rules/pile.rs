@@ -6,8 +6,8 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
 use crate::diagnose::rules::words::{count, percent, sources};
-use crate::record::{Conn, Ident};
-use crate::state::State;
+use crate::model::record::{Conn, Ident};
+use crate::model::state::State;
 
 /// Their share of the connections.
 pub const SHARE: Limit = Limit {

@@ -9,7 +9,7 @@ use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::local_ports::{self, destinations};
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::reason::Reason;
+use crate::model::reason::Reason;
 
 /// The rule.
 pub static RULE: Rule = Rule {

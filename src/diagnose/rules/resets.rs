@@ -8,8 +8,8 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::words::{count, percent, sources};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::reason::Reason;
-use crate::state::State;
+use crate::model::reason::Reason;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

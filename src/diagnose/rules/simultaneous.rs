@@ -6,7 +6,7 @@ use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
-use crate::state::State;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

@@ -7,8 +7,8 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
-use crate::record::Conn;
-use crate::state::State;
+use crate::model::record::Conn;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

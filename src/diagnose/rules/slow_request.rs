@@ -8,10 +8,10 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, crowds};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::sample::{Carried, Target, Verdict};
 use crate::diagnose::tally::sum;
-use crate::record::Conn;
-use crate::state::State;
+use crate::host::sample::{Carried, Target, Verdict};
+use crate::model::record::Conn;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

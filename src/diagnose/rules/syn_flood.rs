@@ -1,7 +1,6 @@
 //! Handshakes that are begun and not finished, more than a population of
 //! clients leaves: an attack, or clients whose way back is cut.
 
-use crate::alarm::AlarmKind;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
@@ -11,9 +10,10 @@ use crate::diagnose::rules::half_open_full::queue_advice;
 use crate::diagnose::rules::words::{addresses, count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::{Tally, sum};
-use crate::handshakes::dropped_otherwise;
-use crate::listener::Listener;
-use crate::record::Remote;
+use crate::model::alarm::AlarmKind;
+use crate::model::handshakes::dropped_otherwise;
+use crate::model::listener::Listener;
+use crate::model::record::Remote;
 
 /// The rule.
 pub static RULE: Rule = Rule {

@@ -8,9 +8,9 @@ use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::reason::Reason;
-use crate::record::{Ident, Remote};
-use crate::state::State;
+use crate::model::reason::Reason;
+use crate::model::record::{Ident, Remote};
+use crate::model::state::State;
 
 /// One destination.
 pub static SYN_SENT: Rule = Rule {

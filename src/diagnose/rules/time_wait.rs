@@ -10,8 +10,8 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::local_ports::{self, destinations};
 use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
-use crate::record::Conn;
-use crate::state::State;
+use crate::model::record::Conn;
+use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {

@@ -2,8 +2,8 @@
 
 use crate::diagnose::facts::process;
 use crate::diagnose::finding::{Peer, Subject};
-use crate::line;
-use crate::text::Address;
+use crate::fmt::line;
+use crate::host::address::Address;
 
 /// `1 connection`, `2 connections`.
 pub fn count(number: u64, noun: &str) -> String {

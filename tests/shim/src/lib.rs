@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use diagnose_tools::abi::{RECORD_SIZE, RawFilter, RawIdent};
-use diagnose_tools::ring::{RingReader, RingView, header_bytes};
+use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 
 #[repr(C)]
 struct RawRing {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use diagnose_tools::abi::{RECORD_SIZE, RecordBytes};
-use diagnose_tools::ring::{RingReader, Step};
+use diagnose_tools::backend::ring::{RingReader, Step};
 use kernel_shim::{Ring, expected_word};
 
 /// Is this the record of that position, and every word of it?

@@ -3,11 +3,12 @@
 use std::hint::black_box;
 
 use diagnose_tools::abi::{Config, Consumed};
-use diagnose_tools::device::Device;
+use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::device::Device;
+use diagnose_tools::backend::events::Merge;
+use diagnose_tools::backend::session;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::merge::{Merge, Progress};
-use diagnose_tools::recorder::Recorder;
-use diagnose_tools::report;
+use diagnose_tools::model::summary::Progress;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::support::device::Mapping;
@@ -92,11 +93,11 @@ impl Valid {
 
     /// All that is new is read, and most often consumed.
     fn report(&mut self, random: &mut Random) -> Result<()> {
-        let settings = self.ask(report::active_settings)?;
+        let settings = self.ask(session::active_settings)?;
         let rings = self.ask(Device::rings)?;
         let mut sources = Vec::new();
         for ring in rings {
-            let mut reader = self.ask(|device| report::map(device, &settings, ring.cpu))?;
+            let mut reader = self.ask(|device| session::map(device, &settings, ring.cpu))?;
             reader.seek(ring.consumed);
             sources.push((reader, ring.head));
         }
@@ -166,7 +167,7 @@ impl Valid {
 
     /// A mapping more.
     fn hold(&mut self, random: &mut Random) -> Result<()> {
-        let settings = self.ask(report::active_settings)?;
+        let settings = self.ask(session::active_settings)?;
         let cpu = random.below(settings.nr_rings.into());
         let offset = cpu * settings.ring_bytes;
         let flags = *random.of_these(&[libc::MAP_SHARED, libc::MAP_PRIVATE]);

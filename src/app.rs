@@ -1,0 +1,140 @@
+//! Carries out what the command line says.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufWriter, Write, stdout};
+use std::os::fd::AsFd;
+
+use clap_complete::Shell;
+
+use crate::abi::{TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION, padded_text};
+use crate::backend::Recorder;
+use crate::backend::device::Device;
+use crate::cli::{self, Action, Task};
+use crate::command::options::ReportOptions;
+use crate::command::{activate, diagnose, follow, report, settings};
+use crate::error::{Error, Result, write_error};
+use crate::host::ThisHost;
+use crate::host::names::Places;
+use crate::module::load as install;
+use crate::render::terminal::Style;
+use crate::render::time::Clock;
+use crate::render::{Look, Output, output};
+use crate::stderr;
+
+/// Runs the program; returns its exit status, after the reason is on stderr.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    match cli::parse(args).and_then(carry_out) {
+        Ok(()) => 0,
+        // What there is to say about these is said already, or to nobody.
+        Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),
+        Err(error) => {
+            stderr::error(&error.to_string());
+            error.exit_status()
+        }
+    }
+}
+
+fn carry_out(task: Task) -> Result<()> {
+    // Not Rust's own stdout, which would keep what could not be written.
+    let file = stdout().as_fd().try_clone_to_owned().map(File::from);
+    let file = file.map_err(Error::Write)?;
+    let mut out = BufWriter::with_capacity(1 << 16, &file);
+    match task {
+        Task::Print(text) => print(&mut out, &text),
+        Task::Version => print(&mut out, &versions()),
+        Task::Install => install::install(&mut out),
+        Task::Uninstall => install::uninstall(&mut out),
+        Task::Completions(shell) => print(&mut out, &completions(shell)),
+        Task::TcpStates(actions, style) => {
+            let device = Device::open()?;
+            // A closed pipe stops the chain as a failure does: in `--report --deactivate`
+            // the events that nobody took must not be thrown away.
+            actions
+                .iter()
+                .try_for_each(|action| tcpstates(&device, action, style, &file))
+        }
+    }
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}
+
+fn tcpstates(device: &Device, action: &Action, style: Style, file: &File) -> Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    match action {
+        Action::Activate(config) => activate::activate(device, config, &mut out),
+        Action::Deactivate => activate::deactivate(device, &mut out),
+        Action::Settings(options) => {
+            settings::settings(device, *options, &look(device, style)?, &mut out)
+        }
+        Action::Report(options) => report::report(
+            device,
+            options,
+            &mut *form(device, options, style)?,
+            &mut out,
+        ),
+        Action::Follow(options) => {
+            follow::follow(device, options, &mut *form(device, options, style)?, file)
+        }
+        Action::Diagnose(options) => diagnose::diagnose(
+            device,
+            options,
+            &mut ThisHost::default(),
+            &look(device, style)?,
+            &mut out,
+        ),
+    }
+}
+
+fn look(recorder: &impl Recorder, style: Style) -> Result<Look> {
+    let clock = Clock::new(&recorder.stats()?);
+    report::learn_clocks(recorder, &clock)?;
+    Ok(style.look(clock))
+}
+
+fn form(
+    recorder: &impl Recorder,
+    options: &ReportOptions,
+    style: Style,
+) -> Result<Box<dyn Output>> {
+    let look = look(recorder, style)?;
+    Ok(output(options.format, look, Places::of_host()))
+}
+
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(
+        shell,
+        &mut cli::command(),
+        env!("CARGO_PKG_NAME"),
+        &mut text,
+    );
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn versions() -> String {
+    let (call, record) = (TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION);
+    let line = |name, version: &str, call, record| {
+        format!("{name} {version} (call version {call}, record version {record})\n")
+    };
+    let module = match Device::open_any_version().and_then(|d| d.version()) {
+        Ok(v) => line(
+            "module",
+            &padded_text(&v.module_version),
+            v.call_version,
+            v.record_version,
+        ),
+        Err(Error::NotLoaded) => "module: not loaded\n".into(),
+        Err(error) => format!("module: {error}\n"),
+    };
+    line(
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        call,
+        record,
+    ) + &module
+}

@@ -1,0 +1,188 @@
+//! `KEY=VALUE` pairs, separated by spaces or commas.
+
+use crate::cli::keys::{self, Key, Keys};
+use crate::error::{Error, Result};
+use crate::fmt::text::printable;
+
+/// The checked pairs of one option: known keys, each once, no value empty.
+#[derive(Debug)]
+pub struct Pairs<'a> {
+    option: &'static str,
+    pairs: Vec<(&'static Key, &'a str)>,
+}
+
+impl<'a> Pairs<'a> {
+    /// Splits `text`, the value of `option` (such as `--report`).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names the key, the value and what is allowed.
+    pub fn parse(option: &'static str, text: &'a str, keys: Keys) -> Result<Self> {
+        let mut pairs: Vec<(&'static Key, &'a str)> = Vec::new();
+        let separator = |c: char| c == ',' || c.is_whitespace();
+        for pair in text.split(separator).filter(|p| !p.is_empty()) {
+            let (name, value) = split(option, pair, keys)?;
+            let key = find(option, name, value, keys)?;
+            if value.is_empty() {
+                return Err(bad_value(option, key, value, "it is empty"));
+            }
+            if let Some((_, first)) = pairs.iter().find(|(k, _)| k.name == key.name) {
+                return Err(duplicate(option, key, first, value));
+            }
+            pairs.push((key, value));
+        }
+        Ok(Self { option, pairs })
+    }
+
+    /// The value of a key, read by `parse`, which tells what is wrong with it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], with what `parse` said.
+    pub fn get<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> std::result::Result<T, String>,
+    ) -> Result<Option<T>> {
+        let Some(&(key, value)) = self.pairs.iter().find(|(k, _)| k.name == name) else {
+            return Ok(None);
+        };
+        match parse(value) {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(reason) => Err(bad_value(self.option, key, value, &reason)),
+        }
+    }
+}
+
+fn split<'a>(option: &str, pair: &'a str, keys: Keys) -> Result<(&'a str, &'a str)> {
+    pair.split_once('=').ok_or_else(|| {
+        let allowed = keys::names(keys);
+        let pair = printable(pair);
+        Error::Usage(format!(
+            "{option}: '{pair}' is not KEY=VALUE; allowed keys: {allowed}"
+        ))
+    })
+}
+
+fn find(option: &str, name: &str, value: &str, keys: Keys) -> Result<&'static Key> {
+    if let Some(key) = keys::all(keys).find(|k| k.name == name) {
+        return Ok(key);
+    }
+    let hint = match nearest(name, keys) {
+        Some(key) => format!(", did you mean '{key}'?"),
+        None => String::new(),
+    };
+    let (name, value) = (printable(name), printable(value));
+    let allowed = keys::names(keys);
+    Err(Error::Usage(format!(
+        "{option}: unknown key '{name}' with value '{value}'{hint}; allowed keys: {allowed}"
+    )))
+}
+
+/// The key that differs from `name` in at most a third of its letters.
+fn nearest(name: &str, keys: Keys) -> Option<&'static str> {
+    let distance = |key: &Key| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), key.name);
+    let best = keys::all(keys).min_by_key(|k| distance(k))?;
+    (distance(best) <= best.name.len().div_ceil(3)).then_some(best.name)
+}
+
+fn bad_value(option: &str, key: &Key, value: &str, reason: &str) -> Error {
+    let (name, value, allowed) = (key.name, printable(value), key.values);
+    Error::Usage(format!(
+        "{option}: bad value '{value}' of '{name}': {reason}; allowed: {allowed}"
+    ))
+}
+
+fn duplicate(option: &str, key: &Key, first: &str, second: &str) -> Error {
+    let (first, second) = (printable(first), printable(second));
+    let name = key.name;
+    Error::Usage(format!(
+        "{option}: '{name}' is given twice, as '{first}' and '{second}'; allowed: once"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Pairs::parse("--activate", text, keys::ACTIVATE)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn spaces_and_commas_separate() {
+        let pairs = Pairs::parse(
+            "--activate",
+            " ring=64,,port=80 \n verbose=1, ",
+            keys::ACTIVATE,
+        );
+        let names: Vec<_> = pairs
+            .unwrap()
+            .pairs
+            .iter()
+            .map(|(k, v)| (k.name, *v))
+            .collect();
+        assert_eq!(names, [("ring", "64"), ("port", "80"), ("verbose", "1")]);
+        assert!(
+            Pairs::parse("--activate", "", keys::ACTIVATE)
+                .unwrap()
+                .pairs
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_misspelled_key_gets_the_nearest() {
+        let hint = |name: &str| {
+            let text = error(&format!("{name}=1"));
+            text.split_once("did you mean '")
+                .map(|(_, t)| t[..t.find('\'').unwrap()].to_owned())
+        };
+        assert_eq!(hint("rign").as_deref(), Some("ring"));
+        assert_eq!(hint("verbos").as_deref(), Some("verbose"));
+        assert_eq!(hint("RING").as_deref(), Some("ring"));
+        assert_eq!(hint("min_ms").as_deref(), Some("min-ms"));
+        assert_eq!(hint("treshold").as_deref(), Some("threshold"));
+        assert_eq!(hint("waterline"), None);
+        assert_eq!(hint("x"), None);
+    }
+
+    #[test]
+    fn errors_are_one_line_and_name_everything() {
+        let allowed = "allowed keys: verbose addr laddr raddr port lport rport family netns min-ms \
+                       ring ring-memory max-conns hook threshold unfinished max-groups max-listeners";
+        let table = [
+            (
+                "ring",
+                format!("--activate: 'ring' is not KEY=VALUE; {allowed}"),
+            ),
+            (
+                "rign=5",
+                format!(
+                    "--activate: unknown key 'rign' with value '5', did you mean 'ring'?; {allowed}"
+                ),
+            ),
+            (
+                "=5",
+                format!("--activate: unknown key '' with value '5'; {allowed}"),
+            ),
+            (
+                "ring=",
+                "--activate: bad value '' of 'ring': it is empty; allowed: a power of two from 64 \
+                 to 4194304"
+                    .into(),
+            ),
+            (
+                "hook=auto,hook=kprobe",
+                "--activate: 'hook' is given twice, as 'auto' and 'kprobe'; allowed: once".into(),
+            ),
+            (
+                "\u{1b}=\u{7}",
+                format!("--activate: unknown key '\\u{{1b}}' with value '\\u{{7}}'; {allowed}"),
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(error(text), expected);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The command line: from arguments to actions, all checked before any is done.
+
+pub mod keys;
+pub mod keyval;
+pub mod options;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use crate::abi::Config;
+use crate::command::diagnose::DiagnoseOptions;
+use crate::command::options::{ReportOptions, SettingsOptions};
+use crate::error::{Error, Result};
+use crate::render::i18n::Lang;
+use crate::render::terminal::{Color, Style};
+
+/// One option of `tcpstates`, with its value checked.
+#[derive(Debug)]
+pub enum Action {
+    /// `--activate`
+    Activate(Box<Config>),
+    /// `--deactivate`
+    Deactivate,
+    /// `--settings`
+    Settings(SettingsOptions),
+    /// `--report`
+    Report(Box<ReportOptions>),
+    /// `--follow`
+    Follow(Box<ReportOptions>),
+    /// `--diagnose`
+    Diagnose(Box<DiagnoseOptions>),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Print this text: help that was asked for.
+    Print(String),
+    /// `--version`
+    Version,
+    /// `install`
+    Install,
+    /// `uninstall`
+    Uninstall,
+    /// `completions SHELL`
+    Completions(Shell),
+    /// `tcpstates`: the actions, in the order in which they were given.
+    TcpStates(Vec<Action>, Style),
+}
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+
+const EXAMPLES: &str = "\
+Examples:
+  diagnose-tools install
+  diagnose-tools tcpstates --activate
+  diagnose-tools tcpstates --report
+  diagnose-tools uninstall
+
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 --diagnose='check=1' found something.";
+
+const NARROWED: &str = "\
+What a key narrows: an alarm of a pair has two addresses and no ports; a listener, and an alarm
+of one, has a local end only, so rules of the remote end leave it; a listener on any address has
+every local address. Alarms have no state, no reason and no age; a listener is in LISTEN.
+";
+
+const TCPSTATES_EXAMPLES: &str = "\
+Options are carried out from left to right; the first failure stops. KEY=VALUE pairs are
+separated by spaces or commas.
+
+Examples:
+  diagnose-tools tcpstates --activate='port=80|443 min-ms=5 verbose=2'
+  diagnose-tools tcpstates --report='state=CLOSE_WAIT connections=1 sort=age limit=20'
+  diagnose-tools tcpstates --report='json=1 peek=1' | jq -c 'select(.type==\"transition\")'
+  diagnose-tools tcpstates --follow='raddr=10.0.0.0/8|!10.1.0.0/16'
+  diagnose-tools tcpstates --deactivate --activate='verbose=1' --settings
+  diagnose-tools tcpstates --diagnose
+  diagnose-tools tcpstates --diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json";
+
+/// The whole grammar.
+pub fn command() -> Command {
+    let version = Arg::new("version")
+        .short('V')
+        .long("version")
+        .action(ArgAction::SetTrue);
+    Command::new(NAME)
+        .about("Diagnoses a Linux host: TCP state transitions, recorded by a kernel module")
+        .arg(version.help("Print the versions of the controller, its interface and the module"))
+        .arg(choice(
+            "lang",
+            ["en", "zh"],
+            "Language of text [default: by LC_ALL, LC_MESSAGES, LANG]",
+        ))
+        .arg(choice(
+            "color",
+            ["auto", "always", "never"],
+            "When to use colour [default: auto]",
+        ))
+        .subcommand(Command::new("install").about("Load the module, building it when needed"))
+        .subcommand(Command::new("uninstall").about("Deactivate and unload the module"))
+        .subcommand(tcpstates())
+        .subcommand(completions())
+        .after_help(EXAMPLES)
+        .disable_help_subcommand(true)
+}
+
+fn choice<const N: usize>(
+    name: &'static str,
+    values: [&'static str; N],
+    help: &'static str,
+) -> Arg {
+    let word = if name == "lang" { "LANG" } else { "WHEN" };
+    Arg::new(name)
+        .long(name)
+        .value_name(word)
+        .value_parser(values)
+        .global(true)
+        .display_order(90)
+        .help(help)
+}
+
+fn completions() -> Command {
+    let shell = Arg::new("shell").value_name("SHELL").required(true);
+    Command::new("completions")
+        .about("Print completions for a shell")
+        .arg(
+            shell
+                .value_parser(value_parser!(Shell))
+                .help("bash, zsh, fish, elvish or powershell"),
+        )
+}
+
+fn tcpstates() -> Command {
+    let after = [
+        keys::help("Keys of --activate:", keys::ACTIVATE),
+        keys::help("Keys of --report:", keys::REPORT),
+        keys::help(
+            "Keys of --follow: those of --report, but for peek, and",
+            keys::FOLLOW_OWN,
+        ),
+        keys::help("Keys of --settings:", keys::SETTINGS),
+        keys::help("Keys of --diagnose:", keys::DIAGNOSE),
+        NARROWED.to_owned(),
+        TCPSTATES_EXAMPLES.to_owned(),
+    ];
+    Command::new("tcpstates")
+        .about("Record and report TCP state transitions and live connections")
+        .arg(keyed("activate", "Start recording"))
+        .arg(plain("deactivate", "Stop recording, free everything"))
+        .arg(keyed(
+            "settings",
+            "What is active, with which settings, hooks and losses",
+        ))
+        .arg(keyed(
+            "report",
+            "What was recorded since the last report, and what is live now",
+        ))
+        .arg(keyed(
+            "follow",
+            "Events as they happen; never moves the position of --report",
+        ))
+        .arg(keyed(
+            "diagnose",
+            "What is wrong, who does it, and what to do about it, worst first",
+        ))
+        .after_help(after.join("\n"))
+}
+
+/// An option with or without `=KEY=VALUE…`, any number of times.
+fn keyed(name: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name)
+        .long(name)
+        .help(help)
+        .action(ArgAction::Append);
+    arg.num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("")
+        .value_name("KEY=VALUE …")
+}
+
+fn plain(name: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name)
+        .long(name)
+        .help(help)
+        .action(ArgAction::Append);
+    arg.num_args(0).default_missing_value("")
+}
+
+/// Reads the arguments, the program's name first.
+///
+/// # Errors
+/// [`Error::Usage`] in one line.
+pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task> {
+    match command().try_get_matches_from(args) {
+        Ok(matches) => task(&matches),
+        Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Task::Print(e.render().to_string())),
+        Err(e) => Err(Error::Usage(one_line(&e))),
+    }
+}
+
+fn task(matches: &ArgMatches) -> Result<Task> {
+    match matches.subcommand() {
+        _ if matches.get_flag("version") => Ok(Task::Version),
+        Some(("install", _)) => Ok(Task::Install),
+        Some(("uninstall", _)) => Ok(Task::Uninstall),
+        Some(("completions", sub)) => match sub.get_one("shell") {
+            Some(shell) => Ok(Task::Completions(*shell)),
+            None => Err(Error::Usage("completions: name a shell".into())),
+        },
+        Some(("tcpstates", sub)) => Ok(Task::TcpStates(actions(sub)?, style(sub))),
+        _ => Err(Error::Usage(format!(
+            "what to do? install, uninstall, tcpstates or completions; see '{NAME} --help'"
+        ))),
+    }
+}
+
+fn style(matches: &ArgMatches) -> Style {
+    let word = |name| matches.get_one::<String>(name).map(String::as_str);
+    let lang = word("lang").map(|l| if l == "zh" { Lang::Zh } else { Lang::En });
+    let color = match word("color") {
+        Some("always") => Color::Always,
+        Some("never") => Color::Never,
+        _ => Color::Auto,
+    };
+    Style { lang, color }
+}
+
+/// The options in the order of the command line, all of them checked.
+fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
+    let mut given = Vec::new();
+    for name in [
+        "activate",
+        "deactivate",
+        "settings",
+        "report",
+        "follow",
+        "diagnose",
+    ] {
+        let values = matches.get_many::<String>(name).into_iter().flatten();
+        let indices = matches.indices_of(name).into_iter().flatten();
+        given.extend(
+            indices
+                .zip(values)
+                .map(|(index, value)| (index, name, value)),
+        );
+    }
+    given.sort_by_key(|(index, ..)| *index);
+    let actions: Vec<_> = given
+        .into_iter()
+        .map(|(_, name, value)| action(name, value))
+        .collect::<Result<_>>()?;
+    if actions.is_empty() {
+        return Err(Error::Usage(format!(
+            "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or \
+             --diagnose; see '{NAME} tcpstates --help'"
+        )));
+    }
+    Ok(actions)
+}
+
+fn action(name: &str, value: &str) -> Result<Action> {
+    Ok(match name {
+        "activate" => Action::Activate(Box::new(options::activate(value)?)),
+        "settings" => Action::Settings(options::settings(value)?),
+        "report" => Action::Report(Box::new(options::report(value)?)),
+        "follow" => Action::Follow(Box::new(options::follow(value)?)),
+        "diagnose" => Action::Diagnose(Box::new(options::diagnose(value)?)),
+        _ => Action::Deactivate,
+    })
+}
+
+/// What clap says, without its tips over many lines.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let mut line = crate::fmt::text::printable(first.trim_end_matches(':'));
+    let argument = error.get(ContextKind::InvalidArg).and_then(first_of);
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        line += &format!(": {}", argument.unwrap_or_default());
+    } else if argument.is_some_and(is_pairs) {
+        line += ", is a '=' missing, as in --report='KEY=VALUE'?";
+    }
+    for kind in [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ] {
+        if let Some(value) = error.get(kind).and_then(first_of) {
+            line += &format!(", did you mean '{value}'?");
+        }
+    }
+    if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
+        line += &format!("; allowed: {}", values.join(" "));
+    }
+    format!("{line}; see '{NAME} --help'")
+}
+
+/// Whether it looks like the pairs of an option that lacks its `=`.
+fn is_pairs(text: &str) -> bool {
+    text.contains('=') && !text.starts_with('-')
+}
+
+fn first_of(value: &ContextValue) -> Option<&str> {
+    match value {
+        ContextValue::String(text) => Some(text),
+        ContextValue::Strings(texts) => texts.first().map(String::as_str),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(args: &[&str]) -> Vec<&'static str> {
+        let all = ["diagnose-tools", "tcpstates"].iter().chain(args);
+        let Ok(Task::TcpStates(actions, _)) = parse(all.map(Into::into)) else {
+            panic!("{args:?}")
+        };
+        let name = |action: &Action| match action {
+            Action::Activate(_) => "activate",
+            Action::Deactivate => "deactivate",
+            Action::Settings(_) => "settings",
+            Action::Report(_) => "report",
+            Action::Follow(_) => "follow",
+            Action::Diagnose(_) => "diagnose",
+        };
+        actions.iter().map(name).collect()
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_keep_their_order() {
+        assert_eq!(
+            names(&[
+                "--deactivate",
+                "--activate=verbose=1",
+                "--settings",
+                "--deactivate",
+                "--report"
+            ]),
+            ["deactivate", "activate", "settings", "deactivate", "report"]
+        );
+        assert_eq!(
+            names(&["--report=peek=1", "--report", "--activate="]),
+            ["report", "report", "activate"]
+        );
+    }
+}

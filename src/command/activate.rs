@@ -1,0 +1,64 @@
+//! `--activate` and `--deactivate`.
+
+use std::io::Write;
+
+use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
+use crate::backend::Recorder;
+use crate::backend::session::unreported;
+use crate::error::{Result, write_error};
+use crate::fmt::text::{mebibytes, printable};
+use crate::render::hook_name;
+
+/// Starts recording, and says in one line what that came to.
+///
+/// # Errors
+/// Already active, a hook is missing, no memory.
+pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) -> Result<()> {
+    recorder.activate(config)?;
+    let (settings, stats) = (recorder.settings()?, recorder.stats()?);
+    let rings = recorder.rings()?.len();
+    for hook in recorder
+        .hooks()?
+        .iter()
+        .filter(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED == 0)
+    {
+        crate::stderr::warn(&missing(hook));
+    }
+    writeln!(out, "{}", activated(&settings, rings, &stats))
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}
+
+fn missing(hook: &Hook) -> String {
+    let (symbol, feeds) = (padded_text(&hook.symbol), padded_text(&hook.feeds));
+    format!(
+        "this kernel has no `{}` to hook; lost: {}",
+        printable(&symbol),
+        printable(&feeds)
+    )
+}
+
+fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
+    format!(
+        "active: {}, {} CPUs x {} records, at most {} connections, {}; {} connections found",
+        hook_name(settings.hook_used),
+        rings,
+        settings.config.ring_records,
+        settings.config.max_conns,
+        mebibytes(settings.memory_bytes),
+        stats.seeded
+    )
+}
+
+/// Stops recording. What no report has given is gone, which is said on stderr.
+///
+/// # Errors
+/// Not active.
+pub fn deactivate(recorder: &impl Recorder, out: &mut dyn Write) -> Result<()> {
+    let lost = unreported(recorder)?;
+    recorder.deactivate()?;
+    crate::stderr::warn_discarded(lost);
+    writeln!(out, "deactivated")
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}

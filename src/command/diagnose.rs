@@ -1,0 +1,46 @@
+//! `--diagnose`: what is wrong, who does it, and what to do about it.
+
+use std::io::Write;
+
+use crate::backend::Recorder;
+use crate::diagnose::Scope;
+use crate::diagnose::finding::Severity;
+use crate::error::{Error, Result, write_error};
+use crate::host::Host;
+use crate::render::{Look, findings};
+
+/// The value of `--diagnose`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiagnoseOptions {
+    /// JSON lines.
+    pub json: bool,
+    /// Fail when something is at least a warning.
+    pub check: bool,
+    /// What to look for.
+    pub scope: Scope,
+}
+
+/// Prints what is found.
+///
+/// # Errors
+/// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
+pub fn diagnose(
+    recorder: &impl Recorder,
+    options: &DiagnoseOptions,
+    host: &mut dyn Host,
+    look: &Look,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let diagnosis = crate::diagnose::look(recorder, &options.scope, host)?;
+    match options.json {
+        true => findings::json(out, &look.clock, &diagnosis),
+        false => findings::text(out, look, &diagnosis),
+    }
+    .and_then(|()| out.flush())
+    .map_err(write_error)?;
+    let worst = diagnosis.findings.first().map(|f| f.severity);
+    match options.check && worst >= Some(Severity::Warning) {
+        true => Err(Error::Found(diagnosis.counts().bad())),
+        false => Ok(()),
+    }
+}

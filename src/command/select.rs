@@ -1,0 +1,183 @@
+//! `sort=` and `limit=`: which lines of a part are printed, in which order.
+
+use std::cmp::Reverse;
+
+use crate::backend::events::Recorded;
+use crate::model::alarm::Alarm;
+use crate::model::listener::Listener;
+use crate::model::record::{Conn, Transition};
+
+/// In which order the lines of a part are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Oldest first.
+    #[default]
+    Time,
+    /// Longest in the (old) state first.
+    Age,
+    /// Most bytes, sent and received, first.
+    Bytes,
+    /// Most retransmitted segments first.
+    Retrans,
+}
+
+/// What a line is sorted by.
+pub trait Sortable {
+    /// The number that `sort` looks at: larger is later, longer, more.
+    fn weight(&self, sort: Sort) -> u64;
+}
+
+impl Sortable for Recorded<Transition> {
+    fn weight(&self, sort: Sort) -> u64 {
+        match sort {
+            Sort::Time => self.record.ts,
+            Sort::Age => self.record.in_old.ns().unwrap_or(0),
+            Sort::Bytes => self.record.meters.map_or(0, |m| m.bytes()),
+            Sort::Retrans => self.record.meters.map_or(0, |m| m.retrans.into()),
+        }
+    }
+}
+
+/// Alarms have the order of time alone.
+impl Sortable for Recorded<Alarm> {
+    fn weight(&self, _: Sort) -> u64 {
+        self.record.ts
+    }
+}
+
+/// A listener carries no bytes.
+impl Sortable for Listener {
+    fn weight(&self, sort: Sort) -> u64 {
+        match sort {
+            Sort::Time => self.since.ns().unwrap_or(0),
+            Sort::Age => self.since.ns().map_or(0, |since| !since),
+            Sort::Bytes | Sort::Retrans => 0,
+        }
+    }
+}
+
+impl Sortable for Conn {
+    fn weight(&self, sort: Sort) -> u64 {
+        match sort {
+            Sort::Time => self.first_seen_ns,
+            // The older its entry, the longer it is in the state.
+            Sort::Age => self.since.ns().map_or(0, |since| !since),
+            Sort::Bytes => self.meters.map_or(0, |m| m.bytes()),
+            Sort::Retrans => self.meters.map_or(0, |m| m.retrans.into()),
+        }
+    }
+}
+
+/// Lines beyond the limit that are collected before those that do not stay are dropped.
+const SLACK: usize = 1024;
+
+/// Collects the lines of a part: with a limit not many more than that in memory.
+///
+/// The lines that stay are those of the largest weight: the latest by time,
+/// else the longest or the most. By time they come out oldest first, else
+/// largest first; of equals the one that came first is first.
+pub struct Selection<T> {
+    sort: Sort,
+    limit: Option<usize>,
+    kept: Vec<T>,
+}
+
+impl<T: Sortable> Selection<T> {
+    /// An empty selection.
+    pub fn new(sort: Sort, limit: Option<u64>) -> Self {
+        let limit = limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        Self {
+            sort,
+            limit,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Takes a line, and drops the least ones when there are too many.
+    pub fn push(&mut self, item: T) {
+        self.kept.push(item);
+        let most = self
+            .limit
+            .map(|limit| limit.saturating_add(limit.max(SLACK)));
+        if most.is_some_and(|most| self.kept.len() >= most) {
+            self.sort_and_drop();
+        }
+    }
+
+    /// The lines, in order.
+    pub fn into_sorted(mut self) -> impl Iterator<Item = T> {
+        self.sort_and_drop();
+        self.kept.into_iter()
+    }
+
+    /// Lines are large, so weights are sorted and each line is moved once. Of equals the one
+    /// that came first stays first.
+    fn sort_and_drop(&mut self) {
+        let Self { sort, kept, .. } = self;
+        let weight = |line: &T| line.weight(*sort);
+        let surplus = kept.len().saturating_sub(self.limit.unwrap_or(usize::MAX));
+        if *sort == Sort::Time {
+            kept.sort_by_cached_key(weight);
+            kept.drain(..surplus);
+        } else {
+            kept.sort_by_cached_key(|line| Reverse(weight(line)));
+            kept.truncate(kept.len() - surplus);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Line(u64, char);
+    impl Sortable for Line {
+        fn weight(&self, _: Sort) -> u64 {
+            self.0
+        }
+    }
+
+    fn select(sort: Sort, limit: Option<u64>) -> String {
+        let mut selection = Selection::new(sort, limit);
+        for line in [
+            Line(3, 'a'),
+            Line(1, 'b'),
+            Line(3, 'c'),
+            Line(9, 'd'),
+            Line(1, 'e'),
+        ] {
+            selection.push(line);
+        }
+        selection.into_sorted().map(|l| l.1).collect()
+    }
+
+    #[test]
+    fn time_goes_up_and_keeps_the_latest() {
+        assert_eq!(select(Sort::Time, None), "beacd");
+        assert_eq!(select(Sort::Time, Some(2)), "cd");
+        assert_eq!(select(Sort::Time, Some(4)), "eacd");
+        assert_eq!(select(Sort::Time, Some(100)), "beacd");
+    }
+
+    #[test]
+    fn a_limit_keeps_few_of_many() {
+        for sort in [Sort::Time, Sort::Bytes] {
+            let mut selection = Selection::new(sort, Some(3));
+            for n in 0..20_000 {
+                selection.push(Line(n * 7_919 % 20_000, 'x'));
+                assert!(selection.kept.len() < 3 + SLACK);
+            }
+            let mut weights: Vec<_> = selection.into_sorted().map(|l| l.0).collect();
+            weights.sort_unstable();
+            assert_eq!(weights, [19_997, 19_998, 19_999]);
+        }
+    }
+
+    #[test]
+    fn all_else_goes_down_and_keeps_the_most() {
+        assert_eq!(select(Sort::Bytes, None), "dacbe");
+        assert_eq!(select(Sort::Bytes, Some(2)), "da");
+        assert_eq!(select(Sort::Age, Some(1)), "d");
+    }
+}

@@ -1,0 +1,263 @@
+//! Network devices in names. A socket may be bound to a device, by its program or because its
+//! peer's address is link-local: addresses mean something only together with that then. The
+//! module has its index, which is of one namespace.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::net::if_::if_nameindex;
+use rustc_hash::FxHashMap;
+
+use crate::fmt::line::{Line, Put};
+use crate::fmt::text::{Printable, printable};
+use crate::host::names::uptime;
+use crate::host::netns::{Namespaces, inode_of, inside};
+use crate::model::record::Ident;
+
+/// How long names count as new, and how long it is not tried again where there are none to be had:
+/// all processes may have been looked through for a way into the namespace.
+const REFRESH: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(10);
+/// Most namespaces whose names are kept, and most names of each.
+const MOST_NAMESPACES: usize = 256;
+const MOST_NAMES: usize = 16_384;
+/// Most names that an error names.
+const MOST_TOLD: usize = 8;
+/// What leads into the namespace of the calling thread.
+const HERE: &str = "/proc/thread-self/ns/net";
+
+/// A device, as people write it behind `%`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dev {
+    /// Its index, not 0.
+    pub index: u32,
+    /// Its name, if that is to be had.
+    pub name: Option<Rc<str>>,
+}
+
+/// Its name, else its index.
+impl Put for Dev {
+    fn put(&self, line: &mut Line) {
+        match &self.name {
+            Some(name) => Printable::text(name).put(line),
+            None => self.index.put(line),
+        }
+    }
+}
+
+/// Names of devices, by their indices.
+type Names = FxHashMap<u32, Rc<str>>;
+
+/// Reads the names of a namespace, in which this process is likely to be; `None`: they are not
+/// to be had.
+pub type Read = Box<dyn FnMut(u32, Option<u32>) -> Option<Vec<(u32, String)>>>;
+
+/// What was read of one namespace.
+struct Known {
+    names: Names,
+    read: Duration,
+    /// How long it counts as new.
+    lasts: Duration,
+}
+
+/// Names of devices by namespace and index, read when they are first asked for, and again when
+/// they are old: devices are renamed, and numbers of namespaces are used again.
+pub struct Devices {
+    read: Read,
+    known: FxHashMap<u32, Known>,
+}
+
+impl Devices {
+    /// Those that `read` reads.
+    pub fn new(read: Read) -> Self {
+        Self {
+            read,
+            known: FxHashMap::default(),
+        }
+    }
+
+    /// Those of this host.
+    pub fn of_host() -> Self {
+        Self::new(Box::new(|netns, pid| read(netns, pid).ok()))
+    }
+
+    /// The device that a socket is bound to.
+    #[inline]
+    pub fn of(&mut self, who: &Ident) -> Option<Dev> {
+        let pid = || who.owner.map(|o| o.pid);
+        (who.ifindex != 0).then(|| self.get(who.netns, who.ifindex, pid()))
+    }
+
+    /// A device of a namespace, in which this process is likely to be.
+    pub fn get(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        let now = uptime();
+        let is_new = |known: &Known| now.saturating_sub(known.read) < known.lasts;
+        if !self.known.get(&netns).is_some_and(is_new) {
+            self.refresh(netns, pid, now);
+        }
+        let known = self.known.get(&netns);
+        Dev {
+            index,
+            name: known.and_then(|known| known.names.get(&index).cloned()),
+        }
+    }
+
+    fn refresh(&mut self, netns: u32, pid: Option<u32>, now: Duration) {
+        if self.known.len() >= MOST_NAMESPACES && !self.known.contains_key(&netns) {
+            self.known.clear();
+        }
+        let read = (self.read)(netns, pid);
+        let lasts = if read.is_some() { REFRESH } else { RETRY };
+        let names = read.unwrap_or_default().into_iter().take(MOST_NAMES);
+        let known = Known {
+            names: names.map(|(index, name)| (index, name.into())).collect(),
+            read: now,
+            lasts,
+        };
+        self.known.insert(netns, known);
+    }
+}
+
+/// The inode number of the namespace of the calling thread.
+fn netns_here() -> Option<u32> {
+    inode_of(Path::new(HERE)).and_then(|inode| u32::try_from(inode).ok())
+}
+
+/// Reads the devices of a namespace, or why they are not to be had.
+fn read(netns: u32, pid: Option<u32>) -> Result<Vec<(u32, String)>, String> {
+    if netns_here() == Some(netns) {
+        return read_here();
+    }
+    let pids: Vec<_> = pid.into_iter().collect();
+    let path = Namespaces::default().find(netns.into(), &pids);
+    let path = path.ok_or("no process and no name under /run/netns leads to it")?;
+    inside(&path, netns, read_here)?
+}
+
+fn read_here() -> Result<Vec<(u32, String)>, String> {
+    let all = if_nameindex().map_err(|e| format!("reading them: {}", e.desc()))?;
+    let one = |device: &nix::net::if_::Interface| {
+        let name = device.name().to_string_lossy().into_owned();
+        (device.index(), name)
+    };
+    Ok(all.iter().map(one).collect())
+}
+
+/// The namespace that a device of a filter belongs to: the one that `netns=` says, else that of
+/// the controller.
+///
+/// # Errors
+/// What to write instead, in words.
+pub fn netns_of_filter(netns: u32) -> Result<u32, String> {
+    match netns {
+        0 => netns_here().ok_or_else(|| "say with netns= whose device that is".into()),
+        netns => Ok(netns),
+    }
+}
+
+/// The index of a device that the user names by that, or by its name in the namespace that
+/// `netns=` says (0: in that of the controller).
+///
+/// # Errors
+/// What is wrong and what to write instead, in words.
+pub fn index(text: &str, netns: u32) -> Result<u32, String> {
+    let number = || -> Option<u32> {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|n| digits && *n != 0)
+    };
+    let of = netns_of_filter(netns)?;
+    let devices = match (read(of, None), number()) {
+        (Ok(devices), _) => devices,
+        (Err(_), Some(number)) => return Ok(number),
+        (Err(reason), None) => {
+            return Err(format!(
+                "the devices of network namespace {of} cannot be looked up ({reason}): write the \
+                 index of the device, such as fe80::1%2"
+            ));
+        }
+    };
+    // A device may have a number as its name.
+    let named = devices.iter().find(|(_, name)| name == text);
+    named
+        .map(|(index, _)| *index)
+        .or_else(number)
+        .ok_or_else(|| unknown(text, netns, devices))
+}
+
+fn unknown(text: &str, netns: u32, devices: Vec<(u32, String)>) -> String {
+    let all = devices.len();
+    let names = devices.into_iter().map(|(_, name)| printable(&name));
+    let mut told: Vec<_> = names.take(MOST_TOLD).collect();
+    if all > MOST_TOLD {
+        told.push("...".into());
+    }
+    let (text, told) = (printable(text), told.join(", "));
+    match netns {
+        0 => format!(
+            "'{text}' is not a device of this network namespace, which has {told}; for another \
+             namespace add netns="
+        ),
+        netns => {
+            format!("'{text}' is not a device of network namespace {netns}, which has {told}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::line;
+    use crate::model::record::tests::ident;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_devices_of_this_namespace_have_names() {
+        let here = netns_here().unwrap();
+        let mut devices = Devices::of_host();
+        assert_eq!(line::text(&devices.get(here, 1, None)), "lo");
+        assert_eq!(line::text(&devices.get(here, u32::MAX, None)), "4294967295");
+        assert_eq!(line::text(&devices.get(1, 7, None)), "7");
+        let mut who = ident("[fe80::1]:80", "[fe80::2]:40000");
+        assert_eq!(devices.of(&who), None);
+        (who.netns, who.ifindex) = (here, 1);
+        let name = devices.of(&who).and_then(|dev| dev.name);
+        assert_eq!(name.as_deref(), Some("lo"));
+    }
+
+    #[test]
+    fn a_device_is_found_by_name_and_by_index() {
+        let here = netns_here().unwrap();
+        for netns in [0, here] {
+            assert_eq!(index("lo", netns), Ok(1));
+            assert_eq!(index("77", netns), Ok(77));
+            for wrong in ["", "0", "+1", "no-such-device", "4294967296"] {
+                let error = index(wrong, netns).unwrap_err();
+                assert!(error.contains("which has lo"), "{error}");
+                assert_eq!(error.contains("add netns="), netns == 0, "{error}");
+            }
+        }
+        assert_eq!(index("7", 1), Ok(7));
+        let error = index("eth0", 1).unwrap_err();
+        assert!(error.contains("write the index"), "{error}");
+        assert_eq!(netns_of_filter(0), Ok(here));
+        assert_eq!(netns_of_filter(9), Ok(9));
+    }
+
+    #[test]
+    fn names_are_kept_for_a_while_and_few_at_a_time() {
+        let reads = Rc::new(Cell::new(0));
+        let counted = reads.clone();
+        let mut devices = Devices::new(Box::new(move |netns, _| {
+            counted.set(counted.get() + 1);
+            Some(vec![(2, format!("eth{netns}\n"))])
+        }));
+        for _ in 0..100 {
+            assert_eq!(line::text(&devices.get(5, 2, None)), "eth5\\n");
+            assert_eq!(line::text(&devices.get(5, 3, None)), "3");
+        }
+        assert!(reads.get() < 5, "{}", reads.get());
+        (0..3_000).for_each(|netns| drop(devices.get(netns, 2, None)));
+        assert!(devices.known.len() <= MOST_NAMESPACES);
+    }
+}

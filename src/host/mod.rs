@@ -1,0 +1,128 @@
+//! What the rules ask of the host, beside the module: names, settings, open
+//! descriptors, packets. A trait, so that rules are tested without them.
+
+pub mod address;
+pub mod devices;
+pub mod names;
+pub mod netns;
+mod packet;
+mod payload;
+pub mod sample;
+pub mod sockets;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::host::devices::Dev;
+use crate::host::names::{Place, Places};
+use crate::host::netns::{Namespace, Namespaces};
+use crate::host::sample::{Carried, Target};
+use crate::host::sockets::Listening;
+use crate::model::record::{Ident, Owner};
+use crate::stderr;
+
+/// How many files a process has open, and how many it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Open now.
+    pub open: u64,
+    /// Most that it may have (`RLIMIT_NOFILE`); `None`: no limit.
+    pub limit: Option<u64>,
+}
+
+/// Answers questions about the host.
+pub trait Host {
+    /// The names of where a connection lives.
+    fn place(&mut self, who: &Ident) -> Place;
+    /// A device of a namespace, in which this process is likely to be.
+    fn dev(&mut self, _netns: u32, index: u32, _pid: Option<u32>) -> Dev {
+        Dev { index, name: None }
+    }
+    /// The settings and counters of a namespace, in which these processes are likely to be.
+    fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
+    /// The open files of a process; `None`: it has ended, or may not be asked.
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
+    /// The process that has a listening socket.
+    fn holder(&mut self, socket: &Listening) -> Option<Owner>;
+    /// What the next data carries that comes in on these connections, each target's in its place.
+    fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried>;
+}
+
+/// This host.
+pub struct ThisHost {
+    places: Places,
+    namespaces: Namespaces,
+}
+
+impl Default for ThisHost {
+    fn default() -> Self {
+        Self {
+            places: Places::of_host(),
+            namespaces: Namespaces::default(),
+        }
+    }
+}
+
+impl Host for ThisHost {
+    fn place(&mut self, who: &Ident) -> Place {
+        self.places.of(who)
+    }
+
+    fn dev(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        self.places.dev_at(netns, index, pid)
+    }
+
+    fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
+        self.namespaces.read(inode, pids)
+    }
+
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+        Some(Descriptors {
+            open,
+            limit: soft_limit(&limits),
+        })
+    }
+
+    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
+        sockets::holder(Path::new("/proc"), socket.inode)
+    }
+
+    fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {
+        stderr::note(&format!(
+            "looking for at most {} s at what slow clients send",
+            patience.as_secs()
+        ));
+        sample::sample(&mut self.namespaces, targets, patience)
+    }
+}
+
+/// The soft limit of open files in the text of `/proc/PID/limits`.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_are_counted_against_their_limit() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             7                    7                    processes\n\
+                    Max open files            1024                 524288               files\n";
+        assert_eq!(soft_limit(text), Some(1024));
+        assert_eq!(
+            soft_limit("Max open files  unlimited unlimited files"),
+            None
+        );
+        let of_this = ThisHost::default().descriptors(std::process::id());
+        assert!(of_this.is_some_and(|d| d.open > 2));
+        assert_eq!(ThisHost::default().descriptors(u32::MAX), None);
+    }
+}

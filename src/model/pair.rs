@@ -1,0 +1,138 @@
+//! Pairs of addresses: how many connections there are between two hosts.
+
+use std::mem::offset_of;
+use std::net::IpAddr;
+
+use crate::abi::{self, GroupBytes, RawGroup};
+use crate::model::record::{address, array};
+
+/// The connections between two addresses, whichever side began them:
+/// `struct tcpstates_group`. Of a host's connection with its own address both ends are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Local address; IPv4 as `::ffff:a.b.c.d`.
+    pub laddr: [u8; 16],
+    /// Remote address, in the same form.
+    pub raddr: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// The sockets' family: 4 or 6.
+    pub family: u8,
+    /// Whether its alarm is raised.
+    pub alarm: bool,
+    /// The device that the sockets are bound to; 0: none.
+    pub ifindex: u32,
+    /// Connections in SYN_SENT and SYN_RECV.
+    pub half_open: u32,
+    /// Connections in ESTABLISHED.
+    pub established: u32,
+    /// Connections in FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING and LAST_ACK.
+    pub closing: u32,
+    /// Connections in TIME_WAIT.
+    pub timewait: u32,
+    /// The most that [`Group::connections`] ever was.
+    pub peak: u64,
+    /// Connections that began, and those found at the activation.
+    pub begun: u64,
+    /// Requests that ended half-open.
+    pub unfinished: u64,
+    /// Monotonic nanoseconds since when the pair is known.
+    pub first_ns: u64,
+    /// Monotonic nanoseconds of when a connection last began.
+    pub last_ns: u64,
+}
+
+impl Group {
+    /// Decodes an element of the table.
+    pub fn decode(bytes: &GroupBytes) -> Self {
+        let word = |at| abi::u32_at(bytes, at);
+        let long = |at| abi::u64_at(bytes, at);
+        Self {
+            laddr: array(bytes, offset_of!(RawGroup, laddr)),
+            raddr: array(bytes, offset_of!(RawGroup, raddr)),
+            netns: word(offset_of!(RawGroup, netns)),
+            family: bytes[offset_of!(RawGroup, family)],
+            alarm: bytes[offset_of!(RawGroup, alarm)] != 0,
+            ifindex: word(offset_of!(RawGroup, ifindex)),
+            half_open: word(offset_of!(RawGroup, half_open)),
+            established: word(offset_of!(RawGroup, established)),
+            closing: word(offset_of!(RawGroup, closing)),
+            timewait: word(offset_of!(RawGroup, timewait)),
+            peak: long(offset_of!(RawGroup, peak)),
+            begun: long(offset_of!(RawGroup, begun)),
+            unfinished: long(offset_of!(RawGroup, unfinished)),
+            first_ns: long(offset_of!(RawGroup, first_ns)),
+            last_ns: long(offset_of!(RawGroup, last_ns)),
+        }
+    }
+
+    /// The local address as the sockets' family has it.
+    pub fn local(&self) -> IpAddr {
+        address(&self.laddr, self.family)
+    }
+
+    /// The remote address as the sockets' family has it.
+    pub fn remote(&self) -> IpAddr {
+        address(&self.raddr, self.family)
+    }
+
+    /// What `threshold` is compared with: connections that are not in TIME_WAIT. Those of an
+    /// address with itself have two ends each.
+    pub fn connections(&self) -> u64 {
+        let ends = [self.half_open, self.established, self.closing].map(u64::from);
+        let ends: u64 = ends.iter().sum();
+        match self.laddr == self.raddr {
+            true => ends.div_ceil(2),
+            false => ends,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::random::random_bytes;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn fields_come_from_their_places() {
+        let mut bytes = [0; abi::GROUP_SIZE];
+        let mapped = |last| Ipv4Addr::new(10, 0, 0, last).to_ipv6_mapped().octets();
+        bytes[0..16].copy_from_slice(&mapped(1));
+        bytes[16..32].copy_from_slice(&mapped(2));
+        bytes[32..36].copy_from_slice(&5u32.to_ne_bytes());
+        bytes[36] = 4;
+        bytes[37] = 1;
+        bytes[40] = 15;
+        for (index, number) in (6u32..=9).enumerate() {
+            let at = 48 + 4 * index;
+            bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+        }
+        for (index, number) in (10u64..=14).enumerate() {
+            let at = 64 + 8 * index;
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
+        let group = Group::decode(&bytes);
+        assert_eq!(group.local().to_string(), "10.0.0.1");
+        assert_eq!(group.remote().to_string(), "10.0.0.2");
+        assert_eq!((group.netns, group.alarm, group.ifindex), (5, true, 15));
+        let counts = [group.half_open, group.established, group.closing];
+        assert_eq!((counts, group.timewait), ([6, 7, 8], 9));
+        assert_eq!(group.connections(), 21);
+        bytes[16..32].copy_from_slice(&mapped(1));
+        assert_eq!(Group::decode(&bytes).connections(), 11, "both ends of each");
+        assert_eq!((group.peak, group.begun, group.unfinished), (10, 11, 12));
+        assert_eq!((group.first_ns, group.last_ns), (13, 14));
+    }
+
+    #[test]
+    fn any_bytes_decode() {
+        let mut seed = 0xbeef;
+        for _ in 0..20_000 {
+            let group = Group::decode(&random_bytes(&mut seed));
+            assert!(!group.local().to_string().is_empty());
+            assert!(group.connections() <= 3 * u64::from(u32::MAX));
+        }
+        assert_eq!(Group::decode(&[0xff; abi::GROUP_SIZE]).raddr, [0xff; 16]);
+    }
+}

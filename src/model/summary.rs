@@ -1,0 +1,367 @@
+//! The totals: the last thing that a report says, and always there.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::abi::{self, Edge, Hook, Stats};
+use crate::model::findings::Counts as Findings;
+use crate::model::handshakes::{self, Counter};
+use crate::model::histogram::percentile;
+use crate::model::lives::{InCgroup, Lives};
+use crate::model::state::State;
+
+/// What reading one ring came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the ring.
+    pub cpu: u32,
+    /// Position of the first record that was looked at.
+    pub from: u64,
+    /// Position after the last one.
+    pub to: u64,
+    /// Of those, overwritten before they were read.
+    pub overwritten: u64,
+    /// Of those, alarms.
+    pub alarms: u64,
+    /// Of those, of a type that this controller does not know.
+    pub unknown: u64,
+}
+
+/// What one report did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ThisReport {
+    /// Transitions read.
+    pub transitions: u64,
+    /// Transitions printed: the rest did not pass the keys.
+    pub shown: u64,
+    /// Alarms read.
+    pub alarms: u64,
+    /// Alarms printed.
+    pub alarms_shown: u64,
+    /// Live connections printed.
+    pub connections: u64,
+    /// Listeners printed.
+    pub listeners: u64,
+    /// Records overwritten before this report could read them.
+    pub overwritten: u64,
+    /// Records of a type that this controller does not know.
+    pub unknown_records: u64,
+}
+
+impl ThisReport {
+    /// Adds what reading the rings came to.
+    pub fn add(&mut self, progress: &[Progress]) {
+        let add = |to: &mut u64, number| *to = to.saturating_add(number);
+        for ring in progress {
+            let read = (ring.to - ring.from).saturating_sub(ring.overwritten);
+            let others = ring.unknown.saturating_add(ring.alarms);
+            add(&mut self.transitions, read.saturating_sub(others));
+            add(&mut self.alarms, ring.alarms);
+            add(&mut self.overwritten, ring.overwritten);
+            add(&mut self.unknown_records, ring.unknown);
+        }
+    }
+}
+
+/// One kind of transition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeTotal {
+    /// State before.
+    pub old: State,
+    /// State after.
+    pub new: State,
+    /// How many.
+    pub count: u64,
+    /// How many of them have an exact time; the times below are of these.
+    pub timed: u64,
+    /// Nanoseconds in the old state, together.
+    pub total_ns: u64,
+    /// Nanoseconds: the longest; `None` without a timed one.
+    pub max_ns: Option<u64>,
+    /// Nanoseconds: median and 99th percentile; `None` as well where the module keeps no histogram.
+    pub percentiles: Option<[u64; 2]>,
+}
+
+impl EdgeTotal {
+    fn new(edge: &Edge) -> Self {
+        let part = |percent| percentile(&edge.hist, edge.max_ns, percent);
+        let percentiles = part(50).zip(part(99));
+        Self {
+            old: State(edge.old_state),
+            new: State(edge.new_state),
+            count: edge.count,
+            timed: edge.timed,
+            total_ns: edge.total_ns,
+            max_ns: (edge.timed > 0).then_some(edge.max_ns),
+            percentiles: percentiles.map(|(p50, p99)| [p50, p99]),
+        }
+    }
+}
+
+/// The kinds of transitions by the states that people know: no pair of names comes twice.
+fn merged(edges: &[Edge]) -> Vec<EdgeTotal> {
+    let mut known: BTreeMap<(State, State), Edge> = BTreeMap::new();
+    for edge in edges {
+        let pair = [edge.old_state, edge.new_state].map(|n| State(n).known_as());
+        match known.entry((pair[0], pair[1])) {
+            Entry::Vacant(entry) => {
+                let [old_state, new_state] = pair.map(|s| s.0);
+                entry.insert(Edge {
+                    old_state,
+                    new_state,
+                    ..*edge
+                });
+            }
+            Entry::Occupied(mut entry) => add_edge(entry.get_mut(), edge),
+        }
+    }
+    known.values().map(EdgeTotal::new).collect()
+}
+
+/// Of a transition that the kernel is not known to make, the module keeps no histogram.
+fn has_histogram(edge: &Edge) -> bool {
+    edge.timed == 0 || edge.hist.iter().any(|count| *count > 0)
+}
+
+fn add_edge(sum: &mut Edge, edge: &Edge) {
+    // A percentile of a part would be taken for one of all.
+    let is_whole = has_histogram(sum) && has_histogram(edge);
+    sum.count = sum.count.saturating_add(edge.count);
+    sum.timed = sum.timed.saturating_add(edge.timed);
+    sum.total_ns = sum.total_ns.saturating_add(edge.total_ns);
+    sum.max_ns = sum.max_ns.max(edge.max_ns);
+    for (sum, count) in sum.hist.iter_mut().zip(&edge.hist) {
+        *sum = match is_whole {
+            true => sum.saturating_add(*count),
+            false => 0,
+        };
+    }
+}
+
+/// The totals since the activation, and what this report did.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What the module counted.
+    pub stats: Counts,
+    /// The kinds of transitions, by old and new state.
+    pub edges: Vec<EdgeTotal>,
+    /// What became of the SYNs that listeners got.
+    pub handshakes: Vec<Counter>,
+    /// Connections that have ended.
+    pub lives: Lives,
+    /// Where the live connections are; none where it was not asked for.
+    pub cgroups: Vec<InCgroup>,
+    /// Records that were overwritten before any report could read them.
+    pub overwritten: u64,
+    /// Records that the next report will give.
+    pub pending: u64,
+    /// What this report did.
+    pub this_report: ThisReport,
+    /// What a diagnosis found, when there was one.
+    pub findings: Option<Findings>,
+}
+
+/// The module's counters; see `struct tcpstates_stats`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in the header")]
+pub struct Counts {
+    pub now_ns: u64,
+    pub activated_ns: u64,
+    pub seen: u64,
+    pub filtered: u64,
+    pub too_short: u64,
+    pub ringless: u64,
+    pub recorded: u64,
+    pub reported: u64,
+    pub kprobe_missed: u64,
+    pub tracked: u64,
+    pub untracked: u64,
+    pub unmatched: u64,
+    pub stale: u64,
+    pub seeded: u64,
+    pub alarms: u64,
+    pub groups: u64,
+    pub evicted: u64,
+    pub ungrouped: u64,
+    pub listeners: u64,
+    pub unlisted: u64,
+    /// `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`, which only has
+    /// them, does not belong into a sum.
+    pub states: Vec<(State, u64)>,
+}
+
+impl Counts {
+    fn new(stats: &Stats) -> Self {
+        let of = |state: State| stats.states.get(usize::from(state.0)).copied().unwrap_or(0);
+        let known_as = |state: State| match state {
+            State::SYN_RECV => of(state).saturating_add(of(State::NEW_SYN_RECV)),
+            other => of(other),
+        };
+        Self {
+            now_ns: stats.now_ns,
+            activated_ns: stats.activated_ns,
+            seen: stats.seen,
+            filtered: stats.filtered,
+            too_short: stats.too_short,
+            ringless: stats.ringless,
+            recorded: stats.recorded,
+            reported: stats.reported,
+            kprobe_missed: stats.kprobe_missed,
+            tracked: stats.tracked,
+            untracked: stats.untracked,
+            unmatched: stats.unmatched,
+            stale: stats.stale,
+            seeded: stats.seeded,
+            alarms: stats.alarms,
+            groups: stats.groups,
+            evicted: stats.evicted,
+            ungrouped: stats.ungrouped,
+            listeners: stats.listeners,
+            unlisted: stats.unlisted,
+            states: State::all().map(|s| (s, known_as(s))).collect(),
+        }
+    }
+
+    /// Nanoseconds since the activation.
+    pub fn active_ns(&self) -> u64 {
+        self.now_ns.saturating_sub(self.activated_ns)
+    }
+}
+
+impl Summary {
+    /// Makes the books: recorded = reported + overwritten + pending.
+    ///
+    /// `unconsumed` are records that are known to be overwritten, but that no
+    /// report has consumed yet.
+    pub fn new(
+        stats: &Stats,
+        (edges, lives): (&[Edge], &abi::Lives),
+        hooks: &[Hook],
+        unconsumed: u64,
+        this_report: ThisReport,
+    ) -> Self {
+        let overwritten = stats.overwritten.saturating_add(unconsumed);
+        let gone = stats.reported.saturating_add(overwritten);
+        Self {
+            stats: Counts::new(stats),
+            edges: merged(edges),
+            handshakes: handshakes::counters(&stats.handshakes, hooks),
+            lives: Lives::new(lives),
+            cgroups: Vec::new(),
+            overwritten,
+            pending: stats.recorded.saturating_sub(gone),
+            this_report,
+            findings: None,
+        }
+    }
+}
+
+/// Records of these rings that were overwritten since the last report consumed any.
+pub fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
+    let gone = |ring: &abi::RingState| {
+        let oldest = ring.head.saturating_sub(ring_records.into());
+        oldest.saturating_sub(ring.consumed)
+    };
+    rings.iter().map(gone).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_that_make_no_sense_are_added_up() {
+        let ring = abi::RingState {
+            head: u64::MAX,
+            ..abi::RingState::default()
+        };
+        assert_eq!(unconsumed_of(&[ring, ring], 64), u64::MAX);
+        let progress = Progress {
+            cpu: 0,
+            from: 0,
+            to: u64::MAX,
+            overwritten: u64::MAX - 7,
+            alarms: 3,
+            unknown: 4,
+        };
+        let mut this = ThisReport::default();
+        this.add(&[progress; 3]);
+        assert_eq!((this.overwritten, this.transitions), (u64::MAX, 0));
+        assert_eq!((this.alarms, this.unknown_records), (9, 12));
+    }
+
+    fn edge(old: u8, new: u8, bucket: usize, max_ns: u64) -> Edge {
+        let mut edge = Edge {
+            old_state: old,
+            new_state: new,
+            count: 3,
+            timed: 1,
+            total_ns: max_ns,
+            max_ns,
+            ..Edge::default()
+        };
+        edge.hist[bucket] = 1;
+        edge
+    }
+
+    #[test]
+    fn a_pair_of_names_comes_once() {
+        let edges = [
+            edge(12, 1, 0, 500),
+            edge(0, 12, 0, 7),
+            edge(3, 1, 100, 1 << 40),
+            edge(1, 4, 0, 9),
+        ];
+        let rows = merged(&edges);
+        let pairs: Vec<_> = rows.iter().map(|e| (e.old.0, e.new.0)).collect();
+        assert_eq!(pairs, [(0, 3), (1, 4), (3, 1)]);
+        let both = &rows[2];
+        assert_eq!((both.count, both.timed), (6, 2));
+        assert_eq!(both.total_ns, 500 + (1 << 40));
+        assert_eq!(both.max_ns, Some(1 << 40));
+        let p99 = crate::model::histogram::upper_bound(100);
+        assert_eq!(both.percentiles, Some([1024, p99]));
+    }
+
+    #[test]
+    fn no_percentile_is_told_of_what_has_no_histogram() {
+        let mut unknown = edge(12, 1, 0, 500);
+        unknown.hist = [0; 160];
+        let rows = merged(&[unknown]);
+        assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
+        for edges in [[unknown, edge(3, 1, 0, 7)], [edge(3, 1, 0, 7), unknown]] {
+            let rows = merged(&edges);
+            assert_eq!((rows.len(), rows[0].count, rows[0].timed), (1, 6, 2));
+            assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
+        }
+        let untimed = Edge {
+            timed: 0,
+            max_ns: 0,
+            ..unknown
+        };
+        let rows = merged(&[untimed, edge(3, 1, 0, 7)]);
+        assert_eq!(rows[0].percentiles, Some([7, 7]));
+    }
+
+    #[test]
+    fn absurd_counts_stay_at_their_most() {
+        let mut most = edge(3, 1, 0, 1);
+        (most.count, most.timed, most.total_ns) = (u64::MAX, u64::MAX, u64::MAX);
+        most.hist = [u64::MAX; 160];
+        let rows = merged(&[most, edge(12, 1, 0, 5)]);
+        assert_eq!(
+            (rows.len(), rows[0].count, rows[0].total_ns),
+            (1, u64::MAX, u64::MAX)
+        );
+    }
+
+    #[test]
+    fn syn_recv_counts_requests_too() {
+        let mut stats = Stats::default();
+        (stats.states[3], stats.states[12]) = (2, 5);
+        let counts = Counts::new(&stats);
+        let of = |state| counts.states.iter().find(|s| s.0 == state).map(|s| s.1);
+        assert_eq!(of(State::SYN_RECV), Some(7));
+        assert_eq!(of(State::NEW_SYN_RECV), Some(5));
+    }
+}

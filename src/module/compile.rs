@@ -1,0 +1,373 @@
+//! Builds the module from its sources, for kernels that have none.
+//!
+//! Root builds nothing that somebody else could have written ([`crate::module::trust`]),
+//! each time in a new folder, and takes what was built before only as long as its
+//! stamp is true ([`crate::module::stamp`]).
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::utsname::uname;
+
+use crate::abi;
+use crate::error::{Error, Result};
+use crate::module::programs;
+use crate::module::stamp::{self, Sources};
+use crate::module::trust::{Fault, Folder, Owners};
+use crate::stderr;
+
+/// Where modules that were built here are kept, in a folder per kernel release.
+const STATE: &str = "/var/lib/diagnose-tools";
+/// The folders of the sources.
+const SOURCES: [&str; 2] = ["kmod", "include"];
+const STAMP: &str = "stamp";
+const LOG: &str = "build.log";
+
+/// The release of the running kernel, as `uname -r` says it.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn kernel_release() -> Result<String> {
+    let name = uname().map_err(|e| Error::system("uname", e))?;
+    Ok(name.release().to_string_lossy().into_owned())
+}
+
+/// Builds the module for `release`, or takes the one that was built before of
+/// the same sources, for the same headers, by the same compiler.
+///
+/// # Errors
+/// No sources, no headers, no `make`, somebody else may write one of them, or
+/// the build fails.
+pub fn module(release: &str) -> Result<PathBuf> {
+    let Some(sources) = sources() else {
+        return Err(missing(
+            release,
+            "neither are its sources beside diagnose-tools",
+        ));
+    };
+    let headers = Path::new("/lib/modules").join(release).join("build");
+    if !headers.join("Makefile").exists() {
+        let advice = format!("install the headers first (apt-get install linux-headers-{release})");
+        return Err(missing(release, &advice));
+    }
+    let not_built = |fault| untrusted(&format!("building the module for kernel {release}"), fault);
+    let sources = read_sources(&sources, &Owners::of_program()).map_err(not_built)?;
+    check_headers(&headers).map_err(not_built)?;
+
+    umask(Mode::from_bits_truncate(0o022));
+    let state = state_folder(release)?;
+    let _lock = lock(&state)?;
+    let build = state.path().join("build");
+    let built = build.join("kmod").join(module_name());
+    if is_built(&state, &sources, &headers) {
+        return Ok(built);
+    }
+    let failed = |e| system(format!("copying the sources to {}", build.display()), e);
+    start_anew(&build, &sources).map_err(failed)?;
+    make(release, &headers, &build)?;
+    let content = fs::read(&built).map_err(|e| {
+        let log = build.join(LOG);
+        let what = format!("make made no {} (see {})", built.display(), log.display());
+        Error::system(what, e)
+    })?;
+    let stamp = stamp::of_build(&sources, &headers, &build, &content);
+    let path = build.join(STAMP);
+    write_new(&path, stamp.as_bytes())
+        .map_err(|e| system(format!("writing {}", path.display()), e))?;
+    Ok(built)
+}
+
+fn module_name() -> String {
+    format!("{}.ko", abi::MODULE_NAME)
+}
+
+fn missing(release: &str, advice: &str) -> Error {
+    Error::Other(format!("there is no module for kernel {release}: {advice}"))
+}
+
+fn system(what: String, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Error::Permission,
+        _ => Error::system(what, error),
+    }
+}
+
+/// The failure of something that is not done because of what is not trusted.
+fn untrusted(what: &str, fault: Fault) -> Error {
+    match fault {
+        Fault::System {
+            errno: Errno::EACCES | Errno::EPERM,
+            ..
+        } => Error::Permission,
+        fault => Error::Other(format!("{what}: {fault}")),
+    }
+}
+
+/// The folder that holds the sources.
+fn sources() -> Option<PathBuf> {
+    sources_of(&env::current_exe().ok()?)
+}
+
+/// Those of an installed program, or of the tree that it was built in.
+fn sources_of(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent()?;
+    let installed = folder.parent()?.join("share/diagnose-tools");
+    let tree = folder
+        .ancestors()
+        .find(|a| a.ends_with("target"))
+        .and_then(Path::parent);
+    let complete = |dir: &PathBuf| SOURCES.iter().all(|s| dir.join(s).is_dir());
+    [Some(installed), tree.map(Path::to_owned)]
+        .into_iter()
+        .flatten()
+        .find(complete)
+}
+
+/// All sources, each read from the file that was checked.
+fn read_sources(from: &Path, owners: &Owners) -> std::result::Result<Sources, Fault> {
+    let mut sources = Sources::new();
+    for name in SOURCES {
+        let folder = Folder::open(&from.join(name), owners)?;
+        read_folder(&folder, Path::new(name), &mut sources)?;
+    }
+    Ok(sources)
+}
+
+fn read_folder(
+    folder: &Folder,
+    below: &Path,
+    sources: &mut Sources,
+) -> std::result::Result<(), Fault> {
+    for (name, is_folder) in folder.entries()? {
+        let path = below.join(&name);
+        if is_folder {
+            read_folder(&folder.folder(&name)?, &path, sources)?;
+        } else if is_source(&name) {
+            let mut content = vec![];
+            let mut file = folder.file(&name)?;
+            file.read_to_end(&mut content).map_err(|e| Fault::System {
+                path: folder.path().join(&name),
+                errno: e.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+            })?;
+            sources.insert(path, content);
+        }
+    }
+    Ok(())
+}
+
+/// Not what a build in the tree has left.
+fn is_source(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let known = [".c", ".h"].iter().any(|end| name.ends_with(end)) || name == "Kbuild";
+    known && !name.ends_with(".mod.c") && !name.starts_with('.')
+}
+
+/// They are run as well: nobody may write them but root, and who owns the tree
+/// of the kernel that root has linked there.
+fn check_headers(headers: &Path) -> std::result::Result<(), Fault> {
+    let owner = fs::metadata(headers).map_or(0, |m| m.uid());
+    let folder = Folder::open(headers, &Owners::of_program().and(owner))?;
+    folder.file(OsStr::new("Makefile")).map(|_| ())
+}
+
+/// The folder of a kernel's builds, made if it is missing: of root, and of nobody else.
+fn state_folder(release: &str) -> Result<Folder> {
+    let (top, path) = (Path::new(STATE), Path::new(STATE).join(release));
+    let open = |folder: &Path| {
+        let what = format!("building in {}", path.display());
+        Folder::open(folder, &Owners::root()).map_err(|fault| untrusted(&what, fault))
+    };
+    // Nothing is made in a folder before it is known whose it is.
+    let mut folder = open(top.parent().unwrap_or(top))?;
+    for path in [top, &path] {
+        match DirBuilder::new().mode(0o755).create(path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(system(format!("making {}", path.display()), e));
+            }
+            _ => folder = open(path)?,
+        }
+    }
+    Ok(folder)
+}
+
+/// Only one program builds at a time. Others may not open the file, and make it wait.
+fn lock(folder: &Folder) -> Result<Flock<File>> {
+    let path = folder.path().join("lock");
+    let what = || format!("locking {}", path.display());
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = file.open(&path).map_err(|e| system(what(), e))?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::system(what(), errno))
+}
+
+/// Whether what is there was built of all this. What is not trusted was not.
+fn is_built(state: &Folder, sources: &Sources, headers: &Path) -> bool {
+    let find = || {
+        let build = state.folder(OsStr::new("build")).ok()?;
+        let objects = build.folder(OsStr::new("kmod")).ok()?;
+        let module = stamp::read(&objects, &module_name())?;
+        let stamp = String::from_utf8(stamp::read(&build, STAMP)?).ok()?;
+        Some(stamp::is_true(&stamp, sources, headers, &module))
+    };
+    find().unwrap_or(false)
+}
+
+/// Makes a new folder that holds the sources, and nothing of a build before.
+fn start_anew(build: &Path, sources: &Sources) -> io::Result<()> {
+    match fs::remove_dir_all(build) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => (),
+    }
+    for (path, content) in sources {
+        let copy = build.join(path);
+        if let Some(folder) = copy.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)?;
+        }
+        write_new(&copy, content)?;
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)?;
+    file.write_all(content)
+}
+
+fn make(release: &str, headers: &Path, build: &Path) -> Result<()> {
+    stderr::progress(&format!("building the module for kernel {release} …"));
+    let mut command = programs::command("make");
+    command.arg("-C").arg(headers);
+    command
+        .arg(format!("M={}", build.join("kmod").display()))
+        .arg("modules");
+    let done = match command.output() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(missing(release, "install make and gcc first, to build it"));
+        }
+        other => other.map_err(|e| Error::system("running make", e))?,
+    };
+    let log = build.join(LOG);
+    let wrote = write_new(&log, &[&done.stdout[..], &done.stderr[..]].concat());
+    wrote.map_err(|e| Error::system(format!("writing {}", log.display()), e))?;
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(Error::Other(format!(
+            "building the module for kernel {release} failed ({}): see {}",
+            done.status,
+            log.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let name = format!("diagnose-tools-{name}-{}", std::process::id());
+        let path = env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        path
+    }
+
+    #[test]
+    fn sources_are_all_but_what_builds_leave() {
+        for name in ["a.c", "b.h", "Kbuild"] {
+            assert!(is_source(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "a.o",
+            "x.mod.c",
+            ".a.o.cmd",
+            "x.ko",
+            ".hidden.c",
+            "Makefile",
+        ] {
+            assert!(!is_source(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sources_of_this_tree_are_read() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let owners = Owners::of_program().and(nix::unistd::geteuid().as_raw());
+        match read_sources(tree, &owners) {
+            Ok(sources) => {
+                for path in [
+                    "kmod/tcpstates.c",
+                    "kmod/probe/sanity.c",
+                    "include/tcpstates.h",
+                ] {
+                    let text = fs::read(tree.join(path)).unwrap();
+                    assert_eq!(sources.get(Path::new(path)), Some(&text), "{path}");
+                }
+                assert!(!sources.contains_key(Path::new("include/abi.txt")));
+            }
+            // Of an owner who lets a group write his tree.
+            Err(fault) => assert!(fault.to_string().contains("chmod go-w"), "{fault}"),
+        }
+    }
+
+    #[test]
+    fn sources_below_a_folder_of_everybody_are_not_read() {
+        let top = scratch("sources");
+        for folder in SOURCES {
+            fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        let owners = Owners::of_program().and(nix::unistd::geteuid().as_raw());
+        let fault = read_sources(&top, &owners).unwrap_err();
+        assert!(
+            matches!(fault, Fault::Sticky { .. } | Fault::Writable { .. }),
+            "{fault}"
+        );
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn a_build_starts_with_the_sources_alone() {
+        let build = scratch("build");
+        fs::create_dir_all(build.join("kmod")).unwrap();
+        for left in ["stamp", "kmod/tcpstates.ko", "kmod/.main.o.cmd"] {
+            fs::write(build.join(left), "left").unwrap();
+        }
+        let sources = Sources::from([
+            ("kmod/a.c".into(), b"a".to_vec()),
+            ("kmod/probe/b.c".into(), b"b".to_vec()),
+        ]);
+        start_anew(&build, &sources).unwrap();
+        let names = |folder: &str| {
+            let entries = fs::read_dir(build.join(folder)).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(""), ["kmod"]);
+        assert_eq!(names("kmod"), ["a.c", "probe"]);
+        assert_eq!(fs::read(build.join("kmod/probe/b.c")).unwrap(), b"b");
+        fs::remove_dir_all(build).unwrap();
+    }
+
+    #[test]
+    fn a_program_in_its_tree_has_the_sources() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for program in ["target/release/diagnose-tools", "target/debug/deps/test"] {
+            assert_eq!(sources_of(&tree.join(program)), Some(tree.to_owned()));
+        }
+        assert_eq!(sources_of(Path::new("/somewhere/bin/diagnose-tools")), None);
+    }
+}

@@ -1,0 +1,507 @@
+//! `install` and `uninstall`: the module into the kernel and out of it.
+
+use std::env;
+use std::ffi::CString;
+use std::fs::{self, DirEntry, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::kmod::{DeleteModuleFlags, delete_module};
+use nix::libc::O_NONBLOCK;
+use nix::unistd::geteuid;
+
+use crate::abi::{self, Version, padded_text};
+use crate::backend::device::{Device, check_version, device_path};
+use crate::backend::{node, session};
+use crate::error::{Error, Result, write_error};
+use crate::module::compile as build;
+use crate::module::trust::Owners;
+use crate::module::unpack::{self, Failure, Packing};
+use crate::stderr;
+
+/// A folder with a folder per kernel release: where modules are looked for first.
+const MODULES_VARIABLE: &str = "DIAGNOSE_TOOLS_MODULES";
+
+/// Loads the module for the running kernel, building it when there is none that
+/// fits, and sees to its device.
+///
+/// # Errors
+/// There is no module and it cannot be built, the kernel refuses it, or one of
+/// another version is loaded.
+pub fn install(out: &mut dyn Write) -> Result<()> {
+    let (word, version, from) = match is_loaded() {
+        true => ("already installed", loaded_version()?, None),
+        false => {
+            let loaded = load_for_kernel()?;
+            let word = match loaded.new {
+                true => "installed",
+                false => "already installed",
+            };
+            (word, loaded.version, Some(loaded.path))
+        }
+    };
+    check_version(&version).map_err(reinstall)?;
+    let version = padded_text(&version.module_version);
+    let from = from.map_or(String::new(), |path| format!(" from {}", path.display()));
+    print(out, &format!("{word}: module {version}{from}"))
+}
+
+/// What to do about a module of another version that was loaded before. It may
+/// record: only the user may end that.
+fn reinstall(error: Error) -> Error {
+    match error {
+        Error::Version {
+            module,
+            module_call,
+            module_record,
+            ..
+        } => Error::Version {
+            module,
+            module_call,
+            module_record,
+            advice: "it is loaded already: run `diagnose-tools uninstall`, which ends its \
+                     recording, then `diagnose-tools install`",
+        },
+        other => other,
+    }
+}
+
+/// The version of the module that is loaded, whose node is seen to.
+fn loaded_version() -> Result<Version> {
+    match node::ensure(&device_path()) {
+        Err(_) if !is_live() => return Err(Error::NotLoaded),
+        ensured => ensured?,
+    }
+    Device::open_any_version()?.version()
+}
+
+/// Unloads the module, which ends its recording. While the device is open the
+/// kernel refuses, and the recording goes on.
+///
+/// # Errors
+/// No permission, or a process holds the device: the message names it.
+pub fn uninstall(out: &mut dyn Write) -> Result<()> {
+    if !is_loaded() {
+        return print(out, "not installed: the module is not loaded");
+    }
+    // The device is closed again before unloading; of another version nothing is known.
+    let lost = Device::open().and_then(|d| session::unreported(&d));
+    match unload() {
+        Ok(()) => {
+            stderr::warn_discarded(lost.unwrap_or(0));
+            print(out, "uninstalled")
+        }
+        Err(Errno::ENOENT) => print(out, "not installed: the module is not loaded"),
+        Err(errno) => Err(unload_error(errno)),
+    }
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(write_error)
+}
+
+/// Whether the kernel has the module.
+pub fn is_loaded() -> bool {
+    Path::new("/sys/module").join(abi::MODULE_NAME).exists()
+}
+
+/// Whether nobody has begun to unload it, which takes a moment while it records.
+fn is_live() -> bool {
+    let state = Path::new("/sys/module").join(abi::MODULE_NAME);
+    fs::read_to_string(state.join("initstate")).is_ok_and(|text| text.trim() == "live")
+}
+
+/// Whether the kernel says that it is locked down, where that can be read.
+fn is_locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|text| !text.contains("[none]"))
+}
+
+/// A module that is loaded.
+struct Loaded {
+    path: PathBuf,
+    /// It was not loaded before.
+    new: bool,
+    version: Version,
+}
+
+/// Why a file is not the module to load.
+struct Refusal {
+    error: Error,
+    /// One that is built here may do.
+    build: bool,
+}
+
+impl Refusal {
+    fn new(error: Error, build: bool) -> Self {
+        Self { error, build }
+    }
+}
+
+/// Loads the first module that this kernel takes, and that speaks as we do; or
+/// builds one.
+fn load_for_kernel() -> Result<Loaded> {
+    let release = build::kernel_release()?;
+    let mut refusals = vec![];
+    for candidate in candidates(&release) {
+        match try_candidate(&candidate, &release) {
+            None => (),
+            Some(Ok(loaded)) => {
+                warn_of(&refusals);
+                return Ok(loaded);
+            }
+            Some(Err(refusal)) if matches!(refusal.error, Error::Permission) => {
+                return Err(Error::Permission);
+            }
+            Some(Err(refusal)) => refusals.push(refusal),
+        }
+    }
+    if !refusals.iter().all(|refusal| refusal.build) {
+        return Err(none_is_left(refusals, None));
+    }
+    match load_built(&release) {
+        Ok(loaded) => {
+            warn_of(&refusals);
+            Ok(loaded)
+        }
+        Err(Error::Permission) => Err(Error::Permission),
+        Err(error) => Err(none_is_left(refusals, Some(error))),
+    }
+}
+
+fn load_built(release: &str) -> Result<Loaded> {
+    let path = build::module(release)?;
+    let built = Candidate {
+        path: path.clone(),
+        packing: Packing::Plain,
+    };
+    match try_candidate(&built, release) {
+        Some(loaded) => loaded.map_err(|refusal| refusal.error),
+        None => Err(Error::system(path.display().to_string(), Errno::ENOENT)),
+    }
+}
+
+fn warn_of(refusals: &[Refusal]) {
+    for refusal in refusals {
+        stderr::warn(&refusal.error.to_string());
+    }
+}
+
+/// The one failure of all that was tried.
+fn none_is_left(refusals: Vec<Refusal>, build: Option<Error>) -> Error {
+    let mut errors: Vec<_> = refusals.into_iter().map(|refusal| refusal.error).collect();
+    errors.extend(build);
+    match errors.len() {
+        1 => errors.remove(0),
+        _ => {
+            let texts: Vec<_> = errors.iter().map(Error::to_string).collect();
+            Error::Other(texts.join("; "))
+        }
+    }
+}
+
+/// A file that may be the module for a kernel.
+#[derive(Debug, PartialEq, Eq)]
+struct Candidate {
+    path: PathBuf,
+    packing: Packing,
+}
+
+/// Where the module for a kernel may lie, best first.
+fn candidates(release: &str) -> Vec<Candidate> {
+    let own = env::var_os(MODULES_VARIABLE).filter(|v| !v.is_empty());
+    let own = own.map(|dir| Path::new(&dir).join(release));
+    let kernel = Path::new("/lib/modules").join(release);
+    let standard = ["updates", "updates/dkms", "extra"].map(|dir| kernel.join(dir));
+    let of_folder = |folder: PathBuf| {
+        unpack::ALL.map(|packing| Candidate {
+            path: folder.join(format!("{}.ko{}", abi::MODULE_NAME, packing.suffix())),
+            packing,
+        })
+    };
+    own.into_iter()
+        .chain(standard)
+        .flat_map(of_folder)
+        .collect()
+}
+
+/// Loads a candidate and looks at its version; nothing if there is no such file.
+fn try_candidate(
+    candidate: &Candidate,
+    release: &str,
+) -> Option<std::result::Result<Loaded, Refusal>> {
+    match open_module(&candidate.path) {
+        Err(error) => Some(Err(Refusal::new(error, true))),
+        Ok(None) => None,
+        Ok(Some(file)) => Some(load(candidate, file, release)),
+    }
+}
+
+/// Whoever owns a module, and whoever may write it, decides what the kernel does.
+/// Where it lies does not matter: nobody else can have made a file of root's.
+fn open_module(path: &Path) -> Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    let file = match options.read(true).custom_flags(O_NONBLOCK).open(path) {
+        Err(e) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&e.kind()) => {
+            return Ok(None);
+        }
+        other => other.map_err(|e| Error::system(format!("opening {}", path.display()), e))?,
+    };
+    let trusted = Owners::of_program().check_file(path, &file);
+    trusted.map_err(|fault| Error::Other(format!("the module is not loaded: {fault}")))?;
+    Ok(Some(file))
+}
+
+fn load(candidate: &Candidate, file: File, release: &str) -> std::result::Result<Loaded, Refusal> {
+    let path = candidate.path.clone();
+    let new = match candidate.packing.load(file) {
+        Ok(()) => true,
+        // Somebody else was faster.
+        Err(Failure::Kernel(Errno::EEXIST)) => false,
+        Err(Failure::Kernel(errno)) => {
+            let error = load_error(&path, release, errno);
+            return Err(Refusal::new(error, may_be_another_kernels(errno)));
+        }
+        Err(Failure::Unpacking(program, why)) => {
+            let what = format!("unpacking {} with {program}", path.display());
+            let advice = "install the program, or put the module there as it is";
+            let error = Error::Other(format!("{what}: {why}: {advice}"));
+            return Err(Refusal::new(error, true));
+        }
+    };
+    let version = loaded_version().map_err(|e| Refusal::new(e, false))?;
+    if new && check_version(&version).is_err() {
+        unload().map_err(|errno| Refusal::new(unload_error(errno), false))?;
+        return Err(Refusal::new(stale(&path, &version), true));
+    }
+    Ok(Loaded { path, new, version })
+}
+
+fn stale(path: &Path, version: &Version) -> Error {
+    Error::Other(format!(
+        "{} has call version {} and record version {}, diagnose-tools {} has {} and {}: it was \
+         unloaded again: remove the file, or install diagnose-tools and the module anew",
+        path.display(),
+        version.call_version,
+        version.record_version,
+        env!("CARGO_PKG_VERSION"),
+        abi::TCPSTATES_CALL_VERSION,
+        abi::TCPSTATES_RECORD_VERSION
+    ))
+}
+
+/// Whether the kernel refuses what was built for another one, or for other headers.
+fn may_be_another_kernels(errno: Errno) -> bool {
+    [Errno::ENOEXEC, Errno::ENOENT, Errno::EINVAL].contains(&errno)
+}
+
+fn load_error(path: &Path, release: &str, errno: Errno) -> Error {
+    let advice = match errno {
+        Errno::EPERM if !geteuid().is_root() => return Error::Permission,
+        Errno::EPERM if is_locked_down() => {
+            ": the kernel is locked down, and wants a signature that it trusts: sign the module with \
+             a key that is enrolled (mokutil --import)"
+        }
+        Errno::EPERM => {
+            ": module loading is not allowed here (container, lockdown or modules_disabled)"
+        }
+        Errno::ENOKEY | Errno::EKEYREJECTED | Errno::EBADMSG => {
+            ": the kernel wants a signature that it trusts (Secure Boot): sign the module with a key \
+             that is enrolled (mokutil --import), or turn Secure Boot off"
+        }
+        Errno::ENOEXEC => {
+            ": it was built for another kernel: build it against the headers of this one"
+        }
+        Errno::ENOENT => ": a symbol that it needs is missing: see the kernel's log (dmesg)",
+        Errno::ENOSYS => ": this kernel cannot load modules",
+        _ => ": see the kernel's log (dmesg)",
+    };
+    let what = format!("loading {} into kernel {release}", path.display());
+    Error::System {
+        what,
+        source: errno.into(),
+        advice,
+    }
+}
+
+fn unload() -> nix::Result<()> {
+    // The name has no NUL byte.
+    let name = CString::new(abi::MODULE_NAME).unwrap_or_default();
+    delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
+}
+
+fn unload_error(errno: Errno) -> Error {
+    match errno {
+        Errno::EPERM => Error::Permission,
+        Errno::EAGAIN | Errno::EBUSY => Error::Other(match holders().as_slice() {
+            [] => "the module is in use: try again".into(),
+            some => format!(
+                "the module is in use by {}: end them first",
+                some.join(", ")
+            ),
+        }),
+        _ => Error::system(format!("unloading {}", abi::MODULE_NAME), errno),
+    }
+}
+
+/// Processes that have the device open or mapped, as `PID (NAME)`.
+fn holders() -> Vec<String> {
+    let names = [device_path(), Path::new("/dev").join(abi::DEVICE_NAME)];
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let holding = processes.filter(|p| has_open(&p.path(), &names) || has_mapped(p, &names));
+    holding.map(|p| holder_name(&p.path())).collect()
+}
+
+/// What a process has open is known by its name alone. To ask what it is may wait
+/// for ever for a file system of another user's (FUSE, NFS), and in a mount
+/// namespace of his own he can give any name to such a file.
+fn has_open(process: &Path, names: &[PathBuf]) -> bool {
+    let fds = fs::read_dir(process.join("fd"));
+    let mut opened = fds.into_iter().flatten().flatten();
+    opened.any(|fd| {
+        let target = fs::read_link(fd.path()).unwrap_or_default();
+        let name = without_deleted(target.as_os_str().as_bytes());
+        names.iter().any(|n| n.as_os_str().as_bytes() == name)
+    })
+}
+
+/// The kernel adds it where the name is gone, but not the file.
+fn without_deleted(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b" (deleted)").unwrap_or(name)
+}
+
+/// A mapping holds the module when the file is closed, too. Of root's processes
+/// only: to read the mappings waits for the process, if that waits for its files.
+fn has_mapped(process: &DirEntry, names: &[PathBuf]) -> bool {
+    if !process.metadata().is_ok_and(|m| m.uid() == 0) {
+        return false;
+    }
+    let maps = fs::read(process.path().join("maps")).unwrap_or_default();
+    let ends = |line: &[u8]| {
+        let line = without_deleted(line);
+        names
+            .iter()
+            .any(|name| line.ends_with(name.as_os_str().as_bytes()))
+    };
+    maps.split(|b| *b == b'\n').any(ends)
+}
+
+fn holder_name(process: &Path) -> String {
+    let pid = process.file_name().unwrap_or_default().to_string_lossy();
+    let comm = fs::read(process.join("comm")).unwrap_or_default();
+    format!(
+        "{pid} ({})",
+        crate::fmt::text::printable_bytes(comm.trim_ascii_end())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_refusals_say_what_to_do() {
+        let text = |errno| load_error(Path::new("/x/tcpstates.ko"), "6.1.0", errno).to_string();
+        assert_eq!(
+            text(Errno::ENOEXEC),
+            "loading /x/tcpstates.ko into kernel 6.1.0: Exec format error (os error 8): it was \
+             built for another kernel: build it against the headers of this one"
+        );
+        assert!(text(Errno::EKEYREJECTED).contains("Secure Boot"));
+        assert!(text(Errno::ENOKEY).contains("Secure Boot"));
+        assert!(text(Errno::ENOENT).contains("symbol"));
+    }
+
+    #[test]
+    fn modules_are_looked_for_in_order() {
+        let found = candidates("6.1.0");
+        let found: Vec<_> = found.iter().filter_map(|c| c.path.to_str()).collect();
+        let names = [
+            "tcpstates.ko",
+            "tcpstates.ko.xz",
+            "tcpstates.ko.zst",
+            "tcpstates.ko.gz",
+        ];
+        let folders = ["updates", "updates/dkms", "extra"];
+        let of_folder = |f: &str| names.map(|name| format!("/lib/modules/6.1.0/{f}/{name}"));
+        let expected: Vec<_> = folders.iter().flat_map(|f| of_folder(f)).collect();
+        assert_eq!(found[found.len() - expected.len()..], expected);
+    }
+
+    #[test]
+    fn what_another_kernel_may_take_lets_us_build() {
+        let other = [Errno::ENOEXEC, Errno::EINVAL, Errno::ENOENT];
+        assert!(other.into_iter().all(may_be_another_kernels));
+        let ours = [
+            Errno::EPERM,
+            Errno::EKEYREJECTED,
+            Errno::ENOMEM,
+            Errno::ENOSYS,
+        ];
+        assert!(!ours.into_iter().any(may_be_another_kernels));
+    }
+
+    #[test]
+    fn all_that_was_tried_is_one_line() {
+        let refused = |text: &str| Refusal::new(Error::Other(text.into()), true);
+        let one = none_is_left(vec![refused("a.ko: bad")], None);
+        assert_eq!(one.to_string(), "a.ko: bad");
+        let build = Some(Error::Other("no headers".into()));
+        let both = none_is_left(vec![refused("a.ko: bad"), refused("b.ko: old")], build);
+        assert_eq!(both.to_string(), "a.ko: bad; b.ko: old; no headers");
+        assert!(matches!(
+            none_is_left(vec![], Some(Error::NotLoaded)),
+            Error::NotLoaded
+        ));
+    }
+
+    #[test]
+    fn a_stale_module_is_named_with_both_versions() {
+        let version = Version {
+            call_version: 98,
+            record_version: 99,
+            ..Version::default()
+        };
+        let text = stale(Path::new("/x/tcpstates.ko"), &version).to_string();
+        assert!(text.starts_with("/x/tcpstates.ko has call version 98 and record version 99, "));
+        assert!(text.contains("remove the file"));
+        let loaded = reinstall(check_version(&version).unwrap_err()).to_string();
+        assert!(
+            loaded.contains("`diagnose-tools uninstall`, which ends its recording"),
+            "{loaded}"
+        );
+    }
+
+    #[test]
+    fn only_files_that_others_cannot_write_are_modules() {
+        assert!(
+            open_module(Path::new("/no/such/module.ko"))
+                .unwrap()
+                .is_none()
+        );
+        for path in ["/dev/null", "/proc"] {
+            let text = open_module(Path::new(path)).unwrap_err().to_string();
+            assert!(text.contains("is not a regular file"), "{text}");
+        }
+        assert!(open_module(Path::new("/proc/self/exe")).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_process_that_holds_a_device_is_named() {
+        let null = File::open("/dev/null").unwrap();
+        let me = Path::new("/proc").join(std::process::id().to_string());
+        assert!(has_open(&me, &["/dev/null".into()]));
+        drop(null);
+        assert!(!has_open(&me, &["/dev/no-such-device".into()]));
+        let path = env::temp_dir().join(format!("diagnose-tools-held-{}", std::process::id()));
+        let held = File::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(has_open(&me, &[path]), "its name is gone");
+        drop(held);
+        assert!(holder_name(&me).starts_with(&format!("{} (", std::process::id())));
+    }
+}

@@ -1,0 +1,400 @@
+//! All fields of a record, over several lines with aligned labels.
+
+use std::borrow::Borrow;
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use crate::backend::events::Recorded;
+use crate::fmt::line::{self, Line, Put, put_spaces};
+use crate::fmt::text::{Printable, columns, cut, shorten, shorten_path, width};
+use crate::host::address::{Address, End};
+use crate::host::names::Places;
+use crate::model::alarm::Alarm;
+use crate::model::findings::Counts;
+use crate::model::handshakes::Counter;
+use crate::model::listener::{Listener, Queue};
+use crate::model::reason::error_name;
+use crate::model::record::{Activity, Conn, Ident, Meters, Role, Transition};
+use crate::model::state::State;
+use crate::model::summary::Summary;
+use crate::render::Output;
+use crate::render::findings::pointer;
+use crate::render::style::{Look, alarm_style, state_style};
+use crate::render::summary::{self, Zeros};
+use crate::render::table::lost_line;
+use crate::render::time::{Clock, Duration, Form};
+
+/// Columns of the first of two fields, so that two fit 80 columns.
+const FIELD: usize = 18;
+
+/// Prints all fields.
+pub struct Detail {
+    look: Look,
+    places: Places,
+    label: usize,
+    line: Line,
+}
+
+impl Detail {
+    pub fn new(look: Look, places: Places) -> Self {
+        let l = look.labels;
+        let longest = [
+            l.snd_cwnd,
+            l.namespace,
+            l.bytes_acked,
+            l.sndbuf_used,
+            l.rcvbuf_used,
+            l.in_old_long,
+            l.retransmits,
+        ];
+        let label = longest.into_iter().map(width).max().unwrap_or(0);
+        Self {
+            look,
+            places,
+            label,
+            line: Line::new(),
+        }
+    }
+
+    /// Begins a paragraph, whose first line says when.
+    fn begin(&mut self, ns: u64) -> Fields<'_> {
+        let (line, look) = (&mut self.line, &self.look);
+        line.clear();
+        look.put(
+            line,
+            Style::new().bold(),
+            look.clock.moment(ns, Form::Local),
+        );
+        "  ".put(line);
+        Fields {
+            line,
+            look,
+            label: self.label,
+            places: &mut self.places,
+        }
+    }
+}
+
+/// A paragraph in the making: its lines have one or two fields.
+struct Fields<'a> {
+    line: &'a mut Line,
+    look: &'a Look,
+    /// Columns of a label.
+    label: usize,
+    places: &'a mut Places,
+}
+
+impl Fields<'_> {
+    fn end(&mut self) {
+        self.line.push(b'\n');
+    }
+
+    /// A word of the first line.
+    fn styled(&mut self, style: Style, what: impl Put) {
+        self.look.put(self.line, style, what);
+    }
+
+    fn state(&mut self, state: State) {
+        self.styled(state_style(state), state.shown());
+    }
+
+    fn label(&mut self, label: &str) {
+        label.put(self.line);
+        put_spaces(self.line, self.label.saturating_sub(width(label)) + 1);
+    }
+
+    /// A line of one field.
+    fn one(&mut self, label: &str, value: impl Put) {
+        "  ".put(self.line);
+        self.label(label);
+        value.put(self.line);
+        self.end();
+    }
+
+    /// A line of two fields.
+    fn two(&mut self, left: (&str, impl Put), right: (&str, impl Put)) {
+        "  ".put(self.line);
+        let start = self.line.len();
+        self.label(left.0);
+        left.1.put(self.line);
+        let used = columns(&self.line[start..]);
+        put_spaces(self.line, (self.label + 1 + FIELD).saturating_sub(used) + 1);
+        self.label(right.0);
+        right.1.put(self.line);
+        self.end();
+    }
+
+    /// A line of one field, made fit for the terminal, if its value is known.
+    fn known(&mut self, label: &str, value: Option<impl Put>, fit: fn(&str, usize) -> String) {
+        let Some(value) = value else {
+            return;
+        };
+        match self.look.width {
+            Some(columns) => {
+                let room = columns.saturating_sub(self.label + 3);
+                self.one(label, fit(&line::text(&value), room).as_str());
+            }
+            None => self.one(label, value),
+        }
+    }
+
+    fn addresses(&mut self, who: &Ident) {
+        let l = self.look.labels;
+        let dev = self.places.dev(who);
+        self.one(l.local, End::local(who, dev.as_ref()));
+        self.one(l.remote, End::remote(who, dev.as_ref()));
+        let end = |(ip, port)| End(Address::remote(ip, dev.as_ref()), port);
+        let listener = who.listener().map(end);
+        self.known(l.listener, listener, shorten);
+    }
+
+    fn identity(&mut self, who: &Ident) {
+        let l = self.look.labels;
+        let place = self.places.of(who);
+        let namespace = |line: &mut Line| {
+            who.netns.put(line);
+            if let Some(name) = &place.netns {
+                " (".put(line);
+                Printable::text(name).put(line);
+                line.push(b')');
+            }
+        };
+        let conn = (who.conn != 0).then_some(who.conn);
+        self.two((l.process, who.owner), (l.user, who.uid));
+        self.two((l.connection, conn), (l.role, who.role.map(Role::name)));
+        self.known(l.namespace, Some(namespace), cut);
+        self.known(l.container, place.container().map(Printable::text), cut);
+        match place.cgroup_path() {
+            Some(path) => self.known(l.cgroup, Some(Printable::text(path)), shorten_path),
+            None => self.known(l.cgroup, who.cgroup, shorten_path),
+        }
+    }
+
+    /// Lines of what a full socket does.
+    fn activity(&mut self, activity: Option<Activity>) {
+        let Some(a) = activity else {
+            return;
+        };
+        let l = self.look.labels;
+        let ago = |ms: Option<u64>| {
+            move |line: &mut Line| match ms {
+                Some(ms) => {
+                    Duration(ms.saturating_mul(1_000_000)).put(line);
+                    line.push(b' ');
+                    l.ago.put(line);
+                }
+                None => line.push(b'-'),
+            }
+        };
+        self.two(
+            (l.last_recv, ago(a.last_recv_ms)),
+            (l.last_sent, ago(a.last_sent_ms)),
+        );
+        self.two((l.unacked, a.unacked), (l.retransmits, a.retransmits));
+        self.two((l.probes, a.probes), (l.socket, socket(a).as_str()));
+    }
+
+    /// Now, at most, and where it is full.
+    fn queue(&mut self, label: &str, queue: Queue) {
+        let l = self.look.labels;
+        let Queue { length, max, limit } = queue;
+        let text = format!("{length}, {} {max}, {} {limit}", l.most, l.limit);
+        self.one(label, text.as_str());
+    }
+
+    /// The counters that have counted.
+    fn handshakes(&mut self, counters: &[Counter]) {
+        let l = self.look.labels;
+        let counted = |c: &Counter| Some((l.handshake(c.name), c.count.filter(|n| *n > 0)?));
+        for (index, (label, count)) in counters.iter().filter_map(counted).enumerate() {
+            if index == 0 {
+                format!("  {}\n", l.handshakes).as_str().put(self.line);
+            }
+            format!("    {label}: {count}\n").as_str().put(self.line);
+        }
+    }
+
+    /// Lines of what only a full socket has.
+    fn meters(&mut self, meters: Option<Meters>, listener: bool) {
+        let Some(m) = meters else {
+            return;
+        };
+        let l = self.look.labels;
+        let srtt = (m.srtt_us != 0).then_some(Duration(u64::from(m.srtt_us) * 1000));
+        // The accept queue is a listener's.
+        let queue = |length: u32| listener.then_some(length);
+        self.two((l.snd_wnd, m.snd_wnd), (l.rcv_wnd, m.rcv_wnd));
+        self.two((l.sndbuf, m.sndbuf), (l.sndbuf_used, m.sndbuf_used));
+        self.two((l.rcvbuf, m.rcvbuf), (l.rcvbuf_used, m.rcvbuf_used));
+        self.two(
+            (l.bytes_sent, m.bytes_sent),
+            (l.bytes_received, m.bytes_received),
+        );
+        self.two((l.bytes_acked, m.bytes_acked), (l.retrans, m.retrans));
+        self.two(
+            (l.backlog, queue(m.backlog)),
+            (l.max_backlog, queue(m.max_backlog)),
+        );
+        self.two((l.snd_cwnd, m.snd_cwnd), (l.srtt, srtt));
+    }
+
+    /// Writes the paragraph, and an empty line behind it.
+    fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.end();
+        out.write_all(self.line)
+    }
+}
+
+/// The socket's options and what has become of it, by the names in JSON.
+fn socket(activity: Activity) -> String {
+    let flags = [
+        (activity.keepalive, "keepalive"),
+        (activity.user_timeout, "user_timeout"),
+        (activity.orphan, "orphan"),
+    ];
+    let set: Vec<_> = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
+    joined(&set)
+}
+
+/// Words with spaces in between; none are `-`.
+fn joined(words: &[impl Borrow<str>]) -> String {
+    match words {
+        [] => "-".into(),
+        words => words.join(" "),
+    }
+}
+
+impl Output for Detail {
+    fn clock(&self) -> &Clock {
+        &self.look.clock
+    }
+
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
+        let (l, record) = (self.look.labels, &event.record);
+        let mut fields = self.begin(record.ts);
+        fields.state(record.old);
+        " -> ".put(fields.line);
+        fields.state(record.new);
+        fields.end();
+        fields.addresses(&record.who);
+        fields.two((l.old, record.old.shown()), (l.new, record.new.shown()));
+        fields.two(
+            (l.in_old_long, record.in_old),
+            (l.reason, record.reason.name()),
+        );
+        let error = error_name(record.error);
+        fields.two((l.error, error.as_deref()), (l.synacks, record.synacks));
+        fields.meters(record.meters, record.is_listener());
+        fields.identity(&record.who);
+        fields.write(out)
+    }
+
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        let (l, alarm) = (self.look.labels, &event.record);
+        let who = &alarm.who;
+        let word = if alarm.raised { l.raised } else { l.cleared };
+        let what = format!("{word} {}", alarm.kind.name());
+        let mut fields = self.begin(alarm.ts);
+        fields.styled(alarm_style(alarm.raised), what.as_str());
+        fields.end();
+        let dev = fields.places.dev(who);
+        if alarm.is_pair() {
+            fields.one(l.local, Address(who.local(), dev.as_ref()));
+            fields.one(l.remote, Address::remote(who.remote(), dev.as_ref()));
+        } else {
+            fields.one(l.local, End::local(who, dev.as_ref()));
+        }
+        fields.two((l.value, alarm.value), (l.threshold, alarm.threshold));
+        fields.two(
+            (l.peak, alarm.peak),
+            (l.lasted, Duration(alarm.lasted_ns())),
+        );
+        fields.two(
+            (l.half_open, alarm.half_open),
+            (l.established, alarm.established),
+        );
+        fields.two((l.closing, alarm.closing), (l.timewait, alarm.timewait));
+        fields.identity(who);
+        fields.write(out)
+    }
+
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+        let l = self.look.labels;
+        let mut fields = self.begin(now_ns);
+        fields.state(conn.state);
+        fields.end();
+        fields.addresses(&conn.who);
+        fields.two(
+            (l.state, conn.state.shown()),
+            (l.in_state, conn.age(now_ns)),
+        );
+        let clock = &fields.look.clock;
+        fields.one(l.first_seen, |line: &mut Line| {
+            clock.moment(conn.first_seen_ns, Form::Local).put(line);
+            if conn.who.seeded {
+                " (".put(line);
+                l.older.put(line);
+                line.push(b')');
+            }
+        });
+        fields.two((l.reason, conn.reason.name()), (l.synacks, conn.synacks));
+        fields.meters(conn.meters, conn.is_listener());
+        fields.activity(conn.activity);
+        fields.identity(&conn.who);
+        fields.write(out)
+    }
+
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()> {
+        let (l, who) = (self.look.labels, &listener.who);
+        let mut fields = self.begin(now_ns);
+        fields.state(State::LISTEN);
+        fields.end();
+        let raised: Vec<_> = listener.raised().map(|kind| kind.name()).collect();
+        let unfinished = format!(
+            "{}, {} {}",
+            listener.unfinished, l.most, listener.unfinished_max
+        );
+        let dev = fields.places.dev(who);
+        fields.one(l.local, End::local(who, dev.as_ref()));
+        fields.one(l.listening, listener.age(now_ns));
+        fields.one(l.alarms_raised, joined(&raised).as_str());
+        fields.queue(l.accept_queue, listener.accept_queue);
+        fields.queue(l.half_open, listener.half_open);
+        fields.one(l.unfinished, unfinished.as_str());
+        fields.two(
+            (l.established, listener.established),
+            (l.closing, listener.closing),
+        );
+        fields.two((l.timewait, listener.timewait), (l.drops, listener.drops));
+        let wait = listener.accept_wait();
+        fields.two(
+            (l.accept_wait_average, wait.map(|w| Duration(w[0]))),
+            (l.longest, wait.map(|w| Duration(w[1]))),
+        );
+        fields.identity(who);
+        fields.handshakes(handshakes);
+        fields.write(out)
+    }
+
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
+        lost_line(out, &self.look, cpu, count)
+    }
+
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+        match pointer(&self.look, findings) {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
+        }
+    }
+
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        summary::write(out, &self.look, &mut self.places, summary, Zeros::Told)
+    }
+}

@@ -1,0 +1,377 @@
+//! How findings look: JSON lines, or paragraphs.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use anstyle::{AnsiColor, Style};
+use serde::{Serialize, Serializer};
+
+use crate::diagnose::Diagnosis;
+use crate::diagnose::facts::process;
+use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
+use crate::fmt::json;
+use crate::fmt::line;
+use crate::fmt::text::{pad, printable, width};
+use crate::host::address::{Address, endpoint};
+use crate::host::devices::Dev;
+use crate::model::findings::Counts;
+use crate::render::Look;
+use crate::render::i18n::Labels;
+use crate::render::time::Clock;
+
+#[derive(Serialize)]
+struct PeerJson<'a> {
+    addr: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ifindex: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct SubjectJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    laddr: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lport: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raddr: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rport: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ifindex: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a str>,
+    processes: u64,
+    peers: Vec<PeerJson<'a>>,
+    peer_count: u64,
+}
+
+impl<'a> SubjectJson<'a> {
+    fn new(subject: &'a Subject) -> Self {
+        let name = |dev: &'a Option<Dev>| dev.as_ref().and_then(|dev| dev.name.as_deref());
+        let comm = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let peer = |peer: &'a Peer| PeerJson {
+            addr: peer.addr,
+            ifindex: peer.dev.as_ref().map(|dev| dev.index),
+            dev: name(&peer.dev),
+            port: peer.port,
+            count: peer.count,
+        };
+        Self {
+            netns: subject.netns,
+            netns_name: subject.netns_name.as_deref(),
+            laddr: subject.local.map(|(addr, _)| addr),
+            lport: subject.local.and_then(|(_, port)| port),
+            raddr: subject.remote.map(|(addr, _)| addr),
+            rport: subject.remote.and_then(|(_, port)| port),
+            ifindex: subject.dev.as_ref().map(|dev| dev.index),
+            dev: name(&subject.dev),
+            pid: subject.owner.map(|o| o.pid),
+            comm: subject.owner.as_ref().map(|o| comm(o.comm_bytes())),
+            uid: subject.uid,
+            cgroup: subject.cgroup.as_deref(),
+            container: subject.container.as_deref(),
+            processes: subject.processes,
+            peers: subject.peers.iter().map(peer).collect(),
+            peer_count: subject.peer_count,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AdviceJson<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+}
+
+impl<'a> AdviceJson<'a> {
+    fn new(advice: &'a Advice) -> Self {
+        Self {
+            text: &advice.text,
+            setting: advice.setting,
+            value: advice.value.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    r#type: &'static str,
+    rule: &'static str,
+    severity: &'static str,
+    ts: &'a str,
+    summary: &'a str,
+    subject: SubjectJson<'a>,
+    #[serde(serialize_with = "in_order")]
+    numbers: &'a [(&'static str, u64)],
+    advice: Vec<AdviceJson<'a>>,
+}
+
+fn in_order<S: Serializer>(
+    numbers: &&[(&'static str, u64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(numbers.iter().copied())
+}
+
+#[derive(Serialize)]
+struct UnreadableJson<'a> {
+    netns: u32,
+    reason: &'a str,
+}
+
+impl<'a> UnreadableJson<'a> {
+    fn new((netns, reason): &'a (u32, String)) -> Self {
+        Self {
+            netns: *netns,
+            reason,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EndJson<'a> {
+    r#type: &'static str,
+    ts: &'a str,
+    findings: Counts,
+    checked: &'a [&'static str],
+    connections: u64,
+    listeners: u64,
+    unreadable: Vec<UnreadableJson<'a>>,
+}
+
+/// Writes one object a line: the findings, then what was looked at.
+pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Result<()> {
+    let ts = clock.rfc3339(diagnosis.now_ns);
+    for finding in &diagnosis.findings {
+        let line = FindingJson {
+            r#type: "finding",
+            rule: finding.rule,
+            severity: finding.severity.name(),
+            ts: &ts,
+            summary: &finding.summary,
+            subject: SubjectJson::new(&finding.subject),
+            numbers: &finding.numbers,
+            advice: finding.advice.iter().map(AdviceJson::new).collect(),
+        };
+        json::line(out, &line)?;
+    }
+    json::line(
+        out,
+        &EndJson {
+            r#type: "diagnosis",
+            ts: &ts,
+            findings: diagnosis.counts(),
+            checked: &diagnosis.checked,
+            connections: diagnosis.connections,
+            listeners: diagnosis.listeners,
+            unreadable: diagnosis
+                .unreadable
+                .iter()
+                .map(UnreadableJson::new)
+                .collect(),
+        },
+    )
+}
+
+/// Writes a paragraph for each finding, then what was looked at.
+pub fn text(out: &mut dyn Write, look: &Look, diagnosis: &Diagnosis) -> io::Result<()> {
+    for finding in &diagnosis.findings {
+        paragraph(out, look, finding)?;
+        writeln!(out)?;
+    }
+    for (netns, reason) in &diagnosis.unreadable {
+        let reason = printable(reason);
+        writeln!(
+            out,
+            "{} {netns}: {}: {reason}",
+            look.labels.namespace, look.labels.unreadable
+        )?;
+    }
+    let (l, found) = (look.labels, diagnosis.counts());
+    let what = match found.all() {
+        0 => l.nothing_found.to_owned(),
+        _ => counts(l, found),
+    };
+    let checked = diagnosis.checked.len();
+    writeln!(
+        out,
+        "{} {}: {what} ({} {checked}, {} {}, {} {})",
+        look.heading(l.diagnosis),
+        look.clock.local(diagnosis.now_ns),
+        l.situations,
+        l.connections,
+        diagnosis.connections,
+        l.listeners_counted,
+        diagnosis.listeners,
+    )
+}
+
+fn counts(l: &Labels, found: Counts) -> String {
+    let of = [
+        (found.critical, l.critical),
+        (found.warning, l.warning),
+        (found.info, l.info),
+    ];
+    let told: Vec<_> = of
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, label)| format!("{label} {count}"))
+        .collect();
+    told.join(", ")
+}
+
+fn paragraph(out: &mut dyn Write, look: &Look, finding: &Finding) -> io::Result<()> {
+    let l = look.labels;
+    let (label, color) = match finding.severity {
+        Severity::Critical => (l.critical, AnsiColor::Red),
+        Severity::Warning => (l.warning, AnsiColor::Yellow),
+        Severity::Info => (l.info, AnsiColor::Cyan),
+    };
+    let style = Style::new().bold().fg_color(Some(color.into()));
+    let title = format!("{}: {}", finding.rule, printable(&finding.summary));
+    writeln!(out, "{} {title}", look.paint(style, label))?;
+    let columns = [l.who, l.others, l.numbers, l.advice].map(width);
+    let columns = columns.into_iter().max().unwrap_or(0);
+    let mut line = |label: &str, text: &str| {
+        let indent = columns + 4;
+        let room = look
+            .width
+            .map_or(usize::MAX, |w| w.saturating_sub(indent).max(20));
+        let mut lines = wrap(text, room).into_iter();
+        let first = lines.next().unwrap_or_default();
+        writeln!(out, "  {}  {first}", pad(label, columns))?;
+        lines.try_for_each(|rest| writeln!(out, "{:indent$}{rest}", ""))
+    };
+    line(l.who, &who(l, &finding.subject))?;
+    if finding.subject.peer_count > 0 {
+        line(l.others, &peers(l, &finding.subject))?;
+    }
+    let numbers: Vec<_> = finding
+        .numbers
+        .iter()
+        .map(|(name, n)| format!("{name} {n}"))
+        .collect();
+    line(l.numbers, &numbers.join(", "))?;
+    for (index, advice) in finding.advice.iter().enumerate() {
+        let label = if index == 0 { l.advice } else { "" };
+        line(label, &printable(&advice.text))?;
+    }
+    Ok(())
+}
+
+fn who(l: &Labels, subject: &Subject) -> String {
+    let end = |address: Address, port: Option<u16>| match port {
+        Some(port) => endpoint(address, port),
+        None => line::text(&address),
+    };
+    let dev = subject.dev.as_ref();
+    let local = |(addr, port)| end(Address(addr, dev), port);
+    // The device is told once, or where the address means nothing without.
+    let remote = |(addr, port)| match subject.local {
+        Some(_) => end(Address::remote(addr, dev), port),
+        None => end(Address(addr, dev), port),
+    };
+    let more = subject.processes.saturating_sub(1);
+    let process = subject.owner.as_ref().map(|owner| match more {
+        0 => process(owner),
+        more => format!("{} (+{more})", process(owner)),
+    });
+    let netns = subject.netns.map(|inode| match &subject.netns_name {
+        Some(name) => format!("{} ({inode})", printable(name)),
+        None => inode.to_string(),
+    });
+    let parts = [
+        (l.local, subject.local.map(local)),
+        (l.remote, subject.remote.map(remote)),
+        (l.process, process),
+        (l.container, subject.container.as_deref().map(printable)),
+        (l.cgroup, subject.cgroup.as_deref().map(printable)),
+        (l.namespace, netns),
+    ];
+    let known: Vec<_> = parts
+        .into_iter()
+        .filter_map(|(label, value)| Some(format!("{label} {}", value?)))
+        .collect();
+    known.join(", ")
+}
+
+fn peers(l: &Labels, subject: &Subject) -> String {
+    let one = |peer: &Peer| {
+        let address = Address(peer.addr, peer.dev.as_ref());
+        let end = match peer.port {
+            Some(port) => endpoint(address, port),
+            None => line::text(&address),
+        };
+        format!("{end} ({})", peer.count)
+    };
+    let named: Vec<_> = subject.peers.iter().map(one).collect();
+    let left = subject.peer_count.saturating_sub(named.len() as u64);
+    match (named.is_empty(), left) {
+        (true, left) => format!("{left} {}", l.none_stands_out),
+        (false, 0) => named.join(", "),
+        (false, left) => format!("{}, +{left}", named.join(", ")),
+    }
+}
+
+/// The line at the end of a report in text that says that there is more to see; `None` when
+/// nothing was found.
+pub fn pointer(look: &Look, found: Counts) -> Option<String> {
+    let l = look.labels;
+    let style = match found.bad() {
+        0 => Style::new(),
+        _ => Style::new().bold(),
+    };
+    let text = format!("{}: {}: {}", l.diagnosis, counts(l, found), l.see_diagnose);
+    (found.all() > 0).then(|| look.paint(style, &text))
+}
+
+/// Lines of at most `room` columns; a word that is longer has a line of its own.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_wrapped_between_words() {
+        assert_eq!(wrap("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrap("a bc def", usize::MAX), ["a bc def"]);
+        assert_eq!(wrap("abcdefgh i", 4), ["abcdefgh", "i"]);
+        assert_eq!(wrap("状态 状态", 5), ["状态", "状态"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+}

@@ -1,0 +1,306 @@
+//! JSON lines: the format that scripts parse. The order of the fields is the
+//! interface's; what is unknown is absent.
+
+mod object;
+mod summary;
+
+use std::io::{self, Write};
+
+use crate::backend::events::Recorded;
+use crate::fmt::line::{Line, Put};
+use crate::host::names::{Place, Places};
+use crate::model::alarm::{Alarm, AlarmKind};
+use crate::model::findings::Counts as Findings;
+use crate::model::handshakes::Counter;
+use crate::model::listener::Listener;
+use crate::model::reason::error_name;
+use crate::model::record::{Activity, Conn, Ident, Meters, Owner, Role, Span, Transition};
+use crate::model::summary::Summary;
+use crate::render::Output;
+use crate::render::time::{Clock, Form};
+use object::{Any, Raw, Value, Word, put_field, put_fields};
+
+pub use summary::CausesJson;
+use summary::Counts;
+
+/// Prints JSON lines.
+pub struct Json {
+    clock: Clock,
+    places: Places,
+    line: Line,
+}
+
+impl Json {
+    pub fn new(clock: Clock, places: Places) -> Self {
+        Self {
+            clock,
+            places,
+            line: Line::new(),
+        }
+    }
+
+    /// Begins an object; returns where its fields go, and the clock.
+    fn begin(&mut self, kind: &str) -> (&mut Line, &Clock) {
+        self.line.clear();
+        "{\"type\":\"".put(&mut self.line);
+        kind.put(&mut self.line);
+        "\"".put(&mut self.line);
+        (&mut self.line, &self.clock)
+    }
+
+    /// Ends the object, and writes it as a line.
+    fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        "}\n".put(&mut self.line);
+        out.write_all(&self.line)
+    }
+}
+
+fn time(clock: &Clock, ns: u64) -> impl Value {
+    Word(clock.moment(ns, Form::Rfc3339))
+}
+
+fn put_tuple(line: &mut Line, who: &Ident, place: &Place) {
+    let listener = who.listener();
+    put_fields!(line,
+        "conn": some(who.conn),
+        "netns": who.netns,
+        "netns_name": place.netns.as_deref(),
+        "family": who.family,
+        "laddr": who.local(),
+        "lport": some(who.lport),
+        "raddr": who.remote(),
+        "rport": who.rport,
+        "listener_addr": listener.map(|end| end.0),
+        "listener_port": listener.map(|end| end.1),
+    );
+    put_dev(line, who, place);
+}
+
+/// The addresses above are without it.
+fn put_dev(line: &mut Line, who: &Ident, place: &Place) {
+    put_fields!(line,
+        "ifindex": some(who.ifindex),
+        "dev": place.dev.as_ref().and_then(|dev| dev.name.as_deref()),
+    );
+}
+
+fn put_owner(line: &mut Line, who: &Ident, place: &Place) {
+    let comm = who.owner.as_ref().map(Owner::comm_bytes);
+    let (path, container) = match &place.cgroup {
+        Some(cgroup) => (Some(&cgroup.json.0), cgroup.json.1.as_ref()),
+        None => (None, None),
+    };
+    put_fields!(line,
+        "pid": who.owner.map(|o| o.pid),
+        "comm": comm,
+        "uid": who.uid,
+        "cgroup": path.map(|text| Raw(text)),
+        "cgroup_id": who.cgroup,
+        "container": container.map(|text| Raw(text)),
+        "subflow": who.subflow.then_some(true),
+    );
+}
+
+fn put_meters(line: &mut Line, meters: Option<Meters>, listener: bool) {
+    let Some(meters) = meters else {
+        return;
+    };
+    put_fields!(line,
+        "bytes_sent": meters.bytes_sent,
+        "bytes_acked": meters.bytes_acked,
+        "bytes_received": meters.bytes_received,
+        "snd_cwnd": meters.snd_cwnd,
+        "snd_wnd": meters.snd_wnd,
+        "rcv_wnd": meters.rcv_wnd,
+        "sndbuf": meters.sndbuf,
+        "sndbuf_used": meters.sndbuf_used,
+        "rcvbuf": meters.rcvbuf,
+        "rcvbuf_used": meters.rcvbuf_used,
+        "backlog": listener.then_some(meters.backlog),
+        "max_backlog": listener.then_some(meters.max_backlog),
+        "retrans": meters.retrans,
+        "srtt_us": some(meters.srtt_us),
+    );
+}
+
+fn put_activity(line: &mut Line, activity: Option<Activity>) {
+    let Some(activity) = activity else {
+        return;
+    };
+    put_fields!(line,
+        "ino": activity.ino,
+        "last_recv_ms": activity.last_recv_ms,
+        "last_sent_ms": activity.last_sent_ms,
+        "unacked": activity.unacked,
+        "retransmits": activity.retransmits,
+        "probes": activity.probes,
+        "keepalive": activity.keepalive,
+        "orphan": activity.orphan,
+        "user_timeout": activity.user_timeout,
+    );
+}
+
+fn put_age(line: &mut Line, age: Span) {
+    put_fields!(line,
+        "age_ns": age.ns(),
+        "age_exact": age.exact(),
+    );
+}
+
+/// A number of which 0 says that it is unknown.
+fn some<T: Default + PartialEq>(number: T) -> Option<T> {
+    (number != T::default()).then_some(number)
+}
+
+impl Output for Json {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
+        let record = &event.record;
+        let place = self.places.of(&record.who);
+        let (line, clock) = self.begin("transition");
+        put_fields!(line,
+            "ts": time(clock, record.ts),
+            "cpu": event.cpu,
+            "seq": event.seq,
+        );
+        put_tuple(line, &record.who, &place);
+        put_fields!(line,
+            "old": Word(record.old.shown()),
+            "new": Word(record.new.shown()),
+            "in_old_ns": record.in_old.ns(),
+            "in_old_exact": record.in_old.exact(),
+            "role": record.who.role.map(Role::name),
+            "reason": record.reason.name().map(Word),
+            "error": error_name(record.error).as_deref(),
+            "synacks": record.synacks,
+        );
+        put_owner(line, &record.who, &place);
+        put_meters(line, record.meters, record.is_listener());
+        self.write(out)
+    }
+
+    /// Of a pair two addresses, of a listener its own end.
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        let alarm = &event.record;
+        let who = &alarm.who;
+        let place = self.places.of(who);
+        let pair = alarm.is_pair();
+        let (line, clock) = self.begin("alarm");
+        put_fields!(line,
+            "ts": time(clock, alarm.ts),
+            "cpu": event.cpu,
+            "seq": event.seq,
+            "kind": Word(alarm.kind.name()),
+            "raised": alarm.raised,
+            "conn": some(who.conn),
+            "netns": who.netns,
+            "netns_name": place.netns.as_deref(),
+            "family": who.family,
+            "laddr": who.local(),
+            "lport": (!pair).then_some(who.lport),
+            "raddr": pair.then(|| who.remote()),
+        );
+        put_dev(line, who, &place);
+        put_owner(line, who, &place);
+        put_fields!(line,
+            "value": alarm.value,
+            "threshold": alarm.threshold,
+            "peak": alarm.peak,
+            "since": time(clock, alarm.raised_ns),
+            "half_open": alarm.half_open,
+            "established": alarm.established,
+            "closing": alarm.closing,
+            "timewait": alarm.timewait,
+        );
+        self.write(out)
+    }
+
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+        let place = self.places.of(&conn.who);
+        let (line, clock) = self.begin("connection");
+        put_fields!(line, "ts": time(clock, now_ns),);
+        put_tuple(line, &conn.who, &place);
+        put_fields!(line,
+            "role": conn.who.role.map(Role::name),
+            "reason": conn.reason.name().map(Word),
+            "synacks": conn.synacks,
+        );
+        put_owner(line, &conn.who, &place);
+        put_fields!(line, "state": Word(conn.state.shown()),);
+        put_age(line, conn.age(now_ns));
+        put_fields!(line,
+            "first_seen": time(clock, conn.first_seen_ns),
+            "seeded": conn.who.seeded,
+        );
+        put_meters(line, conn.meters, conn.is_listener());
+        put_activity(line, conn.activity);
+        self.write(out)
+    }
+
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()> {
+        let who = &listener.who;
+        let place = self.places.of(who);
+        let (accept_queue, half_open) = (listener.accept_queue, listener.half_open);
+        let (line, clock) = self.begin("listener");
+        put_fields!(line,
+            "ts": time(clock, now_ns),
+            "conn": some(who.conn),
+            "netns": who.netns,
+            "netns_name": place.netns.as_deref(),
+            "family": who.family,
+            "laddr": who.local(),
+            "lport": who.lport,
+        );
+        put_dev(line, who, &place);
+        put_owner(line, who, &place);
+        put_age(line, listener.age(now_ns));
+        put_fields!(line,
+            "seeded": who.seeded,
+            "accept_queue": accept_queue.length,
+            "accept_queue_max": accept_queue.max,
+            "accept_queue_limit": accept_queue.limit,
+            "half_open": half_open.length,
+            "half_open_max": half_open.max,
+            "half_open_limit": half_open.limit,
+            "established": listener.established,
+            "closing": listener.closing,
+            "timewait": listener.timewait,
+            "unfinished": listener.unfinished,
+            "unfinished_max": listener.unfinished_max,
+            "unfinished_at": listener.unfinished_ns.map(|ns| time(clock, ns)),
+            "drops": listener.drops,
+            "alarms": Any(listener.raised().map(AlarmKind::name).collect::<Vec<_>>()),
+            "handshakes": Any(Counts(handshakes)),
+            "accepted": listener.accepted,
+            "accept_wait_ns": listener.accept_wait_ns,
+            "accept_wait_max_ns": listener.accept_wait_max_ns,
+        );
+        self.write(out)
+    }
+
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
+        let (line, _) = self.begin("lost");
+        put_fields!(line,
+            "cpu": cpu,
+            "count": count,
+        );
+        self.write(out)
+    }
+
+    fn findings(&mut self, _: &mut dyn Write, _: Findings) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        summary::write(out, &self.clock, &mut self.places, summary)
+    }
+}

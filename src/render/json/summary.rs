@@ -1,0 +1,277 @@
+//! The totals as a JSON line.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
+
+use crate::fmt::json;
+use crate::host::names::Places;
+use crate::model::findings::Counts as Findings;
+use crate::model::handshakes::Counter;
+use crate::model::lives::{Durations, Ended, InCgroup, Which, reason_name};
+use crate::model::state::State;
+use crate::model::summary::{EdgeTotal, Summary, ThisReport};
+use crate::render::time::Clock;
+
+#[derive(Serialize)]
+struct SummaryJson<'a> {
+    r#type: &'static str,
+    ts: String,
+    since: String,
+    active_ns: u64,
+    #[serde(serialize_with = "states")]
+    states: &'a [(State, u64)],
+    transitions: Vec<EdgeJson>,
+    handshakes: Counts<'a>,
+    tracked: u64,
+    untracked: u64,
+    groups: u64,
+    listeners: u64,
+    lost: CausesJson,
+    unmatched: u64,
+    seeded: u64,
+    seen: u64,
+    alarms: u64,
+    filtered: u64,
+    too_short: u64,
+    recorded: u64,
+    reported: u64,
+    pending: u64,
+    this_report: ThisReportJson,
+    ends: Ends<'a>,
+    lives: LifeOf<'a>,
+    accept_wait: DurationsJson,
+    cgroups: Vec<CgroupJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Findings>,
+}
+
+/// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.
+#[derive(Serialize)]
+pub struct CausesJson {
+    pub overwritten: u64,
+    pub kprobe_missed: u64,
+    pub ringless: u64,
+    pub stale: u64,
+    pub evicted: u64,
+    pub ungrouped: u64,
+    pub unlisted: u64,
+}
+
+#[derive(Serialize)]
+struct ThisReportJson {
+    transitions: u64,
+    shown: u64,
+    alarms: u64,
+    alarms_shown: u64,
+    connections: u64,
+    listeners: u64,
+    overwritten: u64,
+    unknown_records: u64,
+}
+
+#[derive(Serialize)]
+struct EdgeJson {
+    old: Cow<'static, str>,
+    new: Cow<'static, str>,
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_ns: Option<u64>,
+    timed: u64,
+}
+
+/// Names of roles, and of each the reasons with their counts.
+struct Ends<'a>(&'a [Ended]);
+
+/// Of one role.
+struct EndsOf<'a>(&'a Ended);
+
+/// Names of roles, and how long their connections lived.
+struct LifeOf<'a>(&'a [Ended]);
+
+impl Serialize for Ends<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let counted = self.0.iter().filter(|e| !e.ends.is_empty());
+        to.collect_map(counted.map(|e| (e.role_name(), EndsOf(e))))
+    }
+}
+
+impl Serialize for EndsOf<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(
+            self.0
+                .ends
+                .iter()
+                .map(|(reason, n)| (reason_name(*reason), n)),
+        )
+    }
+}
+
+impl Serialize for LifeOf<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let lived = self.0.iter().filter(|e| e.life.count > 0);
+        to.collect_map(lived.map(|e| (e.role_name(), DurationsJson::new(&e.life))))
+    }
+}
+
+#[derive(Serialize)]
+struct DurationsJson {
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_ns: Option<u64>,
+}
+
+impl DurationsJson {
+    fn new(durations: &Durations) -> Self {
+        let times = durations.times;
+        Self {
+            count: durations.count,
+            total_ns: times.map(|_| durations.total_ns),
+            p50_ns: times.map(|t| t[0]),
+            p99_ns: times.map(|t| t[1]),
+            max_ns: times.map(|t| t[2]),
+        }
+    }
+}
+
+/// Without an id and `others` it is not known which cgroup it is.
+#[derive(Serialize)]
+struct CgroupJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<bool>,
+    connections: u64,
+    states: BTreeMap<Cow<'static, str>, u64>,
+}
+
+impl CgroupJson {
+    fn new(of: &InCgroup, places: &mut Places) -> Self {
+        let id = match of.cgroup {
+            Which::Id(id) => Some(id),
+            Which::Unknown | Which::Others => None,
+        };
+        let named = id.and_then(|id| places.cgroup(id));
+        Self {
+            cgroup: named.as_ref().map(|c| c.path.clone()),
+            cgroup_id: id,
+            container: named.as_ref().and_then(|c| c.container.clone()),
+            others: (of.cgroup == Which::Others).then_some(true),
+            connections: of.total,
+            states: of.states.iter().map(|(s, n)| (s.name(), *n)).collect(),
+        }
+    }
+}
+
+fn states<S: Serializer>(states: &&[(State, u64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(states.iter().map(|(state, n)| (state.name(), n)))
+}
+
+/// Counters by their names.
+pub struct Counts<'a>(pub &'a [Counter]);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().filter_map(|c| Some((c.name, c.count?))))
+    }
+}
+
+impl EdgeJson {
+    fn new(edge: &EdgeTotal) -> Self {
+        Self {
+            old: edge.old.name(),
+            new: edge.new.name(),
+            count: edge.count,
+            total_ns: edge.max_ns.map(|_| edge.total_ns),
+            p50_ns: edge.percentiles.map(|t| t[0]),
+            p99_ns: edge.percentiles.map(|t| t[1]),
+            max_ns: edge.max_ns,
+            timed: edge.timed,
+        }
+    }
+}
+
+impl ThisReportJson {
+    fn new(this: &ThisReport) -> Self {
+        Self {
+            transitions: this.transitions,
+            shown: this.shown,
+            alarms: this.alarms,
+            alarms_shown: this.alarms_shown,
+            connections: this.connections,
+            listeners: this.listeners,
+            overwritten: this.overwritten,
+            unknown_records: this.unknown_records,
+        }
+    }
+}
+
+/// Writes the totals.
+pub fn write(
+    out: &mut dyn Write,
+    clock: &Clock,
+    places: &mut Places,
+    summary: &Summary,
+) -> io::Result<()> {
+    let stats = &summary.stats;
+    let object = SummaryJson {
+        r#type: "summary",
+        ts: clock.rfc3339(stats.now_ns),
+        since: clock.rfc3339(stats.activated_ns),
+        active_ns: stats.active_ns(),
+        states: &stats.states,
+        transitions: summary.edges.iter().map(EdgeJson::new).collect(),
+        handshakes: Counts(&summary.handshakes),
+        tracked: stats.tracked,
+        untracked: stats.untracked,
+        groups: stats.groups,
+        listeners: stats.listeners,
+        lost: CausesJson {
+            overwritten: summary.overwritten,
+            kprobe_missed: stats.kprobe_missed,
+            ringless: stats.ringless,
+            stale: stats.stale,
+            evicted: stats.evicted,
+            ungrouped: stats.ungrouped,
+            unlisted: stats.unlisted,
+        },
+        unmatched: stats.unmatched,
+        seeded: stats.seeded,
+        seen: stats.seen,
+        alarms: stats.alarms,
+        filtered: stats.filtered,
+        too_short: stats.too_short,
+        recorded: stats.recorded,
+        reported: stats.reported,
+        pending: summary.pending,
+        this_report: ThisReportJson::new(&summary.this_report),
+        ends: Ends(&summary.lives.ended),
+        lives: LifeOf(&summary.lives.ended),
+        accept_wait: DurationsJson::new(&summary.lives.accept_wait),
+        cgroups: summary
+            .cgroups
+            .iter()
+            .map(|of| CgroupJson::new(of, places))
+            .collect(),
+        findings: summary.findings,
+    };
+    json::line(out, &object)
+}

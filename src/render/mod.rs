@@ -1,0 +1,98 @@
+//! How reports look: JSON lines, one line each, or all fields.
+
+mod columns;
+mod detail;
+pub mod findings;
+pub mod i18n;
+mod json;
+mod listeners;
+mod settings;
+mod style;
+mod summary;
+mod table;
+pub mod terminal;
+pub mod time;
+
+use std::io::{self, Write};
+
+use crate::backend::events::Recorded;
+use crate::host::names::Places;
+use crate::model::alarm::Alarm;
+use crate::model::findings::Counts;
+use crate::model::handshakes::Counter;
+use crate::model::listener::Listener;
+use crate::model::record::{Conn, Transition};
+use crate::model::summary::Summary;
+use crate::render::time::Clock;
+
+pub use settings::{SettingsView, hook_name, rendered, settings_json, settings_text};
+pub use style::Look;
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One line each.
+    #[default]
+    Table,
+    /// All fields, over several lines.
+    Detail,
+    /// JSON lines.
+    Json,
+}
+
+/// Prints the parts of a report, in one format.
+pub trait Output {
+    /// One transition.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()>;
+    /// One alarm.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()>;
+    /// One live connection, as of `now_ns` (monotonic).
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()>;
+    /// One listener, with the counters of its handshakes, as of `now_ns` (monotonic).
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        now_ns: u64,
+    ) -> io::Result<()>;
+    /// So many events of a CPU were overwritten before they could be shown.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()>;
+    /// What tells the time, to be told when the wall clock was set.
+    fn clock(&self) -> &Clock;
+    /// The totals.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()>;
+    /// That a diagnosis has found something; to be the last line of all. In JSON the totals
+    /// tell it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()>;
+}
+
+/// The output in this format.
+pub fn output(format: Format, look: Look, places: Places) -> Box<dyn Output> {
+    match format {
+        Format::Json => Box::new(json::Json::new(look.clock, places)),
+        Format::Table => Box::new(table::Table::new(look, places)),
+        Format::Detail => Box::new(detail::Detail::new(look, places)),
+    }
+}

@@ -1,0 +1,340 @@
+//! What is active, as text and as a JSON line.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::{Serialize, Serializer};
+
+use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
+use crate::fmt::json;
+use crate::fmt::text::{mebibytes, printable};
+use crate::model::filter::Filter;
+use crate::render::json::CausesJson;
+use crate::render::style::Look;
+use crate::render::summary::table;
+use crate::render::time::{Clock, duration};
+
+/// What `--settings` tells.
+pub struct SettingsView {
+    /// What the module was told, and what it made of it.
+    pub settings: Settings,
+    /// Its counters.
+    pub stats: Stats,
+    /// Its hooks.
+    pub hooks: Vec<Hook>,
+    /// Records that were overwritten before any report could read them.
+    pub overwritten: u64,
+    /// CPUs that have a ring.
+    pub rings: u64,
+}
+
+impl SettingsView {
+    fn causes(&self) -> CausesJson {
+        CausesJson {
+            overwritten: self.overwritten,
+            kprobe_missed: self.stats.kprobe_missed,
+            ringless: self.stats.ringless,
+            stale: self.stats.stale,
+            evicted: self.stats.evicted,
+            ungrouped: self.stats.ungrouped,
+            unlisted: self.stats.unlisted,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SettingsJson {
+    r#type: &'static str,
+    ts: String,
+    active: bool,
+    #[serde(flatten)]
+    activation: Option<ActivationJson>,
+}
+
+#[derive(Serialize)]
+struct ActivationJson {
+    since: String,
+    active_ns: u64,
+    generation: u64,
+    #[serde(serialize_with = "pairs")]
+    settings: Vec<(String, String)>,
+    hook_used: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_report: Option<String>,
+    rings: u64,
+    ring_bytes: u64,
+    memory_bytes: u64,
+    nodes: u64,
+    tracked: u64,
+    untracked: u64,
+    seeded: u64,
+    groups: u64,
+    listeners: u64,
+    alarms: u64,
+    hooks: Vec<HookJson>,
+    lost: CausesJson,
+}
+
+#[derive(Serialize)]
+struct HookJson {
+    symbol: String,
+    kind: &'static str,
+    required: bool,
+    attached: bool,
+    feeds: String,
+    missed: u64,
+}
+
+/// A value as programs like it: numbers where the key takes nothing else, and
+/// expressions as the user writes them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Setting<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+fn setting<'a>(key: &str, value: &'a str) -> Setting<'a> {
+    const NUMBERS: [&str; 10] = [
+        "verbose",
+        "min-ms",
+        "ring",
+        "max-conns",
+        "family",
+        "netns",
+        "threshold",
+        "unfinished",
+        "max-groups",
+        "max-listeners",
+    ];
+    match value.parse() {
+        Ok(number) if NUMBERS.contains(&key) => Setting::Number(number),
+        _ => Setting::Text(value),
+    }
+}
+
+fn pairs<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(key, value)| (key, setting(key, value))))
+}
+
+impl HookJson {
+    fn new(hook: &Hook) -> Self {
+        let has = |flag| hook.flags & flag != 0;
+        let kind = match (
+            has(abi::TCPSTATES_HOOK_IS_KPROBE),
+            has(abi::TCPSTATES_HOOK_IS_FTRACE),
+        ) {
+            (true, _) => "kprobe",
+            (false, true) => "ftrace",
+            (false, false) => "tracepoint",
+        };
+        Self {
+            symbol: padded_text(&hook.symbol),
+            kind,
+            required: has(abi::TCPSTATES_HOOK_REQUIRED),
+            attached: has(abi::TCPSTATES_HOOK_ATTACHED),
+            feeds: padded_text(&hook.feeds),
+            missed: hook.missed,
+        }
+    }
+}
+
+fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
+    let (settings, stats) = (&view.settings, &view.stats);
+    let reported = settings.consumed_ns != 0;
+    ActivationJson {
+        since: clock.rfc3339(settings.activated_ns),
+        active_ns: stats.now_ns.saturating_sub(settings.activated_ns),
+        generation: settings.generation,
+        settings: rendered(&settings.config),
+        hook_used: hook_name(settings.hook_used),
+        last_report: reported.then(|| clock.rfc3339(settings.consumed_ns)),
+        rings: view.rings,
+        ring_bytes: settings.ring_bytes,
+        memory_bytes: settings.memory_bytes,
+        nodes: stats.nodes,
+        tracked: stats.tracked,
+        untracked: stats.untracked,
+        seeded: stats.seeded,
+        groups: stats.groups,
+        listeners: stats.listeners,
+        alarms: stats.alarms,
+        hooks: view.hooks.iter().map(HookJson::new).collect(),
+        lost: view.causes(),
+    }
+}
+
+/// One JSON line.
+///
+/// # Errors
+/// Those of `out`.
+pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) -> io::Result<()> {
+    let active = view.settings.active != 0;
+    let object = SettingsJson {
+        r#type: "settings",
+        ts: clock.rfc3339(view.stats.now_ns),
+        active,
+        activation: active.then(|| activation(view, clock)),
+    };
+    json::line(out, &object)
+}
+
+/// Text.
+///
+/// # Errors
+/// Those of `out`.
+pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
+    let l = look.labels;
+    if view.settings.active == 0 {
+        return writeln!(out, "{}", l.not_active);
+    }
+    let (settings, stats) = (&view.settings, &view.stats);
+    let since = look.clock.local(settings.activated_ns);
+    let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
+    writeln!(out, "{}: {since} ({active})", look.heading(l.active))?;
+    let pairs = rendered(&settings.config)
+        .into_iter()
+        .map(|(k, v)| format!("{k}={v}"));
+    writeln!(
+        out,
+        "{}: {}",
+        l.settings,
+        pairs.collect::<Vec<_>>().join(" ")
+    )?;
+    writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
+    write_resources(out, look, view)?;
+    write_missing(out, look, &view.hooks)?;
+    writeln!(out, "\n{}", hooks(look, &view.hooks))
+}
+
+fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
+    let (l, settings, stats) = (look.labels, &view.settings, &view.stats);
+    let reported = match settings.consumed_ns {
+        0 => l.never.to_owned(),
+        ns => look.clock.local(ns),
+    };
+    let causes = view.causes();
+    writeln!(out, "{}: {reported}", l.last_report)?;
+    writeln!(
+        out,
+        "{}: {} x {} {}, {}; {}: {}",
+        l.rings,
+        view.rings,
+        settings.config.ring_records,
+        l.records_each,
+        mebibytes(view.rings.saturating_mul(settings.ring_bytes)),
+        l.memory,
+        mebibytes(settings.memory_bytes)
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}",
+        l.connections,
+        l.tracked,
+        stats.tracked,
+        l.of,
+        settings.config.max_conns,
+        l.untracked,
+        stats.untracked
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}, {} {}",
+        l.groups,
+        l.tracked,
+        stats.groups,
+        l.of,
+        settings.config.max_groups,
+        l.evicted,
+        stats.evicted,
+        l.ungrouped,
+        stats.ungrouped
+    )?;
+    writeln!(
+        out,
+        "{}: {} {} {} {}, {} {}",
+        l.listeners,
+        l.tracked,
+        stats.listeners,
+        l.of,
+        settings.config.max_listeners,
+        l.untracked,
+        stats.unlisted
+    )?;
+    writeln!(
+        out,
+        "{}: {} {}, {} {}, {} {}, {} {}",
+        l.lost,
+        l.overwritten,
+        causes.overwritten,
+        l.kprobe_missed,
+        causes.kprobe_missed,
+        l.ringless,
+        causes.ringless,
+        l.stale,
+        causes.stale
+    )
+}
+
+/// What cannot be told without the hooks that this kernel does not have.
+fn write_missing(out: &mut dyn Write, look: &Look, hooks: &[Hook]) -> io::Result<()> {
+    let l = look.labels;
+    let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+    for hook in hooks.iter().map(HookJson::new).filter(|h| !h.attached) {
+        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
+        let text = format!("{}: {symbol}; {}: {feeds}", l.not_attached, l.loses);
+        writeln!(out, "{}", look.paint(red, &text))?;
+    }
+    Ok(())
+}
+
+fn hooks(look: &Look, hooks: &[Hook]) -> String {
+    let l = look.labels;
+    let mut table = table(look, &[l.hook, l.kind, l.status, l.missed, l.feeds], 3);
+    for hook in hooks.iter().map(HookJson::new) {
+        let status = if hook.attached { l.attached } else { l.missing };
+        let status = match hook.required {
+            true => format!("{status}, {}", l.required),
+            false => status.to_owned(),
+        };
+        let missed = hook.missed.to_string();
+        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
+        table.add_row([symbol, hook.kind.to_owned(), status, missed, feeds]);
+    }
+    if let Some(column) = table.column_mut(4) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Left);
+    }
+    table.trim_fmt()
+}
+
+/// The name of a hook's number.
+pub fn hook_name(number: u32) -> &'static str {
+    match number {
+        abi::TCPSTATES_HOOK_TRACEPOINT => "tracepoint",
+        abi::TCPSTATES_HOOK_KPROBE => "kprobe",
+        _ => "auto",
+    }
+}
+
+/// The pairs that would make this activation, every key with its value; not those that leave a
+/// size to the module.
+pub fn rendered(config: &Config) -> Vec<(String, String)> {
+    let mut pairs = vec![("verbose".to_owned(), config.verbose.to_string())];
+    pairs.extend(Filter::from_abi(&config.filter).pairs());
+    let min_ms = config.min_ns / 1_000_000;
+    pairs.push(("min-ms".into(), min_ms.to_string()));
+    match (config.ring_records, config.ring_budget >> 20) {
+        (0, 0) => (),
+        (0, mebibytes) => pairs.push(("ring-memory".into(), mebibytes.to_string())),
+        (records, _) => pairs.push(("ring".into(), records.to_string())),
+    }
+    if config.max_conns != 0 {
+        pairs.push(("max-conns".into(), config.max_conns.to_string()));
+    }
+    pairs.push(("hook".into(), hook_name(config.hook).into()));
+    pairs.push(("threshold".into(), config.threshold.to_string()));
+    pairs.push(("unfinished".into(), config.unfinished.to_string()));
+    pairs.push(("max-groups".into(), config.max_groups.to_string()));
+    pairs.push(("max-listeners".into(), config.max_listeners.to_string()));
+    pairs
+}

@@ -1,0 +1,259 @@
+//! The totals as text.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, TableComponent, presets};
+
+use crate::diagnose::tally::sum;
+use crate::fmt::text::printable;
+use crate::host::names::Places;
+use crate::model::lives::{InCgroup, Lives, Which, reason_name};
+use crate::model::state::State;
+use crate::model::summary::{EdgeTotal, Summary};
+use crate::render::i18n::Labels;
+use crate::render::style::Look;
+use crate::render::time::duration;
+
+/// Cgroups that are told where the totals are to be short.
+const TOP_CGROUPS: usize = 5;
+
+/// Whether what was never counted is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Zeros {
+    /// Left out.
+    Left,
+    /// Told as well.
+    Told,
+}
+
+/// Writes all totals; `zeros` is about the handshakes, and whether all cgroups are told.
+pub fn write(
+    out: &mut dyn Write,
+    look: &Look,
+    places: &mut Places,
+    summary: &Summary,
+    zeros: Zeros,
+) -> io::Result<()> {
+    let (l, stats) = (look.labels, &summary.stats);
+    let now = look.clock.local(stats.now_ns);
+    let since = look.clock.local(stats.activated_ns);
+    let active = duration(stats.active_ns());
+    writeln!(
+        out,
+        "{} {now}, {} {since} ({active})",
+        look.heading(l.summary),
+        l.active_since
+    )?;
+    writeln!(out, "\n{}\n", states(look, summary))?;
+    if !summary.edges.is_empty() {
+        writeln!(out, "{}\n", edges(look, &summary.edges))?;
+    }
+    if let Some(handshakes) = handshakes(look, summary, zeros) {
+        writeln!(out, "{handshakes}\n")?;
+    }
+    let more = [
+        ended(look, &summary.lives),
+        lived(look, &summary.lives),
+        cgroups(look, places, &summary.cgroups, zeros),
+    ];
+    for table in more.into_iter().flatten() {
+        writeln!(out, "{table}\n")?;
+    }
+    write_counts(out, l, summary)
+}
+
+/// A table as wide as the terminal allows; numbers of columns from `first` on lie to the right.
+pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(head);
+    if let Some(width) = look.width {
+        table.set_style(TableComponent::HeaderLines, '─');
+        table.set_style(TableComponent::MiddleHeaderIntersections, '─');
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= first {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Every state, the zero ones too.
+fn states(look: &Look, summary: &Summary) -> String {
+    let l = look.labels;
+    let mut table = table(look, &[l.state, l.connections], 1);
+    for (state, count) in &summary.stats.states {
+        let name = state.name().into_owned();
+        // Part of what SYN_RECV counts: not to be added up.
+        let row = match *state {
+            State::NEW_SYN_RECV => [format!("{name}, {}", l.in_syn_recv), format!("({count})")],
+            _ => [name, count.to_string()],
+        };
+        table.add_row(row);
+    }
+    table.add_row([l.total.to_owned(), summary.stats.tracked.to_string()]);
+    table.trim_fmt()
+}
+
+fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
+    let l = look.labels;
+    let mut table = table(
+        look,
+        &[l.old, l.new, l.count, l.median, l.p99, l.longest],
+        2,
+    );
+    for edge in edges {
+        let time = |ns: Option<u64>| ns.map_or("-".into(), duration);
+        let [median, p99] = [0, 1].map(|index: usize| time(edge.percentiles.map(|p| p[index])));
+        let names = [edge.old.name().into_owned(), edge.new.name().into_owned()];
+        let numbers = [edge.count.to_string(), median, p99, time(edge.max_ns)];
+        table.add_row(names.into_iter().chain(numbers));
+    }
+    table.trim_fmt()
+}
+
+/// What became of the SYNs; `None` when there is nothing to tell.
+fn handshakes(look: &Look, summary: &Summary, zeros: Zeros) -> Option<String> {
+    let l = look.labels;
+    let told = |count: Option<u64>| zeros == Zeros::Told || count.is_some_and(|n| n > 0);
+    let counters: Vec<_> = summary
+        .handshakes
+        .iter()
+        .filter(|c| told(c.count))
+        .collect();
+    let mut table = table(look, &[l.handshakes, l.count], 1);
+    for counter in &counters {
+        let count = counter.count.map_or("-".into(), |n| n.to_string());
+        table.add_row([l.handshake(counter.name).to_owned(), count]);
+    }
+    (!counters.is_empty()).then(|| table.trim_fmt())
+}
+
+/// Why connections have ended; `None`: none has.
+fn ended(look: &Look, lives: &Lives) -> Option<String> {
+    let l = look.labels;
+    let mut table = table(look, &[l.ended, l.reason, l.count], 2);
+    for of_role in &lives.ended {
+        for (reason, count) in &of_role.ends {
+            let role = of_role.role_name().to_owned();
+            table.add_row([role, reason_name(*reason), count.to_string()]);
+        }
+    }
+    (table.row_count() > 0).then(|| table.trim_fmt())
+}
+
+/// How long connections lived, and how long they waited for accept().
+fn lived(look: &Look, lives: &Lives) -> Option<String> {
+    let l = look.labels;
+    let mut table = table(look, &[l.lived, l.count, l.median, l.p99, l.longest], 1);
+    let of_roles = lives.ended.iter().map(|e| (e.role_name(), &e.life));
+    for (name, of) in of_roles.chain([(l.accept_wait_all, &lives.accept_wait)]) {
+        if let Some(times) = of.times {
+            let [median, p99, longest] = times.map(duration);
+            table.add_row([name.to_owned(), of.count.to_string(), median, p99, longest]);
+        }
+    }
+    (table.row_count() > 0).then(|| table.trim_fmt())
+}
+
+/// The cgroups with most connections, if there are several.
+fn cgroups(look: &Look, places: &mut Places, all: &[InCgroup], zeros: Zeros) -> Option<String> {
+    let l = look.labels;
+    let told = if zeros == Zeros::Told {
+        all.len()
+    } else {
+        TOP_CGROUPS.min(all.len())
+    };
+    let (told, left) = all.split_at(told);
+    let mut table = table(look, &[l.cgroup, l.connections, l.established], 1);
+    let of = |cgroup: &InCgroup, state| cgroup.states.get(&state).copied().unwrap_or(0);
+    for cgroup in told {
+        let name = match cgroup.cgroup {
+            Which::Id(id) => match places.cgroup(id) {
+                Some(cgroup) => printable(&cgroup.path),
+                None => id.to_string(),
+            },
+            Which::Unknown => "-".into(),
+            Which::Others => l.others_cgroups.to_owned(),
+        };
+        let established = of(cgroup, State::ESTABLISHED).to_string();
+        table.add_row([name, cgroup.total.to_string(), established]);
+    }
+    if !left.is_empty() {
+        let total = sum(left.iter().map(|c| c.total));
+        let established = sum(left.iter().map(|c| of(c, State::ESTABLISHED)));
+        let name = format!("{} ({})", l.others_cgroups, left.len());
+        table.add_row([name, total.to_string(), established.to_string()]);
+    }
+    (all.len() > 1).then(|| table.trim_fmt())
+}
+
+/// A sign, a label and a number of a line of counts.
+type Count = (&'static str, &'static str, u64);
+
+fn write_line(out: &mut dyn Write, title: &str, counts: &[Count]) -> io::Result<()> {
+    let text: String = counts
+        .iter()
+        .map(|(sign, label, n)| format!("{sign} {label} {n}"))
+        .collect();
+    writeln!(out, "{title}:{text}")
+}
+
+fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+    let (s, this) = (&summary.stats, &summary.this_report);
+    let tracked = [
+        ("", l.tracked, s.tracked),
+        (",", l.untracked, s.untracked),
+        (",", l.unmatched, s.unmatched),
+        (",", l.seeded, s.seeded),
+    ];
+    let groups = [
+        ("", l.tracked, s.groups),
+        (",", l.evicted, s.evicted),
+        (",", l.ungrouped, s.ungrouped),
+    ];
+    let listeners = [("", l.tracked, s.listeners), (",", l.untracked, s.unlisted)];
+    let lost = [
+        ("", l.overwritten, summary.overwritten),
+        (",", l.kprobe_missed, s.kprobe_missed),
+        (",", l.ringless, s.ringless),
+        (",", l.stale, s.stale),
+    ];
+    let read = [
+        ("", l.read, this.transitions),
+        (",", l.shown, this.shown),
+        (",", l.alarms, this.alarms),
+        (",", l.overwritten, this.overwritten),
+        (",", l.unknown, this.unknown_records),
+    ];
+    write_line(out, l.connections, &tracked)?;
+    write_line(out, l.groups, &groups)?;
+    write_line(out, l.listeners, &listeners)?;
+    write_books(out, l, summary)?;
+    write_line(out, l.lost, &lost)?;
+    write_line(out, l.this_report, &read)
+}
+
+/// Two lines that each add up.
+fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+    let s = &summary.stats;
+    let seen = [
+        ("", l.seen, s.seen),
+        (" +", l.alarms, s.alarms),
+        (" =", l.recorded, s.recorded),
+        (" +", l.filtered, s.filtered),
+        (" +", l.too_short, s.too_short),
+        (" +", l.ringless, s.ringless),
+    ];
+    let recorded = [
+        ("", l.recorded, s.recorded),
+        (" =", l.reported, s.reported),
+        (" +", l.overwritten, summary.overwritten),
+        (" +", l.pending, summary.pending),
+    ];
+    write_line(out, l.events, &seen)?;
+    write_line(out, l.events, &recorded)
+}

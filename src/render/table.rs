@@ -1,0 +1,416 @@
+//! One line each, in columns that fit the terminal.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use crate::backend::events::Recorded;
+use crate::fmt::line::{self, Line, Put};
+use crate::fmt::text::Printable;
+use crate::fmt::width::{ENDPOINT, PROCESS, Room};
+use crate::host::address::{Address, End};
+use crate::host::names::Places;
+use crate::model::alarm::Alarm;
+use crate::model::findings::Counts;
+use crate::model::handshakes::Counter;
+use crate::model::listener::Listener;
+use crate::model::record::{Conn, Transition};
+use crate::model::summary::Summary;
+use crate::render::Output;
+use crate::render::columns::{Column, Kind, Row, column, put_head};
+use crate::render::findings::pointer;
+use crate::render::i18n::Labels;
+use crate::render::listeners::ListenerColumns;
+use crate::render::style::{Look, alarm_style, state_style};
+use crate::render::summary::{self, Zeros};
+use crate::render::time::{Clock, Form, duration};
+
+const STATE: usize = 11;
+const SPAN: usize = 9;
+/// Time of day, and the same with month, day and milliseconds.
+const TIME: [usize; 2] = [8, 18];
+/// The longest name of a reason.
+const REASON: usize = 18;
+/// How much of a container's id is shown.
+const CONTAINER: usize = 12;
+const BYTES: usize = 11;
+const RETRANS: usize = 7;
+
+/// Which part the headings on the terminal belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Transitions,
+    Alarms,
+    Connections,
+    Listeners,
+}
+
+/// Prints one line each.
+pub struct Table {
+    look: Look,
+    places: Places,
+    part: Option<Part>,
+    transitions: TransitionColumns,
+    connections: ConnectionColumns,
+    listeners: ListenerColumns,
+    /// The columns of the part.
+    columns: Vec<Column>,
+    /// Those of alarms among transitions.
+    alarm_columns: Vec<Column>,
+    line: Line,
+}
+
+impl Table {
+    pub fn new(look: Look, places: Places) -> Self {
+        let transitions = TransitionColumns::for_width(look.width);
+        Self {
+            alarm_columns: transitions.alarm_columns(&look),
+            transitions,
+            connections: ConnectionColumns::for_width(look.width),
+            listeners: ListenerColumns::for_width(look.width),
+            look,
+            places,
+            part: None,
+            columns: Vec::new(),
+            line: Line::new(),
+        }
+    }
+
+    /// Begins the line, with headings before it where a part begins.
+    fn enter(&mut self, part: Part) {
+        self.line.clear();
+        if self.part == Some(part) {
+            return;
+        }
+        if self.part.replace(part).is_some() {
+            self.line.push(b'\n');
+        }
+        self.columns = match part {
+            Part::Transitions => self.transitions.columns(&self.look),
+            Part::Alarms => self.transitions.alarm_columns(&self.look),
+            Part::Connections => self.connections.columns(&self.look),
+            Part::Listeners => self.listeners.columns(self.look.labels),
+        };
+        put_head(&mut self.line, &self.look, &self.columns);
+    }
+}
+
+/// Widths of the columns of transitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TransitionColumns {
+    time: usize,
+    endpoint: usize,
+    reason: bool,
+    /// 0: no such column.
+    process: usize,
+}
+
+impl TransitionColumns {
+    fn for_width(width: Option<usize>) -> Self {
+        let Some(width) = width else {
+            return Self {
+                time: TIME[1],
+                endpoint: ENDPOINT[0],
+                reason: true,
+                process: PROCESS[1],
+            };
+        };
+        // The time, two states, the span, and the gaps between six columns.
+        let mut room = Room::new(width, TIME[0] + 2 * STATE + SPAN + 5, 2);
+        let reason = room.take(REASON + 1);
+        let process = room.take(PROCESS[0] + 1);
+        let long = room.take(TIME[1] - TIME[0]);
+        Self {
+            time: TIME[usize::from(long)],
+            reason,
+            process: room.process(process),
+            endpoint: room.endpoint(),
+        }
+    }
+
+    fn columns(&self, look: &Look) -> Vec<Column> {
+        let l = look.labels;
+        let mut columns = vec![
+            column(l.time, self.time, Kind::Text),
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.old, STATE, Kind::Text),
+            column(l.new, STATE, Kind::Text),
+            column(l.in_old, SPAN, Kind::Number),
+        ];
+        if self.reason {
+            columns.push(column(l.reason, REASON, Kind::Text));
+        }
+        if self.process > 0 {
+            columns.push(column(l.process, self.process, Kind::Text));
+        }
+        columns
+    }
+
+    /// How the time is written.
+    fn form(&self) -> Form {
+        match self.time == TIME[0] {
+            true => Form::Day,
+            false => Form::Short,
+        }
+    }
+
+    /// The same time and ends, and words where the states are.
+    fn alarm_columns(&self, look: &Look) -> Vec<Column> {
+        let l = look.labels;
+        let used = self.time + 2 * self.endpoint + 3;
+        let left = look.width.map_or(0, |width| width.saturating_sub(used));
+        vec![
+            column(l.time, self.time, Kind::Text),
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.alarm, left, Kind::Text),
+        ]
+    }
+}
+
+/// Widths of the columns of live connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ConnectionColumns {
+    endpoint: usize,
+    /// Whether bytes and retransmissions have columns.
+    meters: bool,
+    container: bool,
+    /// 0: no such column.
+    process: usize,
+}
+
+impl ConnectionColumns {
+    fn for_width(width: Option<usize>) -> Self {
+        let Some(width) = width else {
+            return Self {
+                endpoint: ENDPOINT[0],
+                meters: true,
+                container: true,
+                process: PROCESS[1],
+            };
+        };
+        // The state, the span, and the gaps between four columns.
+        let mut room = Room::new(width, STATE + SPAN + 3, 2);
+        let meters = room.take(2 * (BYTES + 1) + RETRANS + 1);
+        let process = room.take(PROCESS[0] + 1);
+        let container = room.take(CONTAINER + 1);
+        Self {
+            meters,
+            container,
+            process: room.process(process),
+            endpoint: room.endpoint(),
+        }
+    }
+
+    fn columns(&self, look: &Look) -> Vec<Column> {
+        let l = look.labels;
+        let mut columns = vec![
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.state, STATE, Kind::Text),
+            column(l.in_state, SPAN, Kind::Number),
+        ];
+        if self.meters {
+            columns.push(column(l.sent, BYTES, Kind::Number));
+            columns.push(column(l.received, BYTES, Kind::Number));
+            columns.push(column(l.retrans_short, RETRANS, Kind::Number));
+        }
+        if self.container {
+            columns.push(column(l.container, CONTAINER, Kind::Text));
+        }
+        if self.process > 0 {
+            columns.push(column(l.process, self.process, Kind::Text));
+        }
+        columns
+    }
+}
+
+/// What an alarm says: most important first, as a terminal cuts the end.
+fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
+    let (kind, value, threshold) = (alarm.kind.name(), alarm.value, alarm.threshold);
+    let word = if alarm.raised { l.raised } else { l.cleared };
+    let mut words = format!("{word} {kind} {value}, {} {threshold}", l.threshold_short);
+    if !alarm.raised {
+        let lasted = duration(alarm.lasted_ns());
+        words += &format!(", {} {}, {} {lasted}", l.most, alarm.peak, l.lasted_short);
+    }
+    if alarm.who.owner.is_some() {
+        words += &format!(", {}", line::text(&alarm.who.owner));
+    }
+    words
+}
+
+/// The beginning of a container's id.
+struct ShortId<'a>(&'a str);
+
+impl Put for ShortId<'_> {
+    fn put(&self, line: &mut Line) {
+        let start = line.len();
+        Printable::text(self.0).put(line);
+        let shown = String::from_utf8_lossy(&line[start..]);
+        if let Some((end, _)) = shown.char_indices().nth(CONTAINER) {
+            line.truncate(start + end);
+        }
+    }
+}
+
+impl Output for Table {
+    fn clock(&self) -> &Clock {
+        &self.look.clock
+    }
+
+    fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
+        self.enter(Part::Transitions);
+        let (record, who) = (&event.record, &event.record.who);
+        let form = self.transitions.form();
+        let dev = self.places.dev(who);
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        row.cell(self.look.clock.moment(record.ts, form));
+        row.cell(End::local(who, dev.as_ref()));
+        row.cell(End::remote(who, dev.as_ref()));
+        row.styled(|| state_style(record.old), record.old.shown());
+        row.styled(|| state_style(record.new), record.new.shown());
+        row.cell(record.in_old);
+        if self.transitions.reason {
+            row.cell(record.reason.name());
+        }
+        row.text(Style::new(), who.owner);
+        out.write_all(&self.line)
+    }
+
+    /// Among transitions in their columns, without headings of its own.
+    fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
+        let among = self.part == Some(Part::Transitions);
+        self.enter(if among {
+            Part::Transitions
+        } else {
+            Part::Alarms
+        });
+        let (alarm, who) = (&event.record, &event.record.who);
+        let form = self.transitions.form();
+        let dev = self.places.dev(who);
+        let mut row = Row::new(&mut self.line, &self.look, &self.alarm_columns);
+        row.cell(self.look.clock.moment(alarm.ts, form));
+        if alarm.is_pair() {
+            row.cell(Address(who.local(), dev.as_ref()));
+            row.cell(Address::remote(who.remote(), dev.as_ref()));
+        } else {
+            row.cell(End::local(who, dev.as_ref()));
+            row.cell("-");
+        }
+        let words = alarm_words(self.look.labels, alarm);
+        row.text(alarm_style(alarm.raised), words.as_str());
+        out.write_all(&self.line)
+    }
+
+    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+        self.enter(Part::Connections);
+        let who = &conn.who;
+        let dev = self.places.dev(who);
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        row.cell(End::local(who, dev.as_ref()));
+        row.cell(End::remote(who, dev.as_ref()));
+        row.styled(|| state_style(conn.state), conn.state.shown());
+        row.cell(conn.age(now_ns));
+        if self.connections.meters {
+            row.cell(conn.meters.map(|m| m.bytes_sent));
+            row.cell(conn.meters.map(|m| m.bytes_received));
+            row.cell(conn.meters.map(|m| m.retrans));
+        }
+        if self.connections.container {
+            let cgroup = self.places.cgroup_of(who);
+            let container = cgroup.as_ref().and_then(|c| c.container.as_deref());
+            row.text(Style::new(), container.map(ShortId));
+        }
+        row.text(Style::new(), who.owner);
+        out.write_all(&self.line)
+    }
+
+    fn listener(
+        &mut self,
+        out: &mut dyn Write,
+        listener: &Listener,
+        handshakes: &[Counter],
+        _now_ns: u64,
+    ) -> io::Result<()> {
+        self.enter(Part::Listeners);
+        let dev = self.places.dev(&listener.who);
+        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        self.listeners
+            .cells(&mut row, listener, dev.as_ref(), handshakes);
+        out.write_all(&self.line)
+    }
+
+    fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
+        lost_line(out, &self.look, cpu, count)
+    }
+
+    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+        match pointer(&self.look, findings) {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
+        }
+    }
+
+    fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        if self.part.is_some() {
+            writeln!(out)?;
+        }
+        summary::write(out, &self.look, &mut self.places, summary, Zeros::Left)
+    }
+}
+
+/// Says in a line of its own that a follower was too slow.
+pub(super) fn lost_line(out: &mut dyn Write, look: &Look, cpu: u32, count: u64) -> io::Result<()> {
+    let text = format!("*** {count} {} {cpu}", look.labels.lost_here);
+    let red = Style::new().fg_color(Some(anstyle::AnsiColor::Red.into()));
+    writeln!(out, "{}", look.paint(red, &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::width::SHORTEST;
+
+    #[test]
+    fn transitions_fit_every_terminal() {
+        for width in 72..260 {
+            let c = TransitionColumns::for_width(Some(width));
+            let process = if c.process > 0 { c.process + 1 } else { 0 };
+            let reason = if c.reason { REASON + 1 } else { 0 };
+            let used = c.time + 2 * c.endpoint + 2 * STATE + SPAN + 5 + process + reason;
+            assert!(used <= width, "{width}: {c:?} takes {used}");
+        }
+        let at = |width| {
+            let c = TransitionColumns::for_width(Some(width));
+            (c.time, c.endpoint, c.reason, c.process)
+        };
+        assert_eq!(at(80), (8, 18, false, 0));
+        assert_eq!(at(99), (8, 21, false, 12));
+        assert_eq!(at(105), (8, 21, true, 0));
+        assert_eq!(at(120), (8, 21, true, 14));
+        assert_eq!(at(132), (18, 21, true, 16));
+        assert_eq!(at(200), (18, 47, true, 23));
+        assert_eq!(at(0), (8, SHORTEST, false, 0));
+    }
+
+    #[test]
+    fn connections_fit_every_terminal() {
+        for width in 50..260 {
+            let c = ConnectionColumns::for_width(Some(width));
+            let process = if c.process > 0 { c.process + 1 } else { 0 };
+            let meters = if c.meters {
+                2 * (BYTES + 1) + RETRANS + 1
+            } else {
+                0
+            };
+            let container = if c.container { CONTAINER + 1 } else { 0 };
+            let used = 2 * c.endpoint + STATE + SPAN + 3 + process + meters + container;
+            assert!(used <= width, "{width}: {c:?} takes {used}");
+        }
+        assert!(ConnectionColumns::for_width(Some(100)).meters);
+        assert!(!ConnectionColumns::for_width(Some(80)).meters);
+        assert!(ConnectionColumns::for_width(Some(132)).container);
+    }
+}

@@ -1,0 +1,59 @@
+//! What stdout and the environment say about how to print.
+
+use std::env;
+use std::io::{IsTerminal, stdout};
+
+use crate::render::Look;
+use crate::render::i18n::Lang;
+use crate::render::time::Clock;
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the user chose for all of the command line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// The language, if not the locale's.
+    pub lang: Option<Lang>,
+    /// When to use colour.
+    pub color: Color,
+}
+
+impl Style {
+    /// How text looks on the stdout of this process.
+    pub fn look(&self, clock: Clock) -> Look {
+        let terminal = stdout().is_terminal();
+        let lang = self
+            .lang
+            .unwrap_or_else(|| Lang::from_env(|name| env::var(name).ok()));
+        Look {
+            labels: lang.labels(),
+            clock,
+            width: terminal.then(columns),
+            color: self.colored(terminal),
+        }
+    }
+
+    fn colored(&self, terminal: bool) -> bool {
+        let set = |name| env::var_os(name).is_some_and(|v| !v.is_empty());
+        let dumb = env::var_os("TERM").is_some_and(|t| t == "dumb");
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !set("NO_COLOR") && !dumb,
+        }
+    }
+}
+
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
+}
