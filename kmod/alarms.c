@@ -4,6 +4,7 @@
 #include <linux/string.h>
 
 #include "alarms.h"
+#include "locks.h"
 #include "session.h"
 
 static void write_record(struct tcps_ring *ring, const struct tcps_alarm *alarm,
@@ -38,6 +39,7 @@ static void write_alarm(struct tcps_session *session, const struct tcps_alarm *a
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 
+	lockdep_assert_irqs_disabled();
 	if (likely(stats->ring))
 		write_record(stats->ring, alarm, subject, value, raised, now);
 	else

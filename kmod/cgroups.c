@@ -39,6 +39,7 @@ static struct tcpstates_cgroup *entry_of(struct tcps_cgroups *cgroups, u64 id)
 
 static void count(struct tcps_session *session, struct tcps_conn *conn, void *data)
 {
+	tcps_conns_assert_held(&session->conns, conn);
 	entry_of(data, conn->known.cgroup)->states[conn->state]++;
 }
 

@@ -14,15 +14,17 @@
 #include <linux/timekeeping.h>
 
 #include "clocks.h"
+#include "locks.h"
 
 static s64 offset_at(u64 now)
 {
 	return ktime_to_ns(ktime_mono_to_real(ns_to_ktime(now))) - now;
 }
 
-/* The lock is held. If there is no room the oldest goes, but the first one stays. */
+/* If there is no room the oldest one goes, but the first one stays. */
 static void add(struct tcps_clocks *clocks, u64 now, s64 offset)
 {
+	lockdep_assert_held(&clocks->lock);
 	if (clocks->nr == TCPSTATES_CLOCKS_MAX) {
 		clocks->nr--;
 		memmove(&clocks->all[1], &clocks->all[2],
@@ -57,7 +59,8 @@ static int on_suspend(struct notifier_block *resume, unsigned long event, void *
 int tcps_clocks_start(struct tcps_clocks *clocks, u64 now)
 {
 	raw_spin_lock_init(&clocks->lock);
-	add(clocks, now, offset_at(now));
+	clocks->all[0] = (struct tcpstates_clock){ now, offset_at(now) };
+	clocks->nr = 1;
 	clocks->resume.notifier_call = on_suspend;
 	return register_pm_notifier(&clocks->resume);
 }

@@ -88,6 +88,7 @@ size_t tcps_conns_memory(struct tcps_conns *conns)
 
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn)
 {
+	lockdep_assert_held(&shard->lock);
 	rb_erase(&conn->rb, &shard->root);
 	WRITE_ONCE(conn->sk, NULL);
 	tcps_pool_put(&conns->pool, conn);

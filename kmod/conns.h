@@ -57,6 +57,7 @@ static __always_inline void tcps_conns_assert_held(struct tcps_conns *conns,
 /* Both shards, which may be the same one. Interrupts are off. */
 static inline void tcps_shards_lock(struct tcps_shard *a, struct tcps_shard *b)
 {
+	lockdep_assert_irqs_disabled();
 	if (a > b)
 		swap(a, b);
 	raw_spin_lock(&a->lock);
@@ -90,6 +91,7 @@ static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const 
 {
 	struct rb_node *rb = shard->root.rb_node;
 
+	lockdep_assert_held(&shard->lock);
 	while (rb) {
 		struct tcps_conn *conn = rb_entry(rb, struct tcps_conn, rb);
 
@@ -112,6 +114,7 @@ static inline struct tcps_insert_point tcps_conns_insert_point(struct tcps_shard
 {
 	struct tcps_insert_point point = { .link = &shard->root.rb_node };
 
+	lockdep_assert_held(&shard->lock);
 	while (*point.link) {
 		struct tcps_conn *conn = rb_entry(*point.link, struct tcps_conn, rb);
 
@@ -128,6 +131,7 @@ static inline struct tcps_insert_point tcps_conns_insert_point(struct tcps_shard
 static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_insert_point point,
 				   struct tcps_conn *conn, const struct sock *sk)
 {
+	lockdep_assert_held(&shard->lock);
 	/* Pairs with the snapshot's look at a node whose shard it does not know. */
 	WRITE_ONCE(conn->sk, sk);
 	rb_link_node(&conn->rb, point.parent, point.link);

@@ -38,7 +38,7 @@ static struct tcps_listener *entry_of(struct tcps_session *session, const struct
 
 /*
  * Count what happened to a handshake: for all, and for its listener, if that
- * is known. Interrupts are off.
+ * is known.
  */
 static void count_nr(struct tcps_session *session, struct tcps_listener *entry, unsigned int nr)
 {
@@ -233,7 +233,7 @@ void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
 	local_irq_restore(flags);
 }
 
-/* Interrupts are off. @sk, which has no node, changes its state: it is no fresh clone any more. */
+/* @sk, which has no node, changes its state: it is no fresh clone any more. */
 void tcps_forget_clone(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);

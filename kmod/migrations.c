@@ -17,6 +17,7 @@
 #include <net/request_sock.h>
 #include <net/tcp.h>
 
+#include "locks.h"
 #include "migrations.h"
 
 void tcps_migrations_init(struct tcps_migrations *migrations)
@@ -58,6 +59,7 @@ static struct tcps_migration *next_entry(struct tcps_migrations *migrations)
 	struct tcps_migration *migration;
 	unsigned int i;
 
+	lockdep_assert_held(&migrations->lock);
 	for (i = 0; i < TCPS_MIGRATIONS; i++) {
 		migration = &migrations->last[migrations->next++ % TCPS_MIGRATIONS];
 		if (!is_awaited(migration))
@@ -72,6 +74,7 @@ void tcps_migrations_expect(struct tcps_migrations *migrations, struct request_s
 {
 	struct tcps_migration *migration;
 
+	lockdep_assert_irqs_disabled();
 	raw_spin_lock(&migrations->lock);
 	migration = next_entry(migrations);
 	if (!migration->from)
@@ -90,6 +93,7 @@ struct request_sock *tcps_migrations_original(struct tcps_migrations *migrations
 	struct request_sock *from = NULL;
 	unsigned int i;
 
+	lockdep_assert_irqs_disabled();
 	raw_spin_lock(&migrations->lock);
 	for (i = 0; i < TCPS_MIGRATIONS && !from; i++) {
 		struct tcps_migration *migration = &migrations->last[i];
@@ -110,6 +114,7 @@ struct request_sock *tcps_migrations_copy(const struct tcps_migrations *migratio
 {
 	unsigned int i;
 
+	lockdep_assert_held(&migrations->lock);
 	for (i = 0; i < TCPS_MIGRATIONS; i++)
 		if (migrations->last[i].from == from && migrations->last[i].to)
 			return migrations->last[i].to;

@@ -18,11 +18,13 @@ static struct tcps_owner_set *set_of(struct tcps_socket_owners *owners, u64 ino)
 	return &owners->sets[hash_64(ino, ilog2(TCPS_OWNER_SETS))];
 }
 
-/* The lock is held. NULL: it is not known. */
-static struct tcps_socket_owner *find(struct tcps_owner_set *set, u64 ino)
+/* NULL: it is not known. */
+static struct tcps_socket_owner *find(struct tcps_socket_owners *owners, u64 ino)
 {
+	struct tcps_owner_set *set = set_of(owners, ino);
 	unsigned int i;
 
+	lockdep_assert_held(&owners->lock);
 	for (i = 0; i < TCPS_OWNER_WAYS; i++)
 		if (set->way[i].ino == ino)
 			return &set->way[i];
@@ -34,10 +36,11 @@ void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_
 	struct tcps_owner_set *set = set_of(&session->owners, ino);
 	struct tcps_socket_owner *owner;
 
+	lockdep_assert_irqs_disabled();
 	if (!ino)
 		return;
 	raw_spin_lock(&session->owners.lock);
-	owner = find(set, ino) ?: &set->way[set->next++ % TCPS_OWNER_WAYS];
+	owner = find(&session->owners, ino) ?: &set->way[set->next++ % TCPS_OWNER_WAYS];
 	owner->ino = ino;
 	owner->cgroup = known->cgroup;
 	owner->pid = known->pid;
@@ -51,10 +54,11 @@ void tcps_subflow_find_owner(struct tcps_session *session, struct tcps_conn *con
 	u64 ino = tcps_sock_ino(sk);
 	const struct tcps_socket_owner *owner;
 
+	tcps_conns_assert_held(&session->conns, conn);
 	if (!ino)
 		return;
 	raw_spin_lock(&session->owners.lock);
-	owner = find(set_of(&session->owners, ino), ino);
+	owner = find(&session->owners, ino);
 	if (owner) {
 		conn->known.pid = owner->pid;
 		conn->known.cgroup = owner->cgroup;

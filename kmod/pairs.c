@@ -144,6 +144,7 @@ static struct tcps_pair *take_pair(struct tcps_pairs *pairs, struct tcps_pair_sh
 {
 	struct tcps_pair *pair = take_new_pair(pairs, shard);
 
+	lockdep_assert_held(&shard->lock);
 	if (pair)
 		return pair;
 	pair = list_first_entry_or_null(&shard->idle, struct tcps_pair, idle);
@@ -180,6 +181,7 @@ static struct tcps_pair *find_or_make(struct tcps_pairs *pairs,
 	struct rb_node **link, *parent;
 	struct tcps_pair *new = NULL;
 
+	lockdep_assert_held(&shard->lock);
 again:
 	link = &shard->root.rb_node;
 	parent = NULL;
@@ -219,7 +221,7 @@ static u32 value_of(const struct tcps_pair *pair, s32 ends)
 	return pair->with_itself ? DIV_ROUND_UP(ends, 2) : ends;
 }
 
-/* From here on: the pair's lock is held. */
+/* The lock of the pair that @part is a slot's of is held. */
 static void add_counts(struct tcps_pair_counts *sum, const struct tcps_pair_counts *part)
 {
 	unsigned int i;
@@ -239,6 +241,7 @@ static const struct tcps_pair_slot *slot_at(const struct tcps_pairs *pairs,
 	struct tcps_cpu_stats *stats = tcps_stats_of(pairs->stats, cpu);
 	const struct tcps_pair_slot *slot;
 
+	lockdep_assert_held(&pair->shard->lock);
 	if (!stats)
 		return NULL;
 	slot = slot_of(pairs, stats, pair);
@@ -270,6 +273,7 @@ static void sum_counts(const struct tcps_pairs *pairs, const struct tcps_pair *p
 	const struct tcps_pair_slot *slot;
 	unsigned int cpu = 0;
 
+	lockdep_assert_held(&pair->shard->lock);
 	*sum = pair->counts;
 	if (likely(!pair->pins))
 		return;
@@ -284,6 +288,7 @@ static s32 pending_ends(const struct tcps_pairs *pairs, const struct tcps_pair *
 	unsigned int cpu = 0;
 	s32 sum = 0;
 
+	lockdep_assert_held(&pair->shard->lock);
 	if (likely(!pair->pins))
 		return 0;
 	while ((slot = next_slot(pairs, pair, &cpu)))
@@ -310,6 +315,7 @@ static noinline void note_change(const struct tcps_pairs *pairs, struct tcps_pai
 	s32 value = value_of(pair, tcps_count_live(pair->counts.classes));
 	s32 left;
 
+	lockdep_assert_held(&pair->shard->lock);
 	if (!pairs->threshold || pairs->no_slots)
 		return;
 	/* Until the alarm is raised or, if it is, cleared. */
@@ -330,6 +336,7 @@ static void add_slot(const struct tcps_pairs *pairs, struct tcps_pair *pair,
 {
 	s32 most = tcps_count_live(pair->counts.classes) + slot->counts.most;
 
+	lockdep_assert_held(&pair->shard->lock);
 	/* Other CPUs may have counted the ends of connections that start here. */
 	if (most > (s32)pair->peak)
 		most += pending_ends(pairs, pair) - tcps_count_live(slot->counts.classes);
@@ -342,6 +349,7 @@ static void add_slot(const struct tcps_pairs *pairs, struct tcps_pair *pair,
 
 static void put_pair(struct tcps_pair *pair)
 {
+	lockdep_assert_held(&pair->shard->lock);
 	if (!pair->counts.holders && !pair->pins)
 		list_add_tail(&pair->idle, &pair->shard->idle);
 }
@@ -350,6 +358,7 @@ static void unpin(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot)
 {
 	struct tcps_pair *pair = slot->pair;
 
+	lockdep_assert_held(&pair->shard->lock);
 	add_slot(pairs, pair, slot);
 	slot->number = 0;
 	WRITE_ONCE(slot->pair, NULL);
@@ -357,22 +366,24 @@ static void unpin(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot)
 		pair->pinned = 0;
 }
 
-/* No lock of a pair is held, and interrupts are off. */
+/* No lock of a pair is held. */
 static void empty_slot(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot)
 {
 	struct tcps_pair *pair = slot->pair;
 
+	lockdep_assert_irqs_disabled();
 	tcps_lock_shared(&pair->shard->lock);
 	unpin(pairs, slot);
 	put_pair(pair);
 	raw_spin_unlock(&pair->shard->lock);
 }
 
-/* The slot's ends have become too many, or too few. Likewise. */
+/* The slot's ends have become too many, or too few. */
 void tcps_pair_flush(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot)
 {
 	struct tcps_pair *pair = slot->pair;
 
+	lockdep_assert_irqs_disabled();
 	tcps_lock_shared(&pair->shard->lock);
 	add_slot(pairs, pair, slot);
 	/* Who has the lock finds them here or there. */
@@ -382,7 +393,7 @@ void tcps_pair_flush(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot
 
 /*
  * This CPU counts for @pair without a slot: after some times it takes one, if
- * the pair is not crowded. Likewise; the entry need not be held any more, it
+ * the pair is not crowded. No lock of a pair is held; the entry need not be held any more, it
  * may even have another key by now.
  */
 static noinline void pin(const struct tcps_pairs *pairs, struct tcps_cpu_stats *stats,
@@ -390,6 +401,7 @@ static noinline void pin(const struct tcps_pairs *pairs, struct tcps_cpu_stats *
 {
 	struct tcps_pair_slot *slot = slot_of(pairs, stats, pair);
 
+	lockdep_assert_irqs_disabled();
 	if (READ_ONCE(pair->crowded) || slot->pair == pair)
 		return;
 	if (slot->pair) {
@@ -412,7 +424,7 @@ static noinline void pin(const struct tcps_pairs *pairs, struct tcps_cpu_stats *
 	raw_spin_unlock(&pair->shard->lock);
 }
 
-/* Raise or clear the alarm for what @conn has done. The pair's lock is held. */
+/* Raise or clear the alarm for what @conn has done. */
 static noinline void sound(struct tcps_session *session, struct tcps_pair *pair,
 			   const struct tcps_conn *conn, const struct tcps_pair_counts *sum,
 			   u32 value)
@@ -425,6 +437,7 @@ static noinline void sound(struct tcps_session *session, struct tcps_pair *pair,
 		.counts = sum->classes,
 	};
 
+	lockdep_assert_held(&pair->shard->lock);
 	tcps_conn_ident(conn->sk, conn->kind, conn, &who);
 	if (!tcps_alarm_is_raised(&pair->alarm))
 		tcps_alarm_raise(session, &pair->alarm, &subject, value, threshold);
@@ -432,7 +445,7 @@ static noinline void sound(struct tcps_session *session, struct tcps_pair *pair,
 		tcps_alarm_clear(session, &pair->alarm, &subject, value);
 }
 
-/* All of a crowded pair is looked at each time: its alarm may be due. Its lock is held. */
+/* All of a crowded pair is looked at each time: its alarm may be due. */
 static noinline void look_at_crowd(struct tcps_session *session, struct tcps_pair *pair,
 				   const struct tcps_conn *conn)
 {
@@ -441,6 +454,7 @@ static noinline void look_at_crowd(struct tcps_session *session, struct tcps_pai
 	u32 value;
 	s32 live;
 
+	lockdep_assert_held(&pair->shard->lock);
 	sum_counts(&session->pairs, pair, &sum);
 	live = tcps_count_live(sum.classes);
 	value = value_of(pair, live);
@@ -455,12 +469,13 @@ static noinline void look_at_crowd(struct tcps_session *session, struct tcps_pai
 	}
 }
 
-/* @conn has changed the counts of @pair itself. Its lock is held. */
+/* @conn has changed the counts of @pair itself. */
 static __always_inline void look_at_pair(struct tcps_session *session, struct tcps_pair *pair,
 					 const struct tcps_conn *conn)
 {
 	s32 live = tcps_count_live(pair->counts.classes);
 
+	lockdep_assert_held(&pair->shard->lock);
 	if (unlikely(pair->crowded || live >= session->pairs.many)) {
 		look_at_crowd(session, pair, conn);
 		note_change(&session->pairs, pair);
@@ -516,18 +531,20 @@ static __always_inline bool join_last(struct tcps_session *session, struct tcps_
 	return true;
 }
 
-/* Of pairs that are used once, none is worth a slot. The pair's lock is held. */
+/* A pair that is used only once is not worth a slot. */
 static bool is_used_again(const struct tcps_pair *pair)
 {
+	lockdep_assert_held(&pair->shard->lock);
 	return pair->counts.started > 1 || pair->pins;
 }
 
-/* The pair's lock is held: this CPU counts in @pair itself, not in a slot of it. */
+/* This CPU counts in @pair itself from now on, not in a slot of it. */
 static void use_pair(const struct tcps_pairs *pairs, struct tcps_cpu_stats *stats,
 		     struct tcps_pair *pair)
 {
 	struct tcps_pair_slot *slot = slot_of(pairs, stats, pair);
 
+	lockdep_assert_held(&pair->shard->lock);
 	if (unlikely(slot->pair == pair))
 		unpin(pairs, slot);
 }
@@ -572,6 +589,7 @@ void tcps_pair_join(struct tcps_session *session, struct tcps_conn *conn, u8 cla
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
 
+	tcps_conns_assert_held(&session->conns, conn);
 	if (!join_last(session, stats, conn, class))
 		find_and_join(session, stats, conn, class);
 }
@@ -584,6 +602,7 @@ static void move_in_pair(struct tcps_session *session, struct tcps_cpu_stats *st
 	struct tcps_pair_shard *shard = pair->shard;
 	bool is_used;
 
+	tcps_conns_assert_held(&session->conns, conn);
 	tcps_lock_shared(&shard->lock);
 	use_pair(&session->pairs, stats, pair);
 	tcps_count_move(pair->counts.classes, from, to);
@@ -617,6 +636,7 @@ void tcps_pair_unfinished(struct tcps_session *session, const struct tcps_conn *
 	struct tcps_pair *pair;
 	struct tcps_pair_slot *slot;
 
+	tcps_conns_assert_held(&session->conns, conn);
 	if (!conn->pair)
 		return;
 	slot = tcps_pair_slot(&session->pairs, stats, conn->pair);

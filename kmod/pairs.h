@@ -13,6 +13,7 @@
 #include "state_class.h"
 #include "conns.h"
 #include "hash.h"
+#include "locks.h"
 #include "slots.h"
 #include "stats.h"
 #include "table.h"
@@ -137,7 +138,7 @@ static inline struct tcps_pair *tcps_pair_of(const struct tcps_pairs *pairs,
 	return conn->pair ? tcps_pair_at(pairs, conn->pair - 1) : NULL;
 }
 
-/* The lock of the connection's shard is held. */
+/* Called with interrupts off; if a connection is given, under the lock of its shard. */
 void tcps_pair_join(struct tcps_session *session, struct tcps_conn *conn, u8 class);
 void tcps_pair_move_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
 			      struct tcps_conn *conn, u8 from, u8 to);

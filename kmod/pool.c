@@ -38,9 +38,9 @@ static void kick(struct irq_work *work)
 	schedule_delayed_work(&container_of(work, struct tcps_pool, kick)->balance, 0);
 }
 
-/* @pool->lock is held. */
 static void push_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned int nr)
 {
+	lockdep_assert_held(&pool->lock);
 	batch->free.nr = nr;
 	batch->free.next_batch = pool->batches;
 	pool->batches = batch;
@@ -49,11 +49,11 @@ static void push_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 		WRITE_ONCE(pool->dry, false);
 }
 
-/* @pool->lock is held. */
 static struct tcps_conn *pop_batch(struct tcps_pool *pool)
 {
 	struct tcps_conn *batch = pool->batches;
 
+	lockdep_assert_held(&pool->lock);
 	if (batch) {
 		pool->batches = batch->free.next_batch;
 		WRITE_ONCE(pool->nr_free, pool->nr_free - batch->free.nr);
@@ -63,23 +63,27 @@ static struct tcps_conn *pop_batch(struct tcps_pool *pool)
 
 static bool may_grow(const struct tcps_pool *pool)
 {
+	lockdep_assert_held(&pool->lock);
 	return pool->nr_free < pool->reserve && pool->nodes < pool->max;
 }
 
 /* The worker is woken for half of the reserve, not for each batch. */
 static bool wants_to_grow(const struct tcps_pool *pool)
 {
+	lockdep_assert_held(&pool->lock);
 	return pool->nr_free < pool->reserve / 2 && pool->nodes < pool->max;
 }
 
 static bool above_reserve(const struct tcps_pool *pool)
 {
+	lockdep_assert_held(&pool->lock);
 	return pool->nr_free > 4 * pool->reserve;
 }
 
-/* @pool->lock is held. Is the worker to be kicked? Not if it comes anyway. */
+/* Is the worker to be kicked? Not if it comes anyway. */
 static bool wants_worker(struct tcps_pool *pool)
 {
+	lockdep_assert_held(&pool->lock);
 	if (pool->kicked || !(pool->dry || wants_to_grow(pool) || above_reserve(pool)))
 		return false;
 	pool->kicked = true;
@@ -117,6 +121,7 @@ static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 /* The spare batch, or a common one, is opened; false when there is none. */
 bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
+	lockdep_assert_irqs_disabled();
 	if (part->spare) {
 		part->open = part->spare;
 		part->nr_open = pool->batch;
@@ -132,6 +137,7 @@ bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 /* The open chain becomes the spare batch; one that is there already goes back. */
 void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
+	lockdep_assert_irqs_disabled();
 	if (part->spare)
 		give_batch(pool, part->spare, pool->batch);
 	part->spare = part->open;
@@ -139,9 +145,10 @@ void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 	part->nr_open = 0;
 }
 
-/* Interrupts are off, and nobody else uses @part: its free nodes become common. */
+/* Nobody else uses @part: its free nodes become common. */
 static void empty_part(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
+	lockdep_assert_irqs_disabled();
 	if (part->spare)
 		give_batch(pool, part->spare, pool->batch);
 	if (part->open)

@@ -14,6 +14,7 @@
 #include <linux/xarray.h>
 
 #include "conn.h"
+#include "locks.h"
 
 /*
  * Locking rule: a part belongs to its CPU, which looks at it with interrupts
@@ -68,6 +69,7 @@ static __always_inline bool tcps_pool_is_dry(const struct tcps_pool *pool)
 {
 	const struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 
+	lockdep_assert_irqs_disabled();
 	return READ_ONCE(pool->dry) && !part->open && !part->spare;
 }
 
@@ -77,6 +79,7 @@ static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 	struct tcps_conn *conn;
 
+	lockdep_assert_irqs_disabled();
 	if (unlikely(!part->open) && (tcps_pool_is_dry(pool) || !tcps_pool_open(pool, part)))
 		return NULL;
 	conn = part->open;
@@ -89,6 +92,7 @@ static __always_inline void tcps_pool_put(struct tcps_pool *pool, struct tcps_co
 {
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
 
+	lockdep_assert_irqs_disabled();
 	conn->free.next = part->open;
 	part->open = conn;
 	if (unlikely(++part->nr_open >= pool->batch))

@@ -100,7 +100,6 @@ static void seed_timewait(struct tcps_session *session, struct tcps_conn *conn,
 	conn->since_flags |= TCPSTATES_SINCE_EXACT;
 }
 
-/* The shard's lock is held. */
 static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_shard *shard,
 				   struct tcps_insert_point point, const struct sock *sk)
 {
@@ -109,6 +108,7 @@ static struct tcps_conn *seed_conn(struct tcps_session *session, struct tcps_sha
 	u8 state = state_of(sk, kind);
 	struct tcps_conn *conn;
 
+	lockdep_assert_held(&shard->lock);
 	if (state >= TCPSTATES_NR_STATES)
 		state = TCP_CLOSE;
 	conn = tcps_conns_add(&session->conns, shard, point, sk);

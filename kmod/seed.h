@@ -18,6 +18,7 @@ struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard 
 static inline struct tcps_conn *tcps_seed_early(struct tcps_session *session,
 						struct tcps_shard *shard, const struct sock *sk)
 {
+	lockdep_assert_held(&shard->lock);
 	return READ_ONCE(session->seeding) ? tcps_seed_now(session, shard, sk) : NULL;
 }
 

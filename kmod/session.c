@@ -8,6 +8,7 @@
 
 #include "cpus.h"
 #include "listener_alarms.h"
+#include "locks.h"
 #include "seed.h"
 #include "session.h"
 
@@ -146,9 +147,10 @@ static bool config_valid(const struct tcpstates_config *config)
 	       !memchr_inv(config->reserved, 0, sizeof(config->reserved));
 }
 
-/* Nobody looks into sockets any more, then no hook runs any more. */
+/* First nobody looks into sockets any more, then no hook runs any more. */
 static void session_end(struct tcps_session *session)
 {
+	lockdep_assert_held(&control_lock);
 	down_write(&session->live);
 	session->ended = true;
 	up_write(&session->live);
@@ -162,12 +164,12 @@ static void session_end(struct tcps_session *session)
 	tcps_rings_wake_all();
 }
 
-/* control_lock is held. */
 static int activate(const struct tcpstates_config *config, const char **failed_symbol)
 {
 	struct tcps_session *session;
 	int err;
 
+	lockdep_assert_held(&control_lock);
 	if (active)
 		return -EALREADY;
 	session = session_create(config);
@@ -228,12 +230,13 @@ u64 tcps_session_memory(struct tcps_session *session)
 	       tcps_listeners_memory(&session->listeners);
 }
 
-/* May a report move this ring's position so? consume_lock is held. */
+/* May a report move this ring's position so? */
 static int check_consumed(struct tcps_session *session, const struct tcpstates_consumed *entry)
 {
 	const struct tcps_rings *rings = session->rings;
 	const struct tcps_cpu_ring *ring;
 
+	lockdep_assert_held(&session->consume_lock);
 	ring = entry->cpu < rings->nr ? tcps_rings_of(rings, entry->cpu) : NULL;
 	if (entry->reserved || !ring)
 		return -EINVAL;

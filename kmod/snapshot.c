@@ -22,12 +22,13 @@
 /*
  * A change of state that was under way while the hooks were attached is seen
  * by neither the hook nor the seeding: as long as no hook has seen the node,
- * its socket knows better. The shard's lock is held.
+ * its socket knows better.
  */
 static void correct_seeded(struct tcps_session *session, struct tcps_conn *conn)
 {
 	u8 state = READ_ONCE(conn->sk->sk_state);
 
+	tcps_conns_assert_held(&session->conns, conn);
 	if (conn->kind != TCPS_FULL || conn->since_flags & TCPSTATES_SINCE_EXACT ||
 	    state == conn->state || state >= TCPSTATES_NR_STATES)
 		return;
@@ -140,6 +141,7 @@ static unsigned int take_nodes(struct tcps_session *session, struct tcps_cursor 
 	struct tcps_conn *conn;
 	unsigned int nr = 0;
 
+	lockdep_assert_held_read(&session->live);
 	down_read(&pool->keep);
 	while (nr < want) {
 		conn = xa_find(&pool->all, &cursor->next, ULONG_MAX, XA_PRESENT);

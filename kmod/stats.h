@@ -9,6 +9,7 @@
 #include <linux/percpu.h>
 #include <linux/types.h>
 
+#include "locks.h"
 #include "slots.h"
 #include "tcpstates.h"
 
@@ -89,6 +90,7 @@ static inline struct tcps_cpu_stats *tcps_stats_of(const struct tcps_stats *stat
 /* Of this CPU; interrupts are off. */
 static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats *stats)
 {
+	lockdep_assert_irqs_disabled();
 	return __this_cpu_read(*stats->cpu);
 }
 

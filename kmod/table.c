@@ -107,6 +107,7 @@ void *tcps_table_take(struct tcps_table *table, unsigned int *index)
 	void *entry = NULL;
 	bool wanting;
 
+	lockdep_assert_irqs_disabled();
 	tcps_lock_shared(&table->lock);
 	if (table->taken < table->nr) {
 		*index = table->taken;

@@ -9,6 +9,8 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "locks.h"
+
 /* A power of two. */
 #define TCPS_TABLE_CHUNK	256U
 

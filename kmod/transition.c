@@ -224,7 +224,6 @@ static noinline void look_at(struct tcps_session *session, const struct sock *sk
 	tcps_rings_wake(session->rings);
 }
 
-/* The shard's lock is held. */
 static __always_inline void end(struct tcps_session *session, struct tcps_shard *shard,
 				const struct sock *sk, u8 old, u64 now)
 {
