@@ -147,6 +147,14 @@ static unsigned long address_near(enum tcps_near near)
 	}
 }
 
+/**
+ * tcps_address_of() - the address of a function of the kernel
+ * @symbol: its name
+ * @near: a known function whose neighbour it is
+ *
+ * Context: Process context, may sleep.
+ * Return: the address; 0: not known.
+ */
 unsigned long tcps_address_of(const char *symbol, enum tcps_near near)
 {
 	unsigned long address = address_of_exported(symbol);

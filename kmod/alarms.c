@@ -48,6 +48,16 @@ static void write_alarm(struct tcps_session *session, const struct tcps_alarm *a
 	tcps_rings_wake(session->rings);
 }
 
+/**
+ * tcps_alarm_raise() - raise an alarm, and record that
+ * @session: the activation
+ * @alarm: the alarm, not raised
+ * @subject: what it is about
+ * @value: what has become too much
+ * @threshold: from which on it is
+ *
+ * Context: Any, interrupts off. The lock that guards @alarm.
+ */
 void tcps_alarm_raise(struct tcps_session *session, struct tcps_alarm *alarm,
 		      const struct tcps_alarm_subject *subject, u64 value, u64 threshold)
 {
@@ -59,6 +69,15 @@ void tcps_alarm_raise(struct tcps_session *session, struct tcps_alarm *alarm,
 	write_alarm(session, alarm, subject, value, true, now);
 }
 
+/**
+ * tcps_alarm_clear() - clear an alarm, and record that
+ * @session: the activation
+ * @alarm: the alarm, raised
+ * @subject: what it is about
+ * @value: what is no longer too much
+ *
+ * Context: Any, interrupts off. The lock that guards @alarm.
+ */
 void tcps_alarm_clear(struct tcps_session *session, struct tcps_alarm *alarm,
 		      const struct tcps_alarm_subject *subject, u64 value)
 {

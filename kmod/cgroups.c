@@ -43,7 +43,14 @@ static void count(struct tcps_session *session, struct tcps_conn *conn, void *da
 	entry_of(data, conn->known.cgroup)->states[conn->state]++;
 }
 
-/* In process context; an error that tells why not. */
+/**
+ * tcps_cgroups_count() - count the live connections by cgroup
+ * @session: the activation
+ *
+ * Context: Process context, may sleep. Takes the locks of shards, one after the
+ *	other.
+ * Return: the counts, for tcps_cgroups_free(), or an ERR_PTR().
+ */
 struct tcps_cgroups *tcps_cgroups_count(struct tcps_session *session)
 {
 	struct tcps_cgroups *cgroups = kvzalloc(sizeof(*cgroups), GFP_KERNEL);
@@ -59,6 +66,12 @@ struct tcps_cgroups *tcps_cgroups_count(struct tcps_session *session)
 	return cgroups;
 }
 
+/**
+ * tcps_cgroups_free() - free counts
+ * @cgroups: the counts
+ *
+ * Context: Process context.
+ */
 void tcps_cgroups_free(struct tcps_cgroups *cgroups)
 {
 	kvfree(cgroups);

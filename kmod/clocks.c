@@ -33,6 +33,12 @@ static void add(struct tcps_clocks *clocks, u64 now, s64 offset)
 	clocks->all[clocks->nr++] = (struct tcpstates_clock){ now, offset };
 }
 
+/**
+ * tcps_clocks_compare() - note a step of the wall clock, if there was one
+ * @clocks: the clocks
+ *
+ * Context: Any. Takes the lock of @clocks.
+ */
 void tcps_clocks_compare(struct tcps_clocks *clocks)
 {
 	unsigned long flags;
@@ -56,6 +62,14 @@ static int on_suspend(struct notifier_block *resume, unsigned long event, void *
 	return NOTIFY_DONE;
 }
 
+/**
+ * tcps_clocks_start() - note the present offset of the wall clock, and its steps from now on
+ * @clocks: zeroed
+ * @now: time of CLOCK_MONOTONIC
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_clocks_start(struct tcps_clocks *clocks, u64 now)
 {
 	raw_spin_lock_init(&clocks->lock);
@@ -65,11 +79,26 @@ int tcps_clocks_start(struct tcps_clocks *clocks, u64 now)
 	return register_pm_notifier(&clocks->resume);
 }
 
+/**
+ * tcps_clocks_end() - note no steps at a resume any more
+ * @clocks: the clocks, started
+ *
+ * Context: Process context, may sleep.
+ */
 void tcps_clocks_end(struct tcps_clocks *clocks)
 {
 	unregister_pm_notifier(&clocks->resume);
 }
 
+/**
+ * tcps_clocks_get() - an offset of the wall clock
+ * @clocks: the clocks
+ * @index: 0: the first one
+ * @out: where to store it
+ *
+ * Context: Process context. Takes the lock of @clocks.
+ * Return: false if there is none of this number.
+ */
 bool tcps_clocks_get(struct tcps_clocks *clocks, unsigned int index,
 		     struct tcpstates_clock *out)
 {
@@ -84,11 +113,23 @@ bool tcps_clocks_get(struct tcps_clocks *clocks, unsigned int index,
 	return has;
 }
 
+/**
+ * tcps_clocks_nr() - the number of offsets for tcps_clocks_get()
+ * @clocks: the clocks
+ *
+ * Context: Any.
+ */
 unsigned int tcps_clocks_nr(struct tcps_clocks *clocks)
 {
 	return READ_ONCE(clocks->nr);
 }
 
+/**
+ * tcps_clocks_changes() - the number of steps since the activation
+ * @clocks: the clocks
+ *
+ * Context: Any.
+ */
 u64 tcps_clocks_changes(struct tcps_clocks *clocks)
 {
 	return READ_ONCE(clocks->changes);

@@ -22,10 +22,14 @@
 /* Where its chains are longer, the kernel's own look-ups are slow. */
 #define CONNS_PER_BUCKET 4
 
-/*
- * As many connections as the kernel itself is made for: full sockets by the
- * size of its hash, and the timewait sockets that it lets live. Nodes are
- * allocated as connections come, so a limit that is never reached costs nothing.
+/**
+ * tcps_conns_default() - the default of max-conns
+ *
+ * As many connections as the kernel itself is made for: full sockets by the size of
+ * its hash, and the timewait sockets that it allows. Nodes are allocated as
+ * connections come, so a limit that is never reached costs nothing.
+ *
+ * Context: Any.
  */
 unsigned int tcps_conns_default(void)
 {
@@ -50,6 +54,14 @@ static void init_ids(struct tcps_conns *conns)
 	}
 }
 
+/**
+ * tcps_conns_init() - make the shards and the pool
+ * @conns: zeroed
+ * @max: most connections
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 {
 	unsigned long nr = clamp(roundup_pow_of_two(DIV_ROUND_UP(max, CONNS_PER_SHARD)),
@@ -73,7 +85,13 @@ int tcps_conns_init(struct tcps_conns *conns, unsigned int max)
 	return 0;
 }
 
-/* The hooks are gone, and so is every other user: nobody looks into the trees any more. */
+/**
+ * tcps_conns_destroy() - free shards, pool and nodes
+ * @conns: the live connections
+ *
+ * Context: Process context, may sleep. Hooks are detached, and nobody else uses
+ *	them.
+ */
 void tcps_conns_destroy(struct tcps_conns *conns)
 {
 	tcps_pool_destroy(&conns->pool);
@@ -81,11 +99,25 @@ void tcps_conns_destroy(struct tcps_conns *conns)
 	kvfree(conns->shards);
 }
 
+/**
+ * tcps_conns_memory() - bytes of shards and nodes
+ * @conns: the live connections
+ *
+ * Context: Any.
+ */
 size_t tcps_conns_memory(struct tcps_conns *conns)
 {
 	return (sizeof(*conns->shards) << conns->bits) + tcps_pool_memory(&conns->pool);
 }
 
+/**
+ * tcps_conns_remove() - take a node out of its tree, and free it
+ * @conns: the live connections
+ * @shard: shard of @conn
+ * @conn: node
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ */
 void tcps_conns_remove(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_conn *conn)
 {
 	lockdep_assert_held(&shard->lock);

@@ -54,7 +54,13 @@ static __always_inline void tcps_conns_assert_held(struct tcps_conns *conns,
 	lockdep_assert_held(&tcps_conns_shard(conns, conn->sk)->lock);
 }
 
-/* Both shards, which may be the same one. Interrupts are off. */
+/**
+ * tcps_shards_lock() - lock two shards
+ * @a: a shard
+ * @b: another one, or the same
+ *
+ * Context: Any, interrupts off.
+ */
 static inline void tcps_shards_lock(struct tcps_shard *a, struct tcps_shard *b)
 {
 	lockdep_assert_irqs_disabled();
@@ -67,6 +73,13 @@ static inline void tcps_shards_lock(struct tcps_shard *a, struct tcps_shard *b)
 		__acquire(&b->lock);	/* for sparse, and below */
 }
 
+/**
+ * tcps_shards_unlock() - unlock two shards
+ * @a: a shard
+ * @b: another one, or the same
+ *
+ * Context: Any, interrupts off.
+ */
 static inline void tcps_shards_unlock(struct tcps_shard *a, struct tcps_shard *b)
 {
 	raw_spin_unlock(&a->lock);
@@ -76,17 +89,28 @@ static inline void tcps_shards_unlock(struct tcps_shard *a, struct tcps_shard *b
 		__release(&b->lock);
 }
 
-/*
- * Does nothing stand for @sk here? For who knows that its node, if it has
- * one, can neither come nor go meanwhile: an empty tree then stays free of it,
- * and is seen without the lock.
+/**
+ * tcps_shard_lacks() - is there no node in a shard?
+ * @shard: the shard
+ *
+ * For callers who know that the node of their socket, if it has one, can neither
+ * come nor go meanwhile: they need not take the lock if the tree is empty.
+ *
+ * Context: Any.
  */
 static inline bool tcps_shard_lacks(const struct tcps_shard *shard)
 {
 	return !READ_ONCE(shard->root.rb_node);
 }
 
-/* The shard's lock is held, here and below. */
+/**
+ * tcps_conns_find() - the node of a socket
+ * @shard: shard of @sk
+ * @sk: the socket
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ * Return: the node; NULL: none.
+ */
 static inline struct tcps_conn *tcps_conns_find(struct tcps_shard *shard, const struct sock *sk)
 {
 	struct rb_node *rb = shard->root.rb_node;
@@ -109,6 +133,13 @@ struct tcps_insert_point {
 	struct rb_node **link;
 };
 
+/**
+ * tcps_conns_insert_point() - the insertion point of a socket
+ * @shard: shard of @sk
+ * @sk: the socket
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ */
 static inline struct tcps_insert_point tcps_conns_insert_point(struct tcps_shard *shard,
 							       const struct sock *sk)
 {
@@ -128,6 +159,15 @@ static inline struct tcps_insert_point tcps_conns_insert_point(struct tcps_shard
 	return point;
 }
 
+/**
+ * tcps_conns_link() - put a node into a tree
+ * @shard: shard of @sk
+ * @point: insertion point of @sk
+ * @conn: node, in no tree
+ * @sk: the socket
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ */
 static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_insert_point point,
 				   struct tcps_conn *conn, const struct sock *sk)
 {
@@ -147,7 +187,16 @@ static inline u64 tcps_new_id(struct tcps_conns *conns)
 	return __this_cpu_add_return(*conns->last_id, nr_cpu_ids);
 }
 
-/* A new, zeroed node for @sk, linked at @point; NULL when no node is free. */
+/**
+ * tcps_conns_add() - a new node
+ * @conns: the live connections
+ * @shard: shard of @sk
+ * @point: insertion point of @sk
+ * @sk: the socket
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ * Return: the node, zeroed but for its id; NULL: none is free.
+ */
 static __always_inline struct tcps_conn *
 tcps_conns_add(struct tcps_conns *conns, struct tcps_shard *shard, struct tcps_insert_point point,
 	       const struct sock *sk)

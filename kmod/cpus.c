@@ -33,16 +33,35 @@ static int prepare(unsigned int cpu, struct hlist_node *node)
 	return tcps_stats_add(&session->stats, cpu, ring, session->is_selective);
 }
 
+/**
+ * tcps_cpus_start() - give ring and counters to all CPUs online, and to those that come
+ * @session: the activation
+ *
+ * Context: Process context, may sleep. Takes the lock of CPUs (cpu_hotplug_lock).
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_cpus_start(struct tcps_session *session)
 {
 	return cpuhp_state_add_instance(state, &session->cpus);
 }
 
+/**
+ * tcps_cpus_end() - CPUs that come get nothing any more
+ * @session: the activation
+ *
+ * Context: Process context, may sleep. Takes the lock of CPUs.
+ */
 void tcps_cpus_end(struct tcps_session *session)
 {
 	cpuhp_state_remove_instance_nocalls(state, &session->cpus);
 }
 
+/**
+ * tcps_cpus_load() - register for CPUs that come online
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_cpus_load(void)
 {
 	int err = cpuhp_setup_state_multi(CPUHP_BP_PREPARE_DYN, "net/tcpstates:prepare",
@@ -54,6 +73,11 @@ int tcps_cpus_load(void)
 	return 0;
 }
 
+/**
+ * tcps_cpus_unload() - unregister
+ *
+ * Context: Process context, may sleep. No activation is left.
+ */
 void tcps_cpus_unload(void)
 {
 	cpuhp_remove_multi_state(state);

@@ -502,11 +502,22 @@ static struct miscdevice device = {
 	.mode = 0600,
 };
 
+/**
+ * tcps_device_register() - make the device
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_device_register(void)
 {
 	return misc_register(&device);
 }
 
+/**
+ * tcps_device_unregister() - remove the device
+ *
+ * Context: Process context, may sleep. No file is open.
+ */
 void tcps_device_unregister(void)
 {
 	misc_deregister(&device);

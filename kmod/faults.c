@@ -11,18 +11,33 @@
 static DECLARE_FAULT_ATTR(fail_tcpstates);
 static struct dentry *folder;
 
-/* Shall what comes here fail, as if there were no memory? */
+/**
+ * tcps_fault() - shall the caller fail as if there were no memory?
+ *
+ * Context: Any.
+ */
 bool tcps_fault(void)
 {
 	return should_fail(&fail_tcpstates, 1);
 }
 
-/* Without debugfs they cannot be asked for: no reason not to load. */
+/**
+ * tcps_faults_load() - make fail_tcpstates in debugfs
+ *
+ * Without debugfs no fault can be injected, which is no error.
+ *
+ * Context: Process context, may sleep.
+ */
 void tcps_faults_load(void)
 {
 	folder = fault_create_debugfs_attr("fail_tcpstates", NULL, &fail_tcpstates);
 }
 
+/**
+ * tcps_faults_unload() - remove it
+ *
+ * Context: Process context, may sleep.
+ */
 void tcps_faults_unload(void)
 {
 	debugfs_remove_recursive(folder);

@@ -40,7 +40,12 @@ static bool port_rule_valid(const struct tcpstates_port_rule *rule)
 	       is_zero(rule->reserved, sizeof(rule->reserved));
 }
 
-/* Is it well-formed? Nothing else of this file may see it before. */
+/**
+ * tcps_filter_valid() - is a filter well-formed?
+ * @filter: from the caller; all other functions want a valid one
+ *
+ * Context: Any.
+ */
 bool tcps_filter_valid(const struct tcpstates_filter *filter)
 {
 	unsigned int i;
@@ -62,7 +67,12 @@ bool tcps_filter_valid(const struct tcpstates_filter *filter)
 		       (TCPSTATES_MAX_RULES - filter->nr_ports) * sizeof(filter->ports[0]));
 }
 
-/* Does it let everything pass? */
+/**
+ * tcps_filter_empty() - does a filter pass everything?
+ * @filter: a valid filter
+ *
+ * Context: Any.
+ */
 bool tcps_filter_empty(const struct tcpstates_filter *filter)
 {
 	return !filter->netns && !filter->family && !filter->nr_addrs && !filter->nr_ports;
@@ -144,7 +154,13 @@ static bool ports_match(const struct tcpstates_filter *filter, const struct tcps
 	return verdict_holds(&verdict);
 }
 
-/* @filter is valid; @who needs its family, namespace, device, addresses and ports only. */
+/**
+ * tcps_filter_match() - does a filter pass a connection?
+ * @filter: a valid filter
+ * @who: of which family, namespace, device, addresses and ports are read
+ *
+ * Context: Any.
+ */
 bool tcps_filter_match(const struct tcpstates_filter *filter, const struct tcpstates_ident *who)
 {
 	if (filter->family && filter->family != who->family)

@@ -80,6 +80,12 @@ static void notrace on_function(unsigned long ip, unsigned long parent_ip, struc
 		on_seldom(ip, hooks, session, regs);
 }
 
+/**
+ * tcps_ftrace_init() - an empty set of functions
+ * @ftrace: the set of functions
+ *
+ * Context: Process context.
+ */
 void tcps_ftrace_init(struct tcps_ftrace *ftrace)
 {
 	memset(ftrace, 0, sizeof(*ftrace));
@@ -87,7 +93,15 @@ void tcps_ftrace_init(struct tcps_ftrace *ftrace)
 	ftrace->ops.flags = TCPS_FTRACE_FLAGS;
 }
 
-/* @ip is where the function calls ftrace. */
+/**
+ * tcps_ftrace_add() - hook a function by where it calls ftrace
+ * @ftrace: the set of functions
+ * @ip: address of the call
+ * @spec: row of the table of hooks
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_ftrace_add(struct tcps_ftrace *ftrace, unsigned long ip,
 		    const struct tcps_hook_spec *spec)
 {
@@ -100,9 +114,17 @@ int tcps_ftrace_add(struct tcps_ftrace *ftrace, unsigned long ip,
 	return 0;
 }
 
-/*
- * @start is the address of the function. With IBT most start with ENDBR, and
- * call ftrace behind it. ftrace refuses any other address inside of a function.
+/**
+ * tcps_ftrace_add_start() - hook the function that starts at an address
+ * @ftrace: the set of functions
+ * @start: address of the function
+ * @spec: row of the table of hooks
+ *
+ * With IBT most functions start with ENDBR, and call ftrace behind it. ftrace
+ * refuses any other address inside of a function.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error; -EINVAL: ftrace cannot hook it.
  */
 int tcps_ftrace_add_start(struct tcps_ftrace *ftrace, unsigned long start,
 			  const struct tcps_hook_spec *spec)
@@ -122,6 +144,13 @@ static void drop_filter(struct tcps_ftrace *ftrace)
 	ftrace->nr = 0;
 }
 
+/**
+ * tcps_ftrace_attach() - ftrace calls the hooks from now on
+ * @ftrace: the set of functions
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_ftrace_attach(struct tcps_ftrace *ftrace)
 {
 	int err;
@@ -138,10 +167,14 @@ int tcps_ftrace_attach(struct tcps_ftrace *ftrace)
 	return 0;
 }
 
-/*
- * When it returns true, no hook runs any more, on any CPU. False: ftrace has
- * disabled itself after a bug of the kernel, and goes on calling. The calls do
- * nothing any more, but some may still be running.
+/**
+ * tcps_ftrace_detach() - ftrace does not call the hooks any more
+ * @ftrace: the set of functions
+ *
+ * Context: Process context, may sleep.
+ * Return: true: no hook runs any more, on any CPU. False: ftrace has disabled
+ *	itself after a bug of the kernel, and goes on calling. The calls do nothing any
+ *	more, but some may still be running.
  */
 bool tcps_ftrace_detach(struct tcps_ftrace *ftrace)
 {

@@ -98,7 +98,14 @@ static bool gives_cookies(const struct sock *listener)
 	       READ_ONCE(sock_net(listener)->ipv4.sysctl_tcp_syncookies);
 }
 
-/* A SYN has come to @listener: the kernel's own checks come next. */
+/**
+ * tcps_syn() - a SYN has come, before the kernel checks it
+ * @session: the activation
+ * @listener: the listening socket
+ * @skb: the packet
+ *
+ * Context: Any: a hook. May take the locks of the listener and its endpoint.
+ */
 void tcps_syn(struct tcps_session *session, const struct sock *listener,
 	      const struct sk_buff *skb)
 {
@@ -141,7 +148,14 @@ static __always_inline void count_request(struct tcps_session *session,
 	tcps_listener_counted(entry, counts);
 }
 
-/* @req is about to be found by packets: a connection is half-open. */
+/**
+ * tcps_request_added() - a request is about to be hashed: a connection is half-open
+ * @session: the activation
+ * @listener: the listening socket
+ * @req: the request
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @req.
+ */
 void tcps_request_added(struct tcps_session *session, const struct sock *listener,
 			struct request_sock *req)
 {
@@ -220,7 +234,13 @@ static noinline void subflow_checked(struct tcps_session *session, const struct 
 	local_irq_restore(flags);
 }
 
-/* @sk is the clone of a listener, for the request that was checked last. */
+/**
+ * tcps_subflow_cloned() - a listener was cloned for the request that was checked last
+ * @session: the activation
+ * @sk: the clone
+ *
+ * Context: Any: a hook.
+ */
 void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats;
@@ -233,7 +253,13 @@ void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
 	local_irq_restore(flags);
 }
 
-/* @sk, which has no node, changes its state: it is no fresh clone any more. */
+/**
+ * tcps_forget_clone() - a socket is no fresh clone any more
+ * @session: the activation
+ * @sk: socket without a node that changes its state
+ *
+ * Context: Any, interrupts off.
+ */
 void tcps_forget_clone(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
@@ -244,7 +270,17 @@ void tcps_forget_clone(struct tcps_session *session, const struct sock *sk)
 	}
 }
 
-/* A packet for @req: what will it have been if it ends the request? */
+/**
+ * tcps_request_checked() - a packet for a request, which may end it
+ * @session: the activation
+ * @listener: the listening socket
+ * @skb: the packet
+ * @req: the request
+ *
+ * Leaves the reason in the node, for the case that it does.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @req.
+ */
 void tcps_request_checked(struct tcps_session *session, const struct sock *listener,
 			  const struct sk_buff *skb, struct request_sock *req)
 {
@@ -260,7 +296,15 @@ void tcps_request_checked(struct tcps_session *session, const struct sock *liste
 		ack_finds_queue_full(session, listener, skb, req);
 }
 
-/* An ICMP error about the SYN-ACK of @sk, a request. */
+/**
+ * tcps_request_unreachable() - an ICMP error about a SYN-ACK
+ * @session: the activation
+ * @sk: the request
+ * @seq: sequence number in it
+ * @abort: whether it is one that ends a request
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_request_unreachable(struct tcps_session *session, const struct sock *sk, u32 seq,
 			      bool abort)
 {
@@ -408,10 +452,16 @@ static bool is_hashed(struct request_sock *req)
 	return !hlist_unhashed_lockless(&req_to_sk(req)->sk_node);
 }
 
-/*
- * The kernel is about to copy @req, whose listener has closed, for @listener.
+/**
+ * tcps_request_copied() - a request is about to be copied for another listener
+ * @session: the activation
+ * @req: the request, whose listener has closed
+ * @listener: the other listener
+ *
  * In the hash it is half-open, and its timer goes on with the copy. Otherwise a
  * child stands for the connection, and only the accept queue gets the copy.
+ *
+ * Context: Any: a hook. May take the lock of migrations.
  */
 void tcps_request_copied(struct tcps_session *session, struct request_sock *req,
 			 const struct sock *listener)
@@ -447,9 +497,16 @@ static noinline void take_over(struct tcps_session *session, struct request_sock
 		tcps_migrations_forget(&session->migrations, req);
 }
 
-/*
- * The SYN-ACK of @req was not answered in time: it is sent again, or that was it.
- * The one of a Fast Open child is sent again, too, but has no node.
+/**
+ * tcps_request_timer() - a SYN-ACK was not answered in time
+ * @session: the activation
+ * @req: the request
+ *
+ * It is sent again, or the request expires. This is also called for the SYN-ACK of
+ * a Fast Open child, which has no node.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @req. May take that of
+ *	migrations before.
  */
 void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
 {
@@ -486,7 +543,16 @@ static noinline struct tcps_conn *hand_over_copy(struct tcps_session *session,
 	return conn;
 }
 
-/* The memory of @req is about to go: most often it was promoted, and nothing stands for it. */
+/**
+ * tcps_request_freed() - a request is about to be freed
+ * @session: the activation
+ * @req: the request
+ *
+ * Most often it was promoted, and has no node any more. If it has, its connection
+ * ends.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @req.
+ */
 void tcps_request_freed(struct tcps_session *session, struct request_sock *req)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, req_to_sk(req));
@@ -512,9 +578,14 @@ static __always_inline void queue_child(struct tcps_session *session,
 				   READ_ONCE(listener->sk_ack_backlog) + 1);
 }
 
-/*
- * The handshake is complete: @child goes to the accept queue of @listener. It
- * is locked, so nobody changes its state meanwhile.
+/**
+ * tcps_request_promoted() - a handshake is complete: the child goes to the accept queue
+ * @session: the activation
+ * @listener: the listening socket
+ * @child: the child, locked, so that its state does not change
+ * @req: the request
+ *
+ * Context: Any: a hook. Takes the locks of the shards of @req and @child.
  */
 void tcps_request_promoted(struct tcps_session *session, const struct sock *listener,
 			   const struct sock *child, struct request_sock *req)
@@ -534,29 +605,59 @@ void tcps_request_promoted(struct tcps_session *session, const struct sock *list
 	local_irq_restore(flags);
 }
 
-/*
- * @child goes to the accept queue. Of a request that was half-open it stands
- * for the connection already; but a SYN with a Fast Open cookie, or an ACK
- * with a SYN cookie, makes a child at once.
+/* The connection of a child that was made by a SYN, or by an ACK with a cookie. */
+static __always_inline void start_child(struct tcps_session *session, struct tcps_shard *shard,
+					struct tcps_listener *entry, const struct sock *listener,
+					const struct sock *child, bool fast_open)
+{
+	const struct tcps_step step = {
+		.old = TCPSTATES_STATE_NEW,
+		.new = TCP_SYN_RECV,
+		.kind = TCPS_FULL,
+		.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE,
+	};
+	u64 now = ktime_get_ns();
+	struct tcps_conn *conn;
+
+	conn = tcps_node_start(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
+	if (conn)
+		tcps_node_join_listener(session, conn, listener, entry);
+	tcps_change(session, shard, conn, child, step, now);
+	if (!conn)
+		return;
+	conn->queued = true;
+	tcps_mark_subflow(conn, child);
+	/* It may be accepted before it is ESTABLISHED. */
+	tcps_conn_establish(conn, now);
+	/* The reason of its start is not one of its end. */
+	conn->reason = TCPSTATES_REASON_NONE;
+	/* The kernel kept nothing of the SYN, nor of its time. */
+	if (!fast_open)
+		conn->since_flags = 0;
+}
+
+/**
+ * tcps_child_queued() - a child goes to the accept queue
+ * @session: the activation
+ * @listener: the listening socket
+ * @req: the request
+ * @child: the child
+ *
+ * Of a request that was half-open it stands for the connection already; but a SYN
+ * with a Fast Open cookie, or an ACK with a SYN cookie, makes a child at once.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @child.
  */
 void tcps_child_queued(struct tcps_session *session, const struct sock *listener,
 		       struct request_sock *req, const struct sock *child)
 {
-	struct tcps_step step = {
-		.old = TCPSTATES_STATE_NEW,
-		.new = TCP_SYN_RECV,
-		.kind = TCPS_FULL,
-	};
 	bool fast_open = tcp_rsk(req)->tfo_listener;
 	struct tcps_listener *entry;
 	struct tcps_shard *shard;
-	struct tcps_conn *conn;
 	unsigned long flags;
-	u64 now;
 
 	if (likely(!fast_open && req->rsk_listener) || !tcps_is_tcp(listener))
 		return;
-	step.reason = fast_open ? TCPSTATES_REASON_FAST_OPEN : TCPSTATES_REASON_SYN_COOKIE;
 	shard = tcps_conns_shard(&session->conns, child);
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	entry = entry_of(session, listener);
@@ -565,29 +666,21 @@ void tcps_child_queued(struct tcps_session *session, const struct sock *listener
 	else
 		count(session, entry, cookies_accepted);
 	if (!tcps_conns_find(shard, child)) {
-		now = ktime_get_ns();
-		conn = tcps_node_start(session, shard, child, TCPS_FULL, TCPSTATES_STATE_NEW, now);
-		if (conn)
-			tcps_node_join_listener(session, conn, listener, entry);
-		tcps_change(session, shard, conn, child, step, now);
-		if (conn) {
-			conn->queued = true;
-			tcps_mark_subflow(conn, child);
-			/* It may be accepted before it is ESTABLISHED. */
-			tcps_conn_establish(conn, now);
-			/* The reason of its start is not one of its end. */
-			conn->reason = TCPSTATES_REASON_NONE;
-			/* The kernel kept nothing of the SYN, nor of its time. */
-			if (!fast_open)
-				conn->since_flags = 0;
-		}
+		start_child(session, shard, entry, listener, child, fast_open);
 		queue_child(session, entry, listener, false);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	tcps_rings_wake(session->rings);
 }
 
-/* The SYN-ACK of @req was sent again. */
+/**
+ * tcps_synack_sent_again() - a SYN-ACK was sent again
+ * @data: struct tcps_hooks of the activation
+ * @sk: the listening socket
+ * @req: the request
+ *
+ * Context: Any: a hook.
+ */
 void tcps_synack_sent_again(void *data, const struct sock *sk, const struct request_sock *req)
 {
 	struct tcps_session *session = tcps_hooks_session(data);
@@ -600,6 +693,12 @@ void tcps_synack_sent_again(void *data, const struct sock *sk, const struct requ
 	local_irq_restore(flags);
 }
 
+/**
+ * tcps_cookie_sent() - a SYN is answered with a cookie
+ * @session: the activation
+ *
+ * Context: Any: a hook.
+ */
 void tcps_cookie_sent(struct tcps_session *session)
 {
 	unsigned long flags;
@@ -622,9 +721,15 @@ static bool is_cookie(const struct sock *listener, const struct sk_buff *skb)
 	       (tcps_synq_overflowed(listener) || skb->sk);
 }
 
-/*
- * An ACK that belongs to no connection has come to @listener. If it is a
- * cookie, it is counted among those rejected, see tcps_settle_cookies().
+/**
+ * tcps_cookie_back() - an ACK that belongs to no connection has come
+ * @session: the activation
+ * @listener: the listening socket
+ * @skb: the packet
+ *
+ * If it is a cookie, it is counted as rejected, see tcps_settle_cookies().
+ *
+ * Context: Any: a hook.
  */
 void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
 		      const struct sk_buff *skb)
@@ -638,9 +743,15 @@ void tcps_cookie_back(struct tcps_session *session, const struct sock *listener,
 	local_irq_restore(flags);
 }
 
-/*
- * The cookie was right: @listener is about to be given a child. It is counted
- * as accepted when that goes to the accept queue; if there is no room, here.
+/**
+ * tcps_cookie_right() - a cookie was right: the listener is about to get a child
+ * @session: the activation
+ * @listener: the listening socket
+ *
+ * It is counted as accepted when the child goes to the accept queue; if that is
+ * full, here.
+ *
+ * Context: Any: a hook.
  */
 void tcps_cookie_right(struct tcps_session *session, const struct sock *listener)
 {
@@ -656,9 +767,14 @@ void tcps_cookie_right(struct tcps_session *session, const struct sock *listener
 	local_irq_restore(flags);
 }
 
-/*
- * Until they are read, the rejected cookies are all that came back: those that
- * were accepted are known only later. They have been read before, on each CPU.
+/**
+ * tcps_settle_cookies() - rejected cookies, of all that came back
+ * @handshakes: sums over all CPUs
+ *
+ * Hooks count all cookies that came back as rejected: which were accepted is known
+ * only later.
+ *
+ * Context: Any.
  */
 void tcps_settle_cookies(struct tcpstates_handshakes *handshakes)
 {

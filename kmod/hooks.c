@@ -16,7 +16,15 @@
 #include "hooks.h"
 #include "session.h"
 
-/* Can a node be left when a request like this one goes? Not while this holds. */
+/**
+ * tcps_hooks_free_requests() - will the end of a request like this one be seen?
+ * @hooks: hooks of the activation
+ * @req: the request
+ *
+ * Only then it may have a node.
+ *
+ * Context: Any.
+ */
 bool tcps_hooks_free_requests(const struct tcps_hooks *hooks, const struct request_sock *req)
 {
 	const unsigned int freed = req->rsk_ops->family == AF_INET6 ?
@@ -157,10 +165,14 @@ static bool is_stuck(const struct kprobe *kprobe)
 	return !kprobe->addr;
 }
 
-/*
- * On return no hook runs any more, on any CPU. Kprobes go together, because
- * the kernel waits for their last callers each time. In which order does not
- * matter: none of them is acted upon any more.
+/**
+ * tcps_hooks_detach() - detach the hooks: afterwards none runs any more, on any CPU
+ * @hooks: hooks of the activation
+ *
+ * Kprobes go together, because the kernel waits for their last callers each time.
+ * The order does not matter: calls are ignored already.
+ *
+ * Context: Process context, may sleep.
  */
 void tcps_hooks_detach(struct tcps_hooks *hooks)
 {
@@ -267,7 +279,16 @@ static int attach_auto(struct tcps_hooks *hooks, const char **failed)
 	return err;
 }
 
-/* With an error, *@failed names the hook that could not be attached. */
+/**
+ * tcps_hooks_attach() - attach the hooks, all or none, and act upon their calls
+ * @hooks: hooks of the activation
+ * @session: the activation
+ * @mode: TCPSTATES_HOOK_*
+ * @failed: set with an error: name of the hook that could not be attached
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or an error.
+ */
 int tcps_hooks_attach(struct tcps_hooks *hooks, struct tcps_session *session, u32 mode,
 		      const char **failed)
 {
@@ -298,7 +319,12 @@ static u32 way_flags(const struct tcps_hook *hook)
 	return attached | TCPSTATES_HOOK_IS_KPROBE;
 }
 
-/* Calls that the kernel could not pass on, since the activation. */
+/**
+ * tcps_hooks_missed() - calls that the kernel did not make, since the activation
+ * @hooks: hooks of the activation
+ *
+ * Context: Process context.
+ */
 u64 tcps_hooks_missed(const struct tcps_hooks *hooks)
 {
 	unsigned int i;
@@ -309,6 +335,13 @@ u64 tcps_hooks_missed(const struct tcps_hooks *hooks)
 	return sum;
 }
 
+/**
+ * tcps_hook_describe() - what is exported of a hook
+ * @hook: the hook
+ * @out: where to store it
+ *
+ * Context: Process context.
+ */
 void tcps_hook_describe(const struct tcps_hook *hook, struct tcpstates_hook *out)
 {
 	memset(out, 0, sizeof(*out));

@@ -48,7 +48,13 @@ struct tcps_hooks {
 	struct tcps_ftrace ftrace;
 };
 
-/* What a hook that is called acts for; NULL: it does nothing. */
+/**
+ * tcps_hooks_session() - what a hook that is called acts for
+ * @hooks: hooks of the activation
+ *
+ * Context: Any.
+ * Return: the activation; NULL: the hook does nothing.
+ */
 static __always_inline struct tcps_session *tcps_hooks_session(const struct tcps_hooks *hooks)
 {
 	/* Pairs with the release in tcps_hooks_attach(). */

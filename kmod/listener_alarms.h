@@ -23,7 +23,13 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 					u32 value);
 u32 tcps_half_open_limit(const struct sock *sk);
 
-/* A SYN is about to be counted. */
+/**
+ * tcps_listener_syn() - a SYN is about to be counted
+ * @session: the activation
+ * @listener: entry
+ *
+ * Context: Any, interrupts off. May take the lock of the endpoint.
+ */
 static inline void tcps_listener_syn(struct tcps_session *session, struct tcps_listener *listener)
 {
 	if (unlikely(time_after_eq(jiffies, READ_ONCE(listener->end->second_end))))
@@ -35,7 +41,15 @@ static inline bool tcps_queue_is_calm(const struct tcps_queue *queue, u32 value)
 	return value <= READ_ONCE(queue->max) && value < READ_ONCE(queue->calm);
 }
 
-/* There are, or are about to be, @value requests. */
+/**
+ * tcps_listener_half_open() - the queue of requests has changed, or is about to
+ * @session: the activation
+ * @listener: entry
+ * @sk: its socket
+ * @value: requests
+ *
+ * Context: Any, interrupts off. May take the lock of the endpoint.
+ */
 static inline void tcps_listener_half_open(struct tcps_session *session,
 					   struct tcps_listener *listener, const struct sock *sk,
 					   u32 value)
@@ -44,7 +58,15 @@ static inline void tcps_listener_half_open(struct tcps_session *session,
 		tcps_listener_look_at_half_open(session, listener, sk, value);
 }
 
-/* @value connections wait, or are about to wait, for accept(). */
+/**
+ * tcps_listener_accept_queue() - the accept queue has changed, or is about to
+ * @session: the activation
+ * @listener: entry
+ * @sk: its socket
+ * @value: connections in the queue
+ *
+ * Context: Any, interrupts off. May take the lock of the endpoint.
+ */
 static inline void tcps_listener_accept_queue(struct tcps_session *session,
 					      struct tcps_listener *listener,
 					      const struct sock *sk, u32 value)

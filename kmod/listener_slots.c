@@ -253,7 +253,16 @@ void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 	conn->listener = listener->number;
 }
 
-/* This CPU has no slot for the listener of @conn, which ends, or goes to another listener. */
+/**
+ * tcps_listener_leave_elsewhere() - tcps_listener_leave() without a slot
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node, which ends, or goes to another listener
+ * @class: enum tcps_class of the connection
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	listener.
+ */
 void tcps_listener_leave_elsewhere(struct tcps_listeners *listeners,
 				   struct tcps_cpu_stats *stats, const struct tcps_conn *conn,
 				   u8 class)
@@ -269,7 +278,16 @@ void tcps_listener_leave_elsewhere(struct tcps_listeners *listeners,
 	tcps_listener_counted(listener, counts);
 }
 
-/* The same: it has waited for accept() for @ns. */
+/**
+ * tcps_listener_accepted_elsewhere() - tcps_listener_accepted() without a slot
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node
+ * @ns: how long it waited for accept()
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	listener.
+ */
 void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
 				      struct tcps_cpu_stats *stats,
 				      const struct tcps_conn *conn, u64 ns)
@@ -283,7 +301,17 @@ void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
 	tcps_listener_counted(listener, counts);
 }
 
-/* The same: it goes from one class to another. */
+/**
+ * tcps_listener_move_elsewhere() - tcps_listener_move() without a slot
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node
+ * @from: enum tcps_class of its old state
+ * @to: enum tcps_class of its new state
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	listener.
+ */
 void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 				  const struct tcps_conn *conn, u8 from, u8 to)
 {

@@ -24,7 +24,14 @@ void tcps_listener_settle(struct rcu_head *rcu);
 void tcps_listener_join(struct tcps_session *session, struct tcps_conn *conn,
 			struct tcps_listener *listener, u8 class);
 
-/* The slot that counts for the listener of this number, if it does not for another one. */
+/**
+ * tcps_listener_slot() - the slot of this CPU for a listener
+ * @stats: counters of this CPU
+ * @number: of the listener
+ *
+ * Context: Any, interrupts off.
+ * Return: the slot, which may count for another one.
+ */
 static __always_inline struct tcps_listener_slot *
 tcps_listener_slot(struct tcps_cpu_stats *stats, u32 number)
 {
@@ -34,9 +41,14 @@ tcps_listener_slot(struct tcps_cpu_stats *stats, u32 number)
 struct tcps_listener_counts *tcps_listener_counts_elsewhere(struct tcps_cpu_stats *stats,
 							    struct tcps_listener *listener);
 
-/*
- * Where this CPU counts for @listener until tcps_listener_counted(). NULL: it is
- * closed, and nothing is counted any more.
+/**
+ * tcps_listener_counts() - where this CPU counts for a listener
+ * @stats: counters of this CPU
+ * @listener: entry
+ *
+ * Context: Any, interrupts off. May take the lock of @listener, until
+ *	tcps_listener_counted().
+ * Return: the counts; NULL: it is closed, and nothing is counted any more.
  */
 static __always_inline struct tcps_listener_counts *
 tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listener)
@@ -48,6 +60,13 @@ tcps_listener_counts(struct tcps_cpu_stats *stats, struct tcps_listener *listene
 	return tcps_listener_counts_elsewhere(stats, listener);
 }
 
+/**
+ * tcps_listener_counted() - the end of counting
+ * @listener: entry
+ * @counts: from tcps_listener_counts()
+ *
+ * Context: Any, interrupts off.
+ */
 static __always_inline void tcps_listener_counted(struct tcps_listener *listener,
 						  const struct tcps_listener_counts *counts)
 {
@@ -57,6 +76,14 @@ static __always_inline void tcps_listener_counted(struct tcps_listener *listener
 	}
 }
 
+/**
+ * tcps_listener_count() - count one event of a handshake
+ * @stats: counters of this CPU
+ * @listener: entry
+ * @nr: TCPS_HANDSHAKE()
+ *
+ * Context: Any, interrupts off. May take the lock of @listener.
+ */
 static inline void tcps_listener_count(struct tcps_cpu_stats *stats,
 				       struct tcps_listener *listener, unsigned int nr)
 {
@@ -77,7 +104,13 @@ void tcps_listener_accepted_elsewhere(struct tcps_listeners *listeners,
 void tcps_listener_move_elsewhere(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 				  const struct tcps_conn *conn, u8 from, u8 to);
 
-/* Does this CPU count in its slot for the listener of this number? */
+/**
+ * tcps_listener_slot_has() - does a slot count for a listener?
+ * @slot: slot of this CPU
+ * @number: of the listener
+ *
+ * Context: Any, interrupts off.
+ */
 static __always_inline bool tcps_listener_slot_has(const struct tcps_listener_slot *slot,
 						   u32 number)
 {
@@ -107,7 +140,16 @@ static __always_inline void tcps_listener_count_accepted(struct tcps_listener_co
 		WRITE_ONCE(counts->accept_wait_max_ns, ns);
 }
 
-/* @conn, which came to a listener, ends, or goes to another one. */
+/**
+ * tcps_listener_leave() - a listener does not count a connection any more
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node, counted by a listener
+ * @class: enum tcps_class of the connection
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the listener.
+ */
 static __always_inline void
 tcps_listener_leave(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 		    struct tcps_conn *conn, u8 class)
@@ -121,7 +163,16 @@ tcps_listener_leave(struct tcps_listeners *listeners, struct tcps_cpu_stats *sta
 	conn->listener = 0;
 }
 
-/* @conn, which came to a listener, has waited so long for accept(). */
+/**
+ * tcps_listener_accepted() - a connection was accepted
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node, counted by a listener
+ * @ns: how long it waited for accept()
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the listener.
+ */
 static __always_inline void
 tcps_listener_accepted(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 		       const struct tcps_conn *conn, u64 ns)
@@ -134,7 +185,17 @@ tcps_listener_accepted(struct tcps_listeners *listeners, struct tcps_cpu_stats *
 		tcps_listener_accepted_elsewhere(listeners, stats, conn, ns);
 }
 
-/* @conn, which came to a listener, goes from one class to another. */
+/**
+ * tcps_listener_move() - a listener counts a connection in another class
+ * @listeners: the table
+ * @stats: counters of this CPU
+ * @conn: node, counted by a listener
+ * @from: enum tcps_class of its old state
+ * @to: enum tcps_class of its new state
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the listener.
+ */
 static __always_inline void
 tcps_listener_move(struct tcps_listeners *listeners, struct tcps_cpu_stats *stats,
 		   const struct tcps_conn *conn, u8 from, u8 to)

@@ -146,7 +146,14 @@ static inline struct tcps_listener *tcps_listener_at(const struct tcps_listeners
 	return tcps_table_at(&listeners->table, index, sizeof(struct tcps_listener));
 }
 
-/* The entry, listening or not, that a connection holds; NULL: none. */
+/**
+ * tcps_listener_of() - the entry that a connection holds
+ * @listeners: the table
+ * @conn: node
+ *
+ * Context: Any. The lock of the shard of @conn.
+ * Return: the entry, listening or not; NULL: none.
+ */
 static inline struct tcps_listener *tcps_listener_of(const struct tcps_listeners *listeners,
 						     const struct tcps_conn *conn)
 {

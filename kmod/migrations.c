@@ -20,6 +20,12 @@
 #include "locks.h"
 #include "migrations.h"
 
+/**
+ * tcps_migrations_init() - an empty list
+ * @migrations: zeroed
+ *
+ * Context: Process context.
+ */
 void tcps_migrations_init(struct tcps_migrations *migrations)
 {
 	raw_spin_lock_init(&migrations->lock);
@@ -68,7 +74,14 @@ static struct tcps_migration *next_entry(struct tcps_migrations *migrations)
 	return migration;
 }
 
-/* @from is about to be copied for @listener. */
+/**
+ * tcps_migrations_expect() - a request is about to be copied
+ * @migrations: the list
+ * @from: the request
+ * @listener: listening socket that the copy is for
+ *
+ * Context: Any, interrupts off. Takes the lock of @migrations.
+ */
 void tcps_migrations_expect(struct tcps_migrations *migrations, struct request_sock *from,
 			    const struct sock *listener)
 {
@@ -85,7 +98,14 @@ void tcps_migrations_expect(struct tcps_migrations *migrations, struct request_s
 	raw_spin_unlock(&migrations->lock);
 }
 
-/* The request that @to is the copy of, if that was not asked before; or NULL. */
+/**
+ * tcps_migrations_original() - the request that another one is a copy of
+ * @migrations: the list
+ * @to: the other one
+ *
+ * Context: Any, interrupts off. Takes the lock of @migrations.
+ * Return: the request; NULL: none, or it was asked for before.
+ */
 struct request_sock *tcps_migrations_original(struct tcps_migrations *migrations,
 					      struct request_sock *to)
 {
@@ -108,7 +128,15 @@ struct request_sock *tcps_migrations_original(struct tcps_migrations *migrations
 	return from;
 }
 
-/* The copy of @from, which is not freed while the lock is held; or NULL. */
+/**
+ * tcps_migrations_copy() - the copy of a request
+ * @migrations: the list
+ * @from: the request
+ *
+ * Context: Any, interrupts off. The lock of @migrations: while it is held the copy
+ *	is not freed.
+ * Return: the copy; NULL: none.
+ */
 struct request_sock *tcps_migrations_copy(const struct tcps_migrations *migrations,
 					  const struct request_sock *from)
 {
@@ -121,7 +149,13 @@ struct request_sock *tcps_migrations_copy(const struct tcps_migrations *migratio
 	return NULL;
 }
 
-/* The memory of @req, an original or a copy, is about to go. */
+/**
+ * tcps_migrations_forget() - a request is about to be freed
+ * @migrations: the list
+ * @req: the request, an original or a copy
+ *
+ * Context: Any. Takes the lock of @migrations.
+ */
 void tcps_migrations_forget(struct tcps_migrations *migrations, const struct request_sock *req)
 {
 	unsigned long flags;

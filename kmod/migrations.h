@@ -41,7 +41,12 @@ struct tcps_migrations {
 	struct tcps_migration last[TCPS_MIGRATIONS];
 };
 
-/* Is any request being copied, or was it just now? */
+/**
+ * tcps_migrations_any() - is a request being copied, or was it just now?
+ * @migrations: the list
+ *
+ * Context: Any.
+ */
 static inline bool tcps_migrations_any(const struct tcps_migrations *migrations)
 {
 	return READ_ONCE(migrations->nr);

@@ -8,6 +8,12 @@
 #include "session.h"
 #include "sockinfo.h"
 
+/**
+ * tcps_socket_owners_init() - nobody owns a socket yet
+ * @owners: zeroed
+ *
+ * Context: Process context.
+ */
 void tcps_socket_owners_init(struct tcps_socket_owners *owners)
 {
 	raw_spin_lock_init(&owners->lock);
@@ -31,6 +37,14 @@ static struct tcps_socket_owner *find(struct tcps_socket_owners *owners, u64 ino
 	return NULL;
 }
 
+/**
+ * tcps_socket_owned() - an MPTCP socket was opened
+ * @session: the activation
+ * @ino: inode number of its struct socket; 0: none
+ * @known: who opened it
+ *
+ * Context: Process context of the owner, interrupts off. Takes the lock of owners.
+ */
 void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_known *known)
 {
 	struct tcps_owner_set *set = set_of(&session->owners, ino);
@@ -48,6 +62,15 @@ void tcps_socket_owned(struct tcps_session *session, u64 ino, const struct tcps_
 	raw_spin_unlock(&session->owners.lock);
 }
 
+/**
+ * tcps_subflow_find_owner() - learn the owner of a subflow
+ * @session: the activation
+ * @conn: node, without an owner
+ * @sk: its full socket
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of
+ *	owners.
+ */
 void tcps_subflow_find_owner(struct tcps_session *session, struct tcps_conn *conn,
 			     const struct sock *sk)
 {

@@ -59,6 +59,15 @@ static void init_slots(struct tcps_pairs *pairs, const struct tcpstates_config *
 							      TCPS_PAIR_SLOTS)) - 1;
 }
 
+/**
+ * tcps_pairs_init() - make the table of an activation
+ * @pairs: zeroed
+ * @stats: counters, whose slots count for pairs
+ * @config: settings
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_pairs_init(struct tcps_pairs *pairs, const struct tcps_stats *stats,
 		    const struct tcpstates_config *config)
 {
@@ -80,12 +89,24 @@ int tcps_pairs_init(struct tcps_pairs *pairs, const struct tcps_stats *stats,
 	return 0;
 }
 
+/**
+ * tcps_pairs_destroy() - free the table
+ * @pairs: the table
+ *
+ * Context: Process context, may sleep. Nobody else uses it.
+ */
 void tcps_pairs_destroy(struct tcps_pairs *pairs)
 {
 	tcps_table_destroy(&pairs->table);
 	kvfree(pairs->shards);
 }
 
+/**
+ * tcps_pairs_memory() - bytes of the table
+ * @pairs: the table
+ *
+ * Context: Any.
+ */
 size_t tcps_pairs_memory(const struct tcps_pairs *pairs)
 {
 	return tcps_table_memory(&pairs->table) +
@@ -378,7 +399,13 @@ static void empty_slot(const struct tcps_pairs *pairs, struct tcps_pair_slot *sl
 	raw_spin_unlock(&pair->shard->lock);
 }
 
-/* The slot's ends have become too many, or too few. */
+/**
+ * tcps_pair_flush() - add what a slot has to its pair: its ends are too many, or too few
+ * @pairs: the table
+ * @slot: slot of this CPU
+ *
+ * Context: Any, interrupts off. Takes the lock of the pair.
+ */
 void tcps_pair_flush(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot)
 {
 	struct tcps_pair *pair = slot->pair;
@@ -584,7 +611,15 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		pin(&session->pairs, stats, pair);
 }
 
-/* A connection starts. If no entry is free for its pair, it belongs to none. */
+/**
+ * tcps_pair_join() - a connection starts: its pair counts it
+ * @session: the activation
+ * @conn: node; if no entry is free for its pair, it belongs to none
+ * @class: enum tcps_class of the connection
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	pair.
+ */
 void tcps_pair_join(struct tcps_session *session, struct tcps_conn *conn, u8 class)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
@@ -617,19 +652,47 @@ static void move_in_pair(struct tcps_session *session, struct tcps_cpu_stats *st
 		pin(&session->pairs, stats, pair);
 }
 
+/**
+ * tcps_pair_move_elsewhere() - tcps_pair_move() without a slot
+ * @session: the activation
+ * @stats: counters of this CPU
+ * @conn: node
+ * @from: enum tcps_class of its old state
+ * @to: enum tcps_class of its new state
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	pair.
+ */
 void tcps_pair_move_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
 			      struct tcps_conn *conn, u8 from, u8 to)
 {
 	move_in_pair(session, stats, conn, from, to, false);
 }
 
+/**
+ * tcps_pair_leave_elsewhere() - tcps_pair_leave() without a slot
+ * @session: the activation
+ * @stats: counters of this CPU
+ * @conn: node
+ * @class: enum tcps_class of the connection
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. Takes that of the
+ *	pair.
+ */
 void tcps_pair_leave_elsewhere(struct tcps_session *session, struct tcps_cpu_stats *stats,
 			       struct tcps_conn *conn, u8 class)
 {
 	move_in_pair(session, stats, conn, class, TCPS_NO_CLASS, true);
 }
 
-/* The request of @conn ends half-open. */
+/**
+ * tcps_pair_unfinished() - a request ends half-open: its pair counts that
+ * @session: the activation
+ * @conn: node
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the pair.
+ */
 void tcps_pair_unfinished(struct tcps_session *session, const struct tcps_conn *conn)
 {
 	struct tcps_cpu_stats *stats = tcps_stats_this_cpu(&session->stats);
@@ -650,7 +713,13 @@ void tcps_pair_unfinished(struct tcps_session *session, const struct tcps_conn *
 	raw_spin_unlock(&pair->shard->lock);
 }
 
-/* In process context. */
+/**
+ * tcps_pairs_sum() - totals of the table
+ * @pairs: the table
+ * @out: where to store them
+ *
+ * Context: Process context. Takes the locks of the shards of pairs.
+ */
 void tcps_pairs_sum(struct tcps_pairs *pairs, struct tcpstates_stats *out)
 {
 	unsigned int i;
@@ -691,7 +760,15 @@ static void describe(const struct tcps_pairs *pairs, const struct tcps_pair *pai
 	out->last_ns = sum.last_ns;
 }
 
-/* In process context; @out is zeroed. False for an entry without a pair yet. */
+/**
+ * tcps_pair_describe() - what is exported of a pair
+ * @pairs: the table
+ * @index: of the entry
+ * @out: zeroed
+ *
+ * Context: Process context. Takes the lock of the pair.
+ * Return: false for an entry without a pair.
+ */
 bool tcps_pair_describe(struct tcps_pairs *pairs, unsigned int index,
 			struct tcpstates_group *out)
 {

@@ -147,20 +147,40 @@ void tcps_pair_leave_elsewhere(struct tcps_session *session, struct tcps_cpu_sta
 			       struct tcps_conn *conn, u8 class);
 void tcps_pair_unfinished(struct tcps_session *session, const struct tcps_conn *conn);
 
-/* This CPU's slot for the pair of this number, if it does not count for another one. */
+/**
+ * tcps_pair_slot() - the slot of this CPU for a pair
+ * @pairs: the table
+ * @stats: counters of this CPU
+ * @number: of the pair
+ *
+ * Context: Any, interrupts off.
+ * Return: the slot, which may count for another one.
+ */
 static __always_inline struct tcps_pair_slot *
 tcps_pair_slot(const struct tcps_pairs *pairs, struct tcps_cpu_stats *stats, u32 number)
 {
 	return &stats->slots.pairs[number & pairs->slot_mask];
 }
 
-/* Does this CPU count in its slot for the pair of this number, and may go on so? */
+/**
+ * tcps_pair_slot_has() - does a slot count for a pair, and may go on so?
+ * @slot: slot of this CPU
+ * @number: of the pair
+ *
+ * Context: Any, interrupts off.
+ */
 static __always_inline bool tcps_pair_slot_has(const struct tcps_pair_slot *slot, u32 number)
 {
 	return likely(slot->number == number && slot->pair && !READ_ONCE(slot->pair->crowded));
 }
 
-/* After the ends in a slot have become more or fewer. */
+/**
+ * tcps_pair_look_at_slot() - the ends in a slot have become more or fewer
+ * @pairs: the table
+ * @slot: slot of this CPU
+ *
+ * Context: Any, interrupts off. May take the lock of the pair.
+ */
 static __always_inline void tcps_pair_look_at_slot(const struct tcps_pairs *pairs,
 						   struct tcps_pair_slot *slot)
 {
@@ -172,7 +192,18 @@ static __always_inline void tcps_pair_look_at_slot(const struct tcps_pairs *pair
 		tcps_pair_flush(pairs, slot);
 }
 
-/* @conn, which has a pair, goes from one class to another. */
+/**
+ * tcps_pair_move() - a pair counts a connection in another class
+ * @session: the activation
+ * @pairs: the table
+ * @stats: counters of this CPU
+ * @conn: node, which has a pair
+ * @from: enum tcps_class of its old state
+ * @to: enum tcps_class of its new state
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the pair.
+ */
 static __always_inline void
 tcps_pair_move(struct tcps_session *session, const struct tcps_pairs *pairs,
 	       struct tcps_cpu_stats *stats, struct tcps_conn *conn, u8 from, u8 to)
@@ -188,7 +219,17 @@ tcps_pair_move(struct tcps_session *session, const struct tcps_pairs *pairs,
 		tcps_pair_look_at_slot(pairs, slot);
 }
 
-/* @conn, which has a pair, and whose socket is still there, ends. */
+/**
+ * tcps_pair_leave() - a pair does not count a connection any more
+ * @session: the activation
+ * @pairs: the table
+ * @stats: counters of this CPU
+ * @conn: node, which has a pair, and whose socket is still there
+ * @class: enum tcps_class of the connection
+ *
+ * Context: Any, interrupts off. The lock of the shard of @conn. May take that of
+ *	the pair.
+ */
 static __always_inline void
 tcps_pair_leave(struct tcps_session *session, const struct tcps_pairs *pairs,
 		struct tcps_cpu_stats *stats, struct tcps_conn *conn, u8 class)

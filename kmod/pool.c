@@ -118,7 +118,14 @@ static void give_batch(struct tcps_pool *pool, struct tcps_conn *batch, unsigned
 		irq_work_queue(&pool->kick);
 }
 
-/* The spare batch, or a common one, is opened; false when there is none. */
+/**
+ * tcps_pool_open() - open the spare batch, or a common one
+ * @pool: the pool
+ * @part: of this CPU, without an open chain
+ *
+ * Context: Any, interrupts off. May take the lock of @pool.
+ * Return: false: there is none.
+ */
 bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
 	lockdep_assert_irqs_disabled();
@@ -134,7 +141,13 @@ bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 	return part->open;
 }
 
-/* The open chain becomes the spare batch; one that is there already goes back. */
+/**
+ * tcps_pool_close() - the open chain becomes the spare batch
+ * @pool: the pool
+ * @part: of this CPU; a spare batch that it has goes back
+ *
+ * Context: Any, interrupts off. May take the lock of @pool.
+ */
 void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part)
 {
 	lockdep_assert_irqs_disabled();
@@ -296,7 +309,14 @@ static bool fill(struct tcps_pool *pool)
 	}
 }
 
-/* Whether there are free nodes; other CPUs are asked for theirs once in a seeding. */
+/**
+ * tcps_pool_more() - allocate free nodes
+ * @pool: the pool
+ * @gathered: whether other CPUs have given theirs; set if they are asked
+ *
+ * Context: Process context, may sleep. Takes the locks of CPUs and of @pool.
+ * Return: whether there are free nodes.
+ */
 bool tcps_pool_more(struct tcps_pool *pool, bool *gathered)
 {
 	if (fill(pool))
@@ -360,6 +380,14 @@ static void balance(struct work_struct *work)
 		schedule_delayed_work(&pool->balance, RETRY);
 }
 
+/**
+ * tcps_pool_init() - make a pool, with its reserve
+ * @pool: zeroed
+ * @max: most nodes
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 {
 	raw_spin_lock_init(&pool->lock);
@@ -398,10 +426,11 @@ static void free_all(struct tcps_pool *pool)
 	}
 }
 
-/*
- * The hooks are gone, and so is every other user. A kick that is on its way is
- * awaited before the worker is, which kicks nobody. All nodes go, those in
- * trees as well.
+/**
+ * tcps_pool_destroy() - free the pool and all nodes, used or free
+ * @pool: the pool
+ *
+ * Context: Process context, may sleep. Hooks are detached, and nobody else uses it.
  */
 void tcps_pool_destroy(struct tcps_pool *pool)
 {
@@ -412,18 +441,36 @@ void tcps_pool_destroy(struct tcps_pool *pool)
 	xa_destroy(&pool->all);
 }
 
-/* For all activations: an old one may still be read when the next starts. */
+/**
+ * tcps_pool_load() - make the cache of nodes
+ *
+ * One for all activations: an old one may still be read when the next starts.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_pool_load(void)
 {
 	cache = kmem_cache_create("tcpstates_conn", sizeof(struct tcps_conn), 0, 0, NULL);
 	return cache ? 0 : -ENOMEM;
 }
 
+/**
+ * tcps_pool_unload() - free the cache
+ *
+ * Context: Process context, may sleep. No activation is left.
+ */
 void tcps_pool_unload(void)
 {
 	kmem_cache_destroy(cache);
 }
 
+/**
+ * tcps_pool_memory() - bytes of nodes
+ * @pool: the pool
+ *
+ * Context: Any.
+ */
 size_t tcps_pool_memory(struct tcps_pool *pool)
 {
 	return (size_t)READ_ONCE(pool->nodes) * kmem_cache_size(cache);

@@ -64,7 +64,14 @@ void tcps_pool_destroy(struct tcps_pool *pool);
 bool tcps_pool_open(struct tcps_pool *pool, struct tcps_pool_cpu *part);
 void tcps_pool_close(struct tcps_pool *pool, struct tcps_pool_cpu *part);
 
-/* No node is to be had on this CPU, which costs no more than to see it. */
+/**
+ * tcps_pool_is_dry() - is no node free for this CPU?
+ * @pool: the pool
+ *
+ * Costs less than to try to get one.
+ *
+ * Context: Any, interrupts off.
+ */
 static __always_inline bool tcps_pool_is_dry(const struct tcps_pool *pool)
 {
 	const struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
@@ -73,7 +80,13 @@ static __always_inline bool tcps_pool_is_dry(const struct tcps_pool *pool)
 	return READ_ONCE(pool->dry) && !part->open && !part->spare;
 }
 
-/* NULL: there is none. */
+/**
+ * tcps_pool_get() - take a free node
+ * @pool: the pool
+ *
+ * Context: Any, interrupts off. May take the lock of @pool.
+ * Return: the node; NULL: none is free.
+ */
 static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
 {
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);
@@ -88,6 +101,13 @@ static __always_inline struct tcps_conn *tcps_pool_get(struct tcps_pool *pool)
 	return conn;
 }
 
+/**
+ * tcps_pool_put() - free a node
+ * @pool: the pool
+ * @conn: the node
+ *
+ * Context: Any, interrupts off. May take the lock of @pool.
+ */
 static __always_inline void tcps_pool_put(struct tcps_pool *pool, struct tcps_conn *conn)
 {
 	struct tcps_pool_cpu *part = this_cpu_ptr(pool->cpu);

@@ -177,9 +177,15 @@ static u8 reason_without_error(const struct sock *sk, const struct tcps_conn *co
 	return abrupt_reason(sk);
 }
 
-/*
- * @sk, in @old, is about to be CLOSE. @conn may be NULL. None means that what
- * has been seen of the end before, who closed first, is all there is to it.
+/**
+ * tcps_close_reason() - why a full socket is about to go to CLOSE
+ * @sk: the socket
+ * @conn: its node; NULL: none
+ * @old: its state
+ *
+ * Context: Any. @sk is alive, and its state does not change.
+ * Return: TCPSTATES_REASON_*; none: what was seen of the end before (who closed
+ *	first) is all.
  */
 u8 tcps_close_reason(const struct sock *sk, const struct tcps_conn *conn, u8 old)
 {

@@ -2,7 +2,17 @@
 /* One ring: a flight recorder that overwrites its oldest record. */
 #include "ring.h"
 
-/* @pages: zeroed memory of @header_bytes and @records records. */
+/**
+ * tcps_ring_init() - prepare a ring
+ * @ring: the ring
+ * @pages: zeroed memory of @header_bytes and @records records
+ * @records: a power of two
+ * @header_bytes: where the records start
+ * @cpu: whose ring it is
+ * @generation: of the activation
+ *
+ * Context: Any.
+ */
 void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 header_bytes,
 		    __u32 cpu, __u64 generation)
 {
@@ -19,14 +29,24 @@ void tcps_ring_init(struct tcps_ring *ring, void *pages, __u32 records, __u32 he
 	ring->mask = records - 1;
 }
 
-/* Records produced so far; from any CPU. */
+/**
+ * tcps_ring_head() - records produced so far
+ * @ring: the ring
+ *
+ * Context: Any. On any CPU.
+ */
 __u64 tcps_ring_head(const struct tcps_ring *ring)
 {
 	/* Pairs with the commit: what is below the head is seen whole. */
 	return smp_load_acquire(&ring->header->head);
 }
 
-/* Nothing more will come. */
+/**
+ * tcps_ring_end() - there will be no more records
+ * @ring: the ring
+ *
+ * Context: Process context.
+ */
 void tcps_ring_end(struct tcps_ring *ring)
 {
 	/* Pairs with the reader's acquiring load: it then sees the final head. */

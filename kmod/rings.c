@@ -37,12 +37,24 @@ static void wake_waiters(struct irq_work *work)
 	wake_up_all(&tcps_rings_waiters);
 }
 
+/**
+ * tcps_rings_wake_all() - wake all who wait
+ *
+ * Context: Process context.
+ */
 void tcps_rings_wake_all(void)
 {
 	wake_up_all(&tcps_rings_waiters);
 }
 
-/* The barrier of wq_has_sleeper() stands before the look at @wake_pending, too. */
+/**
+ * tcps_rings_wake_waiters() - wake who waits, unless that is under way
+ * @rings: rings with a new record
+ *
+ * The barrier of wq_has_sleeper() stands before the look at @wake_pending, too.
+ *
+ * Context: Any.
+ */
 void tcps_rings_wake_waiters(struct tcps_rings *rings)
 {
 	if (READ_ONCE(wake_pending))
@@ -51,6 +63,13 @@ void tcps_rings_wake_waiters(struct tcps_rings *rings)
 	irq_work_queue(&rings->wake);
 }
 
+/**
+ * tcps_rings_poll_wait() - wait for records
+ * @file: the file that is polled
+ * @wait: from poll()
+ *
+ * Context: Process context. To be called before new records are looked for.
+ */
 void tcps_rings_poll_wait(struct file *file, poll_table *wait)
 {
 	poll_wait(file, &tcps_rings_waiters, wait);
@@ -101,6 +120,12 @@ static void rings_release(struct kref *ref)
 	rings_free(container_of(ref, struct tcps_rings, ref));
 }
 
+/**
+ * tcps_rings_put() - drop a reference
+ * @rings: rings of the activation
+ *
+ * Context: Process context, may sleep.
+ */
 void tcps_rings_put(struct tcps_rings *rings)
 {
 	kref_put(&rings->ref, rings_release);
@@ -111,7 +136,12 @@ static size_t ring_bytes(u32 records)
 	return HEADER_BYTES + PAGE_ALIGN((size_t)records * sizeof(struct tcpstates_record));
 }
 
-/* So many that the rings of all CPUs that are online fit into *@budget; 0: a default. */
+/**
+ * tcps_rings_records() - the default number of records of a ring
+ * @budget: bytes for the rings of all CPUs that are online; 0: set to a default
+ *
+ * Context: Process context.
+ */
 u32 tcps_rings_records(u64 *budget)
 {
 	u64 most = *budget ? TCPSTATES_RING_MAX : RECORDS_ENOUGH;
@@ -136,7 +166,15 @@ static bool affordable(size_t bytes, unsigned int rings)
 	return (bytes >> PAGE_SHIFT) * rings < si_mem_available() / 2;
 }
 
-/* Without any ring yet; NULL, too, if those of all CPUs that are online could not be had. */
+/**
+ * tcps_rings_create() - prepare for rings
+ * @records: of each ring
+ * @generation: of the activation
+ *
+ * Context: Process context, may sleep.
+ * Return: without any ring yet, and with a reference; NULL: the memory for those of
+ *	all CPUs that are online is not there.
+ */
 struct tcps_rings *tcps_rings_create(u32 records, u64 generation)
 {
 	size_t bytes = ring_bytes(records);
@@ -156,6 +194,14 @@ struct tcps_rings *tcps_rings_create(u32 records, u64 generation)
 	return rings;
 }
 
+/**
+ * tcps_rings_add() - the ring of a CPU, made if there is none
+ * @rings: rings of the activation
+ * @cpu: the CPU
+ *
+ * Context: Process context, may sleep. One call at a time (see cpus.c).
+ * Return: the ring; NULL: no memory.
+ */
 struct tcps_ring *tcps_rings_add(struct tcps_rings *rings, unsigned int cpu)
 {
 	struct tcps_cpu_ring *ring = rings->cpu[cpu];
@@ -172,7 +218,12 @@ struct tcps_ring *tcps_rings_add(struct tcps_rings *rings, unsigned int cpu)
 	return &ring->ring;
 }
 
-/* No writer is left, and no ring will be added: the heads are final. */
+/**
+ * tcps_rings_end() - there will be no more records, nor rings
+ * @rings: rings of the activation
+ *
+ * Context: Process context, may sleep. Hooks are detached.
+ */
 void tcps_rings_end(struct tcps_rings *rings)
 {
 	struct tcps_cpu_ring *ring;
@@ -186,6 +237,12 @@ void tcps_rings_end(struct tcps_rings *rings)
 	}
 }
 
+/**
+ * tcps_rings_memory() - bytes of all rings
+ * @rings: rings of the activation
+ *
+ * Context: Any.
+ */
 size_t tcps_rings_memory(const struct tcps_rings *rings)
 {
 	size_t sum = struct_size(rings, cpu, rings->nr);
@@ -197,6 +254,12 @@ size_t tcps_rings_memory(const struct tcps_rings *rings)
 	return sum;
 }
 
+/**
+ * tcps_rings_produced() - records in all rings so far
+ * @rings: rings of the activation
+ *
+ * Context: Any.
+ */
 u64 tcps_rings_produced(const struct tcps_rings *rings)
 {
 	const struct tcps_cpu_ring *ring;
@@ -243,7 +306,14 @@ static int map_pages(struct vm_area_struct *vma, void *pages)
 	return err;
 }
 
-/* Read-only for good: one whole ring, at its own offset. */
+/**
+ * tcps_rings_mmap() - map a whole ring, read-only for good
+ * @rings: rings of the activation
+ * @vma: the mapping; its offset tells which ring
+ *
+ * Context: Process context, from mmap().
+ * Return: 0 or an error.
+ */
 int tcps_rings_mmap(struct tcps_rings *rings, struct vm_area_struct *vma)
 {
 	unsigned long pages = rings->bytes >> PAGE_SHIFT;

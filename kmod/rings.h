@@ -43,7 +43,14 @@ u64 tcps_rings_produced(const struct tcps_rings *rings);
 /* Its ring, if there is none yet; NULL: no memory. */
 struct tcps_ring *tcps_rings_add(struct tcps_rings *rings, unsigned int cpu);
 
-/* NULL: this CPU, if there is one of that number, has none. */
+/**
+ * tcps_rings_of() - the ring of a CPU
+ * @rings: rings of the activation
+ * @cpu: less than @rings->nr
+ *
+ * Context: Any.
+ * Return: the ring; NULL: it has none.
+ */
 static inline struct tcps_cpu_ring *tcps_rings_of(const struct tcps_rings *rings,
 						  unsigned int cpu)
 {
@@ -60,12 +67,16 @@ void tcps_rings_wake_all(void);
 extern struct wait_queue_head tcps_rings_waiters;
 void tcps_rings_wake_waiters(struct tcps_rings *rings);
 
-/*
- * After a commit, in any context. The full barrier of wq_has_sleeper() stands
- * between the store of the head and the look for waiters; it pairs with the one
- * in tcps_rings_poll_wait(), so either the writer sees the waiter or the waiter
- * sees the record. A task that moves to another CPU in between takes its stores
- * along.
+/**
+ * tcps_rings_wake() - wake who waits for records, after a commit
+ * @rings: rings of the activation
+ *
+ * The full barrier of wq_has_sleeper() stands between the store of the head and the
+ * look for waiters; it pairs with the one in tcps_rings_poll_wait(), so either the
+ * writer sees the waiter or the waiter sees the record. A task that moves to
+ * another CPU in between takes its stores along.
+ *
+ * Context: Any.
  */
 static inline void tcps_rings_wake(struct tcps_rings *rings)
 {

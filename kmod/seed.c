@@ -149,6 +149,15 @@ static bool is_ours(struct tcps_session *session, const struct sock *sk)
 	}
 }
 
+/**
+ * tcps_seed_now() - a node for a socket that seeding has not found yet
+ * @session: the activation
+ * @shard: shard of @sk
+ * @sk: socket without a node
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ * Return: the node; NULL: none is free.
+ */
 struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard *shard,
 				const struct sock *sk)
 {
@@ -324,14 +333,20 @@ static void seed_hash(struct walk *walk, struct inet_hashinfo *hashinfo)
 	seed_buckets(walk, hashinfo, seed_established, hashinfo->ehash_mask + 1);
 }
 
-/*
- * Namespaces share the hash of the first one unless they were given an
- * established hash of their own; the listening hash is common in any case.
+/**
+ * tcps_seed() - find the connections that exist
+ * @session: the activation
+ *
+ * Namespaces share the hash of the first one unless they were given an established
+ * hash of their own; the listening hash is common in any case.
  *
  * A CPU that was between a hook and the hash when the hooks started was not seen
  * by the hook, so its socket must be in the hash before that is walked: hence the
  * grace period. Listeners are found before it as well, so that connections that
  * come meanwhile are counted for theirs.
+ *
+ * Context: Process context, may sleep. Takes net_rwsem, the locks of the kernel's
+ *	hashes, and those of shards.
  */
 void tcps_seed(struct tcps_session *session)
 {

@@ -11,9 +11,14 @@ void tcps_seed(struct tcps_session *session);
 struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard *shard,
 				const struct sock *sk);
 
-/*
- * A hook is called for @sk, which has no node. If it was there at the activation, but has not
- * been found yet, it gets one now; else NULL. The shard's lock is held.
+/**
+ * tcps_seed_early() - a node for a socket that existed at the activation
+ * @session: the activation
+ * @shard: shard of @sk
+ * @sk: socket of a hook, without a node
+ *
+ * Context: Any, interrupts off. The lock of @shard.
+ * Return: the node, made now; NULL: seeding has ended, or none is free.
  */
 static inline struct tcps_conn *tcps_seed_early(struct tcps_session *session,
 						struct tcps_shard *shard, const struct sock *sk)

@@ -38,11 +38,23 @@ static void session_release(struct kref *ref)
 		kvfree(session);
 }
 
+/**
+ * tcps_session_put() - drop a reference
+ * @session: the activation
+ *
+ * Context: Process context, may sleep.
+ */
 void tcps_session_put(struct tcps_session *session)
 {
 	kref_put(&session->ref, session_release);
 }
 
+/**
+ * tcps_session_get() - the activation, with a reference
+ *
+ * Context: Process context.
+ * Return: the activation; NULL: there is none.
+ */
 struct tcps_session *tcps_session_get(void)
 {
 	struct tcps_session *session;
@@ -196,6 +208,14 @@ static int activate(const struct tcpstates_config *config, const char **failed_s
 	return 0;
 }
 
+/**
+ * tcps_activate() - start an activation
+ * @config: settings of the caller, to be checked
+ * @failed_symbol: set with an error if a hook could not be attached: its name
+ *
+ * Context: Process context, may sleep. Takes control_lock.
+ * Return: 0 or an error.
+ */
 int tcps_activate(const struct tcpstates_config *config, const char **failed_symbol)
 {
 	int err;
@@ -208,6 +228,12 @@ int tcps_activate(const struct tcpstates_config *config, const char **failed_sym
 	return err;
 }
 
+/**
+ * tcps_deactivate() - end the activation
+ *
+ * Context: Process context, may sleep. Takes control_lock.
+ * Return: 0; -ENOLINK: there is none.
+ */
 int tcps_deactivate(void)
 {
 	struct tcps_session *session;
@@ -222,6 +248,12 @@ int tcps_deactivate(void)
 	return session ? 0 : -ENOLINK;
 }
 
+/**
+ * tcps_session_memory() - bytes of an activation
+ * @session: the activation
+ *
+ * Context: Process context.
+ */
 u64 tcps_session_memory(struct tcps_session *session)
 {
 	return sizeof(*session) + tcps_rings_memory(session->rings) +
@@ -248,7 +280,15 @@ static int check_consumed(struct tcps_session *session, const struct tcpstates_c
 	return 0;
 }
 
-/* All or nothing. @entries name each CPU once, in rising order. */
+/**
+ * tcps_session_consume() - move the positions of reports, all or none
+ * @session: the activation
+ * @entries: where to; each CPU once, in rising order
+ * @nr: number of entries
+ *
+ * Context: Process context, may sleep. Takes @session->consume_lock.
+ * Return: 0; -ESTALE: another report has moved one; -EINVAL.
+ */
 int tcps_session_consume(struct tcps_session *session, const struct tcpstates_consumed *entries,
 			 unsigned int nr)
 {
@@ -273,7 +313,12 @@ int tcps_session_consume(struct tcps_session *session, const struct tcpstates_co
 	return err;
 }
 
-/* The sum of all positions. */
+/**
+ * tcps_session_consumed() - the sum of all positions
+ * @session: the activation
+ *
+ * Context: Process context, may sleep. Takes @session->consume_lock.
+ */
 u64 tcps_session_consumed(struct tcps_session *session)
 {
 	unsigned int cpu;

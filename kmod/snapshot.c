@@ -158,9 +158,15 @@ static unsigned int take_nodes(struct tcps_session *session, struct tcps_cursor 
 	return nr;
 }
 
-/*
- * Call @with for each live connection, under the lock of its shard, in pieces
- * between which others run. -ENOLINK: the activation ends.
+/**
+ * tcps_walk_conns() - call a function for each live connection
+ * @session: the activation
+ * @with: the function, called under the lock of the shard
+ * @data: passed to @with
+ *
+ * Context: Process context, may sleep. Takes @session->live, the lock of nodes, and
+ *	those of shards, in pieces between which others run.
+ * Return: 0; -ENOLINK: the activation ends; -EINTR: a signal.
  */
 int tcps_walk_conns(struct tcps_session *session, tcps_with_conn_t with, void *data)
 {
@@ -225,7 +231,16 @@ static int copy_pieces(struct tcps_session *session, struct tcps_cursor *cursor,
 	return 0;
 }
 
-/* The caller serialises the calls of one cursor. */
+/**
+ * tcps_snapshot() - copy the next live connections to the caller
+ * @session: the activation
+ * @cursor: where the snapshot is; the caller serializes the calls for one
+ * @call: arguments of the call, and what it returns
+ *
+ * Context: Process context, may sleep. Takes @session->live, the lock of nodes, and
+ *	those of shards.
+ * Return: 0 or an error.
+ */
 int tcps_snapshot(struct tcps_session *session, struct tcps_cursor *cursor,
 		  struct tcpstates_snapshot *call)
 {

@@ -101,9 +101,14 @@ static inline u64 tcps_sock_cgroup(const struct sock *sk)
 #endif
 }
 
-/*
- * All of the identity, but for the socket's address and kind from the node
- * only: in a snapshot, no pointer of the socket is followed.
+/**
+ * tcps_conn_ident() - the identity of a connection
+ * @sk: its socket, of which no pointer is followed
+ * @kind: enum tcps_kind of @sk
+ * @conn: its node
+ * @who: the identity
+ *
+ * Context: Any. The lock of the shard of @conn.
  */
 static __always_inline void tcps_conn_ident(const struct sock *sk, u8 kind,
 					    const struct tcps_conn *conn,

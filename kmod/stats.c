@@ -50,6 +50,12 @@ const u8 tcps_hists[TCPS_NR_EDGES] = {
 	[EDGE(TCP_LAST_ACK, TCP_CLOSE)] = 28,
 };
 
+/**
+ * tcps_stats_destroy() - free the counters of all CPUs
+ * @stats: the counters
+ *
+ * Context: Process context, may sleep. Nobody else uses them.
+ */
 void tcps_stats_destroy(struct tcps_stats *stats)
 {
 	unsigned int cpu;
@@ -65,6 +71,13 @@ static struct tcps_cpu_stats *create(int node)
 	return kvzalloc_node(sizeof(struct tcps_cpu_stats), GFP_KERNEL, node);
 }
 
+/**
+ * tcps_stats_init() - prepare for the counters of CPUs
+ * @stats: zeroed
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_stats_init(struct tcps_stats *stats)
 {
 	stats->cpu = alloc_percpu(struct tcps_cpu_stats *);
@@ -92,6 +105,16 @@ static struct tcps_cpu_stats *create_or_take(struct tcps_stats *stats, unsigned 
 	return new;
 }
 
+/**
+ * tcps_stats_add() - counters for a CPU that comes online, or is
+ * @stats: the counters
+ * @cpu: the CPU
+ * @ring: its ring; NULL: none
+ * @is_selective: there may be no record of a step
+ *
+ * Context: Process context, may sleep. One call at a time (see cpus.c).
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
 		   bool is_selective)
 {
@@ -109,6 +132,12 @@ int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring 
 	return 0;
 }
 
+/**
+ * tcps_stats_memory() - bytes of the counters of all CPUs
+ * @stats: the counters
+ *
+ * Context: Any.
+ */
 size_t tcps_stats_memory(const struct tcps_stats *stats)
 {
 	size_t nr = !!stats->reserve;
@@ -119,7 +148,13 @@ size_t tcps_stats_memory(const struct tcps_stats *stats)
 	return nr * sizeof(struct tcps_cpu_stats);
 }
 
-/* From process context. */
+/**
+ * tcps_stats_add_untracked() - count connections without a node
+ * @stats: the counters
+ * @nr: how many
+ *
+ * Context: Process context.
+ */
 void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr)
 {
 	unsigned long flags;
@@ -235,7 +270,13 @@ static void settle_gauges(struct tcpstates_stats *out)
 	}
 }
 
-/* Adds to the counters of @out, which the caller has zeroed. */
+/**
+ * tcps_stats_sum() - add the counters of all CPUs
+ * @stats: the counters
+ * @out: zeroed
+ *
+ * Context: Process context.
+ */
 void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out)
 {
 	const struct tcps_cpu_stats *added;
@@ -263,7 +304,13 @@ static void add_times(const struct tcpstates_times *from, struct tcpstates_times
 		to->hist[i] += READ_ONCE(from->hist[i]);
 }
 
-/* Adds to @out, which the caller has zeroed. */
+/**
+ * tcps_stats_sum_lives() - add ends and durations of all CPUs
+ * @stats: the counters
+ * @out: zeroed
+ *
+ * Context: Process context.
+ */
 void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives *out)
 {
 	unsigned int cpu, i;
@@ -299,7 +346,16 @@ static void add_edge(const struct tcps_cpu_stats *stats, unsigned int nr,
 		out->hist[i] += READ_ONCE(stats->hists[tcps_hists[nr]][i]);
 }
 
-/* False when no such transition was seen. */
+/**
+ * tcps_stats_sum_edge() - add a transition's counters of all CPUs
+ * @stats: the counters
+ * @old: its old state
+ * @new: its new state
+ * @out: where to store it
+ *
+ * Context: Process context.
+ * Return: false: it was not seen.
+ */
 bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
 			 struct tcpstates_edge *out)
 {

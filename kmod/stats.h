@@ -79,7 +79,14 @@ size_t tcps_stats_memory(const struct tcps_stats *stats);
 int tcps_stats_add(struct tcps_stats *stats, unsigned int cpu, struct tcps_ring *ring,
 		   bool is_selective);
 
-/* Of any CPU; NULL: it was never online. */
+/**
+ * tcps_stats_of() - the counters of any CPU
+ * @stats: the counters
+ * @cpu: the CPU
+ *
+ * Context: Any.
+ * Return: the counters; NULL: it was never online.
+ */
 static inline struct tcps_cpu_stats *tcps_stats_of(const struct tcps_stats *stats,
 						   unsigned int cpu)
 {
@@ -87,7 +94,12 @@ static inline struct tcps_cpu_stats *tcps_stats_of(const struct tcps_stats *stat
 	return smp_load_acquire(per_cpu_ptr(stats->cpu, cpu));
 }
 
-/* Of this CPU; interrupts are off. */
+/**
+ * tcps_stats_this_cpu() - the counters of this CPU
+ * @stats: the counters
+ *
+ * Context: Any, interrupts off.
+ */
 static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats *stats)
 {
 	lockdep_assert_irqs_disabled();

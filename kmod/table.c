@@ -37,6 +37,14 @@ static bool add_chunk(struct tcps_table *table)
 	return true;
 }
 
+/**
+ * tcps_table_provide() - allocate entries
+ * @table: the table
+ * @untaken: how many are to be free, as far as the most allows
+ *
+ * Context: Process context, may sleep. Takes @table->growing and the lock of
+ *	@table.
+ */
 void tcps_table_provide(struct tcps_table *table, unsigned int untaken)
 {
 	mutex_lock(&table->growing);
@@ -63,6 +71,15 @@ static unsigned int nr_chunks(const struct tcps_table *table)
 	return DIV_ROUND_UP(table->max, TCPS_TABLE_CHUNK);
 }
 
+/**
+ * tcps_table_init() - make a table, with its reserve
+ * @table: zeroed
+ * @entry_size: bytes
+ * @max: most entries
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int tcps_table_init(struct tcps_table *table, size_t entry_size, unsigned int max)
 {
 	table->entry_size = entry_size;
@@ -84,7 +101,12 @@ int tcps_table_init(struct tcps_table *table, size_t entry_size, unsigned int ma
 	return 0;
 }
 
-/* Nobody takes an entry any more. */
+/**
+ * tcps_table_destroy() - free a table
+ * @table: the table
+ *
+ * Context: Process context, may sleep. Nobody takes an entry any more.
+ */
 void tcps_table_destroy(struct tcps_table *table)
 {
 	unsigned int i;
@@ -96,12 +118,26 @@ void tcps_table_destroy(struct tcps_table *table)
 	kvfree(table->chunks);
 }
 
+/**
+ * tcps_table_memory() - bytes of a table
+ * @table: the table
+ *
+ * Context: Any.
+ */
 size_t tcps_table_memory(const struct tcps_table *table)
 {
 	return READ_ONCE(table->nr) * table->entry_size +
 	       nr_chunks(table) * sizeof(*table->chunks);
 }
 
+/**
+ * tcps_table_take() - take a free entry, for good
+ * @table: the table
+ * @index: set to its number
+ *
+ * Context: Any, interrupts off. Takes the lock of @table.
+ * Return: the entry, zeroed; NULL: none is free.
+ */
 void *tcps_table_take(struct tcps_table *table, unsigned int *index)
 {
 	void *entry = NULL;

@@ -47,13 +47,27 @@ void tcps_table_provide(struct tcps_table *table, unsigned int untaken);
 /* Interrupts are off. NULL: none is left for now, or for ever. */
 void *tcps_table_take(struct tcps_table *table, unsigned int *index);
 
-/* Entries that may be looked at by number. */
+/**
+ * tcps_table_taken() - the number of entries that were taken
+ * @table: the table
+ *
+ * Context: Any.
+ * Return: the number; all entries below it may be looked at.
+ */
 static inline unsigned int tcps_table_taken(const struct tcps_table *table)
 {
 	/* Pairs with the release store of tcps_table_take(). */
 	return smp_load_acquire(&table->taken);
 }
 
+/**
+ * tcps_table_at() - an entry
+ * @table: the table
+ * @index: its number, known from who took it
+ * @entry_size: bytes, a constant
+ *
+ * Context: Any.
+ */
 static inline void *tcps_table_at(const struct tcps_table *table, unsigned int index,
 				  size_t entry_size)
 {
@@ -71,7 +85,13 @@ static inline bool tcps_table_is_low(const struct tcps_table *table)
 	       time_after_eq(jiffies, READ_ONCE(table->next_try));
 }
 
-/* In process context, may sleep: what the worker does, but now. */
+/**
+ * tcps_table_refill() - allocate entries if the reserve is low
+ * @table: the table
+ *
+ * Context: Process context, may sleep. Takes @table->growing and the lock of
+ *	@table.
+ */
 static inline void tcps_table_refill(struct tcps_table *table)
 {
 	if (unlikely(tcps_table_is_low(table)))

@@ -18,7 +18,14 @@
 #include "sockinfo.h"
 #include "timewait.h"
 
-/* @tw, which nobody can find yet, is about to replace @sk. */
+/**
+ * tcps_timewait_started() - a timewait socket is about to replace a full one
+ * @session: the activation
+ * @tw: the timewait socket, which nobody can find yet
+ * @sk: the full socket
+ *
+ * Context: Any: a hook. Takes the locks of the shards of both.
+ */
 void tcps_timewait_started(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			   const struct sock *sk)
 {
@@ -50,7 +57,13 @@ void tcps_timewait_started(struct tcps_session *session, const struct inet_timew
 	tcps_rings_wake(session->rings);
 }
 
-/* The timer starts again: the FIN for an orphaned FIN_WAIT2 may have come. */
+/**
+ * tcps_timewait_rearmed() - the timer starts again: a FIN may have come for an orphaned FIN_WAIT2
+ * @session: the activation
+ * @tw: the timewait socket
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @tw.
+ */
 void tcps_timewait_rearmed(struct tcps_session *session, const struct inet_timewait_sock *tw)
 {
 	const struct tcps_step step = {
@@ -87,6 +100,14 @@ static u8 early_reason(const struct inet_timewait_sock *tw, const struct sk_buff
 	return TCPSTATES_REASON_REUSED;
 }
 
+/**
+ * tcps_timewait_packet() - a packet, which may end a TIME_WAIT
+ * @session: the activation
+ * @tw: the timewait socket
+ * @skb: the packet
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @tw.
+ */
 void tcps_timewait_packet(struct tcps_session *session, const struct inet_timewait_sock *tw,
 			  const struct sk_buff *skb)
 {
@@ -105,7 +126,13 @@ static u8 end_reason(const struct inet_timewait_sock *tw, const struct tcps_conn
 	return conn->hint ?: TCPSTATES_REASON_REUSED;
 }
 
-/* The memory of @tw is about to go: if it stood for a connection, that ends. */
+/**
+ * tcps_timewait_freed() - a timewait socket is about to be freed: its connection ends
+ * @session: the activation
+ * @tw: the timewait socket
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @tw.
+ */
 void tcps_timewait_freed(struct tcps_session *session, const struct inet_timewait_sock *tw)
 {
 	struct tcps_step step = { .new = TCP_CLOSE, .kind = TCPS_TIMEWAIT };

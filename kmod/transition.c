@@ -257,9 +257,16 @@ static noinline void look_at_end(struct tcps_session *session, struct tcps_shard
 	tcps_rings_wake(session->rings);
 }
 
-/*
- * @sk is about to go from @old to @new. Its owner holds it, so it is alive
- * throughout. What need not be looked at under the lock is done with here.
+/**
+ * tcps_transition() - a full socket is about to change its state
+ * @data: struct tcps_hooks of the activation
+ * @sk: the socket, alive as its owner holds it
+ * @old: its state
+ * @new: its next state
+ *
+ * Probe of a tracepoint. What is decided without the lock is decided here.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
  */
 void tcps_transition(void *data, const struct sock *sk, int old, int new)
 {
@@ -289,7 +296,13 @@ void tcps_transition(void *data, const struct sock *sk, int old, int new)
 	/* Else a listener's fresh clone: its SYN was seen with the request. */
 }
 
-/* @sk is about to send its SYN, from the port that has been chosen. */
+/**
+ * tcps_connecting() - a SYN is about to be sent, from the port that was chosen
+ * @session: the activation
+ * @sk: the socket
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_connecting(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_shard *shard = tcps_conns_shard(&session->conns, sk);
@@ -337,7 +350,14 @@ static __always_inline void leave_accept_queue(struct tcps_session *session,
 		tcps_listener_accepted(&session->listeners, stats, conn, ns);
 }
 
-/* accept() gives @sk to the current task, as @parent. */
+/**
+ * tcps_accepted() - accept() gives a socket to the current task
+ * @session: the activation
+ * @sk: the socket
+ * @parent: the struct socket that it gets
+ *
+ * Context: Process context: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_accepted(struct tcps_session *session, const struct sock *sk,
 		   const struct socket *parent)
 {
@@ -363,13 +383,27 @@ void tcps_accepted(struct tcps_session *session, const struct sock *sk,
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
-/* The administrator ends @sk, a socket of any kind. */
+/**
+ * tcps_aborted() - the administrator ends a connection
+ * @session: the activation
+ * @sk: its socket, of any kind
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_aborted(struct tcps_session *session, const struct sock *sk)
 {
 	tcps_node_hint(session, sk, TCPSTATES_REASON_ABORTED);
 }
 
-/* @skb resets @sk: unless it is a RST, it came too late, and a reset of our own answers it. */
+/**
+ * tcps_reset() - a packet resets a connection
+ * @session: the activation
+ * @sk: the socket
+ * @skb: the packet; unless it is a RST, it came too late, and a reset of our own
+ *	answers it
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_reset(struct tcps_session *session, const struct sock *sk, const struct sk_buff *skb)
 {
 	if (skb && !tcp_hdr(skb)->rst)
@@ -386,7 +420,15 @@ static noinline void forget_destroyed(struct tcps_session *session, struct tcps_
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
-/* @sk is about to be freed: if its end was not seen, its node goes now. */
+/**
+ * tcps_sock_destroyed() - a full socket is about to be freed
+ * @data: struct tcps_hooks of the activation
+ * @sk: the socket
+ *
+ * Probe of a tracepoint. If the end was not seen, the node is removed now.
+ *
+ * Context: Any: a hook. Takes the lock of the shard of @sk.
+ */
 void tcps_sock_destroyed(void *data, struct sock *sk)
 {
 	struct tcps_session *session = tcps_hooks_session(data);
