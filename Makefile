@@ -61,7 +61,7 @@ smoke: ## run a quick selection of scenarios on the oldest, the newest and the -
 smoke-sanitized: ## run a quick selection, and some of all faults, on the kernel that finds memory errors and more
 	@scripts/test-matrix --smoke kasan
 
-check: ## rustfmt, clippy, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
+check: ## rustfmt, clippy, imports, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
 	@scripts/check
 
 fuzz: setup ## feed what reads bytes and words with any input: docs/hardening.md

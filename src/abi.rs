@@ -115,6 +115,19 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     NativeEndian::read_u64(&bytes[at..at + 8])
 }
 
+/// `N` bytes at a constant offset of a larger array.
+#[inline]
+pub(crate) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    let part = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    part.unwrap_or(const { &[0; N] })
+}
+
+/// The same, copied.
+#[inline]
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    *part(bytes, at)
+}
+
 /// Layouts, as the module's own `static_assert`s have them: a change here
 /// without a new version in the header breaks installed modules.
 mod layout {

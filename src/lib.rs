@@ -1,14 +1,13 @@
-//! The controller of `tcpstates.ko`: reads what the module recorded and prints it for people and
-//! scripts.
+//! The controller of `tcpstates.ko`: it reads what the module recorded, and prints it for people
+//! and scripts.
 //!
-//! From the bottom up; a part uses only those below it (`scripts/check imports`):
-//! [`abi`] is the header's structures, [`fmt`] bytes and text, [`error`] and [`mod@stderr`] what is
-//! said when something fails; [`model`] what is known of connections, without input and output;
-//! [`backend`] where that comes from: the device and the rings, which hold all unsafe code, behind
-//! the trait [`backend::Recorder`]; [`host`] what the machine around is asked; [`diagnose`] what is
-//! wrong; [`render`] how all of it is printed; [`module`] how the module gets into the kernel;
-//! [`command`] one file for each thing that a user asks for; [`cli`] the grammar and the keys; [`app`]
-//! carries out what the command line says.
+//! Each layer imports only from those to its right, which `scripts/check imports` checks:
+//!
+//! `app` → [`cli`] → [`command`] → [`render`] → [`diagnose`] → [`host`] → [`backend`] → [`model`]
+//! → [`error`] → [`abi`], [`stderr`], [`mod@fmt`]
+//!
+//! Only [`command`] uses [`module`], which builds and loads the kernel module and imports from
+//! [`host`] and below. All unsafe code is in [`backend::device`], [`backend::ring`] and [`abi`].
 
 #![cfg_attr(
     not(test),

@@ -30,12 +30,3 @@ pub fn note(text: &str) {
         say(text);
     }
 }
-
-/// Says that so many events are gone, if there are any.
-pub fn warn_discarded(events: u64) {
-    if events > 0 {
-        warn(&format!(
-            "{events} events that no --report had given were discarded"
-        ));
-    }
-}

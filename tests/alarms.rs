@@ -15,7 +15,7 @@ use diagnose_tools::command::follow::follow;
 use diagnose_tools::command::options::SettingsOptions;
 use diagnose_tools::command::report::report;
 use diagnose_tools::command::settings::settings;
-use diagnose_tools::fmt::text::width;
+use diagnose_tools::fmt::width::width;
 use diagnose_tools::host::names::Places;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;

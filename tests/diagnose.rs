@@ -15,7 +15,7 @@ use diagnose_tools::abi::{
 };
 use diagnose_tools::backend::Recorder;
 use diagnose_tools::cli::options;
-use diagnose_tools::command::diagnose::DiagnoseOptions;
+use diagnose_tools::command::{self, options::DiagnoseOptions};
 use diagnose_tools::diagnose::finding::{Finding, Severity};
 use diagnose_tools::diagnose::limits::Limits;
 use diagnose_tools::diagnose::{self, Diagnosis, Scope};
@@ -25,7 +25,7 @@ use diagnose_tools::host::netns::Namespace;
 use diagnose_tools::host::sample::{Carried, Target};
 use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
-use diagnose_tools::model::record::{Ident, Owner};
+use diagnose_tools::model::ident::{Ident, Owner};
 use diagnose_tools::render::Look;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
@@ -1653,13 +1653,7 @@ fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Op
         color: false,
     };
     let mut out = Vec::new();
-    let done = diagnose_tools::command::diagnose::diagnose(
-        fake,
-        &options,
-        &mut FakeHost::new(),
-        &look,
-        &mut out,
-    );
+    let done = command::diagnose::diagnose(fake, &options, &mut FakeHost::new(), &look, &mut out);
     (String::from_utf8(out).unwrap(), done.err())
 }
 
@@ -1759,7 +1753,7 @@ fn text_tells_what_who_numbers_and_what_to_do() {
     );
     for width in [40, 80, 132] {
         let (text, _) = run(&fake, "", Lang::En, Some(width));
-        let wide = |line: &&str| diagnose_tools::fmt::text::width(line) > width;
+        let wide = |line: &&str| diagnose_tools::fmt::width::width(line) > width;
         // The first line of a finding and the last of all are sentences for grep.
         let found: Vec<_> = text
             .lines()

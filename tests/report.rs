@@ -14,12 +14,11 @@ use diagnose_tools::abi::{
     Cgroup, Edge, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
     TCPSTATES_REASONS_MAX,
 };
-use diagnose_tools::backend::Recorder;
-use diagnose_tools::backend::session;
+use diagnose_tools::backend::{Recorder, session};
 use diagnose_tools::cli::options;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::fmt::text::width;
+use diagnose_tools::fmt::width::width;
 use diagnose_tools::host::devices::Devices;
 use diagnose_tools::host::names::Places;
 use diagnose_tools::render::i18n::Lang;

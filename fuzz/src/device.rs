@@ -14,9 +14,9 @@ use diagnose_tools::abi::{
 use diagnose_tools::backend::Recorder;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::listener::Listener;
 use diagnose_tools::model::pair::Group;
-use diagnose_tools::model::record::Conn;
 
 use crate::fake::{Fake, FakeLock, GENERATION};
 

@@ -3,12 +3,12 @@
 use std::str::Split;
 
 use diagnose_tools::abi::{self, RawConn};
-use diagnose_tools::fmt::text::printable;
+use diagnose_tools::fmt::escape::printable;
+use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::filter::{
     AddrRule, Filter, PortRule, Show, Side, parse_addrs, parse_ports, parse_reasons, parse_states,
 };
 use diagnose_tools::model::reason::Reason;
-use diagnose_tools::model::record::Conn;
 use diagnose_tools::model::state::State;
 use kernel_shim::{filter_match, filter_valid};
 

@@ -8,7 +8,7 @@ use diagnose_tools::host::netns::{Namespace, SETTINGS};
 use diagnose_tools::host::sample::{Carried, Target};
 use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
-use diagnose_tools::model::record::{Ident, Owner};
+use diagnose_tools::model::ident::{Ident, Owner};
 
 use crate::device::{self, HOST, elements, kind};
 

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use diagnose_tools::abi::Config;
-use diagnose_tools::cli::options;
-use diagnose_tools::cli::{self, Action, Task};
+use diagnose_tools::cli::{self, Action, Task, options};
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::error::Error;
+use diagnose_tools::model::activation;
 use diagnose_tools::model::filter::Filter;
 use kernel_shim::filter_valid;
 
@@ -58,7 +58,7 @@ fn joined(pairs: Vec<(String, String)>) -> String {
 fn assert_activation(config: &Config) {
     assert!(filter_valid(&config.filter), "{config:?}");
     assert!(config.ring_records == 0 || config.ring_records.is_power_of_two());
-    let text = joined(diagnose_tools::render::rendered(config));
+    let text = joined(activation::pairs(config));
     let again = options::activate(&text).expect("what was read can be written");
     assert_eq!(format!("{again:?}"), format!("{config:?}"), "{text}");
 }

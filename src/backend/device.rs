@@ -22,12 +22,12 @@ use crate::abi::{
     GroupBytes, Hook, LISTENER_SIZE, ListenerBytes, Lives, RingState, Settings, Snapshot, Stats,
     Table, Version, call,
 };
-use crate::backend::Recorder;
 use crate::backend::ring::{RingReader, RingView};
+use crate::backend::{Recorder, node};
 use crate::error::{Error, Result};
+use crate::model::conn::Conn;
 use crate::model::listener::Listener;
 use crate::model::pair::Group;
-use crate::model::record::Conn;
 
 /// Names another device node. For tests and for nodes that were made elsewhere.
 pub const DEVICE_VARIABLE: &str = "DIAGNOSE_TOOLS_DEVICE";
@@ -151,7 +151,7 @@ impl Device {
     /// Not loaded, no permission, an old node of another device.
     pub fn open_any_version() -> Result<Self> {
         let path = device_path();
-        crate::backend::node::check(&path)?;
+        node::check(&path)?;
         // std adds O_CLOEXEC.
         match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => Ok(Self { file, path }),
@@ -446,10 +446,10 @@ fn rings_wanted(config: &Config) -> String {
     let bytes = |cpus| cpus * u64::from(records) * abi::RECORD_SIZE as u64;
     match (records, budget, online_cpus()) {
         (0, 0, _) => "rings for every CPU".into(),
-        (0, budget, _) => format!("rings of {}", crate::fmt::text::mebibytes(budget)),
+        (0, budget, _) => format!("rings of {}", crate::fmt::size::mebibytes(budget)),
         (_, _, None) => format!("rings of {records} records for every CPU"),
         (_, _, Some(cpus)) => {
-            let memory = crate::fmt::text::mebibytes(bytes(cpus));
+            let memory = crate::fmt::size::mebibytes(bytes(cpus));
             format!("{cpus} rings of {records} records ({memory})")
         }
     }

@@ -7,48 +7,7 @@ use std::mem::offset_of;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord, RecordBytes};
 use crate::backend::ring::{RingReader, Step};
-use crate::model::alarm::Alarm;
-use crate::model::record::Transition;
-use crate::model::summary::Progress;
-
-/// What happened and where it was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recorded<T> {
-    /// The CPU whose ring carried it.
-    pub cpu: u32,
-    /// Its position in that ring.
-    pub seq: u64,
-    /// What happened.
-    pub record: T,
-}
-
-/// One record of a type that this controller knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// A connection changed its state.
-    Transition(Recorded<Transition>),
-    /// Something has become too much, or no longer is.
-    Alarm(Recorded<Alarm>),
-}
-
-impl Event {
-    #[inline]
-    fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {
-        if let Some(record) = Transition::decode(bytes) {
-            return Some(Self::Transition(Recorded { cpu, seq, record }));
-        }
-        let record = Alarm::decode(bytes)?;
-        Some(Self::Alarm(Recorded { cpu, seq, record }))
-    }
-
-    /// Monotonic nanoseconds.
-    pub fn ts(&self) -> u64 {
-        match self {
-            Self::Transition(event) => event.record.ts,
-            Self::Alarm(event) => event.record.ts,
-        }
-    }
-}
+use crate::model::event::{Event, Progress};
 
 /// The types of records that this controller knows.
 enum Kind {

@@ -15,9 +15,9 @@ use crate::abi::{
 };
 use crate::backend::ring::RingReader;
 use crate::error::Result;
+use crate::model::conn::Conn;
 use crate::model::listener::Listener;
 use crate::model::pair::Group;
-use crate::model::record::Conn;
 
 /// The recording half: the module's device, or a fake of it.
 ///

@@ -1,10 +1,10 @@
-//! What is read of an activation by several calls.
+//! What one reading asks the module for: the settings, the rings and the totals of an activation.
 
 use crate::abi::Settings;
 use crate::backend::Recorder;
 use crate::backend::ring::RingReader;
 use crate::error::{Error, Result};
-use crate::model::summary::unconsumed_of;
+use crate::model::summary::{Summary, ThisReport, unconsumed_of};
 
 /// The settings of the activation.
 ///
@@ -43,11 +43,33 @@ pub fn map(recorder: &impl Recorder, settings: &Settings, cpu: u32) -> Result<Ri
     Ok(reader)
 }
 
+/// Makes the totals, without cgroups: for these the module looks at each live connection.
+/// `unconsumed` overwritten events are counted anew when not given.
+///
+/// # Errors
+/// Not active, or a call fails.
+pub fn summarize(
+    recorder: &impl Recorder,
+    settings: &Settings,
+    unconsumed: Option<u64>,
+    this: ThisReport,
+) -> Result<Summary> {
+    let unconsumed = match unconsumed {
+        Some(count) => count,
+        None => unconsumed_overwritten(recorder, settings.config.ring_records)?,
+    };
+    let (edges, hooks) = (recorder.edges()?, recorder.hooks()?);
+    let lives = recorder.lives()?;
+    let stats = recorder.stats()?;
+    let counted = (&edges[..], &lives);
+    Ok(Summary::new(&stats, counted, &hooks, unconsumed, this))
+}
+
 /// Records that were overwritten since the last report consumed any.
 ///
 /// # Errors
 /// Not active, or the calls fail.
-pub fn unconsumed_overwritten(recorder: &impl Recorder, ring_records: u32) -> Result<u64> {
+fn unconsumed_overwritten(recorder: &impl Recorder, ring_records: u32) -> Result<u64> {
     Ok(unconsumed_of(&recorder.rings()?, ring_records))
 }
 

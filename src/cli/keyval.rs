@@ -2,7 +2,7 @@
 
 use crate::cli::keys::{self, Key, Keys};
 use crate::error::{Error, Result};
-use crate::fmt::text::printable;
+use crate::fmt::escape::printable;
 
 /// The checked pairs of one option: known keys, each once, no value empty.
 #[derive(Debug)]

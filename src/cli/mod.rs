@@ -9,8 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::abi::Config;
-use crate::command::diagnose::DiagnoseOptions;
-use crate::command::options::{ReportOptions, SettingsOptions};
+use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::render::i18n::Lang;
 use crate::render::terminal::{Color, Style};
@@ -276,7 +275,7 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    let mut line = crate::fmt::text::printable(first.trim_end_matches(':'));
+    let mut line = crate::fmt::escape::printable(first.trim_end_matches(':'));
     let argument = error.get(ContextKind::InvalidArg).and_then(first_of);
     if error.kind() == ErrorKind::MissingRequiredArgument {
         line += &format!(": {}", argument.unwrap_or_default());

@@ -7,14 +7,13 @@ use std::time::Duration;
 use crate::abi::{self, Config};
 use crate::cli::keys;
 use crate::cli::keyval::Pairs;
-use crate::command::diagnose::DiagnoseOptions;
-use crate::command::options::{ReportOptions, SettingsOptions};
-use crate::command::select::Sort;
+use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::diagnose::limits::Limits;
 use crate::diagnose::{self, Scope};
 use crate::error::Result;
 use crate::host::devices;
 use crate::model::filter::{self, Filter, Show, Side};
+use crate::model::order::Sort;
 use crate::render::Format;
 
 /// What is wrong with a value, in words.
@@ -313,7 +312,7 @@ mod tests {
     use super::*;
     use crate::command::options::parts;
     use crate::error::Error;
-    use crate::render::rendered;
+    use crate::model::activation;
 
     fn reason(error: Error) -> String {
         error.to_string()
@@ -340,7 +339,7 @@ mod tests {
                     max-groups=1 max-listeners=65536";
         let config = activate(text).unwrap();
         assert_eq!(config.min_ns, 5_000_000);
-        let pairs = rendered(&config)
+        let pairs = activation::pairs(&config)
             .into_iter()
             .map(|(k, v)| format!("{k}={v}"));
         assert_eq!(pairs.collect::<Vec<_>>().join(" "), text);

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
-use crate::backend::Recorder;
-use crate::backend::session::unreported;
+use crate::backend::{Recorder, session};
 use crate::error::{Result, write_error};
-use crate::fmt::text::{mebibytes, printable};
-use crate::render::hook_name;
+use crate::fmt::escape::printable;
+use crate::fmt::size::mebibytes;
+use crate::model::activation::hook_name;
 
 /// Starts recording, and says in one line what that came to.
 ///
@@ -55,10 +55,19 @@ fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
 /// # Errors
 /// Not active.
 pub fn deactivate(recorder: &impl Recorder, out: &mut dyn Write) -> Result<()> {
-    let lost = unreported(recorder)?;
+    let lost = session::unreported(recorder)?;
     recorder.deactivate()?;
-    crate::stderr::warn_discarded(lost);
+    warn_discarded(lost);
     writeln!(out, "deactivated")
         .and_then(|()| out.flush())
         .map_err(write_error)
+}
+
+/// Says that so many events are gone, if there are any.
+pub fn warn_discarded(events: u64) {
+    if events > 0 {
+        crate::stderr::warn(&format!(
+            "{events} events that no --report had given were discarded"
+        ));
+    }
 }

@@ -3,22 +3,12 @@
 use std::io::Write;
 
 use crate::backend::Recorder;
-use crate::diagnose::Scope;
+use crate::command::options::DiagnoseOptions;
+use crate::diagnose;
 use crate::diagnose::finding::Severity;
 use crate::error::{Error, Result, write_error};
 use crate::host::Host;
 use crate::render::{Look, findings};
-
-/// The value of `--diagnose`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DiagnoseOptions {
-    /// JSON lines.
-    pub json: bool,
-    /// Fail when something is at least a warning.
-    pub check: bool,
-    /// What to look for.
-    pub scope: Scope,
-}
 
 /// Prints what is found.
 ///
@@ -31,7 +21,7 @@ pub fn diagnose(
     look: &Look,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let diagnosis = crate::diagnose::look(recorder, &options.scope, host)?;
+    let diagnosis = diagnose::look(recorder, &options.scope, host)?;
     match options.json {
         true => findings::json(out, &look.clock, &diagnosis),
         false => findings::text(out, look, &diagnosis),

@@ -11,12 +11,13 @@ use nix::poll::PollTimeout;
 
 use crate::abi::Settings;
 use crate::backend::Recorder;
-use crate::backend::events::{Event, Merge};
-use crate::backend::session::{active_settings, map};
+use crate::backend::events::Merge;
+use crate::backend::session::{active_settings, map, summarize};
 use crate::backend::wait::{Wake, Watch};
 use crate::command::options::{Parts, ReportOptions, parts};
-use crate::command::report::{learn_clocks, print_event, print_now, shows, summarize};
+use crate::command::report::{learn_clocks, print_event, print_now, shows};
 use crate::error::{Error, Result, write_error};
+use crate::model::event::Event;
 use crate::model::lives;
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Output;

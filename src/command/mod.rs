@@ -1,9 +1,9 @@
-//! What the user asks for: one file for each command.
+//! What the user asks for: one file per command.
 
 pub mod activate;
 pub mod diagnose;
 pub mod follow;
+pub mod install;
 pub mod options;
 pub mod report;
-pub mod select;
 pub mod settings;

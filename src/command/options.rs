@@ -1,7 +1,8 @@
-//! What a report and the settings are asked for with.
+//! What the user asks for, as values: `cli::options` reads them from the command line.
 
-use crate::command::select::Sort;
+use crate::diagnose::Scope;
 use crate::model::filter::Show;
+use crate::model::order::Sort;
 use crate::render::Format;
 
 /// The value of `--report` or `--follow`.
@@ -46,6 +47,17 @@ pub struct Parts {
 pub struct SettingsOptions {
     /// One JSON line instead of text.
     pub json: bool,
+}
+
+/// The value of `--diagnose`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiagnoseOptions {
+    /// JSON lines.
+    pub json: bool,
+    /// Fail when something is at least a warning.
+    pub check: bool,
+    /// What to look for.
+    pub scope: Scope,
 }
 
 /// The parts that are wanted, where their keys may have left it to `verbose`.

@@ -9,20 +9,18 @@ use std::time::{Duration, Instant};
 
 use crate::abi::{Consumed, RingState, Settings};
 use crate::backend::Recorder;
-use crate::backend::events::{Event, Merge};
-use crate::backend::session::{active_settings, map, unconsumed_overwritten};
+use crate::backend::events::Merge;
+use crate::backend::session::{active_settings, map, summarize};
 use crate::command::options::{Parts, ReportOptions, parts};
-use crate::command::select::Selection;
-use crate::command::select::Sort;
 use crate::diagnose;
 use crate::error::{Error, Result, write_error};
+use crate::model::conn::Conn;
+use crate::model::event::{Event, Progress};
 use crate::model::filter::Show;
-use crate::model::findings::Counts;
-use crate::model::handshakes;
 use crate::model::listener::Listener;
-use crate::model::lives;
-use crate::model::record::Conn;
-use crate::model::summary::{Progress, Summary, ThisReport};
+use crate::model::order::{Selection, Sort};
+use crate::model::summary::{FindingCounts, Summary, ThisReport};
+use crate::model::{handshakes, lives};
 use crate::render::Output;
 use crate::render::time::Clock;
 
@@ -68,7 +66,7 @@ pub fn report(
 
 /// What a diagnosis of the same connections finds; `None` when none is wanted. The report is
 /// out already, or may go on: a diagnosis that fails is no reason to fail.
-fn findings(recorder: &impl Recorder, options: &ReportOptions) -> Option<Counts> {
+fn findings(recorder: &impl Recorder, options: &ReportOptions) -> Option<FindingCounts> {
     if !options.findings {
         return None;
     }
@@ -91,28 +89,6 @@ pub fn learn_clocks(recorder: &impl Recorder, clock: &Clock) -> Result<()> {
         Err(Error::NotActive) => Ok(()),
         other => other.map(|changes| clock.learn(&changes)),
     }
-}
-
-/// Makes the totals, without cgroups: for these the module looks at each live connection.
-/// `unconsumed` overwritten events are counted anew when not given.
-///
-/// # Errors
-/// Not active, or a call fails.
-pub fn summarize(
-    recorder: &impl Recorder,
-    settings: &Settings,
-    unconsumed: Option<u64>,
-    this: ThisReport,
-) -> Result<Summary> {
-    let unconsumed = match unconsumed {
-        Some(count) => count,
-        None => unconsumed_overwritten(recorder, settings.config.ring_records)?,
-    };
-    let (edges, hooks) = (recorder.edges()?, recorder.hooks()?);
-    let lives = recorder.lives()?;
-    let stats = recorder.stats()?;
-    let counted = (&edges[..], &lives);
-    Ok(Summary::new(&stats, counted, &hooks, unconsumed, this))
 }
 
 /// Prints the events, then marks them as reported unless this is a peek. Without the

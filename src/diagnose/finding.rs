@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use crate::host::devices::Dev;
 use crate::host::netns::Namespace;
-use crate::model::findings::Counts;
-use crate::model::record::Owner;
+use crate::model::endpoint::Dev;
+use crate::model::ident::Owner;
+use crate::model::summary::FindingCounts;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +92,30 @@ pub struct Advice {
     pub value: Option<String>,
 }
 
+impl Advice {
+    /// What to do with a setting, after its value; `None` when there is no such setting in the namespace.
+    pub fn of_setting(
+        namespace: &Namespace,
+        name: &'static str,
+        text: impl AsRef<str>,
+    ) -> Option<Self> {
+        let value = namespace.settings.get(name)?;
+        let text = text.as_ref();
+        let (known, text) = match value.is_empty() {
+            true => (
+                None,
+                format!("{name} (its value in this namespace could not be read): {text}"),
+            ),
+            false => (Some(value.clone()), format!("{name} is {value}: {text}")),
+        };
+        Some(Self {
+            text,
+            setting: Some(name),
+            value: known,
+        })
+    }
+}
+
 /// What a rule found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -151,67 +175,41 @@ impl Finding {
     }
 }
 
-impl Advice {
-    /// What to do with a setting, after its value; `None` when there is no such setting there.
-    pub fn on_setting(
-        namespace: &Namespace,
-        name: &'static str,
-        text: impl AsRef<str>,
-    ) -> Option<Self> {
-        let value = namespace.settings.get(name)?;
-        let text = text.as_ref();
-        let (known, text) = match value.is_empty() {
-            true => (
-                None,
-                format!("{name} (its value in this namespace could not be read): {text}"),
-            ),
-            false => (Some(value.clone()), format!("{name} is {value}: {text}")),
-        };
-        Some(Self {
-            text,
-            setting: Some(name),
-            value: known,
-        })
-    }
-}
-
-impl Counts {
-    /// Counts findings.
-    pub fn of(findings: &[Finding]) -> Self {
-        let count = |severity| findings.iter().filter(|f| f.severity == severity).count() as u64;
-        Self {
-            critical: count(Severity::Critical),
-            warning: count(Severity::Warning),
-            info: count(Severity::Info),
-        }
+/// How many findings there are of each severity.
+pub fn count(findings: &[Finding]) -> FindingCounts {
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count() as u64;
+    FindingCounts {
+        critical: count(Severity::Critical),
+        warning: count(Severity::Warning),
+        info: count(Severity::Info),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     #[test]
     fn a_setting_that_does_not_exist_is_never_named() {
+        let settings = [
+            ("net.ipv4.ip_local_port_range", "1 2".into()),
+            ("net.core.somaxconn", String::new()),
+        ];
         let namespace = Namespace {
-            settings: HashMap::from([
-                ("net.ipv4.ip_local_port_range", "1 2".to_owned()),
-                ("net.core.somaxconn", String::new()),
-            ]),
+            settings: settings.into(),
             ..Namespace::default()
         };
-        let advice = Advice::on_setting(&namespace, "net.ipv4.ip_local_port_range", "widen it");
-        let advice = advice.unwrap();
-        assert_eq!(advice.text, "net.ipv4.ip_local_port_range is 1 2: widen it");
-        assert_eq!(advice.value.as_deref(), Some("1 2"));
-        let advice = Advice::on_setting(&namespace, "net.core.somaxconn", "raise it").unwrap();
-        assert_eq!(advice.value, None);
-        assert!(advice.text.contains("could not be read"), "{}", advice.text);
-        assert_eq!(
-            Advice::on_setting(&namespace, "net.ipv4.tcp_tw_recycle", "no"),
-            None
+        let advice = |name, text| Advice::of_setting(&namespace, name, text);
+        let known = advice("net.ipv4.ip_local_port_range", "widen it").unwrap();
+        assert_eq!(known.text, "net.ipv4.ip_local_port_range is 1 2: widen it");
+        assert_eq!(known.value.as_deref(), Some("1 2"));
+        let unknown = advice("net.core.somaxconn", "raise it").unwrap();
+        assert_eq!(unknown.value, None);
+        assert!(
+            unknown.text.contains("could not be read"),
+            "{}",
+            unknown.text
         );
+        assert_eq!(advice("net.ipv4.tcp_tw_recycle", "no"), None);
     }
 }

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnose::rules::{RULES, Rule};
 use crate::error::{Error, Result};
-use crate::fmt::text::printable;
+use crate::fmt::escape::printable;
 
 /// The file that is read when no other is named; it need not exist.
 pub const DEFAULT_PATH: &str = "/etc/diagnose-tools/tcpstates.toml";

@@ -1,7 +1,7 @@
-//! `--diagnose`: what is wrong, who does it, and what to do about it.
+//! What is wrong, who does it, and what to do about it.
 //!
 //! [`facts`] are gathered once; each of the [`rules`] looks at them and has
-//! [`finding`]s, within [`limits`] that a file can change; [`host`] answers what
+//! [`finding`]s, within [`limits`] that a file can change; [`crate::host`] answers what
 //! the module does not know. Nothing here moves the position of `--report`.
 
 pub mod facts;
@@ -9,19 +9,20 @@ pub mod finding;
 pub mod limits;
 pub mod recent;
 pub mod rules;
+pub mod service;
 pub mod tally;
 
 use std::time::Duration;
 
 use crate::backend::Recorder;
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::Finding;
+use crate::diagnose::finding::{Finding, count};
 use crate::diagnose::limits::Limits;
 use crate::diagnose::rules::{Bound, RULES};
 use crate::error::Result;
 use crate::host::{Host, ThisHost};
 use crate::model::filter::Filter;
-use crate::model::findings::Counts;
+use crate::model::summary::FindingCounts;
 
 /// What is looked for, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,8 +63,8 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     /// How many findings of each severity.
-    pub fn counts(&self) -> Counts {
-        Counts::of(&self.findings)
+    pub fn counts(&self) -> FindingCounts {
+        count(&self.findings)
     }
 }
 
@@ -99,7 +100,7 @@ pub fn look(recorder: &impl Recorder, scope: &Scope, host: &mut dyn Host) -> Res
 ///
 /// # Errors
 /// Not active, a call fails, the file of limits is wrong.
-pub fn counts(recorder: &impl Recorder, filter: &Filter) -> Result<Counts> {
+pub fn counts(recorder: &impl Recorder, filter: &Filter) -> Result<FindingCounts> {
     let scope = Scope {
         limits: Limits::load(None)?,
         filter: filter.clone(),

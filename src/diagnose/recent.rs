@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord};
-use crate::backend::Recorder;
 use crate::backend::ring::{RingReader, Step};
-use crate::backend::session;
-use crate::diagnose::facts::Service;
+use crate::backend::{Recorder, session};
+use crate::diagnose::service::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
+use crate::model::ident::{Ident, Remote};
 use crate::model::reason::Reason;
-use crate::model::record::{Ident, Remote, Transition};
 use crate::model::state::State;
+use crate::model::transition::Transition;
 
 /// How far back is looked.
 pub const WINDOW_S: u64 = 60;

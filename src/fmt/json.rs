@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::fmt::text::is_harmless;
+use crate::fmt::escape::is_harmless;
 
 /// Where serde_json escapes ASCII's first 32 characters only, as JSON wants it.
 struct Harmless;

@@ -1,8 +1,9 @@
-//! Bytes and text: lines, escapes, widths, JSON. Nothing of TCP.
+//! Bytes and text: nothing here knows TCP.
 
+pub mod escape;
 pub mod json;
 pub mod line;
 #[cfg(test)]
 pub(crate) mod random;
-pub mod text;
+pub mod size;
 pub mod width;

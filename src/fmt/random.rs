@@ -1,4 +1,4 @@
-//! Repeatable bytes for tests.
+//! Bytes for tests.
 
 /// xorshift64*: repeatable bytes without another dependency.
 pub(crate) fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {

@@ -1,49 +1,116 @@
-//! Sharing out the columns of a terminal.
+//! Columns of text on a terminal.
 
-/// `255.255.255.255:65535`, and the longest IPv6 endpoint.
-pub const ENDPOINT: [usize; 2] = [21, 47];
-/// What an endpoint is shortened to at most.
-pub const SHORTEST: usize = 12;
-/// `PID/NAME`: what is worth a column, and the longest.
-pub const PROCESS: [usize; 2] = [12, 23];
+use unicode_width::UnicodeWidthStr;
 
-/// Columns of a terminal that are left for endpoints and what else there may be.
-pub struct Room {
-    left: usize,
-    endpoints: usize,
+/// Columns that a text without control characters takes on a terminal.
+pub fn width(text: &str) -> usize {
+    match text.is_ascii() {
+        true => text.len(),
+        false => UnicodeWidthStr::width(text),
+    }
 }
 
-impl Room {
-    /// What a terminal of `width` has beside `used` columns and their gaps, for so many endpoints.
-    pub fn new(width: usize, used: usize, endpoints: usize) -> Self {
-        Self {
-            left: width.saturating_sub(used),
-            endpoints,
+/// The same of a part of a line.
+pub fn columns(part: &[u8]) -> usize {
+    match part.is_ascii() {
+        true => part.len(),
+        false => width(&String::from_utf8_lossy(part)),
+    }
+}
+
+/// `text` with spaces behind it up to `columns`.
+pub fn pad(text: &str, columns: usize) -> String {
+    let spaces = columns.saturating_sub(width(text));
+    format!("{text}{:spaces$}", "")
+}
+
+/// At most `columns` columns of an endpoint: its address loses its middle, the port stays.
+pub fn shorten(text: &str, columns: usize) -> String {
+    let count = text.chars().count();
+    if count <= columns || columns < 4 {
+        return text.to_owned();
+    }
+    let tail = text.rfind(':').map_or(0, |at| count - at);
+    let tail = (tail + 2).min(columns - 2);
+    let head = columns - 1 - tail;
+    let chars = || text.chars();
+    chars()
+        .take(head)
+        .chain(['~'])
+        .chain(chars().skip(count - tail))
+        .collect()
+}
+
+/// At most `columns` columns of a text: it loses its end.
+pub fn cut(text: &str, columns: usize) -> String {
+    let mut start = text;
+    while width(start) + usize::from(start.len() < text.len()) > columns {
+        let mut chars = start.chars();
+        if chars.next_back().is_none() {
+            break;
+        }
+        start = chars.as_str();
+    }
+    match start.len() == text.len() {
+        true => text.to_owned(),
+        false => format!("{start}~"),
+    }
+}
+
+/// At most `columns` columns of a path: it loses its beginning.
+pub fn shorten_path(text: &str, columns: usize) -> String {
+    let mut end = text;
+    while width(end) + usize::from(end.len() < text.len()) > columns {
+        let mut chars = end.chars();
+        if chars.next().is_none() {
+            break;
+        }
+        end = chars.as_str();
+    }
+    match end.len() == text.len() {
+        true => text.to_owned(),
+        false => format!("~{end}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_column_keeps_the_port() {
+        let long = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535";
+        assert_eq!(shorten(long, 20), "[2001:db8:1~8]:65535");
+        assert_eq!(shorten("1.2.3.4:80", 20), "1.2.3.4:80");
+        for columns in 4..50 {
+            assert_eq!(shorten(long, columns).len(), columns.min(long.len()));
         }
     }
 
-    /// Takes so many, if the endpoints still fit.
-    pub fn take(&mut self, columns: usize) -> bool {
-        let fits = self.left >= self.endpoints * ENDPOINT[0] + columns;
-        if fits {
-            self.left -= columns;
+    #[test]
+    fn a_short_column_keeps_the_end_of_a_path() {
+        let long = "/system.slice/nginx.service";
+        assert_eq!(shorten_path(long, 14), "~nginx.service");
+        assert_eq!(shorten_path(long, 27), long);
+        assert_eq!(shorten_path("/容器/状态", 6), "~/状态");
+        for columns in 1..40 {
+            assert_eq!(shorten_path(long, columns).len(), columns.min(long.len()));
         }
-        fits
     }
 
-    /// Width of the process column if its least is taken, and more of what is left.
-    pub fn process(&mut self, taken: bool) -> usize {
-        if !taken {
-            return 0;
-        }
-        let spare = self.left.saturating_sub(self.endpoints * ENDPOINT[0]);
-        let more = spare.min(PROCESS[1] - PROCESS[0]);
-        self.left -= more;
-        PROCESS[0] + more
+    #[test]
+    fn a_short_column_keeps_the_beginning_of_a_text() {
+        assert_eq!(cut("1234/nginx", 8), "1234/ng~");
+        assert_eq!(cut("1234/nginx", 10), "1234/nginx");
+        assert_eq!(cut("1/状态", 5), "1/状~");
+        assert_eq!(cut("ab", 0), "~");
     }
 
-    /// Shares what is left.
-    pub fn endpoint(self) -> usize {
-        (self.left / self.endpoints).clamp(SHORTEST, ENDPOINT[1])
+    #[test]
+    fn chinese_takes_two_columns() {
+        assert_eq!((width("状态"), columns("状态".as_bytes())), (4, 4));
+        assert_eq!((width("a b~"), columns(b"a b~")), (4, 4));
+        assert_eq!(pad("状态", 6), "状态  ");
+        assert_eq!(pad("state", 3), "state");
     }
 }

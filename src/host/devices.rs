@@ -9,11 +9,11 @@ use std::time::Duration;
 use nix::net::if_::if_nameindex;
 use rustc_hash::FxHashMap;
 
-use crate::fmt::line::{Line, Put};
-use crate::fmt::text::{Printable, printable};
+use crate::fmt::escape::printable;
 use crate::host::names::uptime;
 use crate::host::netns::{Namespaces, inode_of, inside};
-use crate::model::record::Ident;
+use crate::model::endpoint::Dev;
+use crate::model::ident::Ident;
 
 /// How long names count as new, and how long it is not tried again where there are none to be had:
 /// all processes may have been looked through for a way into the namespace.
@@ -26,25 +26,6 @@ const MOST_NAMES: usize = 16_384;
 const MOST_TOLD: usize = 8;
 /// What leads into the namespace of the calling thread.
 const HERE: &str = "/proc/thread-self/ns/net";
-
-/// A device, as people write it behind `%`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dev {
-    /// Its index, not 0.
-    pub index: u32,
-    /// Its name, if that is to be had.
-    pub name: Option<Rc<str>>,
-}
-
-/// Its name, else its index.
-impl Put for Dev {
-    fn put(&self, line: &mut Line) {
-        match &self.name {
-            Some(name) => Printable::text(name).put(line),
-            None => self.index.put(line),
-        }
-    }
-}
 
 /// Names of devices, by their indices.
 type Names = FxHashMap<u32, Rc<str>>;
@@ -208,7 +189,7 @@ fn unknown(text: &str, netns: u32, devices: Vec<(u32, String)>) -> String {
 mod tests {
     use super::*;
     use crate::fmt::line;
-    use crate::model::record::tests::ident;
+    use crate::model::ident::tests::ident;
     use std::cell::Cell;
 
     #[test]

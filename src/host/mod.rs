@@ -1,7 +1,6 @@
 //! What the rules ask of the host, beside the module: names, settings, open
 //! descriptors, packets. A trait, so that rules are tested without them.
 
-pub mod address;
 pub mod devices;
 pub mod names;
 pub mod netns;
@@ -14,12 +13,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::devices::Dev;
 use crate::host::names::{Place, Places};
 use crate::host::netns::{Namespace, Namespaces};
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
-use crate::model::record::{Ident, Owner};
+use crate::model::endpoint::Dev;
+use crate::model::ident::{Ident, Owner};
 use crate::stderr;
 
 /// How many files a process has open, and how many it may.

@@ -14,8 +14,9 @@ use nix::time::{ClockId, clock_gettime};
 use rustc_hash::FxHashMap;
 
 use crate::fmt::json;
-use crate::host::devices::{Dev, Devices};
-use crate::model::record::Ident;
+use crate::host::devices::Devices;
+use crate::model::endpoint::Dev;
+use crate::model::ident::Ident;
 
 /// How long what was read counts as new.
 const REFRESH: Duration = Duration::from_secs(1);

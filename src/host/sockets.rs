@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use crate::model::record::Owner;
+use crate::model::ident::Owner;
 
 /// A listening socket of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

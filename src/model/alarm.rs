@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::mem::offset_of;
 
-use crate::abi::{self, RawAlarm, RecordBytes};
-use crate::model::record::{Ident, part};
+use crate::abi::{self, RawAlarm, RecordBytes, part};
+use crate::model::ident::Ident;
 
 /// What an alarm is about: a number as the module gave it; any number is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,12 @@ use std::path::Path;
 
 use crate::abi::{self, RawAddrRule, RawFilter, RawPortRule};
 use crate::model::alarm::Alarm;
+use crate::model::conn::Conn;
+use crate::model::ident::Ident;
 use crate::model::listener::Listener;
 use crate::model::reason::Reason;
-use crate::model::record::{Conn, Ident, Transition};
 use crate::model::state::State;
+use crate::model::transition::Transition;
 
 /// What is wrong with a value, in words.
 type Parsed<T> = std::result::Result<T, String>;
@@ -189,7 +191,7 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
     let address: IpAddr = address.parse().map_err(|_| {
         format!(
             "'{}' is not an address",
-            crate::fmt::text::printable(address)
+            crate::fmt::escape::printable(address)
         )
     })?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -200,7 +202,7 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
     let (mapped, prefix) = mapped(address, prefix);
     let network = masked(mapped, prefix);
     if network != mapped {
-        let scope = scope.map(crate::fmt::text::printable);
+        let scope = scope.map(crate::fmt::escape::printable);
         let right = network_text(network, prefix, scope.as_deref());
         return Err(format!("host bits are set, did you mean {right}?"));
     }
@@ -267,7 +269,7 @@ fn parse_port(text: &str) -> Parsed<u16> {
     port.ok_or_else(|| {
         format!(
             "'{}' is not a port (0 to 65535)",
-            crate::fmt::text::printable(text)
+            crate::fmt::escape::printable(text)
         )
     })
 }
@@ -332,7 +334,7 @@ pub(crate) fn unknown_name(
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= 3);
     let hint = near.map_or(String::new(), |(_, n)| format!(", did you mean {n}?"));
-    let name = crate::fmt::text::printable(name);
+    let name = crate::fmt::escape::printable(name);
     format!("'{name}' is not a {what}{hint}")
 }
 
@@ -354,7 +356,7 @@ pub fn parse_netns(text: &str) -> Parsed<u32> {
         Ok(data) => u32::try_from(data.ino()).map_err(|_| "its inode is out of range".into()),
         Err(error) => Err(format!(
             "/run/netns/{}: {error}",
-            crate::fmt::text::printable(text)
+            crate::fmt::escape::printable(text)
         )),
     }
 }
@@ -620,7 +622,7 @@ impl Show {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::record::tests::ident;
+    use crate::model::ident::tests::ident;
 
     /// Of three devices.
     fn device(name: &str) -> Parsed<u32> {

@@ -1,5 +1,4 @@
-//! The counters of the handshakes that listeners saw: their names, their words
-//! and their numbers, in one list.
+//! The counters of the handshakes that listeners saw: their names and numbers, in one list.
 
 use std::mem::offset_of;
 

@@ -2,10 +2,11 @@
 
 use std::mem::offset_of;
 
-use crate::abi::{self, ListenerBytes, RawHandshakes, RawListener};
+use crate::abi::{self, ListenerBytes, RawHandshakes, RawListener, array};
 use crate::model::alarm::AlarmKind;
 use crate::model::handshakes;
-use crate::model::record::{Ident, Span, array};
+use crate::model::ident::Ident;
+use crate::model::span::Span;
 
 /// A queue of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

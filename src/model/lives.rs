@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::abi::{self, Cgroup, Times};
 use crate::model::histogram::percentile;
+use crate::model::ident::Role;
 use crate::model::reason::Reason;
-use crate::model::record::Role;
 use crate::model::state::State;
 
 /// All bits are set, which bindgen takes for -1.

@@ -1,14 +1,21 @@
-//! What is known of connections, listeners and pairs. No input and no output.
+//! What is known of connections, listeners and pairs: plain values, no input or output.
 
+pub mod activation;
 pub mod alarm;
+pub mod conn;
+pub mod endpoint;
+pub mod event;
 pub mod filter;
-pub mod findings;
 pub mod handshakes;
 pub mod histogram;
+pub mod ident;
 pub mod listener;
 pub mod lives;
+pub mod meters;
+pub mod order;
 pub mod pair;
 pub mod reason;
-pub mod record;
+pub mod span;
 pub mod state;
 pub mod summary;
+pub mod transition;

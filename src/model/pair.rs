@@ -3,8 +3,8 @@
 use std::mem::offset_of;
 use std::net::IpAddr;
 
-use crate::abi::{self, GroupBytes, RawGroup};
-use crate::model::record::{address, array};
+use crate::abi::{self, GroupBytes, RawGroup, array};
+use crate::model::ident::address;
 
 /// The connections between two addresses, whichever side began them:
 /// `struct tcpstates_group`. Of a host's connection with its own address both ends are counted.

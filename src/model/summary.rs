@@ -3,29 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use serde::Serialize;
+
 use crate::abi::{self, Edge, Hook, Stats};
-use crate::model::findings::Counts as Findings;
+use crate::model::event::Progress;
 use crate::model::handshakes::{self, Counter};
 use crate::model::histogram::percentile;
 use crate::model::lives::{InCgroup, Lives};
 use crate::model::state::State;
-
-/// What reading one ring came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Number of the ring.
-    pub cpu: u32,
-    /// Position of the first record that was looked at.
-    pub from: u64,
-    /// Position after the last one.
-    pub to: u64,
-    /// Of those, overwritten before they were read.
-    pub overwritten: u64,
-    /// Of those, alarms.
-    pub alarms: u64,
-    /// Of those, of a type that this controller does not know.
-    pub unknown: u64,
-}
 
 /// What one report did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -158,7 +143,7 @@ pub struct Summary {
     /// What this report did.
     pub this_report: ThisReport,
     /// What a diagnosis found, when there was one.
-    pub findings: Option<Findings>,
+    pub findings: Option<FindingCounts>,
 }
 
 /// The module's counters; see `struct tcpstates_stats`.
@@ -256,13 +241,36 @@ impl Summary {
     }
 }
 
-/// Records of these rings that were overwritten since the last report consumed any.
+/// Records of rings that were overwritten since the last report consumed any.
 pub fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
     let gone = |ring: &abi::RingState| {
         let oldest = ring.head.saturating_sub(ring_records.into());
         oldest.saturating_sub(ring.consumed)
     };
     rings.iter().map(gone).fold(0, u64::saturating_add)
+}
+
+/// How many findings there are of each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FindingCounts {
+    /// Critical ones.
+    pub critical: u64,
+    /// Warnings.
+    pub warning: u64,
+    /// The rest.
+    pub info: u64,
+}
+
+impl FindingCounts {
+    /// Those that are at least warnings.
+    pub fn bad(self) -> u64 {
+        self.critical + self.warning
+    }
+
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.bad() + self.info
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! `install` and `uninstall`: the module into the kernel and out of it.
+//! Loads the module into the kernel, and unloads it.
 
 use std::env;
 use std::ffi::CString;
 use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::libc::O_NONBLOCK;
 use nix::unistd::geteuid;
 
-use crate::abi::{self, Version, padded_text};
+use crate::abi::{self, Version};
 use crate::backend::device::{Device, check_version, device_path};
 use crate::backend::{node, session};
-use crate::error::{Error, Result, write_error};
-use crate::module::compile as build;
+use crate::error::{Error, Result};
+use crate::module::compile;
 use crate::module::trust::Owners;
 use crate::module::unpack::{self, Failure, Packing};
 use crate::stderr;
@@ -25,28 +25,33 @@ use crate::stderr;
 /// A folder with a folder per kernel release: where modules are looked for first.
 const MODULES_VARIABLE: &str = "DIAGNOSE_TOOLS_MODULES";
 
+/// The module, now that it is loaded.
+pub struct Loaded {
+    /// The file that it was loaded from; `None`: it was loaded before.
+    pub path: Option<PathBuf>,
+    /// It was not loaded before.
+    pub new: bool,
+    /// Its version.
+    pub version: Version,
+}
+
 /// Loads the module for the running kernel, building it when there is none that
 /// fits, and sees to its device.
 ///
 /// # Errors
 /// There is no module and it cannot be built, the kernel refuses it, or one of
 /// another version is loaded.
-pub fn install(out: &mut dyn Write) -> Result<()> {
-    let (word, version, from) = match is_loaded() {
-        true => ("already installed", loaded_version()?, None),
-        false => {
-            let loaded = load_for_kernel()?;
-            let word = match loaded.new {
-                true => "installed",
-                false => "already installed",
-            };
-            (word, loaded.version, Some(loaded.path))
-        }
+pub fn install() -> Result<Loaded> {
+    let loaded = match is_loaded() {
+        true => Loaded {
+            path: None,
+            new: false,
+            version: loaded_version()?,
+        },
+        false => load_for_kernel()?,
     };
-    check_version(&version).map_err(reinstall)?;
-    let version = padded_text(&version.module_version);
-    let from = from.map_or(String::new(), |path| format!(" from {}", path.display()));
-    print(out, &format!("{word}: module {version}{from}"))
+    check_version(&loaded.version).map_err(reinstall)?;
+    Ok(loaded)
 }
 
 /// What to do about a module of another version that was loaded before. It may
@@ -79,30 +84,22 @@ fn loaded_version() -> Result<Version> {
 }
 
 /// Unloads the module, which ends its recording. While the device is open the
-/// kernel refuses, and the recording goes on.
+/// kernel refuses, and the recording goes on. Returns how many events no report has given;
+/// `None`: the module is not loaded.
 ///
 /// # Errors
 /// No permission, or a process holds the device: the message names it.
-pub fn uninstall(out: &mut dyn Write) -> Result<()> {
+pub fn uninstall() -> Result<Option<u64>> {
     if !is_loaded() {
-        return print(out, "not installed: the module is not loaded");
+        return Ok(None);
     }
     // The device is closed again before unloading; of another version nothing is known.
     let lost = Device::open().and_then(|d| session::unreported(&d));
     match unload() {
-        Ok(()) => {
-            stderr::warn_discarded(lost.unwrap_or(0));
-            print(out, "uninstalled")
-        }
-        Err(Errno::ENOENT) => print(out, "not installed: the module is not loaded"),
+        Ok(()) => Ok(Some(lost.unwrap_or(0))),
+        Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(unload_error(errno)),
     }
-}
-
-fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(write_error)
 }
 
 /// Whether the kernel has the module.
@@ -121,14 +118,6 @@ fn is_locked_down() -> bool {
     fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|text| !text.contains("[none]"))
 }
 
-/// A module that is loaded.
-struct Loaded {
-    path: PathBuf,
-    /// It was not loaded before.
-    new: bool,
-    version: Version,
-}
-
 /// Why a file is not the module to load.
 struct Refusal {
     error: Error,
@@ -145,7 +134,7 @@ impl Refusal {
 /// Loads the first module that this kernel takes, and that speaks as we do; or
 /// builds one.
 fn load_for_kernel() -> Result<Loaded> {
-    let release = build::kernel_release()?;
+    let release = compile::kernel_release()?;
     let mut refusals = vec![];
     for candidate in candidates(&release) {
         match try_candidate(&candidate, &release) {
@@ -174,7 +163,7 @@ fn load_for_kernel() -> Result<Loaded> {
 }
 
 fn load_built(release: &str) -> Result<Loaded> {
-    let path = build::module(release)?;
+    let path = compile::module(release)?;
     let built = Candidate {
         path: path.clone(),
         packing: Packing::Plain,
@@ -278,7 +267,11 @@ fn load(candidate: &Candidate, file: File, release: &str) -> std::result::Result
         unload().map_err(|errno| Refusal::new(unload_error(errno), false))?;
         return Err(Refusal::new(stale(&path, &version), true));
     }
-    Ok(Loaded { path, new, version })
+    Ok(Loaded {
+        path: Some(path),
+        new,
+        version,
+    })
 }
 
 fn stale(path: &Path, version: &Version) -> Error {
@@ -395,7 +388,7 @@ fn holder_name(process: &Path) -> String {
     let comm = fs::read(process.join("comm")).unwrap_or_default();
     format!(
         "{pid} ({})",
-        crate::fmt::text::printable_bytes(comm.trim_ascii_end())
+        crate::fmt::escape::printable_bytes(comm.trim_ascii_end())
     )
 }
 

@@ -1,4 +1,4 @@
-//! How the module gets into the kernel: found, built, loaded, unloaded.
+//! The kernel module: finding or building the one for this kernel, loading and unloading it.
 
 pub mod compile;
 pub mod load;

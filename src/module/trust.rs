@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use crate::fmt::text::printable;
+use crate::fmt::escape::printable;
 
 /// As many symbolic links as the kernel follows.
 const MAX_LINKS: u32 = 40;

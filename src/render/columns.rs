@@ -6,7 +6,7 @@ use std::slice::Iter;
 use anstyle::Style;
 
 use crate::fmt::line::{Line, Put, put_spaces, put_spaces_before};
-use crate::fmt::text::{columns, cut, shorten};
+use crate::fmt::width::{columns, cut, shorten};
 use crate::render::style::{self, Look};
 
 /// One column.

@@ -5,19 +5,22 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use crate::backend::events::Recorded;
+use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put, put_spaces};
-use crate::fmt::text::{Printable, columns, cut, shorten, shorten_path, width};
-use crate::host::address::{Address, End};
+use crate::fmt::width::{columns, cut, shorten, shorten_path, width};
 use crate::host::names::Places;
 use crate::model::alarm::Alarm;
-use crate::model::findings::Counts;
+use crate::model::conn::{Activity, Conn};
+use crate::model::endpoint::{Address, End};
+use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::ident::{Ident, Role};
 use crate::model::listener::{Listener, Queue};
+use crate::model::meters::Meters;
 use crate::model::reason::error_name;
-use crate::model::record::{Activity, Conn, Ident, Meters, Role, Transition};
 use crate::model::state::State;
-use crate::model::summary::Summary;
+use crate::model::summary::{FindingCounts, Summary};
+use crate::model::transition::Transition;
 use crate::render::Output;
 use crate::render::findings::pointer;
 use crate::render::style::{Look, alarm_style, state_style};
@@ -387,7 +390,7 @@ impl Output for Detail {
         lost_line(out, &self.look, cpu, count)
     }
 
-    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+    fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()> {
         match pointer(&self.look, findings) {
             Some(line) => writeln!(out, "{line}"),
             None => Ok(()),

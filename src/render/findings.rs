@@ -9,12 +9,11 @@ use serde::{Serialize, Serializer};
 use crate::diagnose::Diagnosis;
 use crate::diagnose::facts::process;
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
-use crate::fmt::json;
-use crate::fmt::line;
-use crate::fmt::text::{pad, printable, width};
-use crate::host::address::{Address, endpoint};
-use crate::host::devices::Dev;
-use crate::model::findings::Counts;
+use crate::fmt::escape::printable;
+use crate::fmt::width::{pad, width};
+use crate::fmt::{json, line};
+use crate::model::endpoint::{Address, Dev, endpoint};
+use crate::model::summary::FindingCounts;
 use crate::render::Look;
 use crate::render::i18n::Labels;
 use crate::render::time::Clock;
@@ -154,7 +153,7 @@ impl<'a> UnreadableJson<'a> {
 struct EndJson<'a> {
     r#type: &'static str,
     ts: &'a str,
-    findings: Counts,
+    findings: FindingCounts,
     checked: &'a [&'static str],
     connections: u64,
     listeners: u64,
@@ -228,7 +227,7 @@ pub fn text(out: &mut dyn Write, look: &Look, diagnosis: &Diagnosis) -> io::Resu
     )
 }
 
-fn counts(l: &Labels, found: Counts) -> String {
+fn counts(l: &Labels, found: FindingCounts) -> String {
     let of = [
         (found.critical, l.critical),
         (found.warning, l.warning),
@@ -337,7 +336,7 @@ fn peers(l: &Labels, subject: &Subject) -> String {
 
 /// The line at the end of a report in text that says that there is more to see; `None` when
 /// nothing was found.
-pub fn pointer(look: &Look, found: Counts) -> Option<String> {
+pub fn pointer(look: &Look, found: FindingCounts) -> Option<String> {
     let l = look.labels;
     let style = match found.bad() {
         0 => Style::new(),

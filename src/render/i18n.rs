@@ -227,9 +227,9 @@ labels! {
 }
 
 impl Labels {
-    /// What people call the counter of handshakes of this name.
-    pub fn handshake(&self, name: &'static str) -> &'static str {
-        match name {
+    /// The words for a counter of handshakes.
+    pub fn handshake(&self, counter: &'static str) -> &'static str {
+        match counter {
             "syns" => self.hs_syns,
             "requests" => self.hs_requests,
             "seeded" => self.hs_seeded,
@@ -262,6 +262,8 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::RawHandshakes;
+    use crate::model::handshakes::counters;
 
     fn lang(variables: &[(&str, &str)]) -> Lang {
         Lang::from_env(|name| {
@@ -291,5 +293,14 @@ mod tests {
             assert!(labels.all().iter().all(|w| !w.trim().is_empty()));
         }
         assert!(EN.all().iter().all(|w| w.is_ascii()));
+    }
+
+    #[test]
+    fn every_counter_of_handshakes_has_its_words() {
+        for labels in [&EN, &ZH] {
+            for counter in counters(&RawHandshakes::default(), &[]) {
+                assert_ne!(labels.handshake(counter.name), counter.name);
+            }
+        }
     }
 }

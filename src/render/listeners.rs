@@ -3,14 +3,13 @@
 use anstyle::Style;
 
 use crate::fmt::line::{Line, Put};
-use crate::fmt::width::{ENDPOINT, PROCESS, Room};
-use crate::host::address::End;
-use crate::host::devices::Dev;
 use crate::model::alarm::AlarmKind;
+use crate::model::endpoint::{Dev, End};
 use crate::model::handshakes::Counter;
 use crate::model::listener::{Listener, Queue};
 use crate::render::columns::{Column, Kind, Row, column};
 use crate::render::i18n::Labels;
+use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::style::alarm_style;
 use crate::render::time::Duration;
 

@@ -5,6 +5,7 @@ mod detail;
 pub mod findings;
 pub mod i18n;
 mod json;
+mod layout;
 mod listeners;
 mod settings;
 mod style;
@@ -15,30 +16,18 @@ pub mod time;
 
 use std::io::{self, Write};
 
-use crate::backend::events::Recorded;
 use crate::host::names::Places;
 use crate::model::alarm::Alarm;
-use crate::model::findings::Counts;
+use crate::model::conn::Conn;
+use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::listener::Listener;
-use crate::model::record::{Conn, Transition};
-use crate::model::summary::Summary;
+use crate::model::summary::{FindingCounts, Summary};
+use crate::model::transition::Transition;
 use crate::render::time::Clock;
 
-pub use settings::{SettingsView, hook_name, rendered, settings_json, settings_text};
+pub use settings::{SettingsView, settings_json, settings_text};
 pub use style::Look;
-
-/// How a report looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// One line each.
-    #[default]
-    Table,
-    /// All fields, over several lines.
-    Detail,
-    /// JSON lines.
-    Json,
-}
 
 /// Prints the parts of a report, in one format.
 pub trait Output {
@@ -85,7 +74,19 @@ pub trait Output {
     ///
     /// # Errors
     /// Those of `out`.
-    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()>;
+    fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()>;
+}
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One line each.
+    #[default]
+    Table,
+    /// All fields, over several lines.
+    Detail,
+    /// JSON lines.
+    Json,
 }
 
 /// The output in this format.

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
-use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
+use crate::abi::{self, Hook, Settings, Stats, padded_text};
+use crate::fmt::escape::printable;
 use crate::fmt::json;
-use crate::fmt::text::{mebibytes, printable};
-use crate::model::filter::Filter;
+use crate::fmt::size::mebibytes;
+use crate::model::activation::{self, hook_name};
 use crate::render::json::CausesJson;
 use crate::render::style::Look;
 use crate::render::summary::table;
@@ -146,7 +147,7 @@ fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
         since: clock.rfc3339(settings.activated_ns),
         active_ns: stats.now_ns.saturating_sub(settings.activated_ns),
         generation: settings.generation,
-        settings: rendered(&settings.config),
+        settings: activation::pairs(&settings.config),
         hook_used: hook_name(settings.hook_used),
         last_report: reported.then(|| clock.rfc3339(settings.consumed_ns)),
         rings: view.rings,
@@ -192,7 +193,7 @@ pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> i
     let since = look.clock.local(settings.activated_ns);
     let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
     writeln!(out, "{}: {since} ({active})", look.heading(l.active))?;
-    let pairs = rendered(&settings.config)
+    let pairs = activation::pairs(&settings.config)
         .into_iter()
         .map(|(k, v)| format!("{k}={v}"));
     writeln!(
@@ -305,36 +306,4 @@ fn hooks(look: &Look, hooks: &[Hook]) -> String {
         column.set_cell_alignment(comfy_table::CellAlignment::Left);
     }
     table.trim_fmt()
-}
-
-/// The name of a hook's number.
-pub fn hook_name(number: u32) -> &'static str {
-    match number {
-        abi::TCPSTATES_HOOK_TRACEPOINT => "tracepoint",
-        abi::TCPSTATES_HOOK_KPROBE => "kprobe",
-        _ => "auto",
-    }
-}
-
-/// The pairs that would make this activation, every key with its value; not those that leave a
-/// size to the module.
-pub fn rendered(config: &Config) -> Vec<(String, String)> {
-    let mut pairs = vec![("verbose".to_owned(), config.verbose.to_string())];
-    pairs.extend(Filter::from_abi(&config.filter).pairs());
-    let min_ms = config.min_ns / 1_000_000;
-    pairs.push(("min-ms".into(), min_ms.to_string()));
-    match (config.ring_records, config.ring_budget >> 20) {
-        (0, 0) => (),
-        (0, mebibytes) => pairs.push(("ring-memory".into(), mebibytes.to_string())),
-        (records, _) => pairs.push(("ring".into(), records.to_string())),
-    }
-    if config.max_conns != 0 {
-        pairs.push(("max-conns".into(), config.max_conns.to_string()));
-    }
-    pairs.push(("hook".into(), hook_name(config.hook).into()));
-    pairs.push(("threshold".into(), config.threshold.to_string()));
-    pairs.push(("unfinished".into(), config.unfinished.to_string()));
-    pairs.push(("max-groups".into(), config.max_groups.to_string()));
-    pairs.push(("max-listeners".into(), config.max_listeners.to_string()));
-    pairs
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::diagnose::tally::sum;
-use crate::fmt::text::printable;
+use crate::fmt::escape::printable;
 use crate::host::names::Places;
 use crate::model::lives::{InCgroup, Lives, Which, reason_name};
 use crate::model::state::State;

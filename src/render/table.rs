@@ -4,22 +4,22 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use crate::backend::events::Recorded;
+use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put};
-use crate::fmt::text::Printable;
-use crate::fmt::width::{ENDPOINT, PROCESS, Room};
-use crate::host::address::{Address, End};
 use crate::host::names::Places;
 use crate::model::alarm::Alarm;
-use crate::model::findings::Counts;
+use crate::model::conn::Conn;
+use crate::model::endpoint::{Address, End};
+use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::listener::Listener;
-use crate::model::record::{Conn, Transition};
-use crate::model::summary::Summary;
+use crate::model::summary::{FindingCounts, Summary};
+use crate::model::transition::Transition;
 use crate::render::Output;
 use crate::render::columns::{Column, Kind, Row, column, put_head};
 use crate::render::findings::pointer;
 use crate::render::i18n::Labels;
+use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::listeners::ListenerColumns;
 use crate::render::style::{Look, alarm_style, state_style};
 use crate::render::summary::{self, Zeros};
@@ -346,7 +346,7 @@ impl Output for Table {
         lost_line(out, &self.look, cpu, count)
     }
 
-    fn findings(&mut self, out: &mut dyn Write, findings: Counts) -> io::Result<()> {
+    fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()> {
         match pointer(&self.look, findings) {
             Some(line) => writeln!(out, "{line}"),
             None => Ok(()),
@@ -371,7 +371,7 @@ pub(super) fn lost_line(out: &mut dyn Write, look: &Look, cpu: u32, count: u64) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fmt::width::SHORTEST;
+    use crate::render::layout::SHORTEST;
 
     #[test]
     fn transitions_fit_every_terminal() {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::abi::{ClockChange, Stats};
 use crate::fmt::line::{self, Line, Put, last_digits};
-use crate::model::record::Span;
+use crate::model::span::Span;
 
 const SECOND: u64 = 1_000_000_000;
 

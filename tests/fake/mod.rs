@@ -19,9 +19,9 @@ use diagnose_tools::abi::{
 use diagnose_tools::backend::Recorder;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::listener::Listener;
 use diagnose_tools::model::pair::Group;
-use diagnose_tools::model::record::Conn;
 use nix::errno::Errno;
 
 pub const GENERATION: u64 = 7;

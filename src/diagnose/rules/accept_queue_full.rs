@@ -1,10 +1,11 @@
 //! Connections that are complete wait for a program that does not accept them.
 
-use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::words::who;
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::alarm::AlarmKind;
 use crate::model::listener::Listener;

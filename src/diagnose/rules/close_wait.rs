@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::Tally;
-use crate::model::record::{Conn, Ident};
+use crate::model::conn::Conn;
+use crate::model::ident::Ident;
 use crate::model::state::State;
 
 /// The rule.

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
 use crate::diagnose::rules::words::{addresses, count, percent, sources};
+use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::Tally;
-use crate::model::record::{Conn, Ident};
+use crate::model::conn::Conn;
+use crate::model::ident::Ident;
 
 /// Connections of one source.
 pub const ONE_SOURCE: Limit = Limit {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::pile::{Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::model::record::{Activity, Conn};
+use crate::diagnose::service::Service;
+use crate::model::conn::{Activity, Conn};
 use crate::model::state::State;
 
 /// The rule.

@@ -2,11 +2,13 @@
 //! there are several.
 
 use crate::abi::RawHandshakes;
-use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::facts::Facts;
+use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::alarm::AlarmKind;
+use crate::model::conn::Conn;
+use crate::model::ident::Ident;
 use crate::model::listener::{Listener, Queue};
-use crate::model::record::{Conn, Ident};
 use crate::model::state::State;
 
 /// The listeners of an address and port.

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::percent;
+use crate::diagnose::service::{Service, Side};
 use crate::host::netns::LocalPorts;
-use crate::model::record::Conn;
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// From when on local ports run out.

@@ -9,9 +9,11 @@ use crate::diagnose::rules::words::{count, percent};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
 use crate::fmt::line;
-use crate::host::address::Address;
+use crate::model::conn::Conn;
+use crate::model::endpoint::Address;
+use crate::model::ident::Remote;
+use crate::model::meters::Meters;
 use crate::model::pair::Group;
-use crate::model::record::{Conn, Meters, Remote};
 use crate::model::state::State;
 
 /// The rule.

@@ -1,12 +1,14 @@
 //! Connections of one listener, or to one destination, that stay in a state
 //! which should be left soon.
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::Bound;
 use crate::diagnose::rules::words::{count, percent, sources};
-use crate::model::record::{Conn, Ident};
+use crate::diagnose::service::{Service, Side};
+use crate::model::conn::Conn;
+use crate::model::ident::Ident;
 use crate::model::state::State;
 
 /// Their share of the connections.

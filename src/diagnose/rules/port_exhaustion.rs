@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::local_ports::{self, destinations};
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::Service;
 use crate::model::reason::Reason;
 
 /// The rule.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service, Side, process};
+use crate::diagnose::facts::{Facts, process};
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::words::{count, percent, sources};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::{Service, Side};
 use crate::model::reason::Reason;
 use crate::model::state::State;
 

@@ -5,7 +5,7 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, crowds};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::model::record::Conn;
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.

@@ -1,10 +1,11 @@
 //! Both ends acted at once: rare, and harmless.
 
-use crate::diagnose::facts::{Facts, Service};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::state::State;
 

@@ -10,7 +10,7 @@ use crate::diagnose::rules::crowd::{self, Crowd, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::host::sample::{Carried, Target, Verdict};
-use crate::model::record::Conn;
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.

@@ -4,16 +4,15 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::accept_queue_full;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::half_open_full::queue_advice;
 use crate::diagnose::rules::words::{addresses, count, percent};
-use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::rules::{Bound, Rule, accept_queue_full};
 use crate::diagnose::tally::{Tally, sum};
 use crate::model::alarm::AlarmKind;
 use crate::model::handshakes::dropped_otherwise;
+use crate::model::ident::Remote;
 use crate::model::listener::Listener;
-use crate::model::record::Remote;
 
 /// The rule.
 pub static RULE: Rule = Rule {

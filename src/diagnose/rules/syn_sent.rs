@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::{Service, Side};
+use crate::model::ident::{Ident, Remote};
 use crate::model::reason::Reason;
-use crate::model::record::{Ident, Remote};
 use crate::model::state::State;
 
 /// One destination.

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, Service, Side};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::local_ports::{self, destinations};
 use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
-use crate::model::record::Conn;
+use crate::diagnose::service::{Service, Side};
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::process;
 use crate::diagnose::finding::{Peer, Subject};
 use crate::fmt::line;
-use crate::host::address::Address;
+use crate::model::endpoint::Address;
 
 /// `1 connection`, `2 connections`.
 pub fn count(number: u64, noun: &str) -> String {

@@ -6,16 +6,19 @@ mod summary;
 
 use std::io::{self, Write};
 
-use crate::backend::events::Recorded;
 use crate::fmt::line::{Line, Put};
 use crate::host::names::{Place, Places};
 use crate::model::alarm::{Alarm, AlarmKind};
-use crate::model::findings::Counts as Findings;
+use crate::model::conn::{Activity, Conn};
+use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::ident::{Ident, Owner, Role};
 use crate::model::listener::Listener;
+use crate::model::meters::Meters;
 use crate::model::reason::error_name;
-use crate::model::record::{Activity, Conn, Ident, Meters, Owner, Role, Span, Transition};
-use crate::model::summary::Summary;
+use crate::model::span::Span;
+use crate::model::summary::{FindingCounts, Summary};
+use crate::model::transition::Transition;
 use crate::render::Output;
 use crate::render::time::{Clock, Form};
 use object::{Any, Raw, Value, Word, put_field, put_fields};
@@ -296,7 +299,7 @@ impl Output for Json {
         self.write(out)
     }
 
-    fn findings(&mut self, _: &mut dyn Write, _: Findings) -> io::Result<()> {
+    fn findings(&mut self, _: &mut dyn Write, _: FindingCounts) -> io::Result<()> {
         Ok(())
     }
 

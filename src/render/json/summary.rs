@@ -8,11 +8,10 @@ use serde::{Serialize, Serializer};
 
 use crate::fmt::json;
 use crate::host::names::Places;
-use crate::model::findings::Counts as Findings;
 use crate::model::handshakes::Counter;
 use crate::model::lives::{Durations, Ended, InCgroup, Which, reason_name};
 use crate::model::state::State;
-use crate::model::summary::{EdgeTotal, Summary, ThisReport};
+use crate::model::summary::{EdgeTotal, FindingCounts, Summary, ThisReport};
 use crate::render::time::Clock;
 
 #[derive(Serialize)]
@@ -45,7 +44,7 @@ struct SummaryJson<'a> {
     accept_wait: DurationsJson,
     cgroups: Vec<CgroupJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    findings: Option<Findings>,
+    findings: Option<FindingCounts>,
 }
 
 /// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.

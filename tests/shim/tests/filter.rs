@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use diagnose_tools::abi::{RawFilter, RawIdent};
 use diagnose_tools::model::filter::{AddrRule, Filter, PortRule, Side};
-use diagnose_tools::model::record::Ident;
+use diagnose_tools::model::ident::Ident;
 use kernel_shim::{filter_match, filter_valid};
 
 /// A small generator of its own: the same cases in every run.

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 
-use crate::backend::events::Recorded;
 use crate::model::alarm::Alarm;
+use crate::model::conn::Conn;
+use crate::model::event::Recorded;
 use crate::model::listener::Listener;
-use crate::model::record::{Conn, Transition};
+use crate::model::transition::Transition;
 
 /// In which order the lines of a part are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,10 +1,30 @@
-//! Addresses as people write them, with the device that is part of them.
+//! Addresses, ports and devices as people write them.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put};
-use crate::host::devices::Dev;
-use crate::model::record::Ident;
+use crate::model::ident::Ident;
+
+/// A device, as people write it behind `%`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dev {
+    /// Its index, not 0.
+    pub index: u32,
+    /// Its name, if that is to be had.
+    pub name: Option<Rc<str>>,
+}
+
+/// Its name, else its index.
+impl Put for Dev {
+    fn put(&self, line: &mut Line) {
+        match &self.name {
+            Some(name) => Printable::text(name).put(line),
+            None => self.index.put(line),
+        }
+    }
+}
 
 /// An address without a port: `1.2.3.4`, `fe80::1%eth0`.
 pub struct Address<'a>(pub IpAddr, pub Option<&'a Dev>);

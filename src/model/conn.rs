@@ -1,0 +1,162 @@
+//! Decodes live connections. As with transitions, any bytes decode to something.
+
+use std::mem::offset_of;
+
+use crate::abi::{self, ConnBytes, RawConn, part};
+use crate::model::ident::Ident;
+use crate::model::meters::{Meters, synacks};
+use crate::model::reason::Reason;
+use crate::model::span::Span;
+use crate::model::state::State;
+
+/// What a connection does, and who takes care of it, at the moment of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Milliseconds since data came last; before the first, since the handshake.
+    pub last_recv_ms: Option<u64>,
+    /// Milliseconds since data was sent last; before the first, since the handshake.
+    pub last_sent_ms: Option<u64>,
+    /// Inode number of the socket, as in `/proc/PID/fd`.
+    pub ino: Option<u64>,
+    /// Segments that were sent and are not acknowledged.
+    pub unacked: u32,
+    /// Retransmission time-outs in a row.
+    pub retransmits: u8,
+    /// Probes without an answer, of a zero window or of a keepalive.
+    pub probes: u8,
+    /// `SO_KEEPALIVE` is set.
+    pub keepalive: bool,
+    /// No process has it open any more.
+    pub orphan: bool,
+    /// `TCP_USER_TIMEOUT` is set.
+    pub user_timeout: bool,
+}
+
+impl Activity {
+    fn decode(bytes: &ConnBytes) -> Self {
+        let flags = u32::from(abi::u16_at(bytes, offset_of!(RawConn, sock_flags)));
+        let known = u32::from(abi::u16_at(bytes, offset_of!(RawConn, flags)));
+        let stamp = |flag, at| (known & flag != 0).then(|| abi::u64_at(bytes, at));
+        Self {
+            last_recv_ms: stamp(
+                abi::TCPSTATES_HAS_LAST_RECV,
+                offset_of!(RawConn, last_recv_ms),
+            ),
+            last_sent_ms: stamp(
+                abi::TCPSTATES_HAS_LAST_SENT,
+                offset_of!(RawConn, last_sent_ms),
+            ),
+            ino: Some(abi::u64_at(bytes, offset_of!(RawConn, ino))).filter(|ino| *ino != 0),
+            unacked: abi::u32_at(bytes, offset_of!(RawConn, unacked)),
+            retransmits: bytes[offset_of!(RawConn, retransmits)],
+            probes: bytes[offset_of!(RawConn, probes)],
+            keepalive: flags & abi::TCPSTATES_SOCK_KEEPALIVE != 0,
+            orphan: flags & abi::TCPSTATES_SOCK_ORPHAN != 0,
+            user_timeout: flags & abi::TCPSTATES_SOCK_USER_TIMEOUT != 0,
+        }
+    }
+}
+
+/// One live connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conn {
+    /// Who.
+    pub who: Ident,
+    /// State now.
+    pub state: State,
+    /// Monotonic nanoseconds of the state's entry, exact or at the latest.
+    pub since: Span,
+    /// Monotonic nanoseconds.
+    pub first_seen_ns: u64,
+    /// Why it ends, as far as that shows, or how it began.
+    pub reason: Reason,
+    /// SYN-ACKs sent, when known.
+    pub synacks: Option<u16>,
+    /// How much, now; only a full socket tells it.
+    pub meters: Option<Meters>,
+    /// What it does, there where the meters are.
+    pub activity: Option<Activity>,
+}
+
+impl Conn {
+    /// Decodes an element of a snapshot.
+    pub fn decode(bytes: &ConnBytes) -> Self {
+        let flags = abi::u16_at(bytes, offset_of!(RawConn, flags));
+        let meters = Meters::decode_if(part(bytes, offset_of!(RawConn, meters)), flags);
+        Self {
+            who: Ident::decode(part(bytes, offset_of!(RawConn, who))),
+            state: State(bytes[offset_of!(RawConn, state)]),
+            since: Span::new(abi::u64_at(bytes, offset_of!(RawConn, since_ns)), flags),
+            first_seen_ns: abi::u64_at(bytes, offset_of!(RawConn, first_seen_ns)),
+            reason: Reason(abi::u16_at(bytes, offset_of!(RawConn, reason))),
+            synacks: synacks(abi::u16_at(bytes, offset_of!(RawConn, synacks)), flags),
+            activity: meters.map(|_| Activity::decode(bytes)),
+            meters,
+        }
+    }
+
+    /// Time in the state at `now_ns` (monotonic).
+    pub fn age(&self, now_ns: u64) -> Span {
+        self.since.age(now_ns)
+    }
+
+    /// Whether the accept queue's numbers mean something here.
+    pub fn is_listener(&self) -> bool {
+        self.who.is_listener(&[self.state])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::random::random_bytes;
+
+    #[test]
+    fn any_bytes_decode() {
+        let mut seed = 0x1234_5678_9abc_def1;
+        for _ in 0..60_000 {
+            let conn = Conn::decode(&random_bytes(&mut seed));
+            assert!(!conn.state.name().is_empty() && !conn.who.local().to_string().is_empty());
+            assert!(conn.age(u64::MAX).ns().is_none() || conn.since.ns().is_some());
+        }
+    }
+
+    #[test]
+    fn without_their_flags_fields_are_unknown() {
+        let mut bytes = [0xff; abi::CONN_SIZE];
+        bytes[130..132].fill(0);
+        let conn = Conn::decode(&bytes);
+        assert_eq!((conn.synacks, conn.meters), (None, None));
+        assert_eq!(conn.activity, None);
+        bytes[130] = 4 | 8;
+        let conn = Conn::decode(&bytes);
+        assert_eq!(conn.synacks, Some(0xffff));
+        assert_eq!(conn.meters.unwrap().retrans, u32::MAX);
+    }
+
+    #[test]
+    fn what_a_connection_does_comes_from_its_end() {
+        let mut bytes = [0; abi::CONN_SIZE];
+        bytes[130] = 4 | 16 | 32;
+        for (at, number) in [(208, 1_500u64), (216, 5_000_000_000), (224, 77), (232, 9)] {
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
+        (bytes[236], bytes[237]) = (3, 4);
+        let with = |bytes: &mut ConnBytes, flags| {
+            bytes[238] = flags;
+            Conn::decode(bytes).activity.unwrap()
+        };
+        let none = with(&mut bytes, 0);
+        assert_eq!(
+            (none.last_recv_ms, none.last_sent_ms),
+            (Some(1_500), Some(5_000_000_000))
+        );
+        assert_eq!(none.ino, Some(77));
+        assert_eq!((none.unacked, none.retransmits, none.probes), (9, 3, 4));
+        let flags = |a: Activity| [a.keepalive, a.orphan, a.user_timeout];
+        assert_eq!(flags(none), [false; 3]);
+        assert_eq!(flags(with(&mut bytes, 1)), [true, false, false]);
+        assert_eq!(flags(with(&mut bytes, 2)), [false, true, false]);
+        assert_eq!(flags(with(&mut bytes, 4)), [false, false, true]);
+    }
+}

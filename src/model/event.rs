@@ -1,0 +1,62 @@
+//! What the module records: events, and how far a ring was read.
+
+use crate::abi::RecordBytes;
+use crate::model::alarm::Alarm;
+use crate::model::transition::Transition;
+
+/// What happened and where it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded<T> {
+    /// The CPU whose ring carried it.
+    pub cpu: u32,
+    /// Its position in that ring.
+    pub seq: u64,
+    /// What happened.
+    pub record: T,
+}
+
+/// One record of a type that this controller knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A connection changed its state.
+    Transition(Recorded<Transition>),
+    /// Something has become too much, or no longer is.
+    Alarm(Recorded<Alarm>),
+}
+
+impl Event {
+    /// Decodes a record; `None` when it is of another type.
+    #[inline]
+    pub(crate) fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {
+        if let Some(record) = Transition::decode(bytes) {
+            return Some(Self::Transition(Recorded { cpu, seq, record }));
+        }
+        let record = Alarm::decode(bytes)?;
+        Some(Self::Alarm(Recorded { cpu, seq, record }))
+    }
+
+    /// Monotonic nanoseconds.
+    pub fn ts(&self) -> u64 {
+        match self {
+            Self::Transition(event) => event.record.ts,
+            Self::Alarm(event) => event.record.ts,
+        }
+    }
+}
+
+/// What reading one ring came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the ring.
+    pub cpu: u32,
+    /// Position of the first record that was looked at.
+    pub from: u64,
+    /// Position after the last one.
+    pub to: u64,
+    /// Of those, overwritten before they were read.
+    pub overwritten: u64,
+    /// Of those, alarms.
+    pub alarms: u64,
+    /// Of those, of a type that this controller does not know.
+    pub unknown: u64,
+}

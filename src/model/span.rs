@@ -1,0 +1,63 @@
+//! Lengths of time that may be known in part.
+
+use crate::abi;
+
+/// A length of time, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Nothing is known.
+    Unknown,
+    /// Nanoseconds; the true time is longer.
+    AtLeast(u64),
+    /// Nanoseconds.
+    Exact(u64),
+}
+
+impl Span {
+    pub(crate) fn new(ns: u64, flags: u16) -> Self {
+        let flags = u32::from(flags);
+        if flags & abi::TCPSTATES_SINCE_KNOWN == 0 {
+            Self::Unknown
+        } else if flags & abi::TCPSTATES_SINCE_EXACT == 0 {
+            Self::AtLeast(ns)
+        } else {
+            Self::Exact(ns)
+        }
+    }
+
+    /// Nanoseconds, exact or not.
+    pub fn ns(self) -> Option<u64> {
+        match self {
+            Self::Unknown => None,
+            Self::AtLeast(ns) | Self::Exact(ns) => Some(ns),
+        }
+    }
+
+    /// Of a moment since when something is so: how long that is, at `now_ns`.
+    pub fn age(self, now_ns: u64) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::AtLeast(since) => Self::AtLeast(now_ns.saturating_sub(since)),
+            Self::Exact(since) => Self::Exact(now_ns.saturating_sub(since)),
+        }
+    }
+
+    /// Whether the nanoseconds are exact; `None` when there are none.
+    pub fn exact(self) -> Option<bool> {
+        self.ns().map(|_| matches!(self, Self::Exact(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_exact_only_when_its_start_is() {
+        assert_eq!(Span::new(5, 0), Span::Unknown);
+        assert_eq!(Span::new(5, 1), Span::AtLeast(5));
+        assert_eq!(Span::new(5, 3), Span::Exact(5));
+        assert_eq!(Span::Unknown.exact(), None);
+        assert_eq!(Span::AtLeast(1).exact(), Some(false));
+    }
+}
