@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Records that tell that something has become too much, or no longer is. */
+/* Alarms: records that something is above its threshold, or no longer is. */
 #include <linux/ktime.h>
 #include <linux/string.h>
 

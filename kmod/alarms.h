@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Records that tell that something has become too much, or no longer is. */
+/* Alarms: records that something is above its threshold, or no longer is. */
 #ifndef TCPS_ALARMS_H
 #define TCPS_ALARMS_H
 
@@ -36,7 +36,6 @@ struct tcps_alarm_subject {
 	const s32 *counts;			/* tcps_counts */
 };
 
-/* The lock of the subject is held, and interrupts are off. */
 void tcps_alarm_raise(struct tcps_session *session, struct tcps_alarm *alarm,
 		      const struct tcps_alarm_subject *subject, u64 value, u64 threshold);
 void tcps_alarm_clear(struct tcps_session *session, struct tcps_alarm *alarm,

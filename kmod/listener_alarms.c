@@ -17,7 +17,7 @@
 #include "session.h"
 #include "shared.h"
 
-/* Listeners are looked at so often while an alarm is raised. */
+/* Interval of looks at listeners while an alarm is raised. */
 #define TICK	HZ
 
 static void sum_members(struct tcps_session *session, struct tcps_endpoint *end,

@@ -63,7 +63,7 @@ static struct tcps_listener_counts *take_slot(struct tcps_listener_slot *slot,
 	slot->counts = (struct tcps_listener_counts){};
 	slot->number = listener->number;
 	slot->life = listener->life;
-	/* Who finds the listener in it finds it empty: pairs with pending_of(). */
+	/* A CPU that sees the listener sees empty counts: pairs with pending_of(). */
 	smp_store_release(&slot->listener, listener);
 	return &slot->counts;
 }

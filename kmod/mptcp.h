@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Subflows of MPTCP connections: TCP connections that the kernel makes for an
- * MPTCP socket. Who opened that is not who calls tcp_connect(), and no task
- * accepts a subflow; but in the end they share their socket's inode number.
+ * MPTCP socket. The task that opened it is not the one that calls tcp_connect(),
+ * and no task accepts a subflow; but they share the inode number of its socket.
  */
 #ifndef TCPS_MPTCP_H
 #define TCPS_MPTCP_H

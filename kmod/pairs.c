@@ -413,7 +413,7 @@ void tcps_pair_flush(const struct tcps_pairs *pairs, struct tcps_pair_slot *slot
 	lockdep_assert_irqs_disabled();
 	tcps_lock_shared(&pair->shard->lock);
 	add_slot(pairs, pair, slot);
-	/* Who has the lock finds them here or there. */
+	/* The holder of the lock finds the counts either here or in the pair. */
 	slot->counts = (struct tcps_pair_counts){};
 	raw_spin_unlock(&pair->shard->lock);
 }
@@ -445,7 +445,7 @@ static noinline void pin(const struct tcps_pairs *pairs, struct tcps_cpu_stats *
 		pair->pins++;
 		pair->pinned |= pin_bit(smp_processor_id());
 		slot->number = pair->number;
-		/* Who finds the pair in it finds it empty: pairs with slot_at(). */
+		/* A CPU that sees the pair sees empty counts: pairs with slot_at(). */
 		smp_store_release(&slot->pair, pair);
 	}
 	raw_spin_unlock(&pair->shard->lock);

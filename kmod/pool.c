@@ -30,7 +30,7 @@
 
 static struct kmem_cache *cache;
 
-/* While the pool wants what it cannot have, the worker tries so often. */
+/* Interval of the worker's attempts while no more nodes can be allocated. */
 #define RETRY (HZ / 10)
 
 static void kick(struct irq_work *work)

@@ -133,7 +133,7 @@ static u8 half_closed_reason(const struct sock *sk, u8 old)
 	/* The FIN came, and no timewait socket was to be had. */
 	if (old == TCP_FIN_WAIT2 && sock_flag(sk, SOCK_DONE))
 		return TCPSTATES_REASON_OUT_OF_TIMEWAIT;
-	/* close() or disconnect(), by who has it open: a reset. */
+	/* close() or disconnect() by a process that has it open: a reset. */
 	if (!sock_flag(sk, SOCK_DEAD))
 		return has_unread_data(sk) ? TCPSTATES_REASON_UNREAD_DATA :
 					     TCPSTATES_REASON_RESET_SENT;

@@ -20,7 +20,7 @@
 #define BUDGET_SHIFT	6
 #define BUDGET_MIN	SZ_16M
 #define BUDGET_MAX	SZ_512M
-/* More of them are of no use to most; who has a use for them says so. */
+/* Most users need no more; others set the number. */
 #define RECORDS_ENOUGH	65536
 
 /* For all activations: a waiter may outlive the one in which it started to wait. */

@@ -49,7 +49,7 @@ static u8 state_of(const struct sock *sk, u8 kind)
 	return kind == TCPS_TIMEWAIT ? READ_ONCE(inet_twsk(sk)->tw_substate) : sk->sk_state;
 }
 
-/* Listeners are found first: who has the address and port of one has come to it. */
+/* Listeners are found first: a socket with the address and port of one is a server's. */
 static void seed_server(struct tcps_session *session, struct tcps_conn *conn,
 			const struct sock *sk)
 {

@@ -51,9 +51,9 @@ struct tcps_session {
 	bool seeding;		/* what exists is still being looked for */
 
 	/*
-	 * While hooks are attached, a node in the tree tells that its socket
-	 * is alive. Who looks into sockets holds @live for reading and finds
-	 * @ended unset; it is set, under @live, before the hooks go.
+	 * While hooks are attached, the socket of a node in the tree is
+	 * alive. Sockets are read only with @live held for reading and @ended
+	 * unset; it is set, under @live, before the hooks are detached.
 	 */
 	struct rw_semaphore live;
 	bool ended;

@@ -5,7 +5,7 @@
  * What many CPUs count at the same time must not be one word: each change
  * would take the cache line from another CPU. Each CPU has some slots, in
  * which it counts what it does for a listener or pair; they are added to the
- * entry when another one needs the slot. Who reads adds the slots of all CPUs.
+ * entry when another one needs the slot. Readers add the slots of all CPUs.
  *
  * A slot is written by its own CPU only, with interrupts off. Its counts come
  * and go under the lock of the entry that it counts for: who holds that lock

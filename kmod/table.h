@@ -20,8 +20,8 @@
  *
  * Locking rule: @lock guards @nr and @taken; it is raw and taken with interrupts
  * off. See locks.h for the order of locks. @growing serializes who adds chunks. A chunk
- * is there before @nr says so, so who has the number of an entry, from who
- * took it, finds it without a lock.
+ * is there before @nr counts it, so that an entry whose number is known is found
+ * without a lock.
  */
 struct tcps_table {
 	void **chunks;
