@@ -1,9 +1,10 @@
 //! Alarms: raised once and cleared once in each episode, for pairs of
 //! addresses and for listeners, and bounded whoever calls.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -332,9 +333,16 @@ fn source(number: u32, port: u16) -> SocketAddrV4 {
 
 /// SYNs of sources that are not there, to each of these so many a second, for so many seconds.
 fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, seconds: u32) {
-    const BURSTS: u32 = 20;
+    flood_while(targets, rate, |burst| burst < seconds * BURSTS);
+}
+
+/// Bursts of a flood in a second.
+const BURSTS: u32 = 20;
+
+/// The same, as long as it is `wanted` with the number of the burst.
+fn flood_while(targets: &[(&Wire, SocketAddrV4)], rate: u32, wanted: impl Fn(u32) -> bool) {
     let began = Instant::now();
-    for burst in 0..seconds * BURSTS {
+    for burst in (0..).take_while(|burst| wanted(*burst)) {
         for (wire, to) in targets {
             for n in 0..rate / BURSTS {
                 let from = source(burst * rate + n, 1024 + (n as u16));
@@ -415,26 +423,27 @@ fn share_a_port() {
     let to = v4(&first);
     let mut sockets: Vec<_> = (1..SOCKETS).map(|_| listen(to.port())).collect();
     sockets.push(first);
-    flood(&[(&wire, to)], 400, 4);
-    // Those that are left still have too many, as long as it goes on.
-    sockets.truncate(SOCKETS / 2);
-    let all = |row: &Value| row["alarms"] == Value::from(vec!["unfinished"]);
-    let stop = AtomicBool::new(false);
-    let rows = thread::scope(|scope| {
-        let stopping = traffic::Stop(&stop);
-        let reading = scope.spawn(|| {
-            loop {
-                let is_over = stop.load(Ordering::Relaxed);
-                let rows = rows_of(&netns);
-                if rows.len() == SOCKETS / 2 && rows.iter().all(all) {
-                    return rows;
-                }
-                assert!(!is_over, "not told of each socket: {rows:?}");
-            }
+    let tell = |number: usize| -> Vec<Value> {
+        let all = |row: &Value| row["alarms"] == Value::from(vec!["unfinished"]);
+        let rows = Cell::new(Vec::new());
+        traffic::until("each socket tells of the alarm", || {
+            let told = rows_of(&netns);
+            let is_so = told.len() == number && told.iter().all(all);
+            rows.set(told);
+            is_so
         });
-        flood(&[(&wire, to)], 400, 4);
-        drop(stopping);
-        reading.join().expect("rows")
+        rows.take()
+    };
+    // All that is looked at while it goes on: a slow machine needs its time.
+    let rows = thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            tell(SOCKETS);
+            // Those that are left still have too many.
+            sockets.truncate(SOCKETS / 2);
+            tell(SOCKETS / 2)
+        });
+        flood_while(&[(&wire, to)], 400, |_| !looking.is_finished());
+        looking.join().expect("rows")
     });
     let raised = alarms(&netns);
     assert_eq!(raised[0]["raised"], true, "{raised:?}");
