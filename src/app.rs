@@ -8,17 +8,17 @@ use std::os::fd::AsFd;
 use clap_complete::Shell;
 
 use crate::abi::{TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION, padded_text};
-use crate::backend::Recorder;
 use crate::backend::device::Device;
+use crate::backend::{Backend, session};
 use crate::cli::{self, Action, Task};
 use crate::command::options::ReportOptions;
 use crate::command::{activate, diagnose, follow, install, report, settings};
 use crate::error::{Error, Result, write_error};
 use crate::host::ThisHost;
-use crate::host::names::Places;
-use crate::render::terminal::Style;
+use crate::host::names::Names;
+use crate::render::terminal::StyleOptions;
 use crate::render::time::Clock;
-use crate::render::{Look, Output, output};
+use crate::render::{Sink, Style, sink};
 use crate::stderr;
 
 /// Runs the program; returns its exit status, after the reason is on stderr.
@@ -45,13 +45,13 @@ fn carry_out(task: Task) -> Result<()> {
         Task::Install => install::install(&mut out),
         Task::Uninstall => install::uninstall(&mut out),
         Task::Completions(shell) => print(&mut out, &completions(shell)),
-        Task::TcpStates(actions, style) => {
+        Task::TcpStates(actions, chosen) => {
             let device = Device::open()?;
             // A closed pipe stops the chain as a failure does: in `--report --deactivate`
             // the events that nobody took must not be thrown away.
             actions
                 .iter()
-                .try_for_each(|action| tcpstates(&device, action, style, &file))
+                .try_for_each(|action| tcpstates(&device, action, chosen, &file))
         }
     }
 }
@@ -62,46 +62,49 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
         .map_err(write_error)
 }
 
-fn tcpstates(device: &Device, action: &Action, style: Style, file: &File) -> Result<()> {
+fn tcpstates(device: &Device, action: &Action, chosen: StyleOptions, file: &File) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, file);
     match action {
         Action::Activate(config) => activate::activate(device, config, &mut out),
         Action::Deactivate => activate::deactivate(device, &mut out),
         Action::Settings(options) => {
-            settings::settings(device, *options, &look(device, style)?, &mut out)
+            settings::settings(device, *options, &style(device, chosen)?, &mut out)
         }
         Action::Report(options) => report::report(
             device,
             options,
-            &mut *form(device, options, style)?,
+            &mut *new_sink(device, options, chosen)?,
             &mut out,
         ),
-        Action::Follow(options) => {
-            follow::follow(device, options, &mut *form(device, options, style)?, file)
-        }
+        Action::Follow(options) => follow::follow(
+            device,
+            options,
+            &mut *new_sink(device, options, chosen)?,
+            file,
+        ),
         Action::Diagnose(options) => diagnose::diagnose(
             device,
             options,
             &mut ThisHost::default(),
-            &look(device, style)?,
+            &style(device, chosen)?,
             &mut out,
         ),
     }
 }
 
-fn look(recorder: &impl Recorder, style: Style) -> Result<Look> {
-    let clock = Clock::new(&recorder.stats()?);
-    report::learn_clocks(recorder, &clock)?;
-    Ok(style.look(clock))
+fn style(backend: &impl Backend, chosen: StyleOptions) -> Result<Style> {
+    let clock = Clock::new(&backend.stats()?);
+    clock.learn(&session::clocks(backend)?);
+    Ok(chosen.style(clock))
 }
 
-fn form(
-    recorder: &impl Recorder,
+fn new_sink(
+    backend: &impl Backend,
     options: &ReportOptions,
-    style: Style,
-) -> Result<Box<dyn Output>> {
-    let look = look(recorder, style)?;
-    Ok(output(options.format, look, Places::of_host()))
+    chosen: StyleOptions,
+) -> Result<Box<dyn Sink>> {
+    let style = style(backend, chosen)?;
+    Ok(sink(options.format, style, Names::of_host()))
 }
 
 fn completions(shell: Shell) -> String {

@@ -1,5 +1,5 @@
 //! Alarms and listeners, in reports, in what follows and in the settings, against a
-//! recorder in memory.
+//! backend in memory.
 
 mod fake;
 
@@ -9,17 +9,17 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats};
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::options;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::command::options::SettingsOptions;
 use diagnose_tools::command::report::report;
 use diagnose_tools::command::settings::settings;
 use diagnose_tools::fmt::width::width;
-use diagnose_tools::host::names::Places;
+use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Look, output};
+use diagnose_tools::render::{Style, sink};
 use fake::{Bytes, Fake, Happening, NOW, alarm, conn, hook, listener};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -42,8 +42,8 @@ const SCRIPT: Reader = Reader {
 };
 
 impl Reader {
-    fn look(&self, fake: &Fake) -> Look {
-        Look {
+    fn style(&self, fake: &Fake) -> Style {
+        Style {
             labels: self.lang.labels(),
             clock: Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC),
             width: self.width,
@@ -53,23 +53,23 @@ impl Reader {
 
     fn reads(&self, fake: &Fake, keys: &str) -> String {
         let options = options::report(keys).unwrap();
-        let mut form = output(options.format, self.look(fake), nowhere());
+        let mut sink = sink(options.format, self.style(fake), nowhere());
         let mut out = Vec::new();
-        report(fake, &options, &mut *form, &mut out).unwrap();
+        report(fake, &options, &mut *sink, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     fn reads_settings(&self, fake: &Fake, json: bool) -> String {
         let mut out = Vec::new();
         let options = SettingsOptions { json };
-        settings(fake, options, &self.look(fake), &mut out).unwrap();
+        settings(fake, options, &self.style(fake), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 }
 
 /// A host without cgroups and without names of namespaces.
-fn nowhere() -> Places {
-    Places::new(None, "/nonexistent".into(), Duration::ZERO)
+fn nowhere() -> Names {
+    Names::new(None, "/nonexistent".into(), Duration::ZERO)
 }
 
 fn lines(text: &str) -> Vec<Value> {
@@ -589,8 +589,8 @@ fn followed(fake: &Fake, keys: &str, script: Vec<Happening>) -> Vec<Value> {
         .open(&path);
     let mut file = open.unwrap();
     std::fs::remove_file(&path).unwrap();
-    let mut form = output(options.format, SCRIPT.look(fake), nowhere());
-    follow(fake, &options, &mut *form, &file).unwrap();
+    let mut sink = sink(options.format, SCRIPT.style(fake), nowhere());
+    follow(fake, &options, &mut *sink, &file).unwrap();
     let mut text = String::new();
     file.rewind().unwrap();
     file.read_to_string(&mut text).unwrap();

@@ -1,4 +1,4 @@
-//! `--diagnose` against a recorder in memory: of each rule a case that it finds,
+//! `--diagnose` against a backend in memory: of each rule a case that it finds,
 //! with the exact numbers, and its healthy neighbour, which it does not.
 
 mod fake;
@@ -13,20 +13,20 @@ use diagnose_tools::abi::{
     self, Edge, GroupBytes, ListenerBytes, RawConn, RawGroup, RawHandshakes, RawIdent, RawListener,
     RawMeters, RawRecord,
 };
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::options;
 use diagnose_tools::command::{self, options::DiagnoseOptions};
 use diagnose_tools::diagnose::finding::{Finding, Severity};
 use diagnose_tools::diagnose::limits::Limits;
 use diagnose_tools::diagnose::{self, Diagnosis, Scope};
 use diagnose_tools::error::Error;
-use diagnose_tools::host::names::{Place, Places};
+use diagnose_tools::host::names::{ConnNames, Names};
 use diagnose_tools::host::netns::Namespace;
 use diagnose_tools::host::sample::{Carried, Target};
 use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
 use diagnose_tools::model::ident::{Ident, Owner};
-use diagnose_tools::render::Look;
+use diagnose_tools::render::Style;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use fake::{Bytes, Fake, NOW};
@@ -57,7 +57,7 @@ struct FakeHost {
     closed: Option<String>,
     carried: Carried,
     sampled: Vec<Target>,
-    places: Places,
+    names: Names,
 }
 
 impl FakeHost {
@@ -88,7 +88,7 @@ impl FakeHost {
             closed: None,
             carried: Carried::default(),
             sampled: Vec::new(),
-            places: Places::new(None, PathBuf::from("/nonexistent"), Duration::ZERO),
+            names: Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO),
         }
     }
 
@@ -99,8 +99,8 @@ impl FakeHost {
 }
 
 impl Host for FakeHost {
-    fn place(&mut self, who: &Ident) -> Place {
-        self.places.of(who)
+    fn names(&mut self, who: &Ident) -> ConnNames {
+        self.names.of(who)
     }
 
     fn namespace(&mut self, inode: u32, _: &[u32]) -> Namespace {
@@ -1646,14 +1646,14 @@ fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Op
         },
         ..options::diagnose(keys).unwrap()
     };
-    let look = Look {
+    let style = Style {
         labels: lang.labels(),
         clock: Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC),
         width,
         color: false,
     };
     let mut out = Vec::new();
-    let done = command::diagnose::diagnose(fake, &options, &mut FakeHost::new(), &look, &mut out);
+    let done = command::diagnose::diagnose(fake, &options, &mut FakeHost::new(), &style, &mut out);
     (String::from_utf8(out).unwrap(), done.err())
 }
 

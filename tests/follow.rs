@@ -1,4 +1,4 @@
-//! `--follow` against a recorder in memory.
+//! `--follow` against a backend in memory.
 
 mod fake;
 
@@ -7,14 +7,14 @@ use std::io::{Read, Seek};
 use std::time::Duration;
 
 use diagnose_tools::abi::ClockChange;
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::options;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::host::names::Places;
+use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Look, output};
+use diagnose_tools::render::{Style, sink};
 use fake::{Fake, Happening, NOW, NOW_REAL, conn};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -22,17 +22,17 @@ use serde_json::Value;
 fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
     let options = options::follow(keys)?;
     let clock = Clock::with_zone(&fake.stats()?, TimeZone::UTC);
-    let look = Look {
+    let style = Style {
         labels: Lang::En.labels(),
         clock,
         width: None,
         color: false,
     };
-    let places = Places::new(None, "/nonexistent".into(), Duration::ZERO);
+    let names = Names::new(None, "/nonexistent".into(), Duration::ZERO);
     follow(
         fake,
         &options,
-        &mut *output(options.format, look, places),
+        &mut *sink(options.format, style, names),
         out,
     )
 }

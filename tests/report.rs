@@ -1,4 +1,4 @@
-//! `--report` against a recorder in memory.
+//! `--report` against a backend in memory.
 
 mod fake;
 
@@ -14,23 +14,23 @@ use diagnose_tools::abi::{
     Cgroup, Edge, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
     TCPSTATES_REASONS_MAX,
 };
-use diagnose_tools::backend::{Recorder, session};
+use diagnose_tools::backend::{Backend, session};
 use diagnose_tools::cli::options;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::fmt::width::width;
 use diagnose_tools::host::devices::Devices;
-use diagnose_tools::host::names::Places;
+use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Look, output};
+use diagnose_tools::render::{Style, sink};
 use fake::{ACTIVATED, Bytes, Fake, NOW, conn, full_record, hook, record};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-fn look(fake: &Fake, lang: Lang, width: Option<usize>) -> Look {
+fn style(fake: &Fake, lang: Lang, width: Option<usize>) -> Style {
     let clock = Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC);
-    Look {
+    Style {
         labels: lang.labels(),
         clock,
         width,
@@ -39,14 +39,14 @@ fn look(fake: &Fake, lang: Lang, width: Option<usize>) -> Look {
 }
 
 /// A host without cgroups and without names of namespaces.
-fn nowhere() -> Places {
-    Places::new(None, PathBuf::from("/nonexistent"), Duration::ZERO)
+fn nowhere() -> Names {
+    Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO)
 }
 
 fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
     let options = options::report(keys)?;
-    let mut form = output(options.format, look(fake, Lang::En, None), nowhere());
-    report(fake, &options, &mut *form, out)
+    let mut sink = sink(options.format, style(fake, Lang::En, None), nowhere());
+    report(fake, &options, &mut *sink, out)
 }
 
 fn text(fake: &Fake, keys: &str) -> String {
@@ -502,7 +502,7 @@ fn verbose_says_what_a_bare_report_prints() {
     assert_eq!(kinds(2), ["transition", "connection", "summary"]);
 }
 
-/// A recorder with long addresses, hostile names and every part.
+/// A backend with long addresses, hostile names and every part.
 fn wide() -> Fake {
     let mut fake = Fake::new(1, 64);
     fake.verbose = 2;
@@ -539,9 +539,9 @@ fn tables_fit_a_terminal_in_both_languages() {
             for keys in ["format=table", "format=detail"] {
                 let fake = wide();
                 let options = options::report(keys).unwrap();
-                let mut form = output(options.format, look(&fake, lang, Some(columns)), nowhere());
+                let mut sink = sink(options.format, style(&fake, lang, Some(columns)), nowhere());
                 let mut out = Vec::new();
-                report(&fake, &options, &mut *form, &mut out).unwrap();
+                report(&fake, &options, &mut *sink, &mut out).unwrap();
                 let text = String::from_utf8(out).unwrap();
                 let rows = text.lines().take_while(|l| !l.contains("untracked"));
                 let long: Vec<_> = rows.filter(|l| width(l) > columns).collect();
@@ -584,9 +584,9 @@ fn without_a_terminal_nothing_is_shortened_or_decorated() {
 fn chinese_labels_are_used() {
     let fake = wide();
     let options = options::report("format=detail").unwrap();
-    let mut form = output(options.format, look(&fake, Lang::Zh, None), nowhere());
+    let mut sink = sink(options.format, style(&fake, Lang::Zh, None), nowhere());
     let mut out = Vec::new();
-    report(&fake, &options, &mut *form, &mut out).unwrap();
+    report(&fake, &options, &mut *sink, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     for word in ["发送窗口", "原状态", "汇总", "丢失", "ESTABLISHED"] {
         assert!(text.contains(word), "{word}: {text}");
@@ -652,8 +652,8 @@ impl Host {
         own.metadata().unwrap().ino().try_into().unwrap()
     }
 
-    fn places(&self) -> Places {
-        Places::new(
+    fn names(&self) -> Names {
+        Names::new(
             Some(self.0.join("cgroup")),
             self.0.join("netns"),
             Duration::ZERO,
@@ -662,9 +662,9 @@ impl Host {
 
     fn report(&self, fake: &Fake, keys: &str, width: Option<usize>) -> String {
         let options = options::report(keys).unwrap();
-        let mut form = output(options.format, look(fake, Lang::En, width), self.places());
+        let mut sink = sink(options.format, style(fake, Lang::En, width), self.names());
         let mut out = Vec::new();
-        report(fake, &options, &mut *form, &mut out).unwrap();
+        report(fake, &options, &mut *sink, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 }
@@ -908,10 +908,10 @@ fn scoped_report(keys: &str, name: Option<&'static str>) -> String {
     }));
     let keys = format!("connections=1 summary=0 findings=0 {keys}");
     let options = options::report(&keys).unwrap();
-    let places = nowhere().with_devices(devices);
-    let mut form = output(options.format, look(&fake, Lang::En, None), places);
+    let names = nowhere().with_devices(devices);
+    let mut sink = sink(options.format, style(&fake, Lang::En, None), names);
     let mut out = Vec::new();
-    report(&fake, &options, &mut *form, &mut out).unwrap();
+    report(&fake, &options, &mut *sink, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

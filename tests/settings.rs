@@ -1,14 +1,14 @@
-//! `--settings` against a recorder in memory.
+//! `--settings` against a backend in memory.
 
 mod fake;
 
 use diagnose_tools::abi::{
     TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_FTRACE, TCPSTATES_HOOK_IS_KPROBE,
 };
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::command::options::SettingsOptions;
 use diagnose_tools::command::settings::settings;
-use diagnose_tools::render::Look;
+use diagnose_tools::render::Style;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use fake::{Fake, hook};
@@ -16,14 +16,14 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 fn text(fake: &Fake, lang: Lang, json: bool) -> String {
-    let look = Look {
+    let style = Style {
         labels: lang.labels(),
         clock: Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC),
         width: None,
         color: false,
     };
     let mut out = Vec::new();
-    settings(fake, SettingsOptions { json }, &look, &mut out).unwrap();
+    settings(fake, SettingsOptions { json }, &style, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

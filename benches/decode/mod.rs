@@ -11,13 +11,13 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::options;
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::command::report::report;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Look, Output, output};
+use diagnose_tools::render::{Sink, Style, sink};
 use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use records::Host;
@@ -79,21 +79,21 @@ struct Case {
 impl Case {
     fn measure(fake: &Fake, host: &Host, keys: &str) -> Self {
         let options = options::report(keys).expect("keys of --report");
-        let look = Look {
+        let style = Style {
             labels: Lang::En.labels(),
             clock: Clock::with_zone(&fake.stats().expect("a fake's"), zone()),
             width: None,
             color: false,
         };
-        let mut form = output(options.format, look, host.places());
+        let mut sink = sink(options.format, style, host.names());
         // It fills what is kept, and has the headings.
-        round(fake, &options, &mut *form);
+        round(fake, &options, &mut *sink);
         let before = peak_memory();
         let mut bytes = 0;
         let mut rounds = Vec::new();
         while rounds.len() < ROUNDS_LEAST || rounds.iter().sum::<Duration>() < TIME_LEAST {
             let began = cpu_time();
-            bytes = round(fake, &options, &mut *form);
+            bytes = round(fake, &options, &mut *sink);
             rounds.push(cpu_time() - began);
         }
         let growth = peak_memory() - before;
@@ -138,9 +138,9 @@ impl Case {
 }
 
 /// One whole report; returns its bytes.
-fn round(fake: &Fake, options: &ReportOptions, form: &mut dyn Output) -> u64 {
+fn round(fake: &Fake, options: &ReportOptions, sink: &mut dyn Sink) -> u64 {
     let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
-    report(fake, options, form, &mut out).expect("a report");
+    report(fake, options, sink, &mut out).expect("a report");
     out.get_ref().0
 }
 

@@ -12,7 +12,7 @@ use diagnose_tools::abi::{
     TCPSTATES_HAS_METERS, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS, TCPSTATES_HAS_UID,
     TCPSTATES_REC_TRANSITION, TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN,
 };
-use diagnose_tools::host::names::Places;
+use diagnose_tools::host::names::Names;
 
 use crate::fake::{Bytes, Fake, NOW};
 
@@ -79,8 +79,8 @@ impl Host {
         }
     }
 
-    pub fn places(&self) -> Places {
-        Places::new(
+    pub fn names(&self) -> Names {
+        Names::new(
             Some(self.dir.join("cgroup")),
             self.dir.join("netns"),
             Duration::from_secs(1),

@@ -11,7 +11,7 @@ use diagnose_tools::abi::{
     self, Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord,
     RecordBytes, RingState, Settings, Stats,
 };
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::model::conn::Conn;
@@ -242,7 +242,7 @@ fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
     memory.into_iter().map(AtomicU64::new).collect()
 }
 
-impl Recorder for Untrusted {
+impl Backend for Untrusted {
     type Lock = FakeLock;
 
     fn activate(&self, config: &Config) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use diagnose_tools::host::names::{Cgroup, Place};
+use diagnose_tools::host::names::{Cgroup, ConnNames};
 use diagnose_tools::host::netns::{Namespace, SETTINGS};
 use diagnose_tools::host::sample::{Carried, Target};
 use diagnose_tools::host::sockets::Listening;
@@ -98,7 +98,7 @@ impl Strange {
 }
 
 impl Host for Strange {
-    fn place(&mut self, _: &Ident) -> Place {
+    fn names(&mut self, _: &Ident) -> ConnNames {
         let json = |text: &String| serde_json::Value::from(text.as_str()).to_string();
         let cgroup = self.path.as_ref().map(|path| {
             Rc::new(Cgroup {
@@ -107,7 +107,7 @@ impl Host for Strange {
                 json: (json(path), self.container.as_ref().map(json)),
             })
         });
-        Place {
+        ConnNames {
             cgroup,
             netns: self.netns.clone(),
             dev: None,

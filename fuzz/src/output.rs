@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawRecord, TCPSTATES_SINCE_KNOWN};
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::command::diagnose::diagnose;
 use diagnose_tools::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use diagnose_tools::command::report::report;
@@ -15,12 +15,12 @@ use diagnose_tools::command::settings::settings;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::limits::Limits;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::host::names::Places;
+use diagnose_tools::host::names::Names;
 use diagnose_tools::model::order::Sort;
 use diagnose_tools::model::state::State;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Format, Look, output};
+use diagnose_tools::render::{Format, Style, sink};
 use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -35,26 +35,26 @@ pub fn records(input: &[u8]) {
     let (device, view) = (Untrusted::new(input), View::new(input));
     for format in [Format::Table, Format::Detail] {
         let text = printed(|out| {
-            let mut form = output(format, view.look(&device), places());
-            form.lost(out, view.bits.into(), view.bits.into())
+            let mut sink = sink(format, view.style(&device), names());
+            sink.lost(out, view.bits.into(), view.bits.into())
                 .map_err(Error::Write)?;
-            report(&device, &view.report(format), &mut *form, out)
+            report(&device, &view.report(format), &mut *sink, out)
         });
         assert_text(&text, view.color);
     }
     let lines = printed(|out| {
-        let mut form = output(Format::Json, view.look(&device), places());
-        form.lost(out, view.bits.into(), view.bits.into())
+        let mut sink = sink(Format::Json, view.style(&device), names());
+        sink.lost(out, view.bits.into(), view.bits.into())
             .map_err(Error::Write)?;
-        report(&device, &view.report(Format::Json), &mut *form, out)
+        report(&device, &view.report(Format::Json), &mut *sink, out)
     });
     assert_report(&lines, &device, &view);
     for json in [false, true] {
-        let look = view.look(&device);
-        let told = printed(|out| settings(&device, SettingsOptions { json }, &look, out));
+        let style = view.style(&device);
+        let told = printed(|out| settings(&device, SettingsOptions { json }, &style, out));
         let options = view.diagnose(json);
         let found =
-            printed(|out| diagnose(&device, &options, &mut Strange::new(input), &look, out));
+            printed(|out| diagnose(&device, &options, &mut Strange::new(input), &style, out));
         for text in [told, found] {
             match json {
                 true => drop(objects(&text)),
@@ -64,7 +64,7 @@ pub fn records(input: &[u8]) {
     }
 }
 
-/// How the output is to look: what elements of the input say, the last one of them.
+/// How the output is to style: what elements of the input say, the last one of them.
 #[derive(Default)]
 struct View {
     lang: Lang,
@@ -93,9 +93,9 @@ impl View {
         }
     }
 
-    fn look(&self, device: &Untrusted) -> Look {
+    fn style(&self, device: &Untrusted) -> Style {
         let stats = device.stats().expect("the device gives them");
-        Look {
+        Style {
             labels: self.lang.labels(),
             clock: Clock::with_zone(&stats, TimeZone::UTC),
             width: self.width,
@@ -138,8 +138,8 @@ impl View {
 }
 
 /// Without names.
-fn places() -> Places {
-    Places::new(None, PathBuf::from("/nonexistent"), Duration::MAX)
+fn names() -> Names {
+    Names::new(None, PathBuf::from("/nonexistent"), Duration::MAX)
 }
 
 /// What was printed, until an answer of the device made no sense.

@@ -23,7 +23,7 @@ use crate::abi::{
     Table, Version, call,
 };
 use crate::backend::ring::{RingReader, RingView};
-use crate::backend::{Recorder, node};
+use crate::backend::{Backend, node};
 use crate::error::{Error, Result};
 use crate::model::conn::Conn;
 use crate::model::listener::Listener;
@@ -263,7 +263,7 @@ fn ftrace_is_disabled() -> bool {
     fs::read_to_string("/proc/sys/kernel/ftrace_enabled").is_ok_and(|text| text.trim() == "0")
 }
 
-impl Recorder for Device {
+impl Backend for Device {
     type Lock = Flock<OwnedFd>;
 
     fn activate(&self, config: &Config) -> Result<()> {

@@ -23,7 +23,7 @@ use crate::model::pair::Group;
 ///
 /// Each method is one call of `include/tcpstates.h`; its errors are those
 /// of the call, and [`crate::error::Error::NotActive`] where it needs an activation.
-pub trait Recorder {
+pub trait Backend {
     /// Holds the right to drain; dropping it gives it back.
     type Lock;
 
@@ -59,7 +59,7 @@ pub trait Recorder {
     fn seen(&self, sum: u64) -> Result<()>;
     /// A ring of the activation that `settings` describes, from position 0.
     fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader>;
-    /// Readable while there is more than was [`Recorder::seen`], hung up when not active.
+    /// Readable while there is more than was [`Backend::seen`], hung up when not active.
     fn poll_fd(&self) -> BorrowedFd<'_>;
     /// The right to drain, which one process has at a time; `None` when another has it.
     fn try_lock(&self) -> Result<Option<Self::Lock>>;

@@ -12,7 +12,7 @@ use crate::abi::Config;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::render::i18n::Lang;
-use crate::render::terminal::{Color, Style};
+use crate::render::terminal::{Color, StyleOptions};
 
 /// One option of `tcpstates`, with its value checked.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub enum Task {
     /// `completions SHELL`
     Completions(Shell),
     /// `tcpstates`: the actions, in the order in which they were given.
-    TcpStates(Vec<Action>, Style),
+    TcpStates(Vec<Action>, StyleOptions),
 }
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -215,7 +215,7 @@ fn task(matches: &ArgMatches) -> Result<Task> {
     }
 }
 
-fn style(matches: &ArgMatches) -> Style {
+fn style(matches: &ArgMatches) -> StyleOptions {
     let word = |name| matches.get_one::<String>(name).map(String::as_str);
     let lang = word("lang").map(|l| if l == "zh" { Lang::Zh } else { Lang::En });
     let color = match word("color") {
@@ -223,7 +223,7 @@ fn style(matches: &ArgMatches) -> Style {
         Some("never") => Color::Never,
         _ => Color::Auto,
     };
-    Style { lang, color }
+    StyleOptions { lang, color }
 }
 
 /// The options in the order of the command line, all of them checked.

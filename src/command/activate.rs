@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
-use crate::backend::{Recorder, session};
+use crate::backend::{Backend, session};
 use crate::error::{Result, write_error};
 use crate::fmt::escape::printable;
 use crate::fmt::size::mebibytes;
@@ -13,11 +13,11 @@ use crate::model::activation::hook_name;
 ///
 /// # Errors
 /// Already active, a hook is missing, no memory.
-pub fn activate(recorder: &impl Recorder, config: &Config, out: &mut dyn Write) -> Result<()> {
-    recorder.activate(config)?;
-    let (settings, stats) = (recorder.settings()?, recorder.stats()?);
-    let rings = recorder.rings()?.len();
-    for hook in recorder
+pub fn activate(backend: &impl Backend, config: &Config, out: &mut dyn Write) -> Result<()> {
+    backend.activate(config)?;
+    let (settings, stats) = (backend.settings()?, backend.stats()?);
+    let rings = backend.rings()?.len();
+    for hook in backend
         .hooks()?
         .iter()
         .filter(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED == 0)
@@ -54,9 +54,9 @@ fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
 ///
 /// # Errors
 /// Not active.
-pub fn deactivate(recorder: &impl Recorder, out: &mut dyn Write) -> Result<()> {
-    let lost = session::unreported(recorder)?;
-    recorder.deactivate()?;
+pub fn deactivate(backend: &impl Backend, out: &mut dyn Write) -> Result<()> {
+    let lost = session::unreported(backend)?;
+    backend.deactivate()?;
     warn_discarded(lost);
     writeln!(out, "deactivated")
         .and_then(|()| out.flush())

@@ -2,29 +2,29 @@
 
 use std::io::Write;
 
-use crate::backend::Recorder;
+use crate::backend::Backend;
 use crate::command::options::DiagnoseOptions;
 use crate::diagnose;
 use crate::diagnose::finding::Severity;
 use crate::error::{Error, Result, write_error};
 use crate::host::Host;
-use crate::render::{Look, findings};
+use crate::render::{Style, findings};
 
 /// Prints what is found.
 ///
 /// # Errors
 /// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
 pub fn diagnose(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &DiagnoseOptions,
     host: &mut dyn Host,
-    look: &Look,
+    style: &Style,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let diagnosis = diagnose::look(recorder, &options.scope, host)?;
+    let diagnosis = diagnose::look(backend, &options.scope, host)?;
     match options.json {
-        true => findings::json(out, &look.clock, &diagnosis),
-        false => findings::text(out, look, &diagnosis),
+        true => findings::json(out, &style.clock, &diagnosis),
+        false => findings::text(out, style, &diagnosis),
     }
     .and_then(|()| out.flush())
     .map_err(write_error)?;

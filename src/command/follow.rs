@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use nix::poll::PollTimeout;
 
 use crate::abi::Settings;
-use crate::backend::Recorder;
+use crate::backend::Backend;
 use crate::backend::events::Merge;
-use crate::backend::session::{active_settings, map, summarize};
+use crate::backend::session::{active_settings, clocks, map, summarize};
 use crate::backend::wait::{Wake, Watch};
 use crate::command::options::{Parts, ReportOptions, parts};
-use crate::command::report::{learn_clocks, print_event, print_now, shows};
+use crate::command::report::{print_event, print_now, shows};
 use crate::error::{Error, Result, write_error};
 use crate::model::event::Event;
 use crate::model::lives;
 use crate::model::summary::{Summary, ThisReport};
-use crate::render::Output;
+use crate::render::Sink;
 
 /// How old the totals may get, in milliseconds: after the deactivation nobody
 /// can ask for newer ones.
@@ -41,20 +41,20 @@ enum End {
 /// # Errors
 /// Not active, stdout does not take them, a call fails.
 pub fn follow(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     stdout: &File,
 ) -> Result<()> {
     let watch = Watch::new()?;
     let mut out = BufWriter::new(watch.guard(stdout));
-    let mut follower = Follower::new(recorder, options, output)?;
+    let mut follower = Follower::new(backend, options, sink)?;
     follower.start(&mut out)?;
     let end = loop {
         if let Some(end) = follower.batch(&mut out)? {
             break end;
         }
-        match watch.wait(recorder.poll_fd(), stdout.as_fd(), follower.patience())? {
+        match watch.wait(backend.poll_fd(), stdout.as_fd(), follower.patience())? {
             Wake::More | Wake::Idle => {}
             Wake::Signal => break End::Signal,
             Wake::Closed => return Err(Error::ClosedPipe),
@@ -65,9 +65,9 @@ pub fn follow(
 }
 
 struct Follower<'a, R> {
-    recorder: &'a R,
+    backend: &'a R,
     options: &'a ReportOptions,
-    output: &'a mut dyn Output,
+    sink: &'a mut dyn Sink,
     settings: Settings,
     parts: Parts,
     merge: Merge,
@@ -81,27 +81,23 @@ struct Follower<'a, R> {
     hung_up: bool,
 }
 
-impl<'a, R: Recorder> Follower<'a, R> {
+impl<'a, R: Backend> Follower<'a, R> {
     /// Begins at what is recorded from now on.
-    fn new(
-        recorder: &'a R,
-        options: &'a ReportOptions,
-        output: &'a mut dyn Output,
-    ) -> Result<Self> {
-        let settings = active_settings(recorder)?;
-        let sources = recorder.rings()?.into_iter().map(|ring| {
-            let mut reader = map(recorder, &settings, ring.cpu)?;
+    fn new(backend: &'a R, options: &'a ReportOptions, sink: &'a mut dyn Sink) -> Result<Self> {
+        let settings = active_settings(backend)?;
+        let sources = backend.rings()?.into_iter().map(|ring| {
+            let mut reader = map(backend, &settings, ring.cpu)?;
             reader.seek(ring.head);
             Ok((reader, ring.head))
         });
         let merge = Merge::new(sources.collect::<Result<Vec<_>>>()?);
         let this = ThisReport::default();
-        let totals = (summarize(recorder, &settings, None, this)?, Instant::now());
+        let totals = (summarize(backend, &settings, None, this)?, Instant::now());
         Ok(Self {
             told: vec![0; merge.progress().len()],
-            recorder,
+            backend,
             options,
-            output,
+            sink,
             parts: parts(options, settings.config.verbose),
             settings,
             merge,
@@ -115,10 +111,10 @@ impl<'a, R: Recorder> Follower<'a, R> {
     /// Prints what is there already, if it is wanted.
     fn start(&mut self, out: &mut dyn Write) -> Result<()> {
         print_now(
-            self.recorder,
+            self.backend,
             self.options,
             self.parts,
-            self.output,
+            self.sink,
             out,
             &mut self.this,
         )?;
@@ -134,7 +130,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
         }
         let before = self.merge.positions();
         self.merge.extend();
-        learn_clocks(self.recorder, self.output.clock())?;
+        self.sink.clock().learn(&clocks(self.backend)?);
         let full = self.print(out)?;
         self.print_lost(out)?;
         out.flush().map_err(write_error)?;
@@ -154,7 +150,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
 
     /// A CPU that comes online gets a ring, all of whose events are new.
     fn add_rings(&mut self) -> Result<()> {
-        let rings = match self.recorder.rings() {
+        let rings = match self.backend.rings() {
             // What is mapped can still be read to its end.
             Err(Error::NotActive) => return Ok(()),
             other => other?,
@@ -163,7 +159,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
             if self.merge.has(ring.cpu) {
                 continue;
             }
-            match map(self.recorder, &self.settings, ring.cpu) {
+            match map(self.backend, &self.settings, ring.cpu) {
                 Ok(reader) => self.merge.add(reader),
                 Err(Error::NotActive | Error::Stale) => return Ok(()),
                 Err(error) => return Err(error),
@@ -185,7 +181,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
                 Event::Alarm(_) => self.this.alarms += 1,
             }
             if shows(self.options, self.parts, &event) {
-                print_event(&event, self.output, out, &mut self.this)?;
+                print_event(&event, self.sink, out, &mut self.this)?;
             }
         }
         Ok(true)
@@ -196,7 +192,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
             let new = ring.overwritten - *told;
             *told = ring.overwritten;
             if new > 0 {
-                self.output.lost(out, ring.cpu, new).map_err(write_error)?;
+                self.sink.lost(out, ring.cpu, new).map_err(write_error)?;
             }
         }
         Ok(())
@@ -204,7 +200,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
 
     /// False when the recording has ended, or another one has begun.
     fn tell_seen(&self) -> Result<bool> {
-        match self.recorder.seen(self.merge.positions()) {
+        match self.backend.seen(self.merge.positions()) {
             Err(Error::NotActive) => Ok(false),
             other => other.map(|()| true),
         }
@@ -229,10 +225,10 @@ impl<'a, R: Recorder> Follower<'a, R> {
     fn ask_totals(&mut self) {
         (self.totals.1, self.news) = (Instant::now(), false);
         let same = |settings: Settings| settings.generation == self.settings.generation;
-        if !self.recorder.settings().is_ok_and(same) {
+        if !self.backend.settings().is_ok_and(same) {
             return;
         }
-        if let Ok(summary) = summarize(self.recorder, &self.settings, None, self.this) {
+        if let Ok(summary) = summarize(self.backend, &self.settings, None, self.this) {
             self.totals.0 = summary;
         }
     }
@@ -243,7 +239,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
         } else {
             self.ask_totals();
             // Not each second: the module looks at each live connection.
-            if let Ok(cgroups) = self.recorder.cgroups() {
+            if let Ok(cgroups) = self.backend.cgroups() {
                 self.totals.0.cgroups = lives::cgroups(&cgroups);
             }
         }
@@ -259,7 +255,7 @@ impl<'a, R: Recorder> Follower<'a, R> {
                 this_report,
                 ..self.totals.0
             };
-            self.output.summary(out, &summary).map_err(write_error)?;
+            self.sink.summary(out, &summary).map_err(write_error)?;
         }
         out.flush().map_err(write_error)
     }

@@ -4,73 +4,65 @@
 //! a report that fails, or is killed, loses none: the next one gives them again.
 
 use std::io::Write;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use crate::abi::{Consumed, RingState, Settings};
-use crate::backend::Recorder;
+use crate::abi::{RingState, Settings};
+use crate::backend::Backend;
 use crate::backend::events::Merge;
-use crate::backend::session::{active_settings, map, summarize};
+use crate::backend::session::{active_settings, clocks, consumed, lock, map, summarize};
 use crate::command::options::{Parts, ReportOptions, parts};
 use crate::diagnose;
-use crate::error::{Error, Result, write_error};
+use crate::error::{Result, write_error};
 use crate::model::conn::Conn;
-use crate::model::event::{Event, Progress};
+use crate::model::event::Event;
 use crate::model::filter::Show;
 use crate::model::listener::Listener;
 use crate::model::order::{Selection, Sort};
 use crate::model::summary::{FindingCounts, Summary, ThisReport};
 use crate::model::{handshakes, lives};
-use crate::render::Output;
-use crate::render::time::Clock;
-
-/// How long a draining report waits for another one, and after how long it says so.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-const LOCK_NOTE: Duration = Duration::from_secs(1);
-const LOCK_RETRY: Duration = Duration::from_millis(50);
+use crate::render::Sink;
 
 /// Prints a report.
 ///
 /// # Errors
 /// Not active, another report is running, stdout does not take it, a call fails.
 pub fn report(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let settings = active_settings(recorder)?;
+    let settings = active_settings(backend)?;
     let parts = parts(options, settings.config.verbose);
     let mut this = ThisReport::default();
     let mut unconsumed = None;
     if parts.transitions || parts.alarms {
-        let lost = drain(recorder, options, parts, output, out, &mut this)?;
+        let lost = drain(backend, options, parts, sink, out, &mut this)?;
         unconsumed = Some(lost);
     }
-    learn_clocks(recorder, output.clock())?;
-    print_now(recorder, options, parts, output, out, &mut this)?;
-    let findings = findings(recorder, options);
+    sink.clock().learn(&clocks(backend)?);
+    print_now(backend, options, parts, sink, out, &mut this)?;
+    let findings = findings(backend, options);
     if options.summary {
         let summary = Summary {
             findings,
-            cgroups: lives::cgroups(&recorder.cgroups()?),
-            ..summarize(recorder, &settings, unconsumed, this)?
+            cgroups: lives::cgroups(&backend.cgroups()?),
+            ..summarize(backend, &settings, unconsumed, this)?
         };
-        output.summary(out, &summary).map_err(write_error)?;
+        sink.summary(out, &summary).map_err(write_error)?;
     }
     if let Some(findings) = findings {
-        output.findings(out, findings).map_err(write_error)?;
+        sink.findings(out, findings).map_err(write_error)?;
     }
     out.flush().map_err(write_error)
 }
 
 /// What a diagnosis of the same connections finds; `None` when none is wanted. The report is
 /// out already, or may go on: a diagnosis that fails is no reason to fail.
-fn findings(recorder: &impl Recorder, options: &ReportOptions) -> Option<FindingCounts> {
+fn findings(backend: &impl Backend, options: &ReportOptions) -> Option<FindingCounts> {
     if !options.findings {
         return None;
     }
-    match diagnose::counts(recorder, &options.show.filter) {
+    match diagnose::counts(backend, &options.show.filter) {
         Ok(counts) => Some(counts),
         Err(error) => {
             crate::stderr::warn(&format!("no diagnosis: {error}"));
@@ -79,77 +71,45 @@ fn findings(recorder: &impl Recorder, options: &ReportOptions) -> Option<Finding
     }
 }
 
-/// From now on times are told as the wall clock was then.
-///
-/// # Errors
-/// A call fails.
-pub fn learn_clocks(recorder: &impl Recorder, clock: &Clock) -> Result<()> {
-    match recorder.clocks() {
-        // What is known is all that will ever be.
-        Err(Error::NotActive) => Ok(()),
-        other => other.map(|changes| clock.learn(&changes)),
-    }
-}
-
 /// Prints the events, then marks them as reported unless this is a peek. Without the
 /// transitions it is one: who asks for alarms alone must not lose the rest.
 /// Returns how many were overwritten and are not consumed.
 fn drain(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
     parts: Parts,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<u64> {
     // Held to the end of the function: positions move under the lock only.
     let peek = options.peek || !parts.transitions;
-    let _lock = if peek { None } else { Some(lock(recorder)?) };
+    let _lock = if peek { None } else { Some(lock(backend)?) };
     // Read under the lock: another report may have ended just before.
-    let settings = active_settings(recorder)?;
-    let rings = recorder.rings()?;
-    let mut merge = merge_rings(recorder, &settings, &rings)?;
-    learn_clocks(recorder, output.clock())?;
-    print_events(&mut merge, options, parts, output, out, this)?;
+    let settings = active_settings(backend)?;
+    let rings = backend.rings()?;
+    let mut merge = merge_rings(backend, &settings, &rings)?;
+    sink.clock().learn(&clocks(backend)?);
+    print_events(&mut merge, options, parts, sink, out, this)?;
     let progress = merge.progress();
     this.add(&progress);
     out.flush().map_err(write_error)?;
     if peek {
         return Ok(this.overwritten);
     }
-    recorder.consume(settings.generation, &consumed(&rings, &progress))?;
+    backend.consume(settings.generation, &consumed(&rings, &progress))?;
     Ok(0)
 }
 
 /// Maps the rings that have something new, each from its consumed position to its head.
-fn merge_rings(
-    recorder: &impl Recorder,
-    settings: &Settings,
-    rings: &[RingState],
-) -> Result<Merge> {
+fn merge_rings(backend: &impl Backend, settings: &Settings, rings: &[RingState]) -> Result<Merge> {
     let news = rings.iter().filter(|r| r.head != r.consumed);
     let sources = news.map(|ring| {
-        let mut reader = map(recorder, settings, ring.cpu)?;
+        let mut reader = map(backend, settings, ring.cpu)?;
         reader.seek(ring.consumed);
         Ok((reader, ring.head))
     });
     Ok(Merge::new(sources.collect::<Result<Vec<_>>>()?))
-}
-
-/// What to tell the module: all rings, those without news too, so that it
-/// compares every position.
-fn consumed(rings: &[RingState], progress: &[Progress]) -> Vec<Consumed> {
-    let one = |ring: &RingState| {
-        let read = progress.iter().find(|p| p.cpu == ring.cpu);
-        Consumed {
-            cpu: ring.cpu,
-            reserved: 0,
-            from: ring.consumed,
-            to: read.map_or(ring.consumed, |p| p.to),
-            overwritten: read.map_or(0, |p| p.overwritten),
-        }
-    };
-    rings.iter().map(one).collect()
 }
 
 /// Prints what the keys let through, as it comes when the order is that of
@@ -158,7 +118,7 @@ fn print_events(
     merge: &mut Merge,
     options: &ReportOptions,
     parts: Parts,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<()> {
@@ -168,7 +128,7 @@ fn print_events(
         let wanted =
             |event: &Event| is_in(parts, event) && (all || lets_through(&options.show, event));
         return merge.try_each(|event| match wanted(event) {
-            true => print_event(event, output, out, this),
+            true => print_event(event, sink, out, this),
             false => Ok(()),
         });
     }
@@ -187,7 +147,7 @@ fn print_events(
     }
     lines
         .iter()
-        .try_for_each(|event| print_event(event, output, out, this))
+        .try_for_each(|event| print_event(event, sink, out, this))
 }
 
 /// Whether an event is printed.
@@ -215,18 +175,18 @@ fn lets_through(show: &Show, event: &Event) -> bool {
 /// Stdout does not take it.
 pub fn print_event(
     event: &Event,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<()> {
     match event {
         Event::Transition(event) => {
             this.shown += 1;
-            output.transition(out, event)
+            sink.transition(out, event)
         }
         Event::Alarm(event) => {
             this.alarms_shown += 1;
-            output.alarm(out, event)
+            sink.alarm(out, event)
         }
     }
     .map_err(write_error)
@@ -249,33 +209,33 @@ fn print_all<T>(
 /// # Errors
 /// Not active, or stdout does not take them.
 pub fn print_now(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
     parts: Parts,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<()> {
     if parts.connections {
-        this.connections = print_live(recorder, options, output, out)?;
+        this.connections = print_live(backend, options, sink, out)?;
     }
     if parts.listeners {
-        this.listeners = print_listeners(recorder, options, output, out)?;
+        this.listeners = print_listeners(backend, options, sink, out)?;
     }
     Ok(())
 }
 
 /// Prints the listeners that the keys let through; returns how many.
 fn print_listeners(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
 ) -> Result<u64> {
     let mut selection = Selection::new(options.sort, options.limit);
-    let (listeners, hooks) = (recorder.listeners()?, recorder.hooks()?);
+    let (listeners, hooks) = (backend.listeners()?, backend.hooks()?);
     // Read after the table: none listens since later than that.
-    let now_ns = recorder.stats()?.now_ns;
+    let now_ns = backend.stats()?.now_ns;
     let shown = |listener: &Listener| options.show.listener(listener, now_ns);
     listeners
         .into_iter()
@@ -283,49 +243,30 @@ fn print_listeners(
         .for_each(|listener| selection.push(listener));
     print_all(selection.into_sorted(), |listener| {
         let counters = handshakes::counters(&listener.handshakes, &hooks);
-        output.listener(out, &listener, &counters, now_ns)
+        sink.listener(out, &listener, &counters, now_ns)
     })
 }
 
 /// Prints the live connections that the keys let through; returns how many.
 fn print_live(
-    recorder: &impl Recorder,
+    backend: &impl Backend,
     options: &ReportOptions,
-    output: &mut dyn Output,
+    sink: &mut dyn Sink,
     out: &mut dyn Write,
 ) -> Result<u64> {
     let mut selection = Selection::new(options.sort, options.limit);
-    let mut live = recorder.snapshot(true)?;
+    let mut live = backend.snapshot(true)?;
     // Read after the snapshot: no state was entered later than that.
-    let mut now_ns = recorder.stats()?.now_ns;
+    let mut now_ns = backend.stats()?.now_ns;
     while !live.is_empty() {
         let shown = |conn: &Conn| options.show.connection(conn, now_ns);
         live.into_iter()
             .filter(shown)
             .for_each(|conn| selection.push(conn));
-        live = recorder.snapshot(false)?;
-        now_ns = recorder.stats()?.now_ns;
+        live = backend.snapshot(false)?;
+        now_ns = backend.stats()?.now_ns;
     }
     print_all(selection.into_sorted(), |conn| {
-        output.connection(out, &conn, now_ns)
+        sink.connection(out, &conn, now_ns)
     })
-}
-
-/// Waits for the right to drain.
-fn lock<R: Recorder>(recorder: &R) -> Result<R::Lock> {
-    let start = Instant::now();
-    let mut noted = false;
-    loop {
-        if let Some(lock) = recorder.try_lock()? {
-            return Ok(lock);
-        }
-        if start.elapsed() >= LOCK_WAIT {
-            return Err(Error::ReportRunning);
-        }
-        if !noted && start.elapsed() >= LOCK_NOTE {
-            noted = true;
-            crate::stderr::note("another --report is running, waiting for it");
-        }
-        sleep(LOCK_RETRY);
-    }
 }

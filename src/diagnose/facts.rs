@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::abi::{Edge, Settings};
-use crate::backend::{Recorder, session};
+use crate::backend::{Backend, session};
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
 use crate::diagnose::recent::Recent;
 use crate::diagnose::service::{Live, Service, Side, Sockets, live, service};
@@ -66,38 +66,38 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// Not active, or a call fails.
     pub fn gather(
-        recorder: &impl Recorder,
+        backend: &impl Backend,
         filter: &Filter,
         patience: Duration,
         host: &'a mut dyn Host,
     ) -> Result<Self> {
-        let settings = session::active_settings(recorder)?;
+        let settings = session::active_settings(backend)?;
         let mut sockets = Sockets::new();
-        for who in recorder.listeners()?.iter().map(|l| l.who) {
+        for who in backend.listeners()?.iter().map(|l| l.who) {
             sockets.entry((who.netns, who.lport)).or_default().push(who);
         }
         // What lasts longest comes first, so that the rest is of one moment with the counters of
         // the namespaces, which are read last.
         let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
-        let recent = Recent::read(recorder, recorder.stats()?.now_ns, wanted)?;
+        let recent = Recent::read(backend, backend.stats()?.now_ns, wanted)?;
         let mut conns = Vec::new();
-        let mut part = recorder.snapshot(true)?;
+        let mut part = backend.snapshot(true)?;
         while !part.is_empty() {
             conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
-            part = recorder.snapshot(false)?;
+            part = backend.snapshot(false)?;
         }
-        let mut groups = recorder.groups()?;
+        let mut groups = backend.groups()?;
         groups.retain(|g| filter.matches_pair(&ends_of(g)));
-        let mut listeners = recorder.listeners()?;
+        let mut listeners = backend.listeners()?;
         listeners.retain(|l| filter.matches_listener(&l.who));
         Ok(Self {
-            now_ns: recorder.stats()?.now_ns,
+            now_ns: backend.stats()?.now_ns,
             recent,
             live: live(&sockets, &conns),
             conns,
             listeners,
             groups,
-            edges: recorder.edges()?,
+            edges: backend.edges()?,
             settings,
             patience,
             narrowed: *filter != Filter::default(),
@@ -339,12 +339,12 @@ impl<'a> Facts<'a> {
     }
 
     fn set_owner(&self, subject: &mut Subject, who: &Ident) {
-        let place = self.host.borrow_mut().place(who);
-        subject.netns_name = place.netns.as_deref().map(str::to_owned);
+        let names = self.host.borrow_mut().names(who);
+        subject.netns_name = names.netns.as_deref().map(str::to_owned);
         subject.owner = who.owner;
         subject.uid = who.uid;
-        subject.cgroup = place.cgroup_path().map(str::to_owned);
-        subject.container = place.container().map(str::to_owned);
+        subject.cgroup = names.cgroup_path().map(str::to_owned);
+        subject.container = names.container().map(str::to_owned);
     }
 
     /// What to do with a setting of a namespace; `None` when there is no such setting there.

@@ -14,7 +14,7 @@ pub mod tally;
 
 use std::time::Duration;
 
-use crate::backend::Recorder;
+use crate::backend::Backend;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, count};
 use crate::diagnose::limits::Limits;
@@ -72,8 +72,8 @@ impl Diagnosis {
 ///
 /// # Errors
 /// Not active, or a call fails.
-pub fn look(recorder: &impl Recorder, scope: &Scope, host: &mut dyn Host) -> Result<Diagnosis> {
-    let facts = Facts::gather(recorder, &scope.filter, scope.patience, host)?;
+pub fn look(backend: &impl Backend, scope: &Scope, host: &mut dyn Host) -> Result<Diagnosis> {
+    let facts = Facts::gather(backend, &scope.filter, scope.patience, host)?;
     let wanted = RULES.iter().filter(|rule| {
         scope.limits.enabled(rule) && rule.names.iter().any(|name| scope.wants(name))
     });
@@ -100,11 +100,11 @@ pub fn look(recorder: &impl Recorder, scope: &Scope, host: &mut dyn Host) -> Res
 ///
 /// # Errors
 /// Not active, a call fails, the file of limits is wrong.
-pub fn counts(recorder: &impl Recorder, filter: &Filter) -> Result<FindingCounts> {
+pub fn counts(backend: &impl Backend, filter: &Filter) -> Result<FindingCounts> {
     let scope = Scope {
         limits: Limits::load(None)?,
         filter: filter.clone(),
         ..Scope::default()
     };
-    Ok(look(recorder, &scope, &mut ThisHost::default())?.counts())
+    Ok(look(backend, &scope, &mut ThisHost::default())?.counts())
 }

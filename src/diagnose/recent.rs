@@ -6,7 +6,7 @@ use std::mem::offset_of;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord};
 use crate::backend::ring::{RingReader, Step};
-use crate::backend::{Recorder, session};
+use crate::backend::{Backend, session};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
@@ -99,16 +99,16 @@ impl Recent {
     /// # Errors
     /// Not active, or a ring makes no sense.
     pub fn read(
-        recorder: &impl Recorder,
+        backend: &impl Backend,
         now_ns: u64,
         mut wanted: impl FnMut(&Ident) -> Option<Service>,
     ) -> Result<Self> {
-        let settings = session::active_settings(recorder)?;
+        let settings = session::active_settings(backend)?;
         let since = now_ns.saturating_sub(WINDOW_S * SECOND);
         let mut recent = Self::default();
         let mut record = [0; RECORD_SIZE];
-        for ring in recorder.rings()? {
-            let mut reader = session::map(recorder, &settings, ring.cpu)?;
+        for ring in backend.rings()? {
+            let mut reader = session::map(backend, &settings, ring.cpu)?;
             let oldest = ring
                 .head
                 .saturating_sub(settings.config.ring_records.into());

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::names::{Place, Places};
+use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, Namespaces};
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
@@ -33,7 +33,7 @@ pub struct Descriptors {
 /// Answers questions about the host.
 pub trait Host {
     /// The names of where a connection lives.
-    fn place(&mut self, who: &Ident) -> Place;
+    fn names(&mut self, who: &Ident) -> ConnNames;
     /// A device of a namespace, in which this process is likely to be.
     fn dev(&mut self, _netns: u32, index: u32, _pid: Option<u32>) -> Dev {
         Dev { index, name: None }
@@ -50,26 +50,26 @@ pub trait Host {
 
 /// This host.
 pub struct ThisHost {
-    places: Places,
+    names: Names,
     namespaces: Namespaces,
 }
 
 impl Default for ThisHost {
     fn default() -> Self {
         Self {
-            places: Places::of_host(),
+            names: Names::of_host(),
             namespaces: Namespaces::default(),
         }
     }
 }
 
 impl Host for ThisHost {
-    fn place(&mut self, who: &Ident) -> Place {
-        self.places.of(who)
+    fn names(&mut self, who: &Ident) -> ConnNames {
+        self.names.of(who)
     }
 
     fn dev(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
-        self.places.dev_at(netns, index, pid)
+        self.names.dev_at(netns, index, pid)
     }
 
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {

@@ -51,7 +51,7 @@ impl Cgroup {
 
 /// Where one connection lives, as far as that has names.
 #[derive(Debug, Default)]
-pub struct Place {
+pub struct ConnNames {
     /// The owner's or the socket's cgroup.
     pub cgroup: Option<Rc<Cgroup>>,
     /// The name under `/run/netns` of its network namespace.
@@ -60,7 +60,7 @@ pub struct Place {
     pub dev: Option<Dev>,
 }
 
-impl Place {
+impl ConnNames {
     /// The path of the cgroup.
     pub fn cgroup_path(&self) -> Option<&str> {
         self.cgroup.as_ref().map(|c| c.path.as_str())
@@ -73,7 +73,7 @@ impl Place {
 }
 
 /// The names of numbers, read from the file system and kept.
-pub struct Places {
+pub struct Names {
     cgroup_root: Option<PathBuf>,
     netns_dir: PathBuf,
     refresh: Duration,
@@ -84,12 +84,12 @@ pub struct Places {
     devices: Devices,
 }
 
-impl Places {
+impl Names {
     /// Those of this host.
     pub fn of_host() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let places = Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH);
-        places.with_devices(Devices::of_host())
+        let names = Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH);
+        names.with_devices(Devices::of_host())
     }
 
     /// Those under a cgroup2 mount and in a directory of namespaces, which are read at most
@@ -113,8 +113,8 @@ impl Places {
     }
 
     /// Where a connection lives.
-    pub fn of(&mut self, who: &Ident) -> Place {
-        Place {
+    pub fn of(&mut self, who: &Ident) -> ConnNames {
+        ConnNames {
             cgroup: self.cgroup_of(who),
             netns: self.netns(who.netns),
             dev: self.dev(who),
@@ -316,7 +316,7 @@ mod tests {
 
     impl Tree {
         fn new(name: &str) -> Self {
-            let dir = format!("diagnose-tools-places-{}-{name}", std::process::id());
+            let dir = format!("diagnose-tools-names-{}-{name}", std::process::id());
             let tree = Self(std::env::temp_dir().join(dir));
             fs::create_dir_all(&tree.0).unwrap();
             tree
@@ -329,8 +329,8 @@ mod tests {
             path.metadata().unwrap().ino()
         }
 
-        fn places(&self, refresh: Duration) -> Places {
-            Places::new(Some(self.0.clone()), self.0.clone(), refresh)
+        fn names(&self, refresh: Duration) -> Names {
+            Names::new(Some(self.0.clone()), self.0.clone(), refresh)
         }
     }
 
@@ -345,8 +345,8 @@ mod tests {
         let tree = Tree::new("paths");
         let inner = tree.make("a.slice/b.service");
         let root = tree.0.metadata().unwrap().ino();
-        let mut places = tree.places(Duration::ZERO);
-        let mut path = |id| places.cgroup(id).map(|c| c.path.clone());
+        let mut names = tree.names(Duration::ZERO);
+        let mut path = |id| names.cgroup(id).map(|c| c.path.clone());
         assert_eq!(path(inner).as_deref(), Some("/a.slice/b.service"));
         assert_eq!(path(root).as_deref(), Some("/"));
         fs::remove_dir(tree.0.join("a.slice/b.service")).unwrap();
@@ -359,22 +359,22 @@ mod tests {
         let tree = Tree::new("again");
         let first = tree.make("a");
         for (refresh, found) in [(Duration::ZERO, true), (Duration::MAX, false)] {
-            let mut places = tree.places(refresh);
-            assert!(places.cgroup(first).is_some());
+            let mut names = tree.names(refresh);
+            assert!(names.cgroup(first).is_some());
             let late = tree.make(&format!("late-{found}"));
-            assert_eq!(places.cgroup(late).is_some(), found);
+            assert_eq!(names.cgroup(late).is_some(), found);
         }
     }
 
     #[test]
     fn what_is_gone_is_looked_for_once() {
         let tree = Tree::new("gone");
-        let mut places = tree.places(Duration::ZERO);
-        assert_eq!(places.cgroup(u64::MAX), None);
-        let read = places.cgroups_read;
+        let mut names = tree.names(Duration::ZERO);
+        assert_eq!(names.cgroup(u64::MAX), None);
+        let read = names.cgroups_read;
         assert!(read.is_some());
-        assert_eq!(places.cgroup(u64::MAX), None);
-        assert_eq!(places.cgroups_read, read);
+        assert_eq!(names.cgroup(u64::MAX), None);
+        assert_eq!(names.cgroups_read, read);
     }
 
     #[test]
@@ -383,19 +383,19 @@ mod tests {
         let own = Path::new("/proc/self/ns/net");
         let inode = u32::try_from(own.metadata().unwrap().ino()).unwrap();
         std::os::unix::fs::symlink(own, tree.0.join("blue")).unwrap();
-        let mut places = tree.places(Duration::ZERO);
-        assert_eq!(places.netns(inode).as_deref(), Some("blue"));
+        let mut names = tree.names(Duration::ZERO);
+        assert_eq!(names.netns(inode).as_deref(), Some("blue"));
         fs::rename(tree.0.join("blue"), tree.0.join("red")).unwrap();
-        assert_eq!(places.netns(inode).as_deref(), Some("red"));
-        assert_eq!(places.netns(0), None);
+        assert_eq!(names.netns(inode).as_deref(), Some("red"));
+        assert_eq!(names.netns(0), None);
     }
 
     #[test]
     fn nothing_to_read_is_no_failure() {
         let nowhere = PathBuf::from("/nonexistent");
-        let mut places = Places::new(Some(nowhere.clone()), nowhere.clone(), Duration::ZERO);
-        assert_eq!((places.cgroup(1), places.netns(1)), (None, None));
-        assert_eq!(Places::new(None, nowhere, REFRESH).cgroup(1), None);
-        let _ = Places::of_host().cgroup(1);
+        let mut names = Names::new(Some(nowhere.clone()), nowhere.clone(), Duration::ZERO);
+        assert_eq!((names.cgroup(1), names.netns(1)), (None, None));
+        assert_eq!(Names::new(None, nowhere, REFRESH).cgroup(1), None);
+        let _ = Names::of_host().cgroup(1);
     }
 }

@@ -3,11 +3,11 @@
 use std::mem;
 use std::slice::Iter;
 
-use anstyle::Style;
+use anstyle::Style as Ansi;
 
 use crate::fmt::line::{Line, Put, put_spaces, put_spaces_before};
 use crate::fmt::width::{columns, cut, shorten};
-use crate::render::style::{self, Look};
+use crate::render::style::{self, Style};
 
 /// One column.
 pub struct Column {
@@ -52,66 +52,66 @@ impl Column {
 /// One line in the making: its cells come from left to right, one per column.
 pub struct Row<'a> {
     line: &'a mut Line,
-    look: &'a Look,
+    style: &'a Style,
     columns: Iter<'a, Column>,
 }
 
 impl<'a> Row<'a> {
     /// A row at the end of `line`.
-    pub fn new(line: &'a mut Line, look: &'a Look, columns: &'a [Column]) -> Self {
+    pub fn new(line: &'a mut Line, style: &'a Style, columns: &'a [Column]) -> Self {
         Self {
             line,
-            look,
+            style,
             columns: columns.iter(),
         }
     }
 
     /// The next cell, of ASCII.
     pub fn cell(&mut self, what: impl Put) {
-        self.styled(Style::new, what);
+        self.styled(Ansi::new, what);
     }
 
     /// The next cell, of ASCII, in a style, which is asked for when colour is wanted.
     #[inline(always)]
-    pub fn styled(&mut self, style: impl Fn() -> Style, what: impl Put) {
+    pub fn styled(&mut self, ansi: impl Fn() -> Ansi, what: impl Put) {
         // What was just put is not looked at again, which would take longer than putting it.
-        self.put(style, what, <[u8]>::len);
+        self.put(ansi, what, <[u8]>::len);
     }
 
     /// The next cell, of any text, in a style.
-    pub fn text(&mut self, style: Style, what: impl Put) {
-        self.put(|| style, what, columns);
+    pub fn text(&mut self, ansi: Ansi, what: impl Put) {
+        self.put(|| ansi, what, columns);
     }
 
     /// There may be more cells than columns.
     #[inline(always)]
-    fn put(&mut self, style: impl Fn() -> Style, what: impl Put, width: impl Fn(&[u8]) -> usize) {
+    fn put(&mut self, ansi: impl Fn() -> Ansi, what: impl Put, width: impl Fn(&[u8]) -> usize) {
         let Some(column) = self.columns.next() else {
             return;
         };
         let last = self.columns.len() == 0;
-        let style = self.look.color.then(style);
-        if let Some(style) = style {
-            style::begin(self.line, style);
+        let ansi = self.style.color.then(ansi);
+        if let Some(ansi) = ansi {
+            style::begin(self.line, ansi);
         }
         let start = self.line.len();
         what.put(self.line);
         // Spaces behind the cell.
         let mut behind = 0;
         // The width of a last text matters to a terminal only.
-        if !last || column.kind == Kind::Number || self.look.width.is_some() {
+        if !last || column.kind == Kind::Number || self.style.width.is_some() {
             let used = width(&self.line[start..]);
             let missing = column.width.saturating_sub(used);
-            match self.look.width {
+            match self.style.width {
                 Some(_) if used > column.width => column.shorten(self.line, start),
                 _ if column.kind == Kind::Number => put_spaces_before(self.line, start, missing),
                 _ if last => {}
                 _ => behind = missing,
             }
         }
-        if let Some(style) = style {
+        if let Some(ansi) = ansi {
             put_spaces(self.line, mem::take(&mut behind));
-            style::end(self.line, style);
+            style::end(self.line, ansi);
         }
         match last {
             true => self.line.push(b'\n'),
@@ -122,9 +122,9 @@ impl<'a> Row<'a> {
 }
 
 /// Puts the headings.
-pub fn put_head(line: &mut Line, look: &Look, columns: &[Column]) {
-    let mut row = Row::new(line, look, columns);
+pub fn put_head(line: &mut Line, style: &Style, columns: &[Column]) {
+    let mut row = Row::new(line, style, columns);
     for column in columns {
-        row.text(Style::new().bold(), column.head);
+        row.text(Ansi::new().bold(), column.head);
     }
 }

@@ -3,12 +3,12 @@
 use std::borrow::Borrow;
 use std::io::{self, Write};
 
-use anstyle::Style;
+use anstyle::Style as Ansi;
 
 use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put, put_spaces};
 use crate::fmt::width::{columns, cut, shorten, shorten_path, width};
-use crate::host::names::Places;
+use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::{Activity, Conn};
 use crate::model::endpoint::{Address, End};
@@ -21,9 +21,9 @@ use crate::model::reason::error_name;
 use crate::model::state::State;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
-use crate::render::Output;
+use crate::render::Sink;
 use crate::render::findings::pointer;
-use crate::render::style::{Look, alarm_style, state_style};
+use crate::render::style::{Style, alarm_style, state_style};
 use crate::render::summary::{self, Zeros};
 use crate::render::table::lost_line;
 use crate::render::time::{Clock, Duration, Form};
@@ -33,15 +33,15 @@ const FIELD: usize = 18;
 
 /// Prints all fields.
 pub struct Detail {
-    look: Look,
-    places: Places,
+    style: Style,
+    names: Names,
     label: usize,
     line: Line,
 }
 
 impl Detail {
-    pub fn new(look: Look, places: Places) -> Self {
-        let l = look.labels;
+    pub fn new(style: Style, names: Names) -> Self {
+        let l = style.labels;
         let longest = [
             l.snd_cwnd,
             l.namespace,
@@ -53,8 +53,8 @@ impl Detail {
         ];
         let label = longest.into_iter().map(width).max().unwrap_or(0);
         Self {
-            look,
-            places,
+            style,
+            names,
             label,
             line: Line::new(),
         }
@@ -62,19 +62,19 @@ impl Detail {
 
     /// Begins a paragraph, whose first line says when.
     fn begin(&mut self, ns: u64) -> Fields<'_> {
-        let (line, look) = (&mut self.line, &self.look);
+        let (line, style) = (&mut self.line, &self.style);
         line.clear();
-        look.put(
+        style.put(
             line,
-            Style::new().bold(),
-            look.clock.moment(ns, Form::Local),
+            Ansi::new().bold(),
+            style.clock.moment(ns, Form::Local),
         );
         "  ".put(line);
         Fields {
             line,
-            look,
+            style,
             label: self.label,
-            places: &mut self.places,
+            names: &mut self.names,
         }
     }
 }
@@ -82,10 +82,10 @@ impl Detail {
 /// A paragraph in the making: its lines have one or two fields.
 struct Fields<'a> {
     line: &'a mut Line,
-    look: &'a Look,
+    style: &'a Style,
     /// Columns of a label.
     label: usize,
-    places: &'a mut Places,
+    names: &'a mut Names,
 }
 
 impl Fields<'_> {
@@ -94,8 +94,8 @@ impl Fields<'_> {
     }
 
     /// A word of the first line.
-    fn styled(&mut self, style: Style, what: impl Put) {
-        self.look.put(self.line, style, what);
+    fn styled(&mut self, ansi: Ansi, what: impl Put) {
+        self.style.put(self.line, ansi, what);
     }
 
     fn state(&mut self, state: State) {
@@ -133,7 +133,7 @@ impl Fields<'_> {
         let Some(value) = value else {
             return;
         };
-        match self.look.width {
+        match self.style.width {
             Some(columns) => {
                 let room = columns.saturating_sub(self.label + 3);
                 self.one(label, fit(&line::text(&value), room).as_str());
@@ -143,8 +143,8 @@ impl Fields<'_> {
     }
 
     fn addresses(&mut self, who: &Ident) {
-        let l = self.look.labels;
-        let dev = self.places.dev(who);
+        let l = self.style.labels;
+        let dev = self.names.dev(who);
         self.one(l.local, End::local(who, dev.as_ref()));
         self.one(l.remote, End::remote(who, dev.as_ref()));
         let end = |(ip, port)| End(Address::remote(ip, dev.as_ref()), port);
@@ -153,11 +153,11 @@ impl Fields<'_> {
     }
 
     fn identity(&mut self, who: &Ident) {
-        let l = self.look.labels;
-        let place = self.places.of(who);
+        let l = self.style.labels;
+        let names = self.names.of(who);
         let namespace = |line: &mut Line| {
             who.netns.put(line);
-            if let Some(name) = &place.netns {
+            if let Some(name) = &names.netns {
                 " (".put(line);
                 Printable::text(name).put(line);
                 line.push(b')');
@@ -167,8 +167,8 @@ impl Fields<'_> {
         self.two((l.process, who.owner), (l.user, who.uid));
         self.two((l.connection, conn), (l.role, who.role.map(Role::name)));
         self.known(l.namespace, Some(namespace), cut);
-        self.known(l.container, place.container().map(Printable::text), cut);
-        match place.cgroup_path() {
+        self.known(l.container, names.container().map(Printable::text), cut);
+        match names.cgroup_path() {
             Some(path) => self.known(l.cgroup, Some(Printable::text(path)), shorten_path),
             None => self.known(l.cgroup, who.cgroup, shorten_path),
         }
@@ -179,7 +179,7 @@ impl Fields<'_> {
         let Some(a) = activity else {
             return;
         };
-        let l = self.look.labels;
+        let l = self.style.labels;
         let ago = |ms: Option<u64>| {
             move |line: &mut Line| match ms {
                 Some(ms) => {
@@ -200,7 +200,7 @@ impl Fields<'_> {
 
     /// Now, at most, and where it is full.
     fn queue(&mut self, label: &str, queue: Queue) {
-        let l = self.look.labels;
+        let l = self.style.labels;
         let Queue { length, max, limit } = queue;
         let text = format!("{length}, {} {max}, {} {limit}", l.most, l.limit);
         self.one(label, text.as_str());
@@ -208,7 +208,7 @@ impl Fields<'_> {
 
     /// The counters that have counted.
     fn handshakes(&mut self, counters: &[Counter]) {
-        let l = self.look.labels;
+        let l = self.style.labels;
         let counted = |c: &Counter| Some((l.handshake(c.name), c.count.filter(|n| *n > 0)?));
         for (index, (label, count)) in counters.iter().filter_map(counted).enumerate() {
             if index == 0 {
@@ -223,7 +223,7 @@ impl Fields<'_> {
         let Some(m) = meters else {
             return;
         };
-        let l = self.look.labels;
+        let l = self.style.labels;
         let srtt = (m.srtt_us != 0).then_some(Duration(u64::from(m.srtt_us) * 1000));
         // The accept queue is a listener's.
         let queue = |length: u32| listener.then_some(length);
@@ -268,13 +268,13 @@ fn joined(words: &[impl Borrow<str>]) -> String {
     }
 }
 
-impl Output for Detail {
+impl Sink for Detail {
     fn clock(&self) -> &Clock {
-        &self.look.clock
+        &self.style.clock
     }
 
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
-        let (l, record) = (self.look.labels, &event.record);
+        let (l, record) = (self.style.labels, &event.record);
         let mut fields = self.begin(record.ts);
         fields.state(record.old);
         " -> ".put(fields.line);
@@ -294,14 +294,14 @@ impl Output for Detail {
     }
 
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
-        let (l, alarm) = (self.look.labels, &event.record);
+        let (l, alarm) = (self.style.labels, &event.record);
         let who = &alarm.who;
         let word = if alarm.raised { l.raised } else { l.cleared };
         let what = format!("{word} {}", alarm.kind.name());
         let mut fields = self.begin(alarm.ts);
         fields.styled(alarm_style(alarm.raised), what.as_str());
         fields.end();
-        let dev = fields.places.dev(who);
+        let dev = fields.names.dev(who);
         if alarm.is_pair() {
             fields.one(l.local, Address(who.local(), dev.as_ref()));
             fields.one(l.remote, Address::remote(who.remote(), dev.as_ref()));
@@ -323,7 +323,7 @@ impl Output for Detail {
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
-        let l = self.look.labels;
+        let l = self.style.labels;
         let mut fields = self.begin(now_ns);
         fields.state(conn.state);
         fields.end();
@@ -332,7 +332,7 @@ impl Output for Detail {
             (l.state, conn.state.shown()),
             (l.in_state, conn.age(now_ns)),
         );
-        let clock = &fields.look.clock;
+        let clock = &fields.style.clock;
         fields.one(l.first_seen, |line: &mut Line| {
             clock.moment(conn.first_seen_ns, Form::Local).put(line);
             if conn.who.seeded {
@@ -355,7 +355,7 @@ impl Output for Detail {
         handshakes: &[Counter],
         now_ns: u64,
     ) -> io::Result<()> {
-        let (l, who) = (self.look.labels, &listener.who);
+        let (l, who) = (self.style.labels, &listener.who);
         let mut fields = self.begin(now_ns);
         fields.state(State::LISTEN);
         fields.end();
@@ -364,7 +364,7 @@ impl Output for Detail {
             "{}, {} {}",
             listener.unfinished, l.most, listener.unfinished_max
         );
-        let dev = fields.places.dev(who);
+        let dev = fields.names.dev(who);
         fields.one(l.local, End::local(who, dev.as_ref()));
         fields.one(l.listening, listener.age(now_ns));
         fields.one(l.alarms_raised, joined(&raised).as_str());
@@ -387,17 +387,17 @@ impl Output for Detail {
     }
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
-        lost_line(out, &self.look, cpu, count)
+        lost_line(out, &self.style, cpu, count)
     }
 
     fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()> {
-        match pointer(&self.look, findings) {
+        match pointer(&self.style, findings) {
             Some(line) => writeln!(out, "{line}"),
             None => Ok(()),
         }
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-        summary::write(out, &self.look, &mut self.places, summary, Zeros::Told)
+        summary::write(out, &self.style, &mut self.names, summary, Zeros::Told)
     }
 }

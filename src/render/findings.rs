@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Style as Ansi};
 use serde::{Serialize, Serializer};
 
 use crate::diagnose::Diagnosis;
@@ -14,7 +14,7 @@ use crate::fmt::width::{pad, width};
 use crate::fmt::{json, line};
 use crate::model::endpoint::{Address, Dev, endpoint};
 use crate::model::summary::FindingCounts;
-use crate::render::Look;
+use crate::render::Style;
 use crate::render::i18n::Labels;
 use crate::render::time::Clock;
 
@@ -195,9 +195,9 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
 }
 
 /// Writes a paragraph for each finding, then what was looked at.
-pub fn text(out: &mut dyn Write, look: &Look, diagnosis: &Diagnosis) -> io::Result<()> {
+pub fn text(out: &mut dyn Write, style: &Style, diagnosis: &Diagnosis) -> io::Result<()> {
     for finding in &diagnosis.findings {
-        paragraph(out, look, finding)?;
+        paragraph(out, style, finding)?;
         writeln!(out)?;
     }
     for (netns, reason) in &diagnosis.unreadable {
@@ -205,10 +205,10 @@ pub fn text(out: &mut dyn Write, look: &Look, diagnosis: &Diagnosis) -> io::Resu
         writeln!(
             out,
             "{} {netns}: {}: {reason}",
-            look.labels.namespace, look.labels.unreadable
+            style.labels.namespace, style.labels.unreadable
         )?;
     }
-    let (l, found) = (look.labels, diagnosis.counts());
+    let (l, found) = (style.labels, diagnosis.counts());
     let what = match found.all() {
         0 => l.nothing_found.to_owned(),
         _ => counts(l, found),
@@ -217,8 +217,8 @@ pub fn text(out: &mut dyn Write, look: &Look, diagnosis: &Diagnosis) -> io::Resu
     writeln!(
         out,
         "{} {}: {what} ({} {checked}, {} {}, {} {})",
-        look.heading(l.diagnosis),
-        look.clock.local(diagnosis.now_ns),
+        style.heading(l.diagnosis),
+        style.clock.local(diagnosis.now_ns),
         l.situations,
         l.connections,
         diagnosis.connections,
@@ -241,21 +241,21 @@ fn counts(l: &Labels, found: FindingCounts) -> String {
     told.join(", ")
 }
 
-fn paragraph(out: &mut dyn Write, look: &Look, finding: &Finding) -> io::Result<()> {
-    let l = look.labels;
+fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Result<()> {
+    let l = style.labels;
     let (label, color) = match finding.severity {
         Severity::Critical => (l.critical, AnsiColor::Red),
         Severity::Warning => (l.warning, AnsiColor::Yellow),
         Severity::Info => (l.info, AnsiColor::Cyan),
     };
-    let style = Style::new().bold().fg_color(Some(color.into()));
+    let ansi = Ansi::new().bold().fg_color(Some(color.into()));
     let title = format!("{}: {}", finding.rule, printable(&finding.summary));
-    writeln!(out, "{} {title}", look.paint(style, label))?;
+    writeln!(out, "{} {title}", style.paint(ansi, label))?;
     let columns = [l.who, l.others, l.numbers, l.advice].map(width);
     let columns = columns.into_iter().max().unwrap_or(0);
     let mut line = |label: &str, text: &str| {
         let indent = columns + 4;
-        let room = look
+        let room = style
             .width
             .map_or(usize::MAX, |w| w.saturating_sub(indent).max(20));
         let mut lines = wrap(text, room).into_iter();
@@ -336,14 +336,14 @@ fn peers(l: &Labels, subject: &Subject) -> String {
 
 /// The line at the end of a report in text that says that there is more to see; `None` when
 /// nothing was found.
-pub fn pointer(look: &Look, found: FindingCounts) -> Option<String> {
-    let l = look.labels;
-    let style = match found.bad() {
-        0 => Style::new(),
-        _ => Style::new().bold(),
+pub fn pointer(style: &Style, found: FindingCounts) -> Option<String> {
+    let l = style.labels;
+    let ansi = match found.bad() {
+        0 => Ansi::new(),
+        _ => Ansi::new().bold(),
     };
     let text = format!("{}: {}: {}", l.diagnosis, counts(l, found), l.see_diagnose);
-    (found.all() > 0).then(|| look.paint(style, &text))
+    (found.all() > 0).then(|| style.paint(ansi, &text))
 }
 
 /// Lines of at most `room` columns; a word that is longer has a line of its own.

@@ -1,6 +1,6 @@
 //! The table of listeners: one line each, as `ss` has it and more.
 
-use anstyle::Style;
+use anstyle::Style as Ansi;
 
 use crate::fmt::line::{Line, Put};
 use crate::model::alarm::AlarmKind;
@@ -125,7 +125,7 @@ impl ListenerColumns {
                 }
             }));
         }
-        row.text(Style::new(), who.owner);
+        row.text(Ansi::new(), who.owner);
     }
 }
 
@@ -138,10 +138,10 @@ impl Put for Queue {
 }
 
 /// As an alarm while one of `kinds` is raised.
-fn style(listener: &Listener, kinds: &[AlarmKind]) -> Style {
+fn style(listener: &Listener, kinds: &[AlarmKind]) -> Ansi {
     match listener.raised().any(|kind| kinds.contains(&kind)) {
         true => alarm_style(true),
-        false => Style::new(),
+        false => Ansi::new(),
     }
 }
 

@@ -16,7 +16,7 @@ pub mod time;
 
 use std::io::{self, Write};
 
-use crate::host::names::Places;
+use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
 use crate::model::event::Recorded;
@@ -27,10 +27,10 @@ use crate::model::transition::Transition;
 use crate::render::time::Clock;
 
 pub use settings::{SettingsView, settings_json, settings_text};
-pub use style::Look;
+pub use style::Style;
 
 /// Prints the parts of a report, in one format.
-pub trait Output {
+pub trait Sink {
     /// One transition.
     ///
     /// # Errors
@@ -90,10 +90,10 @@ pub enum Format {
 }
 
 /// The output in this format.
-pub fn output(format: Format, look: Look, places: Places) -> Box<dyn Output> {
+pub fn sink(format: Format, style: Style, names: Names) -> Box<dyn Sink> {
     match format {
-        Format::Json => Box::new(json::Json::new(look.clock, places)),
-        Format::Table => Box::new(table::Table::new(look, places)),
-        Format::Detail => Box::new(detail::Detail::new(look, places)),
+        Format::Json => Box::new(json::Json::new(style.clock, names)),
+        Format::Table => Box::new(table::Table::new(style, names)),
+        Format::Detail => Box::new(detail::Detail::new(style, names)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Style as Ansi};
 use serde::{Serialize, Serializer};
 
 use crate::abi::{self, Hook, Settings, Stats, padded_text};
@@ -11,7 +11,7 @@ use crate::fmt::json;
 use crate::fmt::size::mebibytes;
 use crate::model::activation::{self, hook_name};
 use crate::render::json::CausesJson;
-use crate::render::style::Look;
+use crate::render::style::Style;
 use crate::render::summary::table;
 use crate::render::time::{Clock, duration};
 
@@ -184,15 +184,15 @@ pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) ->
 ///
 /// # Errors
 /// Those of `out`.
-pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
-    let l = look.labels;
+pub fn settings_text(out: &mut dyn Write, style: &Style, view: &SettingsView) -> io::Result<()> {
+    let l = style.labels;
     if view.settings.active == 0 {
         return writeln!(out, "{}", l.not_active);
     }
     let (settings, stats) = (&view.settings, &view.stats);
-    let since = look.clock.local(settings.activated_ns);
+    let since = style.clock.local(settings.activated_ns);
     let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
-    writeln!(out, "{}: {since} ({active})", look.heading(l.active))?;
+    writeln!(out, "{}: {since} ({active})", style.heading(l.active))?;
     let pairs = activation::pairs(&settings.config)
         .into_iter()
         .map(|(k, v)| format!("{k}={v}"));
@@ -203,16 +203,16 @@ pub fn settings_text(out: &mut dyn Write, look: &Look, view: &SettingsView) -> i
         pairs.collect::<Vec<_>>().join(" ")
     )?;
     writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
-    write_resources(out, look, view)?;
-    write_missing(out, look, &view.hooks)?;
-    writeln!(out, "\n{}", hooks(look, &view.hooks))
+    write_resources(out, style, view)?;
+    write_missing(out, style, &view.hooks)?;
+    writeln!(out, "\n{}", hooks(style, &view.hooks))
 }
 
-fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io::Result<()> {
-    let (l, settings, stats) = (look.labels, &view.settings, &view.stats);
+fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> io::Result<()> {
+    let (l, settings, stats) = (style.labels, &view.settings, &view.stats);
     let reported = match settings.consumed_ns {
         0 => l.never.to_owned(),
-        ns => look.clock.local(ns),
+        ns => style.clock.local(ns),
     };
     let causes = view.causes();
     writeln!(out, "{}: {reported}", l.last_report)?;
@@ -278,20 +278,20 @@ fn write_resources(out: &mut dyn Write, look: &Look, view: &SettingsView) -> io:
 }
 
 /// What cannot be told without the hooks that this kernel does not have.
-fn write_missing(out: &mut dyn Write, look: &Look, hooks: &[Hook]) -> io::Result<()> {
-    let l = look.labels;
-    let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Result<()> {
+    let l = style.labels;
+    let red = Ansi::new().fg_color(Some(AnsiColor::Red.into()));
     for hook in hooks.iter().map(HookJson::new).filter(|h| !h.attached) {
         let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
         let text = format!("{}: {symbol}; {}: {feeds}", l.not_attached, l.loses);
-        writeln!(out, "{}", look.paint(red, &text))?;
+        writeln!(out, "{}", style.paint(red, &text))?;
     }
     Ok(())
 }
 
-fn hooks(look: &Look, hooks: &[Hook]) -> String {
-    let l = look.labels;
-    let mut table = table(look, &[l.hook, l.kind, l.status, l.missed, l.feeds], 3);
+fn hooks(style: &Style, hooks: &[Hook]) -> String {
+    let l = style.labels;
+    let mut table = table(style, &[l.hook, l.kind, l.status, l.missed, l.feeds], 3);
     for hook in hooks.iter().map(HookJson::new) {
         let status = if hook.attached { l.attached } else { l.missing };
         let status = match hook.required {

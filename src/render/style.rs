@@ -1,6 +1,6 @@
 //! What text needs to know of its reader.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Style as Ansi};
 
 use crate::fmt::line::{Line, Put};
 use crate::model::state::State;
@@ -9,7 +9,7 @@ use crate::render::time::Clock;
 
 /// The reader's language, clock and terminal.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Style {
     /// The words.
     pub labels: &'static Labels,
     /// Wall-clock time.
@@ -20,60 +20,60 @@ pub struct Look {
     pub color: bool,
 }
 
-impl Look {
+impl Style {
     /// `text` in a style, when colour is wanted.
-    pub fn paint(&self, style: Style, text: &str) -> String {
+    pub fn paint(&self, ansi: Ansi, text: &str) -> String {
         match self.color {
-            true => format!("{style}{text}{style:#}"),
+            true => format!("{ansi}{text}{ansi:#}"),
             false => text.to_owned(),
         }
     }
 
     /// A heading.
     pub fn heading(&self, text: &str) -> String {
-        self.paint(Style::new().bold(), text)
+        self.paint(Ansi::new().bold(), text)
     }
 
     /// Something in a style, when colour is wanted.
-    pub fn put(&self, line: &mut Line, style: Style, what: impl Put) {
+    pub fn put(&self, line: &mut Line, ansi: Ansi, what: impl Put) {
         if self.color {
-            begin(line, style);
+            begin(line, ansi);
         }
         what.put(line);
         if self.color {
-            end(line, style);
+            end(line, ansi);
         }
     }
 }
 
 /// Begins what is in a style. Long reports have no colour: this is kept out of their way.
 #[cold]
-pub fn begin(line: &mut Line, style: Style) {
-    format!("{style}").as_str().put(line);
+pub fn begin(line: &mut Line, ansi: Ansi) {
+    format!("{ansi}").as_str().put(line);
 }
 
 /// Ends it.
 #[cold]
-pub fn end(line: &mut Line, style: Style) {
-    format!("{style:#}").as_str().put(line);
+pub fn end(line: &mut Line, ansi: Ansi) {
+    format!("{ansi:#}").as_str().put(line);
 }
 
 /// The style of an alarm.
-pub fn alarm_style(raised: bool) -> Style {
+pub fn alarm_style(raised: bool) -> Ansi {
     match raised {
-        true => Style::new().bold().fg_color(Some(AnsiColor::Red.into())),
-        false => Style::new().fg_color(Some(AnsiColor::Green.into())),
+        true => Ansi::new().bold().fg_color(Some(AnsiColor::Red.into())),
+        false => Ansi::new().fg_color(Some(AnsiColor::Green.into())),
     }
 }
 
 /// The style of a state: what is on its way in, what works, what is on its way out.
-pub fn state_style(state: State) -> Style {
+pub fn state_style(state: State) -> Ansi {
     let color = match state.known_as() {
         State::ESTABLISHED | State::LISTEN => AnsiColor::Green,
         State::SYN_SENT | State::SYN_RECV => AnsiColor::Yellow,
         State::CLOSE_WAIT | State::LAST_ACK => AnsiColor::Magenta,
-        State::NEW | State::CLOSE | State::TIME_WAIT => return Style::new().dimmed(),
+        State::NEW | State::CLOSE | State::TIME_WAIT => return Ansi::new().dimmed(),
         _ => AnsiColor::Cyan,
     };
-    Style::new().fg_color(Some(color.into()))
+    Ansi::new().fg_color(Some(color.into()))
 }

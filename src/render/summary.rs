@@ -6,12 +6,12 @@ use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::diagnose::tally::sum;
 use crate::fmt::escape::printable;
-use crate::host::names::Places;
+use crate::host::names::Names;
 use crate::model::lives::{InCgroup, Lives, Which, reason_name};
 use crate::model::state::State;
 use crate::model::summary::{EdgeTotal, Summary};
 use crate::render::i18n::Labels;
-use crate::render::style::Look;
+use crate::render::style::Style;
 use crate::render::time::duration;
 
 /// Cgroups that are told where the totals are to be short.
@@ -29,32 +29,32 @@ pub enum Zeros {
 /// Writes all totals; `zeros` is about the handshakes, and whether all cgroups are told.
 pub fn write(
     out: &mut dyn Write,
-    look: &Look,
-    places: &mut Places,
+    style: &Style,
+    names: &mut Names,
     summary: &Summary,
     zeros: Zeros,
 ) -> io::Result<()> {
-    let (l, stats) = (look.labels, &summary.stats);
-    let now = look.clock.local(stats.now_ns);
-    let since = look.clock.local(stats.activated_ns);
+    let (l, stats) = (style.labels, &summary.stats);
+    let now = style.clock.local(stats.now_ns);
+    let since = style.clock.local(stats.activated_ns);
     let active = duration(stats.active_ns());
     writeln!(
         out,
         "{} {now}, {} {since} ({active})",
-        look.heading(l.summary),
+        style.heading(l.summary),
         l.active_since
     )?;
-    writeln!(out, "\n{}\n", states(look, summary))?;
+    writeln!(out, "\n{}\n", states(style, summary))?;
     if !summary.edges.is_empty() {
-        writeln!(out, "{}\n", edges(look, &summary.edges))?;
+        writeln!(out, "{}\n", edges(style, &summary.edges))?;
     }
-    if let Some(handshakes) = handshakes(look, summary, zeros) {
+    if let Some(handshakes) = handshakes(style, summary, zeros) {
         writeln!(out, "{handshakes}\n")?;
     }
     let more = [
-        ended(look, &summary.lives),
-        lived(look, &summary.lives),
-        cgroups(look, places, &summary.cgroups, zeros),
+        ended(style, &summary.lives),
+        lived(style, &summary.lives),
+        cgroups(style, names, &summary.cgroups, zeros),
     ];
     for table in more.into_iter().flatten() {
         writeln!(out, "{table}\n")?;
@@ -63,10 +63,10 @@ pub fn write(
 }
 
 /// A table as wide as the terminal allows; numbers of columns from `first` on lie to the right.
-pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
+pub(super) fn table(style: &Style, head: &[&str], first: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
-    if let Some(width) = look.width {
+    if let Some(width) = style.width {
         table.set_style(TableComponent::HeaderLines, '─');
         table.set_style(TableComponent::MiddleHeaderIntersections, '─');
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
@@ -82,9 +82,9 @@ pub(super) fn table(look: &Look, head: &[&str], first: usize) -> Table {
 }
 
 /// Every state, the zero ones too.
-fn states(look: &Look, summary: &Summary) -> String {
-    let l = look.labels;
-    let mut table = table(look, &[l.state, l.connections], 1);
+fn states(style: &Style, summary: &Summary) -> String {
+    let l = style.labels;
+    let mut table = table(style, &[l.state, l.connections], 1);
     for (state, count) in &summary.stats.states {
         let name = state.name().into_owned();
         // Part of what SYN_RECV counts: not to be added up.
@@ -98,10 +98,10 @@ fn states(look: &Look, summary: &Summary) -> String {
     table.trim_fmt()
 }
 
-fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
-    let l = look.labels;
+fn edges(style: &Style, edges: &[EdgeTotal]) -> String {
+    let l = style.labels;
     let mut table = table(
-        look,
+        style,
         &[l.old, l.new, l.count, l.median, l.p99, l.longest],
         2,
     );
@@ -116,15 +116,15 @@ fn edges(look: &Look, edges: &[EdgeTotal]) -> String {
 }
 
 /// What became of the SYNs; `None` when there is nothing to tell.
-fn handshakes(look: &Look, summary: &Summary, zeros: Zeros) -> Option<String> {
-    let l = look.labels;
+fn handshakes(style: &Style, summary: &Summary, zeros: Zeros) -> Option<String> {
+    let l = style.labels;
     let told = |count: Option<u64>| zeros == Zeros::Told || count.is_some_and(|n| n > 0);
     let counters: Vec<_> = summary
         .handshakes
         .iter()
         .filter(|c| told(c.count))
         .collect();
-    let mut table = table(look, &[l.handshakes, l.count], 1);
+    let mut table = table(style, &[l.handshakes, l.count], 1);
     for counter in &counters {
         let count = counter.count.map_or("-".into(), |n| n.to_string());
         table.add_row([l.handshake(counter.name).to_owned(), count]);
@@ -133,9 +133,9 @@ fn handshakes(look: &Look, summary: &Summary, zeros: Zeros) -> Option<String> {
 }
 
 /// Why connections have ended; `None`: none has.
-fn ended(look: &Look, lives: &Lives) -> Option<String> {
-    let l = look.labels;
-    let mut table = table(look, &[l.ended, l.reason, l.count], 2);
+fn ended(style: &Style, lives: &Lives) -> Option<String> {
+    let l = style.labels;
+    let mut table = table(style, &[l.ended, l.reason, l.count], 2);
     for of_role in &lives.ended {
         for (reason, count) in &of_role.ends {
             let role = of_role.role_name().to_owned();
@@ -146,9 +146,9 @@ fn ended(look: &Look, lives: &Lives) -> Option<String> {
 }
 
 /// How long connections lived, and how long they waited for accept().
-fn lived(look: &Look, lives: &Lives) -> Option<String> {
-    let l = look.labels;
-    let mut table = table(look, &[l.lived, l.count, l.median, l.p99, l.longest], 1);
+fn lived(style: &Style, lives: &Lives) -> Option<String> {
+    let l = style.labels;
+    let mut table = table(style, &[l.lived, l.count, l.median, l.p99, l.longest], 1);
     let of_roles = lives.ended.iter().map(|e| (e.role_name(), &e.life));
     for (name, of) in of_roles.chain([(l.accept_wait_all, &lives.accept_wait)]) {
         if let Some(times) = of.times {
@@ -160,19 +160,19 @@ fn lived(look: &Look, lives: &Lives) -> Option<String> {
 }
 
 /// The cgroups with most connections, if there are several.
-fn cgroups(look: &Look, places: &mut Places, all: &[InCgroup], zeros: Zeros) -> Option<String> {
-    let l = look.labels;
+fn cgroups(style: &Style, names: &mut Names, all: &[InCgroup], zeros: Zeros) -> Option<String> {
+    let l = style.labels;
     let told = if zeros == Zeros::Told {
         all.len()
     } else {
         TOP_CGROUPS.min(all.len())
     };
     let (told, left) = all.split_at(told);
-    let mut table = table(look, &[l.cgroup, l.connections, l.established], 1);
+    let mut table = table(style, &[l.cgroup, l.connections, l.established], 1);
     let of = |cgroup: &InCgroup, state| cgroup.states.get(&state).copied().unwrap_or(0);
     for cgroup in told {
         let name = match cgroup.cgroup {
-            Which::Id(id) => match places.cgroup(id) {
+            Which::Id(id) => match names.cgroup(id) {
                 Some(cgroup) => printable(&cgroup.path),
                 None => id.to_string(),
             },

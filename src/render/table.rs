@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use anstyle::Style;
+use anstyle::Style as Ansi;
 
 use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put};
-use crate::host::names::Places;
+use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Address, End};
@@ -15,13 +15,13 @@ use crate::model::handshakes::Counter;
 use crate::model::listener::Listener;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
-use crate::render::Output;
+use crate::render::Sink;
 use crate::render::columns::{Column, Kind, Row, column, put_head};
 use crate::render::findings::pointer;
 use crate::render::i18n::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::listeners::ListenerColumns;
-use crate::render::style::{Look, alarm_style, state_style};
+use crate::render::style::{Style, alarm_style, state_style};
 use crate::render::summary::{self, Zeros};
 use crate::render::time::{Clock, Form, duration};
 
@@ -47,8 +47,8 @@ enum Part {
 
 /// Prints one line each.
 pub struct Table {
-    look: Look,
-    places: Places,
+    style: Style,
+    names: Names,
     part: Option<Part>,
     transitions: TransitionColumns,
     connections: ConnectionColumns,
@@ -61,15 +61,15 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(look: Look, places: Places) -> Self {
-        let transitions = TransitionColumns::for_width(look.width);
+    pub fn new(style: Style, names: Names) -> Self {
+        let transitions = TransitionColumns::for_width(style.width);
         Self {
-            alarm_columns: transitions.alarm_columns(&look),
+            alarm_columns: transitions.alarm_columns(&style),
             transitions,
-            connections: ConnectionColumns::for_width(look.width),
-            listeners: ListenerColumns::for_width(look.width),
-            look,
-            places,
+            connections: ConnectionColumns::for_width(style.width),
+            listeners: ListenerColumns::for_width(style.width),
+            style,
+            names,
             part: None,
             columns: Vec::new(),
             line: Line::new(),
@@ -86,12 +86,12 @@ impl Table {
             self.line.push(b'\n');
         }
         self.columns = match part {
-            Part::Transitions => self.transitions.columns(&self.look),
-            Part::Alarms => self.transitions.alarm_columns(&self.look),
-            Part::Connections => self.connections.columns(&self.look),
-            Part::Listeners => self.listeners.columns(self.look.labels),
+            Part::Transitions => self.transitions.columns(&self.style),
+            Part::Alarms => self.transitions.alarm_columns(&self.style),
+            Part::Connections => self.connections.columns(&self.style),
+            Part::Listeners => self.listeners.columns(self.style.labels),
         };
-        put_head(&mut self.line, &self.look, &self.columns);
+        put_head(&mut self.line, &self.style, &self.columns);
     }
 }
 
@@ -128,8 +128,8 @@ impl TransitionColumns {
         }
     }
 
-    fn columns(&self, look: &Look) -> Vec<Column> {
-        let l = look.labels;
+    fn columns(&self, style: &Style) -> Vec<Column> {
+        let l = style.labels;
         let mut columns = vec![
             column(l.time, self.time, Kind::Text),
             column(l.local, self.endpoint, Kind::Endpoint),
@@ -156,10 +156,10 @@ impl TransitionColumns {
     }
 
     /// The same time and ends, and words where the states are.
-    fn alarm_columns(&self, look: &Look) -> Vec<Column> {
-        let l = look.labels;
+    fn alarm_columns(&self, style: &Style) -> Vec<Column> {
+        let l = style.labels;
         let used = self.time + 2 * self.endpoint + 3;
-        let left = look.width.map_or(0, |width| width.saturating_sub(used));
+        let left = style.width.map_or(0, |width| width.saturating_sub(used));
         vec![
             column(l.time, self.time, Kind::Text),
             column(l.local, self.endpoint, Kind::Endpoint),
@@ -203,8 +203,8 @@ impl ConnectionColumns {
         }
     }
 
-    fn columns(&self, look: &Look) -> Vec<Column> {
-        let l = look.labels;
+    fn columns(&self, style: &Style) -> Vec<Column> {
+        let l = style.labels;
         let mut columns = vec![
             column(l.local, self.endpoint, Kind::Endpoint),
             column(l.remote, self.endpoint, Kind::Endpoint),
@@ -255,18 +255,18 @@ impl Put for ShortId<'_> {
     }
 }
 
-impl Output for Table {
+impl Sink for Table {
     fn clock(&self) -> &Clock {
-        &self.look.clock
+        &self.style.clock
     }
 
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         self.enter(Part::Transitions);
         let (record, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
-        let dev = self.places.dev(who);
-        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
-        row.cell(self.look.clock.moment(record.ts, form));
+        let dev = self.names.dev(who);
+        let mut row = Row::new(&mut self.line, &self.style, &self.columns);
+        row.cell(self.style.clock.moment(record.ts, form));
         row.cell(End::local(who, dev.as_ref()));
         row.cell(End::remote(who, dev.as_ref()));
         row.styled(|| state_style(record.old), record.old.shown());
@@ -275,7 +275,7 @@ impl Output for Table {
         if self.transitions.reason {
             row.cell(record.reason.name());
         }
-        row.text(Style::new(), who.owner);
+        row.text(Ansi::new(), who.owner);
         out.write_all(&self.line)
     }
 
@@ -289,9 +289,9 @@ impl Output for Table {
         });
         let (alarm, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
-        let dev = self.places.dev(who);
-        let mut row = Row::new(&mut self.line, &self.look, &self.alarm_columns);
-        row.cell(self.look.clock.moment(alarm.ts, form));
+        let dev = self.names.dev(who);
+        let mut row = Row::new(&mut self.line, &self.style, &self.alarm_columns);
+        row.cell(self.style.clock.moment(alarm.ts, form));
         if alarm.is_pair() {
             row.cell(Address(who.local(), dev.as_ref()));
             row.cell(Address::remote(who.remote(), dev.as_ref()));
@@ -299,7 +299,7 @@ impl Output for Table {
             row.cell(End::local(who, dev.as_ref()));
             row.cell("-");
         }
-        let words = alarm_words(self.look.labels, alarm);
+        let words = alarm_words(self.style.labels, alarm);
         row.text(alarm_style(alarm.raised), words.as_str());
         out.write_all(&self.line)
     }
@@ -307,8 +307,8 @@ impl Output for Table {
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
         self.enter(Part::Connections);
         let who = &conn.who;
-        let dev = self.places.dev(who);
-        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        let dev = self.names.dev(who);
+        let mut row = Row::new(&mut self.line, &self.style, &self.columns);
         row.cell(End::local(who, dev.as_ref()));
         row.cell(End::remote(who, dev.as_ref()));
         row.styled(|| state_style(conn.state), conn.state.shown());
@@ -319,11 +319,11 @@ impl Output for Table {
             row.cell(conn.meters.map(|m| m.retrans));
         }
         if self.connections.container {
-            let cgroup = self.places.cgroup_of(who);
+            let cgroup = self.names.cgroup_of(who);
             let container = cgroup.as_ref().and_then(|c| c.container.as_deref());
-            row.text(Style::new(), container.map(ShortId));
+            row.text(Ansi::new(), container.map(ShortId));
         }
-        row.text(Style::new(), who.owner);
+        row.text(Ansi::new(), who.owner);
         out.write_all(&self.line)
     }
 
@@ -335,19 +335,19 @@ impl Output for Table {
         _now_ns: u64,
     ) -> io::Result<()> {
         self.enter(Part::Listeners);
-        let dev = self.places.dev(&listener.who);
-        let mut row = Row::new(&mut self.line, &self.look, &self.columns);
+        let dev = self.names.dev(&listener.who);
+        let mut row = Row::new(&mut self.line, &self.style, &self.columns);
         self.listeners
             .cells(&mut row, listener, dev.as_ref(), handshakes);
         out.write_all(&self.line)
     }
 
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()> {
-        lost_line(out, &self.look, cpu, count)
+        lost_line(out, &self.style, cpu, count)
     }
 
     fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()> {
-        match pointer(&self.look, findings) {
+        match pointer(&self.style, findings) {
             Some(line) => writeln!(out, "{line}"),
             None => Ok(()),
         }
@@ -357,15 +357,20 @@ impl Output for Table {
         if self.part.is_some() {
             writeln!(out)?;
         }
-        summary::write(out, &self.look, &mut self.places, summary, Zeros::Left)
+        summary::write(out, &self.style, &mut self.names, summary, Zeros::Left)
     }
 }
 
 /// Says in a line of its own that a follower was too slow.
-pub(super) fn lost_line(out: &mut dyn Write, look: &Look, cpu: u32, count: u64) -> io::Result<()> {
-    let text = format!("*** {count} {} {cpu}", look.labels.lost_here);
-    let red = Style::new().fg_color(Some(anstyle::AnsiColor::Red.into()));
-    writeln!(out, "{}", look.paint(red, &text))
+pub(super) fn lost_line(
+    out: &mut dyn Write,
+    style: &Style,
+    cpu: u32,
+    count: u64,
+) -> io::Result<()> {
+    let text = format!("*** {count} {} {cpu}", style.labels.lost_here);
+    let red = Ansi::new().fg_color(Some(anstyle::AnsiColor::Red.into()));
+    writeln!(out, "{}", style.paint(red, &text))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-use crate::render::Look;
+use crate::render::Style;
 use crate::render::i18n::Lang;
 use crate::render::time::Clock;
 
@@ -21,21 +21,21 @@ pub enum Color {
 
 /// What the user chose for all of the command line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Style {
+pub struct StyleOptions {
     /// The language, if not the locale's.
     pub lang: Option<Lang>,
     /// When to use colour.
     pub color: Color,
 }
 
-impl Style {
-    /// How text looks on the stdout of this process.
-    pub fn look(&self, clock: Clock) -> Look {
+impl StyleOptions {
+    /// The style of text on the stdout of this process.
+    pub fn style(&self, clock: Clock) -> Style {
         let terminal = stdout().is_terminal();
         let lang = self
             .lang
             .unwrap_or_else(|| Lang::from_env(|name| env::var(name).ok()));
-        Look {
+        Style {
             labels: lang.labels(),
             clock,
             width: terminal.then(columns),

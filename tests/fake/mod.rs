@@ -1,4 +1,4 @@
-//! A recorder in memory: rings that a test fills as the module would, and a
+//! A backend in memory: rings that a test fills as the module would, and a
 //! note of what the controller asked for.
 
 #![allow(dead_code, reason = "shared by tests that each use a part")]
@@ -16,7 +16,7 @@ use diagnose_tools::abi::{
     RawAlarm, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader,
     RingState, Settings, Stats,
 };
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::model::conn::Conn;
@@ -201,7 +201,7 @@ impl Fake {
     }
 }
 
-impl Recorder for Fake {
+impl Backend for Fake {
     type Lock = FakeLock;
 
     fn activate(&self, _: &Config) -> Result<()> {

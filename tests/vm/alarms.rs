@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::device::Device;
 use diagnose_tools::model::pair::Group;
 use libtest_mimic::Trial;

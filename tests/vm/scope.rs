@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use diagnose_tools::backend::Recorder;
+use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::device::Device;
 use diagnose_tools::model::pair::Group;
 use libtest_mimic::Trial;

@@ -7,7 +7,7 @@ mod summary;
 use std::io::{self, Write};
 
 use crate::fmt::line::{Line, Put};
-use crate::host::names::{Place, Places};
+use crate::host::names::{ConnNames, Names};
 use crate::model::alarm::{Alarm, AlarmKind};
 use crate::model::conn::{Activity, Conn};
 use crate::model::event::Recorded;
@@ -19,7 +19,7 @@ use crate::model::reason::error_name;
 use crate::model::span::Span;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
-use crate::render::Output;
+use crate::render::Sink;
 use crate::render::time::{Clock, Form};
 use object::{Any, Raw, Value, Word, put_field, put_fields};
 
@@ -29,15 +29,15 @@ use summary::Counts;
 /// Prints JSON lines.
 pub struct Json {
     clock: Clock,
-    places: Places,
+    names: Names,
     line: Line,
 }
 
 impl Json {
-    pub fn new(clock: Clock, places: Places) -> Self {
+    pub fn new(clock: Clock, names: Names) -> Self {
         Self {
             clock,
-            places,
+            names,
             line: Line::new(),
         }
     }
@@ -62,12 +62,12 @@ fn time(clock: &Clock, ns: u64) -> impl Value {
     Word(clock.moment(ns, Form::Rfc3339))
 }
 
-fn put_tuple(line: &mut Line, who: &Ident, place: &Place) {
+fn put_tuple(line: &mut Line, who: &Ident, names: &ConnNames) {
     let listener = who.listener();
     put_fields!(line,
         "conn": some(who.conn),
         "netns": who.netns,
-        "netns_name": place.netns.as_deref(),
+        "netns_name": names.netns.as_deref(),
         "family": who.family,
         "laddr": who.local(),
         "lport": some(who.lport),
@@ -76,20 +76,20 @@ fn put_tuple(line: &mut Line, who: &Ident, place: &Place) {
         "listener_addr": listener.map(|end| end.0),
         "listener_port": listener.map(|end| end.1),
     );
-    put_dev(line, who, place);
+    put_dev(line, who, names);
 }
 
 /// The addresses above are without it.
-fn put_dev(line: &mut Line, who: &Ident, place: &Place) {
+fn put_dev(line: &mut Line, who: &Ident, names: &ConnNames) {
     put_fields!(line,
         "ifindex": some(who.ifindex),
-        "dev": place.dev.as_ref().and_then(|dev| dev.name.as_deref()),
+        "dev": names.dev.as_ref().and_then(|dev| dev.name.as_deref()),
     );
 }
 
-fn put_owner(line: &mut Line, who: &Ident, place: &Place) {
+fn put_owner(line: &mut Line, who: &Ident, names: &ConnNames) {
     let comm = who.owner.as_ref().map(Owner::comm_bytes);
-    let (path, container) = match &place.cgroup {
+    let (path, container) = match &names.cgroup {
         Some(cgroup) => (Some(&cgroup.json.0), cgroup.json.1.as_ref()),
         None => (None, None),
     };
@@ -155,21 +155,21 @@ fn some<T: Default + PartialEq>(number: T) -> Option<T> {
     (number != T::default()).then_some(number)
 }
 
-impl Output for Json {
+impl Sink for Json {
     fn clock(&self) -> &Clock {
         &self.clock
     }
 
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let record = &event.record;
-        let place = self.places.of(&record.who);
+        let names = self.names.of(&record.who);
         let (line, clock) = self.begin("transition");
         put_fields!(line,
             "ts": time(clock, record.ts),
             "cpu": event.cpu,
             "seq": event.seq,
         );
-        put_tuple(line, &record.who, &place);
+        put_tuple(line, &record.who, &names);
         put_fields!(line,
             "old": Word(record.old.shown()),
             "new": Word(record.new.shown()),
@@ -180,7 +180,7 @@ impl Output for Json {
             "error": error_name(record.error).as_deref(),
             "synacks": record.synacks,
         );
-        put_owner(line, &record.who, &place);
+        put_owner(line, &record.who, &names);
         put_meters(line, record.meters, record.is_listener());
         self.write(out)
     }
@@ -189,7 +189,7 @@ impl Output for Json {
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
         let alarm = &event.record;
         let who = &alarm.who;
-        let place = self.places.of(who);
+        let names = self.names.of(who);
         let pair = alarm.is_pair();
         let (line, clock) = self.begin("alarm");
         put_fields!(line,
@@ -200,14 +200,14 @@ impl Output for Json {
             "raised": alarm.raised,
             "conn": some(who.conn),
             "netns": who.netns,
-            "netns_name": place.netns.as_deref(),
+            "netns_name": names.netns.as_deref(),
             "family": who.family,
             "laddr": who.local(),
             "lport": (!pair).then_some(who.lport),
             "raddr": pair.then(|| who.remote()),
         );
-        put_dev(line, who, &place);
-        put_owner(line, who, &place);
+        put_dev(line, who, &names);
+        put_owner(line, who, &names);
         put_fields!(line,
             "value": alarm.value,
             "threshold": alarm.threshold,
@@ -222,16 +222,16 @@ impl Output for Json {
     }
 
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
-        let place = self.places.of(&conn.who);
+        let names = self.names.of(&conn.who);
         let (line, clock) = self.begin("connection");
         put_fields!(line, "ts": time(clock, now_ns),);
-        put_tuple(line, &conn.who, &place);
+        put_tuple(line, &conn.who, &names);
         put_fields!(line,
             "role": conn.who.role.map(Role::name),
             "reason": conn.reason.name().map(Word),
             "synacks": conn.synacks,
         );
-        put_owner(line, &conn.who, &place);
+        put_owner(line, &conn.who, &names);
         put_fields!(line, "state": Word(conn.state.shown()),);
         put_age(line, conn.age(now_ns));
         put_fields!(line,
@@ -251,20 +251,20 @@ impl Output for Json {
         now_ns: u64,
     ) -> io::Result<()> {
         let who = &listener.who;
-        let place = self.places.of(who);
+        let names = self.names.of(who);
         let (accept_queue, half_open) = (listener.accept_queue, listener.half_open);
         let (line, clock) = self.begin("listener");
         put_fields!(line,
             "ts": time(clock, now_ns),
             "conn": some(who.conn),
             "netns": who.netns,
-            "netns_name": place.netns.as_deref(),
+            "netns_name": names.netns.as_deref(),
             "family": who.family,
             "laddr": who.local(),
             "lport": who.lport,
         );
-        put_dev(line, who, &place);
-        put_owner(line, who, &place);
+        put_dev(line, who, &names);
+        put_owner(line, who, &names);
         put_age(line, listener.age(now_ns));
         put_fields!(line,
             "seeded": who.seeded,
@@ -304,6 +304,6 @@ impl Output for Json {
     }
 
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-        summary::write(out, &self.clock, &mut self.places, summary)
+        summary::write(out, &self.clock, &mut self.names, summary)
     }
 }

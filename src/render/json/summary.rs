@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::fmt::json;
-use crate::host::names::Places;
+use crate::host::names::Names;
 use crate::model::handshakes::Counter;
 use crate::model::lives::{Durations, Ended, InCgroup, Which, reason_name};
 use crate::model::state::State;
@@ -163,12 +163,12 @@ struct CgroupJson {
 }
 
 impl CgroupJson {
-    fn new(of: &InCgroup, places: &mut Places) -> Self {
+    fn new(of: &InCgroup, names: &mut Names) -> Self {
         let id = match of.cgroup {
             Which::Id(id) => Some(id),
             Which::Unknown | Which::Others => None,
         };
-        let named = id.and_then(|id| places.cgroup(id));
+        let named = id.and_then(|id| names.cgroup(id));
         Self {
             cgroup: named.as_ref().map(|c| c.path.clone()),
             cgroup_id: id,
@@ -227,7 +227,7 @@ impl ThisReportJson {
 pub fn write(
     out: &mut dyn Write,
     clock: &Clock,
-    places: &mut Places,
+    names: &mut Names,
     summary: &Summary,
 ) -> io::Result<()> {
     let stats = &summary.stats;
@@ -268,7 +268,7 @@ pub fn write(
         cgroups: summary
             .cgroups
             .iter()
-            .map(|of| CgroupJson::new(of, places))
+            .map(|of| CgroupJson::new(of, names))
             .collect(),
         findings: summary.findings,
     };

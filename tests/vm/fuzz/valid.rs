@@ -5,7 +5,7 @@ use std::hint::black_box;
 use diagnose_tools::abi::{Config, Consumed};
 use diagnose_tools::backend::device::Device;
 use diagnose_tools::backend::events::Merge;
-use diagnose_tools::backend::{Recorder, session};
+use diagnose_tools::backend::{Backend, session};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::model::event::Progress;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
