@@ -73,7 +73,7 @@ audit: ## look for known vulnerabilities in what the controller depends on (need
 bench: setup ## measure cost and speed beside what others use: docs/benchmarks.md
 	@$(CARGO) bench --bench full
 
-bench-publish: setup ## the same, into the README and docs/bench
+bench-publish: setup ## the same, into docs/benchmarks.md and docs/bench
 	@$(CARGO) bench --bench full -- --publish
 
 bench-figures: setup ## measure anew the costs that CI compares with

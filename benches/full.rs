@@ -5,7 +5,7 @@
 //!   cargo bench --bench full -- [PART...] [--cases=NAME,...] [--publish]
 //!
 //! `--cases` picks from the parts `recording` and `decode`. With `--publish`,
-//! the results of all parts go into the README and docs/bench; with `--redraw`
+//! the results of all parts go into docs/benchmarks.md and docs/bench; with `--redraw`
 //! alone, these are made again from docs/bench/results.json.
 
 #![allow(

@@ -141,7 +141,7 @@ fn made() -> Result<Made, String> {
         "--porcelain",
         "--",
         ".",
-        ":!README.md",
+        ":!docs/benchmarks.md",
         ":!docs/bench",
     ])?;
     if !changed.is_empty() {
@@ -185,7 +185,7 @@ fn redraw() -> Result<(), String> {
 
 fn publish(results: &Results, folder: &Path) -> Result<(), String> {
     save(results, folder)?;
-    table::into_readme(results, &top().join("README.md"))
+    table::into_document(results, &top().join("docs/benchmarks.md"))
 }
 
 /// Measures what is wanted. True: everything was measured, and no bar is missed.

@@ -1,4 +1,4 @@
-//! Results as tables, which a terminal shows as well as the README.
+//! Results as tables, which a terminal shows as well as docs/benchmarks.md.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::figure::Figure;
 use crate::results::{Made, Results};
 
-/// What stands in the README between these is made here.
+/// What stands in docs/benchmarks.md between these is made here.
 const BEGIN: &str = "<!-- made by `make bench-publish`: begin -->";
 const END: &str = "<!-- made by `make bench-publish`: end -->";
 
@@ -156,8 +156,8 @@ pub fn all(results: &Results) -> String {
     text
 }
 
-/// What the README shows: the cost beside others', and what is wanted of all.
-pub fn for_readme(results: &Results) -> String {
+/// The published part: costs beside those of other tools, and which bars hold.
+pub fn published(results: &Results) -> String {
     let Made {
         kernel,
         date,
@@ -165,26 +165,27 @@ pub fn for_readme(results: &Results) -> String {
     } = &results.made;
     format!(
         "Made by `make bench-publish` on {date}, {kernel}, commit {commit}; all figures: \
-         [docs/bench/results.json](docs/bench/results.json).\n\n\
-         {}\n\n![cost by recorder](docs/bench/cost.svg)\n![cost by live connections](docs/bench/growth.svg)\n\n{}\n",
+         [docs/bench/results.json](bench/results.json).\n\n\
+         {}\n\n![cost by recorder](bench/cost.svg)\n![cost by live connections](bench/growth.svg)\n\n{}\n",
         recording(results).trim_fmt(),
         bars(results).trim_fmt()
     )
 }
 
-/// The README with these results in it.
-pub fn readme_with(results: &Results, readme: &str) -> Option<String> {
-    let (before, rest) = readme.split_once(BEGIN)?;
+/// The document with these results in it.
+pub fn document_with(results: &Results, document: &str) -> Option<String> {
+    let (before, rest) = document.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!(
         "{before}{BEGIN}\n{}{END}{after}",
-        for_readme(results)
+        published(results)
     ))
 }
 
-pub fn into_readme(results: &Results, path: &Path) -> Result<(), String> {
+pub fn into_document(results: &Results, path: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("{}: {e}", path.display());
-    let readme = fs::read_to_string(path).map_err(failed)?;
-    let readme = readme_with(results, &readme).ok_or("README.md has no place for the results")?;
-    fs::write(path, readme).map_err(failed)
+    let old = fs::read_to_string(path).map_err(failed)?;
+    let no_markers = || format!("{}: the markers of the results are missing", path.display());
+    let new = document_with(results, &old).ok_or_else(no_markers)?;
+    fs::write(path, new).map_err(failed)
 }
