@@ -1,4 +1,4 @@
-# Everything has a script of its own in scripts/: this names them.
+# Each target runs a script of scripts/.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -34,7 +34,7 @@ module-if-possible:
 setup: ## install what building and testing needs (Debian 12, root)
 	@scripts/setup
 
-demo: ## show the tool at work in a virtual machine, with nginx and real clients
+demo: ## demonstrate the tool in a virtual machine, with nginx and real clients
 	@scripts/demo
 
 test: ## run all tests; the last line is `N passed, N failed`
@@ -52,34 +52,34 @@ test-scripts: ## run the tests of the project's own tools
 test-matrix: ## run the scenarios on all kernels of scripts/kernels, or KERNELS="NAME..."
 	@scripts/test-matrix $(KERNELS)
 
-test-sanitized: ## run the scenarios on kernels built to find faults: docs/hardening.md
+test-sanitized: ## run the scenarios on kernels that find faults: docs/hardening.md
 	@scripts/test-matrix --sanitized $(KERNELS)
 
 smoke: ## run a quick selection of scenarios on the oldest, the newest and the -rt kernel
 	@scripts/test-matrix --smoke
 
-smoke-sanitized: ## run a quick selection, and some of all faults, on the kernel that finds memory errors and more
+smoke-sanitized: ## run a quick selection, and a sample of injected faults, on the kernel with KASAN
 	@scripts/test-matrix --smoke kasan
 
 check: ## rustfmt, clippy, imports, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
 	@scripts/check
 
-fuzz: setup ## feed what reads bytes and words with any input: docs/hardening.md
+fuzz: setup ## fuzz all parsers and readers: docs/hardening.md
 	@scripts/fuzz
 
-audit: ## look for known vulnerabilities in what the controller depends on (needs the network)
+audit: ## look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/audit
 
-bench: setup ## measure cost and speed beside what others use: docs/benchmarks.md
+bench: setup ## measure cost and speed, beside other tools: docs/benchmarks.md
 	@$(CARGO) bench --bench full
 
 bench-publish: setup ## the same, into docs/benchmarks.md and docs/bench
 	@$(CARGO) bench --bench full -- --publish
 
-bench-figures: setup ## measure anew the costs that CI compares with
+bench-figures: setup ## measure the costs that CI compares with
 	@DIAGNOSE_TOOLS_NEW_FIGURES=1 $(CARGO) bench --bench cost
 
-# Root has not always a Rust: what `make` built is installed.
+# Root may have no Rust: install what `make` built.
 install: ## install what `make` built into PREFIX (default /usr/local), below DESTDIR
 	@[ -e $(TARGET)/release/diagnose-tools ] || { echo "nothing is built yet: run make first" >&2; exit 1; }
 	install -D -m 755 $(TARGET)/release/diagnose-tools $(DESTDIR)$(PREFIX)/bin/diagnose-tools
@@ -102,7 +102,7 @@ install: ## install what `make` built into PREFIX (default /usr/local), below DE
 		{ [ -n "$(DESTDIR)" ] || depmod $(RUNNING); }; \
 	fi
 
-uninstall: ## remove what install put there
+uninstall: ## remove what install copied
 	rm -f $(DESTDIR)$(PREFIX)/bin/diagnose-tools \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/diagnose-tools \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_diagnose-tools \

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by those who source this
-# Sourced by scripts that download packages: which apt is asked.
+# Sourced by scripts that download packages: which apt to use.
 
-# Words for every call of apt-get and apt-cache.
+# Options of every call of apt-get and apt-cache.
 APT_OPTIONS=(-q -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300)
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# mirror ARCHIVE: the address of `debian` or `debian-security` that this
+# mirror ARCHIVE: print the address of `debian` or `debian-security` that the
 # system's own apt uses.
 mirror() {
 	local address
@@ -26,8 +26,8 @@ sources_of() {
 	esac
 }
 
-# use_suite SUITE: from here on apt knows this suite's packages and no others,
-# not even that some are installed. All that it writes goes into the cache.
+# use_suite SUITE: from here on apt knows only the packages of this suite, and
+# does not know which are installed. It writes to the cache only.
 use_suite() {
 	local dir=$CACHE/apt/$1
 	[[ -e $KEYRING ]] || die "$KEYRING is missing: apt-get install debian-archive-keyring"
@@ -47,13 +47,13 @@ use_suite() {
 	}
 }
 
-# The package lists may be older than the newest kernel, or not be there at all.
+# The package lists may be missing, or older than the newest kernel.
 refresh_lists() {
 	note "reading the package lists"
 	run_apt update
 }
 
-# The last line that says what went wrong is the useful one.
+# The last line that names an error is the useful one.
 run_apt() {
 	local log=$CACHE/apt.log
 	if ! DEBIAN_FRONTEND=noninteractive apt-get "${APT_OPTIONS[@]}" "$@" >"$log" 2>&1 </dev/null; then

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by those who source this
-# Sourced by the scripts of this folder: paths, messages, locks, kernels.
+# Sourced by all scripts here: paths, messages, locks, kernels.
 
 TREE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 CACHE=${DIAGNOSE_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diagnose-tools}
@@ -9,7 +9,7 @@ VIRTME_ENV=$CACHE/virtme-ng-$VIRTME_VERSION
 # Where scripts/setup unpacks QEMU if the system's is too old.
 QEMU_ROOT=$CACHE/qemu
 
-# depmod and others are not on everybody's path.
+# depmod and others are not on every user's path.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 die() {
@@ -31,8 +31,8 @@ print_help() {
 	sed -n '2,/^$/ s/^# \{0,1\}//p' "$0"
 }
 
-# Paths of the cache end up on the command lines of QEMU and make, neither of
-# which can quote everything.
+# Paths of the cache are used on the command lines of QEMU and make, which cannot
+# quote all characters.
 check_cache_path() {
 	[[ $CACHE == /* ]] || die "the cache folder '$CACHE' is not an absolute path: set DIAGNOSE_TOOLS_CACHE"
 	[[ $CACHE =~ ^[A-Za-z0-9/._+@-]+$ ]] ||
@@ -40,7 +40,7 @@ check_cache_path() {
 	mkdir -p "$CACHE" || die "cannot create the cache folder '$CACHE': set DIAGNOSE_TOOLS_CACHE"
 }
 
-# take_lock NAME: wait for, and hold until the script ends, a lock of the cache.
+# take_lock NAME: take a lock of the cache, and hold it until the script ends.
 take_lock() {
 	local fd
 	mkdir -p "$CACHE/locks"
@@ -48,8 +48,8 @@ take_lock() {
 	flock "$fd" || die "cannot take the lock $CACHE/locks/$1"
 }
 
-# kernel_root RELEASE: the folder that has boot/, lib/modules/ and usr/src/ of a
-# kernel: / when it is installed, else where fetch-kernel unpacked it.
+# kernel_root RELEASE: print the folder that has boot/, lib/modules/ and usr/src/
+# of a kernel: / if it is installed, else where fetch-kernel unpacked it.
 kernel_root() {
 	if [[ -e /boot/vmlinuz-$1 && -d /lib/modules/$1 ]]; then
 		echo /
@@ -60,7 +60,7 @@ kernel_root() {
 	fi
 }
 
-# kernel_headers RELEASE: the folder in which modules for a kernel are built.
+# kernel_headers RELEASE: print the folder in which its modules are built.
 kernel_headers() {
 	local dir
 	for dir in "/lib/modules/$1/build" "/usr/src/linux-headers-$1" \
@@ -73,8 +73,8 @@ kernel_headers() {
 	return 1
 }
 
-# The newest Debian 6.1 kernel of the plain flavour that can be booted and
-# built for: the one that everything is tested with.
+# Print the newest Debian 6.1 kernel of the plain flavour that has an image and
+# headers: the default kernel of all tests.
 default_kernel() {
 	local image release
 	for image in /boot/vmlinuz-6.1.*-amd64 "$CACHE"/kernels/6.1.*-amd64/boot/vmlinuz-6.1.*-amd64; do

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by scripts/vm: what it takes to boot a kernel quickly.
+# Sourced by scripts/vm: how to boot a kernel quickly.
 
-# uncompress_kernel IMAGE OUTPUT: without KVM a kernel takes longer to
-# decompress itself than to boot. QEMU starts one that is not compressed when
-# it has the note of a PVH kernel.
+# uncompress_kernel IMAGE OUTPUT: without KVM, a kernel takes longer to
+# decompress itself than to boot. QEMU can start an uncompressed one if it has
+# the note of a PVH kernel.
 uncompress_kernel() {
 	python3 - "$1" "$2" <<'PYTHON'
 import bz2, gzip, lzma, subprocess, sys, zlib
@@ -38,8 +38,8 @@ PYTHON
 	readelf -nW "$2" 2>/dev/null | grep -q '0x00000012\|PVH'
 }
 
-# prepare_boot RELEASE IMAGE: fills the folder whose name it prints with the
-# kernel and virtme-ng's initramfs.
+# prepare_boot RELEASE IMAGE: put the kernel and virtme-ng's initramfs into a
+# folder, and print its path.
 prepare_boot() {
 	local image=$2 dir=$CACHE/boot/$1 stamp
 	stamp=$(stat -L -c '%n %Y %s' "$image")-$VIRTME_VERSION
@@ -47,8 +47,7 @@ prepare_boot() {
 		rm -rf "$dir"
 		mkdir -p "$dir"
 		uncompress_kernel "$image" "$dir/kernel" || cp "$image" "$dir/kernel"
-		# The folder that overlays would be made of is not used; asking for
-		# one brings the module.
+		# The overlay folder is not used; asking for one adds the module.
 		"$VIRTME_ENV/bin/virtme-run" --kimg "$image" --mods=auto --disable-kvm --force-9p \
 			--force-initramfs --overlay-rwdir /etc --dry-run --save-initramfs "$dir/initramfs" \
 			>"$dir/log" 2>&1 </dev/null || die "virtme-run cannot prepare $image: $(tail -n 1 "$dir/log")"
@@ -57,7 +56,7 @@ prepare_boot() {
 	echo "$dir"
 }
 
-# shares_files CONFIG: whether a guest with this kernel can see the host's
+# shares_files CONFIG: succeed if a guest with this kernel can see the host's
 # files. Debian's cloud kernels cannot.
 shares_files() {
 	[[ ! -e $1 ]] || grep -q '^CONFIG_9P_FS=[ym]' "$1"
@@ -67,8 +66,8 @@ with_qemu() {
 	env PATH="$QEMU_ROOT/usr/bin:$PATH" "$@"
 }
 
-# kvm_works KERNEL: whether a guest really starts. That /dev/kvm opens says
-# little: nested in some virtual machines, no guest ever runs its first
+# kvm_works KERNEL: succeed if a guest really starts. That /dev/kvm opens is not
+# enough: nested in some virtual machines, no guest ever runs its first
 # instruction.
 kvm_works() {
 	local kernel=$1 answer key

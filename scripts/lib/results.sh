@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Sourced by the scripts that run tests: how many passed, how many failed.
+# Sourced by the scripts that run tests: count passed and failed tests.
 
-# sum_of WORD FILE: adds up what the lines `test result:` say.
+# sum_of WORD FILE: add up the numbers of the lines `test result:`.
 sum_of() {
 	sed -n "s/.*test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-# count_results NAME STATUS FILE: sets $good and $bad from what tests printed
-# into a file before they ended with that status. Tests that could not run, and
-# a run without a test, are a failure.
+# count_results NAME STATUS FILE: set $good and $bad from the output of tests that
+# ended with that status. Tests that could not run, and a run without a test,
+# count as a failure.
 count_results() {
 	good=$(sum_of passed "$3")
 	bad=$(sum_of failed "$3")
@@ -21,8 +21,8 @@ count_results() {
 	fi
 }
 
-# show_failures FILE...: the lines that say what failed, each once: one looks
-# for them at the end of what may be thousands.
+# show_failures FILE...: print the lines that name failures, each once, so that
+# they are at the end of a long output.
 show_failures() {
 	awk '
 		/^failures:$/ { listing = 1; next }

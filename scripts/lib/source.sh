@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by scripts that need the kernel's source: where it comes from.
+# Sourced by scripts that need the kernel's source.
 
 SOURCE_PACKAGE=linux-source-6.1
 
-# source_version: the version of the package that apt would download.
+# source_version: print the version of the package that apt would download.
 source_version() {
 	local version
 	version=$(apt-cache "${APT_OPTIONS[@]}" show "$SOURCE_PACKAGE" 2>/dev/null |
@@ -12,8 +12,8 @@ source_version() {
 	echo "$version"
 }
 
-# source_archive VERSION: writes the source's tar archive to stdout, from a
-# package of the cache, which keeps one.
+# source_archive VERSION: write the tar archive of the source to stdout, from the
+# one package that the cache keeps.
 source_archive() {
 	local dir=$CACHE/source
 	if [[ ! -e $dir/$1/complete ]]; then

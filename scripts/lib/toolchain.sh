@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by those who source this
-# Sourced by scripts/build-module: which compiler builds for a kernel, and a
-# newer one than this system has.
+# Sourced by scripts/build-module: choose the compiler for a kernel, and unpack a
+# newer one if this system's is too old.
 
-# What Debian builds its kernels from 6.12 on with, tools of kbuild included:
-# a folder of the cache holds this suite, just large enough to build modules.
+# Debian builds its kernels from 6.12 on with this compiler. A folder of the cache
+# holds this suite, with just enough packages to build modules.
 TOOLCHAIN_SUITE=trixie
 TOOLCHAIN_GCC=14
 TOOLCHAIN_PACKAGES=gcc-14,make,pahole,libelf1t64,libssl3t64,zlib1g
 TOOLCHAIN=$CACHE/toolchain-$TOOLCHAIN_SUITE-gcc-$TOOLCHAIN_GCC
 
-# choose_compiler HEADERS: sets $make to the words that build with a compiler
-# that suits.
+# choose_compiler HEADERS: set $make to the command that builds with a compiler
+# that fits.
 choose_compiler() {
 	local headers=$1 version host
 	version=$(sed -n 's/^CONFIG_GCC_VERSION=\([0-9]*\)[0-9]\{4\}$/\1/p' "$headers/.config")
@@ -29,7 +29,7 @@ choose_compiler() {
 	fi
 }
 
-# The folder is made under another name first: under its own it is complete.
+# The folder gets its final name when it is complete.
 make_toolchain() {
 	local log=$CACHE/debootstrap.log
 	take_lock toolchain
@@ -44,8 +44,8 @@ make_toolchain() {
 	mv "$TOOLCHAIN.new" "$TOOLCHAIN"
 }
 
-# in_toolchain COMMAND...: as root in that folder, which has the cache at its
-# usual place. Whatever becomes of the command, its mounts go with it.
+# in_toolchain COMMAND...: run as root in that folder, with the cache at its usual
+# path. The mounts go away with the command.
 in_toolchain() {
 	# shellcheck disable=SC2016 # for the other shell
 	unshare --mount sh -ec '
