@@ -20,7 +20,7 @@ use crate::support::nstat::Counters;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, RST, SYN};
 use crate::support::tool::Report;
-use crate::support::{guest, scenario, ss, tool, traffic};
+use crate::support::{scenario, scenario_where, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -34,34 +34,33 @@ pub fn trials() -> Vec<Trial> {
             cookies_without_place,
         ),
         scenario("fast_open_begins_with_data", fast_open),
-        migration("migrated_requests_keep_their_ids", || {
+        scenario_where(migrates, "migrated_requests_keep_their_ids", || {
             migration_by_timer(false);
         }),
-        migration(
+        scenario_where(
+            migrates,
             "migrated_requests_with_deferred_acks_keep_their_ids",
             || {
                 migration_by_timer(true);
             },
         ),
-        migration(
+        scenario_where(
+            migrates,
             "migrated_requests_that_are_answered_keep_their_ids",
             migration_by_ack,
         ),
-        migration(
+        scenario_where(
+            migrates,
             "migrated_accept_queues_keep_their_ids",
             migration_of_accept_queue,
         ),
-        migration(
+        scenario_where(
+            migrates,
             "a_request_that_is_copied_while_it_is_promoted_keeps_its_id",
             migration_race,
         ),
         scenario("a_namespace_that_goes_takes_all_with_it", namespace_gone),
     ]
-}
-
-/// A kernel older than 5.14 migrates nothing: that is shown as ignored.
-fn migration(name: &str, run: fn()) -> Trial {
-    scenario(name, run).with_ignored_flag(guest::group().is_some() && !migrates())
 }
 
 fn v4(listener: &TcpListener) -> SocketAddrV4 {
@@ -454,7 +453,7 @@ fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
     })
 }
 
-/// Some kernels have the sysctl, and not what it is for.
+/// Since 5.14. Some kernels have the sysctl, and not what it is for.
 fn migrates() -> bool {
     let symbols = fs::read_to_string("/proc/kallsyms").expect("/proc/kallsyms");
     symbols.contains(" reuseport_migrate_sock\n")

@@ -21,7 +21,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use crate::support::netns::Netns;
 use crate::support::process::Process;
 use crate::support::tool::{self, Outcome};
-use crate::support::{device, guest, scenario};
+use crate::support::{device, guest, scenario, scenario_where};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -35,7 +35,11 @@ pub fn trials() -> Vec<Trial> {
         scenario("a_change_of_anything_builds_anew", changes),
         scenario("stale_modules_are_named_and_passed_over", stale_modules),
         scenario("packed_modules_are_loaded", packed),
-        scenario("uninstall_asks_no_file_of_others_what_it_is", dead_files),
+        scenario_where(
+            has_fuse,
+            "uninstall_asks_no_file_of_others_what_it_is",
+            dead_files,
+        ),
         scenario("an_old_node_is_not_opened_and_replaced", old_node),
     ]
 }
@@ -522,20 +526,16 @@ fn packed() {
     ]);
 }
 
+fn has_fuse() -> bool {
+    let mut load = Command::new("modprobe");
+    load.arg("fuse").stderr(Stdio::null());
+    let _ = load.status();
+    fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("\tfuse\n"))
+}
+
 /// A file system whose server answers nothing, and what holds a file of it: only
 /// its name is known.
 fn dead_files() {
-    let has_fuse = || fs::read_to_string("/proc/filesystems").is_ok_and(|t| t.contains("\tfuse\n"));
-    if !has_fuse() {
-        let mut load = Command::new("modprobe");
-        load.arg("fuse").stderr(Stdio::null());
-        let _ = load.status();
-    }
-    if !has_fuse() {
-        // Kernels that we configure for sanitizers have no more than they need.
-        assert!(guest::sanitizer().is_some(), "the kernel has no FUSE");
-        return;
-    }
     tool::fresh();
     let folder = Path::new("/run/dead-files");
     fs::create_dir_all(folder).expect("a folder");

@@ -18,7 +18,7 @@ use socket2::{Domain, Socket, Type};
 use crate::listeners::number;
 use crate::support::netns::Netns;
 use crate::support::ss::{self, Row};
-use crate::support::{guest, scenario, tool, traffic};
+use crate::support::{guest, scenario, scenario_where, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -34,7 +34,7 @@ pub fn trials() -> Vec<Trial> {
             "services_of_one_port_on_two_devices_are_two",
             bound_listeners,
         ),
-        scenario("hosts_of_one_address_in_two_vrfs_are_two", vrfs),
+        scenario_where(has_vrf, "hosts_of_one_address_in_two_vrfs_are_two", vrfs),
     ]
 }
 
@@ -448,13 +448,13 @@ fn bound_listeners() {
     tool::tcpstates(&["--deactivate"]);
 }
 
+fn has_vrf() -> bool {
+    let loaded = Command::new("modprobe").arg("vrf").output();
+    loaded.is_ok_and(|o| o.status.success())
+}
+
 /// Two networks that know nothing of each other, with the same addresses.
 fn vrfs() {
-    let loaded = Command::new("modprobe").arg("vrf").output();
-    if !loaded.is_ok_and(|o| o.status.success()) {
-        println!("this kernel has no VRFs");
-        return;
-    }
     let fork = Fork::new("routed");
     for (vrf, dev, table) in [("red", "v0", "10"), ("blue", "v1", "20")] {
         fork.host

@@ -37,6 +37,14 @@ pub fn scenario(name: &str, run: fn()) -> Trial {
     })
 }
 
+/// A scenario of something that some kernels lack: there it is shown as ignored. Kernels of
+/// distributions have it from 6.1 on, so that on these it fails.
+pub fn scenario_where(is_there: fn() -> bool, name: &str, run: fn()) -> Trial {
+    let may_lack = || guest::sanitizer().is_some() || tool::release().starts_with("5.10");
+    let ignored = guest::group().is_some() && may_lack() && !is_there();
+    scenario(name, run).with_ignored_flag(ignored)
+}
+
 /// Is this a quick selection: `--smoke`?
 pub fn is_quick() -> bool {
     env::args().any(|arg| arg == "--smoke")
