@@ -1,0 +1,157 @@
+//! Limits: files of them, their defaults, and the documents that are made of the rules.
+
+use std::path::PathBuf;
+
+use diagnose_tools::diagnose;
+use diagnose_tools::diagnose::Scope;
+use diagnose_tools::diagnose::limits::Limits;
+
+use crate::support::host::FakeHost;
+use crate::support::records::slow;
+use crate::support::{add, host, look_with};
+
+/// The files that must be read, and those that must not: what is wrong with them is their
+/// first line.
+#[test]
+fn files_of_limits_are_checked() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let (mut valid, mut invalid) = (0, 0);
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let loaded = Limits::load(Some(&path));
+        if name.starts_with("valid_") {
+            assert!(loaded.is_ok(), "{name}: {loaded:?}");
+            valid += 1;
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+            let error = loaded.expect_err(&name);
+            assert_eq!(error.exit_status(), 2);
+            let error = error.to_string();
+            let said = error.strip_prefix(path.to_str().unwrap()).unwrap();
+            assert_eq!(said, expected, "{name}");
+            invalid += 1;
+        }
+    }
+    assert!(valid >= 3 && invalid >= 8, "{valid} {invalid}");
+}
+
+#[test]
+fn limits_of_a_file_hold() {
+    let fake = host();
+    add(&fake, (0..20).map(slow));
+    let found = |text: &str| {
+        let scope = Scope {
+            limits: Limits::parse(text).unwrap(),
+            ..Scope::default()
+        };
+        let diagnosis = look_with(&fake, &mut FakeHost::new(), &scope);
+        (diagnosis.findings.len(), diagnosis.checked.len())
+    };
+    assert_eq!(found(""), (0, 20));
+    assert_eq!(found("[slow-request]\none-source = 20\n"), (1, 20));
+    assert_eq!(
+        found("[slow-request]\none-source = 20\nenabled = false\n"),
+        (0, 17)
+    );
+}
+
+#[test]
+fn the_sample_file_says_the_defaults() {
+    let expected = limits_file();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("etc/tcpstates.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, expected, "etc/tcpstates.toml: run with UPDATE=1");
+    assert_eq!(Limits::parse(&text).unwrap(), Limits::default());
+    // Nothing but comments: the same without them is every default, and is allowed.
+    let bare = |line: &str| {
+        line.strip_prefix('#')
+            .filter(|l| !l.starts_with(' '))
+            .map(str::to_owned)
+    };
+    let set: Vec<_> = text.lines().filter_map(bare).collect();
+    let limits = Limits::parse(&set.join("\n")).unwrap();
+    for rule in diagnose::rules::RULES {
+        for limit in rule.limits {
+            assert_eq!(
+                limits.get(rule, limit),
+                limit.default,
+                "{} {}",
+                rule.name(),
+                limit.key
+            );
+        }
+    }
+}
+
+/// `etc/tcpstates.toml`, made of the rules.
+fn limits_file() -> String {
+    let mut text = String::from(
+        "# Limits of `diagnose-tools tcpstates --diagnose`, to be put into\n\
+         # /etc/diagnose-tools/tcpstates.toml or named by --diagnose='config=PATH'.\n\
+         # All lines are the defaults: take away the # before a section and its keys.\n",
+    );
+    for rule in diagnose::rules::RULES {
+        text += &format!("\n#[{}]\n#enabled = true\n", rule.name());
+        for limit in rule.limits {
+            text += &format!("# {}\n#{} = {}\n", limit.unit, limit.key, limit.default);
+        }
+    }
+    update("etc/tcpstates.toml", text)
+}
+
+#[test]
+fn the_documentation_has_every_rule() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- rules: begin -->\n", "<!-- rules: end -->\n");
+    let from = text.find(begin).unwrap() + begin.len();
+    let to = text.find(end).unwrap();
+    let expected = rules_text();
+    if std::env::var_os("UPDATE").is_some() {
+        update(
+            "docs/diagnosis.md",
+            text[..from].to_owned() + &expected + &text[to..],
+        );
+        return;
+    }
+    assert_eq!(
+        text[from..to],
+        expected,
+        "docs/diagnosis.md: run with UPDATE=1"
+    );
+}
+
+/// The part of `docs/diagnosis.md` that is made of the rules.
+fn rules_text() -> String {
+    let mut text = String::new();
+    for rule in diagnose::rules::RULES {
+        let names: Vec<_> = rule.names.iter().map(|name| format!("`{name}`")).collect();
+        text += &format!(
+            "\n### {}\n\nLooks at {}.\n",
+            names.join(", "),
+            rule.looks_at
+        );
+        if !rule.limits.is_empty() {
+            text += "\n| key | default | allowed | what | why |\n|---|---|---|---|---|\n";
+        }
+        for limit in rule.limits {
+            let (low, high) = limit.range;
+            text += &format!(
+                "| `{}` | {} | {low} to {high} | {} | {} |\n",
+                limit.key, limit.default, limit.unit, limit.why
+            );
+        }
+    }
+    text + "\n"
+}
+
+/// Writes a file of the tree that is made of the rules, if `UPDATE` is set.
+fn update(name: &str, text: String) -> String {
+    if std::env::var_os("UPDATE").is_some() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::write(path, &text).unwrap();
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! The local ports for one destination: `time-wait` or `port-exhaustion`, by what uses them.
+
+use diagnose_tools::diagnose::Scope;
+use diagnose_tools::diagnose::finding::Severity;
+
+use crate::support::host::FakeHost;
+use crate::support::records::Conn;
+use crate::support::{ESTABLISHED, TIME_WAIT, add, host, is, look_with, number, only, settings};
+
+/// Connections to a database, on `count` of the ports from 40000.
+fn to_database(count: u64, state: u8) -> Vec<Conn> {
+    let conn = |n| {
+        let conn = Conn::begun(format!("10.0.0.1:{}", 40_000 + n), "10.5.0.1:5432", 20);
+        let conn = Conn {
+            sent: 9,
+            received: 9,
+            ..conn
+        };
+        match state {
+            TIME_WAIT => conn.state(state).small(),
+            _ => conn.state(state),
+        }
+    };
+    (0..count).map(conn).collect()
+}
+
+fn narrow() -> FakeHost {
+    FakeHost::new().set("net.ipv4.ip_local_port_range", "40000 40099")
+}
+
+#[test]
+fn local_ports_that_run_out() {
+    let found = |count, state, mut host: FakeHost| {
+        let fake = self::host();
+        add(&fake, to_database(count, state));
+        look_with(&fake, &mut host, &Scope::default()).findings
+    };
+    assert_eq!(found(69, TIME_WAIT, narrow()), []);
+    let findings = found(70, TIME_WAIT, narrow());
+    let finding = only(&findings);
+    is(finding, "time-wait", Severity::Warning);
+    assert_eq!(
+        finding.summary,
+        "70 of the 100 local ports for 10.5.0.1:5432 are used, 70 of them by TIME_WAIT"
+    );
+    let numbers = [
+        "ports_used",
+        "ports",
+        "percent",
+        "timewait",
+        "port_low",
+        "port_high",
+    ];
+    assert_eq!(
+        numbers.map(|n| number(finding, n)),
+        [70, 100, 70, 70, 40_000, 40_099]
+    );
+    let expected = [
+        ("net.ipv4.ip_local_port_range", "40000 40099"),
+        ("net.ipv4.tcp_tw_reuse", "2"),
+        ("net.ipv4.tcp_max_tw_buckets", "16384"),
+    ];
+    assert_eq!(settings(finding), expected);
+    // The kernel takes them over after a second.
+    let reuse = narrow().set("net.ipv4.tcp_tw_reuse", "1");
+    is(
+        only(&found(90, TIME_WAIT, reuse)),
+        "time-wait",
+        Severity::Info,
+    );
+    // Ports that are reserved are not there for connect().
+    let reserved = narrow().set("net.ipv4.ip_local_reserved_ports", "40090-40099");
+    is(
+        only(&found(63, TIME_WAIT, reserved)),
+        "time-wait",
+        Severity::Warning,
+    );
+    is(
+        only(&found(70, ESTABLISHED, narrow())),
+        "port-exhaustion",
+        Severity::Warning,
+    );
+    assert_eq!(found(90, TIME_WAIT, FakeHost::new()), []);
+}

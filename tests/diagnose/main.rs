@@ -1,0 +1,27 @@
+//! `--diagnose` against a backend in memory: of each rule a case that it finds,
+//! with the exact numbers, and its healthy neighbour, which it does not.
+
+#[path = "../fake/mod.rs"]
+mod fake;
+
+mod accept_queue_full;
+mod close_wait;
+mod dead_peers;
+mod every_rule;
+mod fin_wait2;
+mod half_open_full;
+mod limits;
+mod local_ports;
+mod output;
+mod pair_threshold;
+mod pile;
+mod port_exhaustion;
+mod resets;
+mod silent;
+mod simultaneous;
+mod slow_read;
+mod slow_request;
+mod support;
+mod syn_flood;
+mod syn_sent;
+mod time_wait;

@@ -1,0 +1,146 @@
+//! How a diagnosis is printed, and the exit status.
+
+use std::time::Duration;
+
+use diagnose_tools::backend::Backend;
+use diagnose_tools::cli::options;
+use diagnose_tools::command;
+use diagnose_tools::command::options::DiagnoseOptions;
+use diagnose_tools::diagnose::Scope;
+use diagnose_tools::error::Error;
+use diagnose_tools::render::Style;
+use diagnose_tools::render::i18n::Lang;
+use diagnose_tools::render::time::Clock;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::fake::Fake;
+use crate::support::host::FakeHost;
+use crate::support::records::{Conn, attacker, flood, request, slow, step};
+use crate::support::{CLOSE, ESTABLISHED, NETNS, add, host};
+
+fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Option<Error>) {
+    let options = DiagnoseOptions {
+        scope: Scope {
+            patience: Duration::ZERO,
+            ..options::diagnose(keys).unwrap().scope
+        },
+        ..options::diagnose(keys).unwrap()
+    };
+    let style = Style {
+        labels: lang.labels(),
+        clock: Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC),
+        width,
+        color: false,
+    };
+    let mut out = Vec::new();
+    let done = command::diagnose::diagnose(fake, &options, &mut FakeHost::new(), &style, &mut out);
+    (String::from_utf8(out).unwrap(), done.err())
+}
+
+#[test]
+fn json_is_one_object_a_line_and_the_diagnosis_last() {
+    let mut fake = host();
+    fake.listeners = vec![flood(5_500, 1).bytes()];
+    add(&fake, (0..511).map(|n| request(attacker(n))));
+    (0..60).for_each(|n| {
+        let conn = Conn::served(attacker(n), 1);
+        fake.rings[0].write(&step(&conn, 1_000, ESTABLISHED, CLOSE, 5));
+    });
+    let (text, error) = run(&fake, "json=1 check=1", Lang::En, None);
+    let error = error.unwrap();
+    assert_eq!(error.exit_status(), 3);
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (end, findings) = lines.split_last().unwrap();
+    let rules: Vec<_> = findings
+        .iter()
+        .map(|f| f["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(rules, ["syn-flood", "half-open-full", "resets"]);
+    let first = &findings[0];
+    assert_eq!(first["type"], "finding");
+    assert_eq!(first["severity"], "warning");
+    assert_eq!(first["ts"], "2023-11-14T22:13:20.000000000Z");
+    assert_eq!(first["subject"]["laddr"], "10.0.0.1");
+    assert_eq!(first["subject"]["lport"], 80);
+    assert_eq!(first["subject"]["pid"], 141);
+    assert_eq!(first["subject"]["comm"], "nginx");
+    assert_eq!(first["subject"]["netns"], NETNS);
+    assert_eq!(first["subject"]["peers"][0]["addr"], "10.9.0.1");
+    assert_eq!(first["subject"]["peers"][0]["count"], 511);
+    assert_eq!(first["numbers"]["unfinished_per_second"], 5_500);
+    assert_eq!(first["advice"][0]["setting"], "net.ipv4.tcp_syncookies");
+    assert_eq!(first["advice"][0]["value"], "1");
+    assert_eq!(end["type"], "diagnosis");
+    assert_eq!(end["findings"]["warning"], 2);
+    assert_eq!(end["findings"]["info"], 1);
+    assert_eq!(end["connections"], 711);
+    assert_eq!(end["checked"].as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn information_alone_does_not_fail_a_check() {
+    let fake = host();
+    (0..60).for_each(|n| {
+        let conn = Conn::served(attacker(n), 1);
+        fake.rings[0].write(&step(&conn, 1_000, ESTABLISHED, CLOSE, 5));
+    });
+    let (text, error) = run(&fake, "check=1", Lang::En, None);
+    assert!(
+        error.is_none() && text.starts_with("INFO resets: "),
+        "{text}"
+    );
+    let (text, error) = run(&host(), "check=1", Lang::En, None);
+    assert!(error.is_none());
+    assert_eq!(
+        text,
+        "Diagnosis 2023-11-14 22:13:20.000: nothing found (situations looked for 20, Live \
+         connections 200, listeners 1)\n"
+    );
+}
+
+#[test]
+fn text_tells_what_who_numbers_and_what_to_do() {
+    let fake = host();
+    add(&fake, (0..60).map(slow));
+    let (text, error) = run(&fake, "", Lang::En, None);
+    assert!(error.is_none());
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "WARNING slow-request: slow requests: 60 connections from 10.9.0.1 to 10.0.0.1:80 send \
+         requests and do not finish them"
+    );
+    assert!(
+        lines[1].starts_with("  Who      Local 10.0.0.1:80, Process 142/nginx, "),
+        "{text}"
+    );
+    assert_eq!(lines[2], "  Peers    10.9.0.1 (60)");
+    assert!(lines[3].starts_with("  Numbers  connections 60, established 260, oldest_s 20, "));
+    assert!(lines[4].starts_with("  To do    block 10.9.0.1 if nothing useful comes from there; "));
+    assert!(
+        lines
+            .last()
+            .unwrap()
+            .contains("WARNING 1 (situations looked for 20, ")
+    );
+    let (text, _) = run(&fake, "", Lang::Zh, None);
+    assert!(
+        text.starts_with("警告 slow-request: ") && text.contains("  建议  "),
+        "{text}"
+    );
+    for width in [40, 80, 132] {
+        let (text, _) = run(&fake, "", Lang::En, Some(width));
+        let wide = |line: &&str| diagnose_tools::fmt::width::width(line) > width;
+        // The first line of a finding and the last of all are sentences for grep.
+        let found: Vec<_> = text
+            .lines()
+            .filter(|l| l.starts_with("  "))
+            .filter(wide)
+            .collect();
+        assert!(found.is_empty(), "{width}: {found:#?}");
+    }
+}

@@ -1,0 +1,40 @@
+//! `fin-wait1`, `fin-wait2` and `last-ack`, which judge alike.
+
+use diagnose_tools::diagnose::finding::Severity;
+
+use crate::support::records::{Conn, healthy, stranger};
+use crate::support::{FIN_WAIT1, FIN_WAIT2, LAST_ACK, add, host, is, look, number, only};
+
+#[test]
+fn piles_of_closing_states() {
+    let table = [
+        (FIN_WAIT1, "fin-wait1"),
+        (FIN_WAIT2, "fin-wait2"),
+        (LAST_ACK, "last-ack"),
+    ];
+    for (state, rule) in table {
+        let conn = |n, age| Conn {
+            sent: 10,
+            received: 10,
+            sndbuf_used: 512,
+            retransmits: 1,
+            flags: 2,
+            ..Conn::served(stranger(n), age).state(state)
+        };
+        let fake = host();
+        add(&fake, (0..99).map(|n| conn(n, 10)));
+        add(&fake, (99..300).map(|n| conn(n, 9)));
+        assert_eq!(look(&fake), [], "{rule}");
+        let fake = host();
+        add(&fake, (0..100).map(|n| conn(n, 10)));
+        let findings = look(&fake);
+        let finding = only(&findings);
+        is(finding, rule, Severity::Warning);
+        assert_eq!(finding.subject.peer_count, 100);
+        let numbers = ["connections", "live", "oldest_s", "orphans"];
+        assert_eq!(numbers.map(|n| number(finding, n)), [100, 300, 10, 100]);
+        // Of a crowd of a thousand, so many vanish at any time.
+        add(&fake, (200..1_001).map(healthy));
+        assert_eq!(look(&fake), [], "{rule}");
+    }
+}

@@ -1,0 +1,103 @@
+//! A host that is looked at, and what its findings are compared with.
+
+pub mod host;
+pub mod records;
+
+use diagnose_tools::diagnose;
+use diagnose_tools::diagnose::finding::{Finding, Severity};
+use diagnose_tools::diagnose::{Diagnosis, Scope};
+
+use crate::fake::Fake;
+use crate::support::host::FakeHost;
+use crate::support::records::{Conn, Socket, healthy};
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const NETNS: u32 = 4_026_531_840;
+pub const SERVER: &str = "10.0.0.1:80";
+
+pub const ESTABLISHED: u8 = 1;
+pub const SYN_SENT: u8 = 2;
+pub const FIN_WAIT1: u8 = 4;
+pub const FIN_WAIT2: u8 = 5;
+pub const TIME_WAIT: u8 = 6;
+pub const CLOSE: u8 = 7;
+pub const CLOSE_WAIT: u8 = 8;
+pub const LAST_ACK: u8 = 9;
+pub const NEW_SYN_RECV: u8 = 12;
+
+pub const CLIENT: u8 = 1;
+pub const SERVED: u8 = 2;
+
+/// A host on which nginx listens, and serves 200 healthy connections.
+pub fn host() -> Fake {
+    let mut fake = Fake::new(1, 4096);
+    fake.listeners = vec![
+        Socket {
+            half_open: [0, 3, 511],
+            ..Socket::default()
+        }
+        .bytes(),
+    ];
+    add(&fake, (0..200).map(healthy));
+    fake
+}
+
+pub fn add(fake: &Fake, conns: impl IntoIterator<Item = Conn>) {
+    let bytes = conns.into_iter().map(|c| c.bytes());
+    fake.conns.borrow_mut().extend(bytes);
+}
+
+pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
+    let diagnosis = diagnose::look(fake, scope, host).unwrap();
+    for finding in &diagnosis.findings {
+        assert!(
+            !finding.summary.contains('\n') && finding.advice.iter().all(|a| !a.text.is_empty())
+        );
+        // The healthy ones are never named.
+        let named = finding.subject.peers.iter().map(|p| p.addr.to_string());
+        assert!(
+            !named.into_iter().any(|a| a.starts_with("10.77.")),
+            "{finding:#?}"
+        );
+    }
+    diagnosis
+}
+
+pub fn look(fake: &Fake) -> Vec<Finding> {
+    look_with(fake, &mut FakeHost::new(), &Scope::default()).findings
+}
+
+/// The only finding.
+pub fn only(findings: &[Finding]) -> &Finding {
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    &findings[0]
+}
+
+pub fn of_rule<'a>(findings: &'a [Finding], rule: &str) -> Vec<&'a Finding> {
+    findings.iter().filter(|f| f.rule == rule).collect()
+}
+
+pub fn number(finding: &Finding, name: &str) -> u64 {
+    let found = finding.numbers.iter().find(|(n, _)| *n == name);
+    found.unwrap_or_else(|| panic!("no {name}: {finding:#?}")).1
+}
+
+pub fn peers(finding: &Finding) -> Vec<(String, u64)> {
+    let peers = finding.subject.peers.iter();
+    peers.map(|p| (p.addr.to_string(), p.count)).collect()
+}
+
+/// The settings that are named, with their values.
+pub fn settings(finding: &Finding) -> Vec<(&str, &str)> {
+    let advice = finding.advice.iter();
+    let named = advice.filter_map(|a| Some((a.setting?, a.value.as_deref()?)));
+    named.collect()
+}
+
+pub fn is(finding: &Finding, rule: &str, severity: Severity) {
+    assert_eq!(
+        (finding.rule, finding.severity),
+        (rule, severity),
+        "{finding:#?}"
+    );
+}

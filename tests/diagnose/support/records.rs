@@ -1,0 +1,304 @@
+//! What the module would hand out: connections, listeners, pairs, transitions.
+
+use std::mem::offset_of;
+use std::net::Ipv4Addr;
+
+use diagnose_tools::abi;
+use diagnose_tools::abi::{
+    GroupBytes, ListenerBytes, RawConn, RawGroup, RawHandshakes, RawIdent, RawListener, RawMeters,
+    RawRecord,
+};
+
+use crate::fake::{Bytes, NOW};
+use crate::support::{CLIENT, ESTABLISHED, NETNS, NEW_SYN_RECV, SECOND, SERVED, SERVER};
+
+/// A live connection; what is not told is 0.
+#[derive(Clone)]
+pub struct Conn {
+    pub local: String,
+    pub remote: String,
+    pub state: u8,
+    pub role: u8,
+    /// Seconds in the state, and since it was first seen.
+    pub age: u64,
+    pub pid: u32,
+    pub comm: &'static str,
+    pub full: bool,
+    pub sent: u64,
+    pub acked: u64,
+    pub received: u64,
+    pub window: u32,
+    pub sndbuf_used: u32,
+    pub rcvbuf_used: u32,
+    /// Milliseconds ago.
+    pub last_recv: u32,
+    pub last_sent: u32,
+    pub unacked: u32,
+    pub retransmits: u8,
+    pub probes: u8,
+    pub flags: u16,
+}
+
+impl Conn {
+    /// One of nginx, ESTABLISHED for so long.
+    pub fn served(remote: String, age: u64) -> Self {
+        Self {
+            local: SERVER.into(),
+            remote,
+            state: ESTABLISHED,
+            role: SERVED,
+            age,
+            pid: 142,
+            comm: "nginx",
+            full: true,
+            sent: 0,
+            acked: 0,
+            received: 0,
+            window: 64_240,
+            sndbuf_used: 0,
+            rcvbuf_used: 0,
+            last_recv: (age * 1_000) as u32,
+            last_sent: (age * 1_000) as u32,
+            unacked: 0,
+            retransmits: 0,
+            probes: 0,
+            flags: 0,
+        }
+    }
+
+    /// One that curl has begun.
+    pub fn begun(local: String, remote: &str, age: u64) -> Self {
+        Self {
+            local,
+            role: CLIENT,
+            pid: 900,
+            comm: "curl",
+            ..Self::served(remote.into(), age)
+        }
+    }
+
+    pub fn state(self, state: u8) -> Self {
+        Self { state, ..self }
+    }
+
+    /// A request or timewait socket.
+    pub fn small(self) -> Self {
+        Self {
+            full: false,
+            ..self
+        }
+    }
+
+    pub fn bytes(&self) -> [u8; abi::CONN_SIZE] {
+        let mut bytes = Bytes([0; abi::CONN_SIZE]);
+        let (who, meters) = (offset_of!(RawConn, who), offset_of!(RawConn, meters));
+        let flags = if self.full { 7u16 | 0x30 } else { 3 };
+        let since = NOW - self.age * SECOND;
+        bytes
+            .ident(who, &self.local, &self.remote)
+            .put(who + offset_of!(RawIdent, role), [self.role])
+            .put(offset_of!(RawConn, since_ns), since.to_ne_bytes())
+            .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
+            .put(offset_of!(RawConn, state), [self.state])
+            .put(offset_of!(RawConn, flags), flags.to_ne_bytes());
+        if self.pid != 0 {
+            bytes.owner(who, self.pid, self.comm.as_bytes());
+            let owned = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
+            bytes.put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes());
+        }
+        let mut meter = |at: usize, n: u32| {
+            bytes.put(meters + at, n.to_ne_bytes());
+        };
+        meter(offset_of!(RawMeters, snd_wnd), self.window);
+        meter(offset_of!(RawMeters, sndbuf_used), self.sndbuf_used);
+        meter(offset_of!(RawMeters, rcvbuf_used), self.rcvbuf_used);
+        for (at, n) in [
+            (offset_of!(RawMeters, bytes_sent), self.sent),
+            (offset_of!(RawMeters, bytes_acked), self.acked),
+            (offset_of!(RawMeters, bytes_received), self.received),
+        ] {
+            bytes.put(meters + at, n.to_ne_bytes());
+        }
+        bytes
+            .put(
+                offset_of!(RawConn, last_recv_ms),
+                u64::from(self.last_recv).to_ne_bytes(),
+            )
+            .put(
+                offset_of!(RawConn, last_sent_ms),
+                u64::from(self.last_sent).to_ne_bytes(),
+            )
+            .put(offset_of!(RawConn, unacked), self.unacked.to_ne_bytes())
+            .put(offset_of!(RawConn, retransmits), [self.retransmits])
+            .put(offset_of!(RawConn, probes), [self.probes])
+            .put(offset_of!(RawConn, sock_flags), self.flags.to_ne_bytes());
+        bytes.0
+    }
+}
+
+/// `10.9.0.1:PORT`: all of one source.
+pub fn attacker(number: u64) -> String {
+    format!("10.9.0.1:{}", 20_000 + number)
+}
+
+/// A source of its own for each number.
+pub fn stranger(number: u64) -> String {
+    let [.., high, low] = (number as u16).to_be_bytes();
+    format!("10.200.{high}.{low}:30000")
+}
+
+/// Clients that ask now and then: ten connections of each address.
+pub fn healthy(number: u64) -> Conn {
+    let remote = format!("10.77.0.{}:{}", 1 + number / 10, 40_000 + number);
+    Conn {
+        sent: 9_000,
+        acked: 9_000,
+        received: 700,
+        last_recv: 1_500,
+        last_sent: 1_490,
+        ..Conn::served(remote, 50)
+    }
+}
+
+/// A request in crumbs: the last one came a second ago, none was answered.
+pub fn slow(number: u64) -> Conn {
+    Conn {
+        received: 300,
+        last_recv: 1_000,
+        ..Conn::served(attacker(number), 20)
+    }
+}
+
+pub fn request(remote: String) -> Conn {
+    Conn {
+        pid: 0,
+        ..Conn::served(remote, 2).state(NEW_SYN_RECV).small()
+    }
+}
+
+/// nginx, which listens since the activation with a backlog of 511.
+#[derive(Clone, Copy, Default)]
+pub struct Socket {
+    pub accept: [u32; 2],
+    pub half_open: [u32; 3],
+    pub unfinished: [u32; 2],
+    /// Seconds since the last one with a SYN.
+    pub ago: u64,
+    pub alarms: u16,
+    pub handshakes: RawHandshakes,
+}
+
+impl Socket {
+    pub fn bytes(&self) -> ListenerBytes {
+        let mut bytes = Bytes([0; abi::LISTENER_SIZE]);
+        let who = offset_of!(RawListener, who);
+        let owned = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
+        bytes
+            .ident(who, SERVER, "0.0.0.0:0")
+            .owner(who, 141, b"nginx")
+            .put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes())
+            .put(who + offset_of!(RawIdent, role), [3])
+            .put(offset_of!(RawListener, alarms), self.alarms.to_ne_bytes())
+            .put(
+                offset_of!(RawListener, unfinished_ns),
+                (NOW - self.ago * SECOND).to_ne_bytes(),
+            );
+        for (at, number) in [
+            (offset_of!(RawListener, accept_queue), self.accept[0]),
+            (offset_of!(RawListener, accept_queue_max), self.accept[1]),
+            (offset_of!(RawListener, accept_queue_limit), 511),
+            (offset_of!(RawListener, half_open), self.half_open[0]),
+            (offset_of!(RawListener, half_open_max), self.half_open[1]),
+            (offset_of!(RawListener, half_open_limit), self.half_open[2]),
+            (offset_of!(RawListener, unfinished), self.unfinished[0]),
+            (offset_of!(RawListener, unfinished_max), self.unfinished[1]),
+        ] {
+            bytes.put(at, number.to_ne_bytes());
+        }
+        let h = &self.handshakes;
+        for (at, number) in [
+            (offset_of!(RawHandshakes, syns), h.syns),
+            (offset_of!(RawHandshakes, cookies_sent), h.cookies_sent),
+            (
+                offset_of!(RawHandshakes, cookies_accepted),
+                h.cookies_accepted,
+            ),
+            (offset_of!(RawHandshakes, syn_queue_full), h.syn_queue_full),
+            (
+                offset_of!(RawHandshakes, syn_accept_queue_full),
+                h.syn_accept_queue_full,
+            ),
+            (
+                offset_of!(RawHandshakes, ack_accept_queue_full),
+                h.ack_accept_queue_full,
+            ),
+            (offset_of!(RawHandshakes, promoted), h.promoted),
+            (offset_of!(RawHandshakes, expired), h.expired),
+        ] {
+            bytes.put(
+                offset_of!(RawListener, handshakes) + at,
+                number.to_ne_bytes(),
+            );
+        }
+        bytes.0
+    }
+}
+
+/// A flood of so many a second, `ago` seconds ago.
+pub fn flood(unfinished: u32, ago: u64) -> Socket {
+    Socket {
+        half_open: [511, 511, 511],
+        unfinished: [unfinished, 6_000],
+        ago,
+        alarms: 1 << 4,
+        handshakes: RawHandshakes {
+            syns: 90_000,
+            cookies_sent: 80_000,
+            cookies_accepted: 20,
+            expired: 400,
+            ..RawHandshakes::default()
+        },
+        ..Socket::default()
+    }
+}
+
+/// 10.0.0.1 and `raddr`.
+pub fn group(raddr: Ipv4Addr, established: u32, alarm: bool) -> GroupBytes {
+    let mut bytes = Bytes([0; abi::GROUP_SIZE]);
+    let mapped = |addr: Ipv4Addr| addr.to_ipv6_mapped().octets();
+    bytes
+        .put(offset_of!(RawGroup, laddr), mapped([10, 0, 0, 1].into()))
+        .put(offset_of!(RawGroup, raddr), mapped(raddr))
+        .put(offset_of!(RawGroup, netns), NETNS.to_ne_bytes())
+        .put(offset_of!(RawGroup, family), [4])
+        .put(offset_of!(RawGroup, alarm), [u8::from(alarm)])
+        .put(offset_of!(RawGroup, established), established.to_ne_bytes())
+        .put(offset_of!(RawGroup, peak), 700u64.to_ne_bytes());
+    bytes.0
+}
+
+/// A transition of `conn`, so many milliseconds ago.
+pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> [u8; abi::RECORD_SIZE] {
+    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
+    let who = offset_of!(RawRecord, who);
+    let ts = NOW - ago_ms * 1_000_000;
+    let owned = abi::TCPSTATES_HAS_OWNER as u16;
+    bytes
+        .put(offset_of!(RawRecord, ts), ts.to_ne_bytes())
+        .put(offset_of!(RawRecord, type_), 1u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, old_state), [old])
+        .put(offset_of!(RawRecord, new_state), [new])
+        .put(offset_of!(RawRecord, reason), reason.to_ne_bytes())
+        .ident(who, &conn.local, &conn.remote)
+        .put(who + offset_of!(RawIdent, role), [conn.role])
+        .owner(who, conn.pid, conn.comm.as_bytes())
+        .put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes());
+    bytes.0
+}
+
+/// The device that a structure's socket is bound to.
+pub fn bind<const N: usize>(bytes: [u8; N], at: usize, ifindex: u32) -> [u8; N] {
+    let mut bytes = Bytes(bytes);
+    bytes.put(at, ifindex.to_ne_bytes());
+    bytes.0
+}
