@@ -1,0 +1,231 @@
+//! Networks that an end must be in: how they are written, and whether an address is inside.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::model::filter::expression::{Parsed, Side, alternatives, number};
+use crate::model::ident::Ident;
+
+/// Bits before an IPv4 address in its mapped form.
+const MAPPED_BITS: u8 = 96;
+
+/// A network that an end must be in, or must not be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddrRule {
+    /// IPv4 in its mapped form.
+    pub network: Ipv6Addr,
+    /// Bits, 96 more for IPv4.
+    pub prefix: u8,
+    /// Which end.
+    pub side: Side,
+    /// Must not.
+    pub negate: bool,
+    /// The device that the socket must be bound to as well; 0: any or none.
+    pub ifindex: u32,
+}
+
+/// Reads an address expression of one side. `device` finds the index of a device by what the
+/// user writes behind `%`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_addrs(
+    text: &str,
+    side: Side,
+    device: impl Fn(&str) -> Parsed<u32>,
+) -> Parsed<Vec<AddrRule>> {
+    alternatives(text, |part, negate| {
+        let (part, scope) = split_scope(part)?;
+        let (network, prefix) = parse_network(&part, scope)?;
+        Ok(AddrRule {
+            network,
+            prefix,
+            side,
+            negate,
+            ifindex: scope.map_or(Ok(0), &device)?,
+        })
+    })
+}
+
+/// Takes the device out of `fe80::%eth0/10`: it belongs to the address.
+fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
+    let Some((address, rest)) = text.split_once('%') else {
+        return Ok((text.into(), None));
+    };
+    if address.contains('/') {
+        return Err("a device stands before the prefix length: fe80::%eth0/10".into());
+    }
+    Ok(match rest.split_once('/') {
+        Some((device, prefix)) => (format!("{address}/{prefix}").into(), Some(device)),
+        None => (address.into(), Some(rest)),
+    })
+}
+
+/// `scope` is only for what an error says.
+fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| {
+        format!(
+            "'{}' is not an address",
+            crate::fmt::escape::printable(address)
+        )
+    })?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        Some(text) => parse_prefix(text, bits)?,
+        None => bits,
+    };
+    let (mapped, prefix) = mapped(address, prefix);
+    let network = masked(mapped, prefix);
+    if network != mapped {
+        let scope = scope.map(crate::fmt::escape::printable);
+        let right = network_text(network, prefix, scope.as_deref());
+        return Err(format!("host bits are set, did you mean {right}?"));
+    }
+    Ok((mapped, prefix))
+}
+
+fn parse_prefix(text: &str, bits: u8) -> Parsed<u8> {
+    let prefix = number(text).ok().and_then(|n| u8::try_from(n).ok());
+    prefix
+        .filter(|p| *p <= bits)
+        .ok_or_else(|| format!("the prefix length is not 0 to {bits}"))
+}
+
+fn mapped(address: IpAddr, prefix: u8) -> (Ipv6Addr, u8) {
+    match address {
+        IpAddr::V4(a) => (a.to_ipv6_mapped(), prefix + MAPPED_BITS),
+        IpAddr::V6(a) => (a, prefix),
+    }
+}
+
+fn masked(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
+    let below = u32::from(128 - prefix.min(128));
+    let mask = u128::MAX.checked_shl(below).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask)
+}
+
+/// A network as the user writes it.
+fn network_text(network: Ipv6Addr, prefix: u8, scope: Option<&str>) -> String {
+    let v4: Option<Ipv4Addr> = network.to_ipv4_mapped().filter(|_| prefix >= MAPPED_BITS);
+    let (address, prefix, bits) = match v4 {
+        Some(v4) => (IpAddr::V4(v4), prefix - MAPPED_BITS, 32),
+        None => (IpAddr::V6(network), prefix, 128),
+    };
+    let scope = scope.map_or(String::new(), |scope| format!("%{scope}"));
+    if prefix == bits {
+        format!("{address}{scope}")
+    } else {
+        format!("{address}{scope}/{prefix}")
+    }
+}
+
+impl AddrRule {
+    fn inside(&self, address: &[u8; 16]) -> bool {
+        masked(Ipv6Addr::from(*address), self.prefix) == self.network
+    }
+
+    pub(super) fn matches(&self, who: &Ident) -> bool {
+        (self.ifindex == 0 || self.ifindex == who.ifindex)
+            && (self.side != Side::Remote && self.inside(&who.laddr)
+                || self.side != Side::Local && self.inside(&who.raddr))
+    }
+
+    /// A socket that listens on any address does so on the rule's, and on others; likewise one
+    /// that is bound to no device.
+    pub(super) fn matches_listener(&self, who: &Ident) -> bool {
+        let any_device = self.ifindex != 0 && who.ifindex == 0;
+        if any_device && self.negate || !any_device && ![0, who.ifindex].contains(&self.ifindex) {
+            return false;
+        }
+        match who.local().is_unspecified() {
+            true => !self.negate,
+            false => self.inside(&who.laddr),
+        }
+    }
+}
+
+impl fmt::Display for AddrRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.negate { "!" } else { "" };
+        let scope = (self.ifindex != 0).then(|| self.ifindex.to_string());
+        let network = network_text(self.network, self.prefix, scope.as_deref());
+        write!(f, "{sign}{network}")
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::filter::expression::of_side;
+
+    /// Of three devices.
+    pub(in crate::model::filter) fn device(name: &str) -> Parsed<u32> {
+        let index = ["lo", "eth0", "eth1"].iter().position(|n| *n == name);
+        let index = index.map(|index| index as u32 + 1);
+        index
+            .or_else(|| name.parse().ok())
+            .ok_or_else(|| format!("no device '{name}'"))
+    }
+
+    fn addrs(text: &str) -> String {
+        match parse_addrs(text, Side::Either, device) {
+            Ok(rules) => of_side(&rules, |_| true),
+            Err(reason) => format!("error: {reason}"),
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_and_rendered() {
+        let table = [
+            ("10.0.0.0/8|!10.1.0.0/16", "10.0.0.0/8|!10.1.0.0/16"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("1.2.3.4/32", "1.2.3.4"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("!::1", "!::1"),
+            (
+                "10.1.2.3/8",
+                "error: host bits are set, did you mean 10.0.0.0/8?",
+            ),
+            (
+                "2001:db8::1/64",
+                "error: host bits are set, did you mean 2001:db8::/64?",
+            ),
+            ("1.2.3.4/33", "error: the prefix length is not 0 to 32"),
+            ("::1/129", "error: the prefix length is not 0 to 128"),
+            ("1.2.3.4/-1", "error: the prefix length is not 0 to 32"),
+            ("1.2.3.4/", "error: the prefix length is not 0 to 32"),
+            ("1.2.3.300", "error: '1.2.3.300' is not an address"),
+            ("01.2.3.4", "error: '01.2.3.4' is not an address"),
+            ("localhost", "error: 'localhost' is not an address"),
+            ("[::1]", "error: '[::1]' is not an address"),
+            ("1.1.1.1||2.2.2.2", "error: an alternative is empty"),
+            ("!", "error: an alternative is empty"),
+            ("!!1.1.1.1", "error: '!1.1.1.1' is not an address"),
+            ("fe80::2%eth0", "fe80::2%2"),
+            ("!fe80::%eth1/10|fe80::1%7", "!fe80::%3/10|fe80::1%7"),
+            ("10.0.0.1%eth0|10.0.0.0%lo/8", "10.0.0.1%2|10.0.0.0%1/8"),
+            ("fe80::1%eth9", "error: no device 'eth9'"),
+            ("fe80::1%", "error: no device ''"),
+            ("%eth0", "error: '' is not an address"),
+            (
+                "fe80::1%eth0/10",
+                "error: host bits are set, did you mean fe80::%eth0/10?",
+            ),
+            (
+                "fe80::/10%eth0",
+                "error: a device stands before the prefix length: fe80::%eth0/10",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(addrs(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Ports that an end must have.
+
+use std::fmt;
+
+use crate::model::filter::expression::{Parsed, Side, alternatives, number};
+use crate::model::ident::Ident;
+
+/// Ports that an end must have, or must not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRule {
+    /// The first.
+    pub low: u16,
+    /// The last.
+    pub high: u16,
+    /// Which end.
+    pub side: Side,
+    /// Must not.
+    pub negate: bool,
+}
+
+/// Reads a port expression of one side.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_ports(text: &str, side: Side) -> Parsed<Vec<PortRule>> {
+    alternatives(text, |part, negate| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let (low, high) = (parse_port(low)?, parse_port(high)?);
+        if low > high {
+            return Err(format!("the range {low}-{high} is upside down"));
+        }
+        Ok(PortRule {
+            low,
+            high,
+            side,
+            negate,
+        })
+    })
+}
+
+fn parse_port(text: &str) -> Parsed<u16> {
+    let port = number(text).ok().and_then(|n| u16::try_from(n).ok());
+    port.ok_or_else(|| {
+        format!(
+            "'{}' is not a port (0 to 65535)",
+            crate::fmt::escape::printable(text)
+        )
+    })
+}
+
+impl PortRule {
+    pub(super) fn matches(&self, who: &Ident) -> bool {
+        let inside = |port| self.low <= port && port <= self.high;
+        // A local port that is not chosen yet may become one of them.
+        let local = || {
+            if who.lport == 0 {
+                !self.negate
+            } else {
+                inside(who.lport)
+            }
+        };
+        self.side != Side::Remote && local() || self.side != Side::Local && inside(who.rport)
+    }
+}
+
+impl fmt::Display for PortRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.negate { "!" } else { "" };
+        match self.low == self.high {
+            true => write!(f, "{sign}{}", self.low),
+            false => write!(f, "{sign}{}-{}", self.low, self.high),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::filter::expression::of_side;
+
+    #[test]
+    fn ports_are_read_and_rendered() {
+        let ports = |text| match parse_ports(text, Side::Local) {
+            Ok(rules) => of_side(&rules, |_| true),
+            Err(reason) => format!("error: {reason}"),
+        };
+        let table = [
+            ("80", "80"),
+            ("8000-8099|!8080", "8000-8099|!8080"),
+            ("0-65535", "0-65535"),
+            ("65536", "error: '65536' is not a port (0 to 65535)"),
+            ("http", "error: 'http' is not a port (0 to 65535)"),
+            ("+80", "error: '+80' is not a port (0 to 65535)"),
+            ("90-80", "error: the range 90-80 is upside down"),
+            ("80-", "error: '' is not a port (0 to 65535)"),
+            ("1-2-3", "error: '2-3' is not a port (0 to 65535)"),
+            ("80|", "error: an alternative is empty"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(ports(text), expected, "{text}");
+        }
+    }
+}

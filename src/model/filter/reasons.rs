@@ -1,0 +1,41 @@
+//! Reasons by their names.
+
+use crate::model::filter::expression::Parsed;
+use crate::model::filter::names::{Rules, parse_rules, unknown_name};
+use crate::model::reason::Reason;
+
+/// Reads an expression of reasons.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_reasons(text: &str) -> Parsed<Rules<Reason>> {
+    let unknown = |name: &str| unknown_name(name, "reason", Reason::all().filter_map(Reason::name));
+    parse_rules(text, |name| {
+        Reason::from_name(name).ok_or_else(|| unknown(name))
+    })
+}
+
+impl Rules<Reason> {
+    pub(super) fn matches(&self, reason: Reason) -> bool {
+        self.hold(|rule| *rule == reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_and_hold() {
+        let shows = |text, reason| parse_reasons(text).unwrap().matches(Reason(reason));
+        assert!(shows("refused|Closed_Peer", 10) && shows("refused|closed_peer", 2));
+        assert!(!shows("refused", 2) && !shows("refused", 0));
+        assert!(shows("!refused", 0) && !shows("!refused", 10));
+        assert!(Rules::<Reason>::default().matches(Reason::NONE));
+        assert_eq!(
+            parse_reasons("refuse").unwrap_err(),
+            "'refuse' is not a reason, did you mean refused?"
+        );
+        assert_eq!(parse_reasons("none").unwrap_err(), "'none' is not a reason");
+    }
+}

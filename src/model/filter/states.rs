@@ -1,0 +1,68 @@
+//! States by their names.
+
+use crate::model::filter::expression::Parsed;
+use crate::model::filter::names::{Rules, parse_rules, unknown_name};
+use crate::model::state::State;
+
+/// Reads a state expression.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_states(text: &str) -> Parsed<Rules<State>> {
+    parse_rules(text, |name| {
+        State::from_name(name).ok_or_else(|| unknown_state(name))
+    })
+}
+
+fn unknown_state(name: &str) -> String {
+    match name.eq_ignore_ascii_case(&State::NEW.name()) {
+        true => {
+            "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV".into()
+        }
+        false => unknown_name(name, "state", State::all().map(State::name)),
+    }
+}
+
+impl Rules<State> {
+    /// `SYN_RECV` means half-open requests too, `NEW_SYN_RECV` only them.
+    pub(super) fn matches(&self, states: &[State]) -> bool {
+        self.hold(|rule| states.iter().any(|s| s == rule || s.known_as() == *rule))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_read() {
+        let rules = parse_states("established|!time_wait").unwrap();
+        assert_eq!(
+            rules,
+            Rules {
+                wanted: vec![State(1)],
+                refused: vec![State(6)]
+            }
+        );
+        let error = |text| parse_states(text).unwrap_err();
+        assert_eq!(
+            error("ESTABLISHD"),
+            "'ESTABLISHD' is not a state, did you mean ESTABLISHED?"
+        );
+        assert_eq!(error("FOO"), "'FOO' is not a state");
+        let new = "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV";
+        assert_eq!((error("new"), error("!NEW")), (new.into(), new.into()));
+        assert_eq!(error("LISTEN|"), "an alternative is empty");
+    }
+
+    #[test]
+    fn syn_recv_covers_requests() {
+        let shows = |text, state| parse_states(text).unwrap().matches(&[state]);
+        assert!(shows("SYN_RECV", State::NEW_SYN_RECV) && shows("SYN_RECV", State::SYN_RECV));
+        assert!(shows("NEW_SYN_RECV", State::NEW_SYN_RECV));
+        assert!(!shows("NEW_SYN_RECV", State::SYN_RECV));
+        assert!(!shows("!SYN_RECV", State::NEW_SYN_RECV) && shows("!SYN_RECV", State::LISTEN));
+        assert!(!shows("!NEW_SYN_RECV", State::NEW_SYN_RECV));
+        assert!(shows("!NEW_SYN_RECV", State::SYN_RECV));
+    }
+}
