@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::model::filter::expression::{Parsed, Side, alternatives, number};
 use crate::model::ident::Ident;
@@ -13,10 +15,8 @@ const MAPPED_BITS: u8 = 96;
 /// A network that an end must be in, or must not be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddrRule {
-    /// IPv4 in its mapped form.
-    pub network: Ipv6Addr,
-    /// Bits, 96 more for IPv4.
-    pub prefix: u8,
+    /// Without host bits; IPv4 in its mapped form, with 96 bits more.
+    pub network: Ipv6Net,
     /// Which end.
     pub side: Side,
     /// Must not.
@@ -37,10 +37,8 @@ pub fn parse_addrs(
 ) -> Parsed<Vec<AddrRule>> {
     alternatives(text, |part, negate| {
         let (part, scope) = split_scope(part)?;
-        let (network, prefix) = parse_network(&part, scope)?;
         Ok(AddrRule {
-            network,
-            prefix,
+            network: parse_network(&part, scope)?,
             side,
             negate,
             ifindex: scope.map_or(Ok(0), &device)?,
@@ -63,7 +61,7 @@ fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
 }
 
 /// `scope` is only for what an error says.
-fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
+fn parse_network(text: &str, scope: Option<&str>) -> Parsed<Ipv6Net> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -74,50 +72,60 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<(Ipv6Addr, u8)> {
             crate::fmt::escape::printable(address)
         )
     })?;
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
-        Some(text) => parse_prefix(text, bits)?,
-        None => bits,
+    let written = match prefix {
+        Some(text) => with_prefix(address, text)?,
+        None => address.into(),
     };
-    let (mapped, prefix) = mapped(address, prefix);
-    let network = masked(mapped, prefix);
-    if network != mapped {
+    let network = mapped(written.trunc());
+    if written.trunc() != written {
         let scope = scope.map(crate::fmt::escape::printable);
-        let right = network_text(network, prefix, scope.as_deref());
+        let right = network_text(network, scope.as_deref());
         return Err(format!("host bits are set, did you mean {right}?"));
     }
-    Ok((mapped, prefix))
+    Ok(network)
 }
 
-fn parse_prefix(text: &str, bits: u8) -> Parsed<u8> {
-    let prefix = number(text).ok().and_then(|n| u8::try_from(n).ok());
+fn with_prefix(address: IpAddr, prefix: &str) -> Parsed<IpNet> {
+    let prefix = number(prefix).ok().and_then(|n| u8::try_from(n).ok());
     prefix
-        .filter(|p| *p <= bits)
-        .ok_or_else(|| format!("the prefix length is not 0 to {bits}"))
+        .and_then(|prefix| IpNet::new(address, prefix).ok())
+        .ok_or_else(|| {
+            let bits = IpNet::from(address).max_prefix_len();
+            format!("the prefix length is not 0 to {bits}")
+        })
 }
 
-fn mapped(address: IpAddr, prefix: u8) -> (Ipv6Addr, u8) {
-    match address {
-        IpAddr::V4(a) => (a.to_ipv6_mapped(), prefix + MAPPED_BITS),
-        IpAddr::V6(a) => (a, prefix),
+fn mapped(network: IpNet) -> Ipv6Net {
+    match network {
+        IpNet::V4(network) => v6_net(
+            network.addr().to_ipv6_mapped(),
+            MAPPED_BITS + network.prefix_len(),
+        ),
+        IpNet::V6(network) => network,
     }
 }
 
-fn masked(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
-    let below = u32::from(128 - prefix.min(128));
-    let mask = u128::MAX.checked_shl(below).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & mask)
+/// As the user writes it: IPv4 as such.
+fn unmapped(network: Ipv6Net) -> IpNet {
+    let v4 = || {
+        let address = network.addr().to_ipv4_mapped()?;
+        let prefix = network.prefix_len().checked_sub(MAPPED_BITS)?;
+        Ipv4Net::new(address, prefix).ok()
+    };
+    v4().map_or(IpNet::V6(network), IpNet::V4)
+}
+
+/// A network of at most 128 bits; the parser and the module know no longer ones.
+pub(super) fn v6_net(address: Ipv6Addr, prefix: u8) -> Ipv6Net {
+    Ipv6Net::new(address, prefix).unwrap_or(address.into())
 }
 
 /// A network as the user writes it.
-fn network_text(network: Ipv6Addr, prefix: u8, scope: Option<&str>) -> String {
-    let v4: Option<Ipv4Addr> = network.to_ipv4_mapped().filter(|_| prefix >= MAPPED_BITS);
-    let (address, prefix, bits) = match v4 {
-        Some(v4) => (IpAddr::V4(v4), prefix - MAPPED_BITS, 32),
-        None => (IpAddr::V6(network), prefix, 128),
-    };
+fn network_text(network: Ipv6Net, scope: Option<&str>) -> String {
+    let network = unmapped(network);
+    let (address, prefix) = (network.addr(), network.prefix_len());
     let scope = scope.map_or(String::new(), |scope| format!("%{scope}"));
-    if prefix == bits {
+    if prefix == network.max_prefix_len() {
         format!("{address}{scope}")
     } else {
         format!("{address}{scope}/{prefix}")
@@ -126,7 +134,7 @@ fn network_text(network: Ipv6Addr, prefix: u8, scope: Option<&str>) -> String {
 
 impl AddrRule {
     fn inside(&self, address: &[u8; 16]) -> bool {
-        masked(Ipv6Addr::from(*address), self.prefix) == self.network
+        self.network.contains(&Ipv6Addr::from(*address))
     }
 
     pub(super) fn matches(&self, who: &Ident) -> bool {
@@ -153,7 +161,7 @@ impl fmt::Display for AddrRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.negate { "!" } else { "" };
         let scope = (self.ifindex != 0).then(|| self.ifindex.to_string());
-        let network = network_text(self.network, self.prefix, scope.as_deref());
+        let network = network_text(self.network, scope.as_deref());
         write!(f, "{sign}{network}")
     }
 }

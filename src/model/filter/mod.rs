@@ -25,6 +25,7 @@ pub use states::parse_states;
 
 use crate::abi::{RawAddrRule, RawFilter, RawPortRule};
 use crate::model::ident::Ident;
+use addresses::v6_net;
 use expression::{expressions_hold, of_side};
 
 /// Which connections are meant.
@@ -78,9 +79,9 @@ impl Filter {
             ..RawFilter::default()
         };
         for (slot, rule) in raw.addrs.iter_mut().zip(&self.addrs) {
-            slot.addr = rule.network.octets();
-            (slot.prefix, slot.side, slot.negate) =
-                (rule.prefix, rule.side.number(), u8::from(rule.negate));
+            slot.addr = rule.network.addr().octets();
+            slot.prefix = rule.network.prefix_len();
+            (slot.side, slot.negate) = (rule.side.number(), u8::from(rule.negate));
             slot.ifindex = rule.ifindex;
             raw.nr_addrs += 1;
         }
@@ -95,8 +96,7 @@ impl Filter {
     /// From the form in the ABI.
     pub fn from_abi(raw: &RawFilter) -> Self {
         let addr = |rule: &RawAddrRule| AddrRule {
-            network: Ipv6Addr::from(rule.addr),
-            prefix: rule.prefix,
+            network: v6_net(Ipv6Addr::from(rule.addr), rule.prefix),
             side: Side::from_number(rule.side),
             negate: rule.negate != 0,
             ifindex: rule.ifindex,

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use diagnose_tools::abi::{RawFilter, RawIdent};
 use diagnose_tools::model::filter::{AddrRule, Filter, PortRule, Side};
 use diagnose_tools::model::ident::Ident;
+use ipnet::Ipv6Net;
 use kernel_shim::{filter_match, filter_valid};
 
 /// A small generator of its own: the same cases in every run.
@@ -45,10 +46,9 @@ fn addr(random: &mut Random) -> Ipv6Addr {
 
 fn addr_rule(random: &mut Random) -> AddrRule {
     let prefix = random.pick(&PREFIXES);
-    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+    let network = Ipv6Net::new(addr(random), prefix).expect("128 at the most");
     AddrRule {
-        network: Ipv6Addr::from(u128::from(addr(random)) & mask),
-        prefix,
+        network: network.trunc(),
         side: random.pick(&Side::ALL),
         negate: random.below(3) == 0,
         ifindex: random.pick(&INDICES),
