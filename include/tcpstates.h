@@ -28,7 +28,7 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		4
+#define TCPSTATES_CALL_VERSION		5
 #define TCPSTATES_RECORD_VERSION	4
 
 /*
@@ -195,7 +195,7 @@ struct tcpstates_record {
  *
  * @who of a pair is the connection that raised or cleared the alarm, of the
  * others the listener, or one of several. The counts are those of struct
- * tcpstates_group and struct tcpstates_listener, with TCPSTATES_ALARM_UNFINISHED
+ * tcpstates_pair and struct tcpstates_listener, with TCPSTATES_ALARM_UNFINISHED
  * of all of them.
  */
 struct tcpstates_alarm {
@@ -305,8 +305,8 @@ struct tcpstates_filter {
 #define TCPSTATES_RING_MAX	0x400000
 #define TCPSTATES_CONNS_MIN	1
 #define TCPSTATES_CONNS_MAX	0x1000000
-#define TCPSTATES_GROUPS_MIN	1
-#define TCPSTATES_GROUPS_MAX	0x100000
+#define TCPSTATES_PAIRS_MIN	1
+#define TCPSTATES_PAIRS_MAX	0x100000
 #define TCPSTATES_LISTENERS_MIN	1
 #define TCPSTATES_LISTENERS_MAX	0x10000
 #define TCPSTATES_VERBOSE_MAX	2
@@ -320,7 +320,7 @@ struct tcpstates_config {
 	struct tcpstates_filter filter;
 	__u32 threshold;	/* connections that raise TCPSTATES_ALARM_PAIR, 0: off */
 	__u32 unfinished;	/* a second, that raise TCPSTATES_ALARM_UNFINISHED, 0: off */
-	__u32 max_groups;	/* pairs of addresses that are counted */
+	__u32 max_pairs;	/* pairs of addresses that are counted */
 	__u32 max_listeners;	/* listeners that are counted */
 	__u64 ring_budget;	/* bytes, of the rings of all online CPUs; 0: a default */
 	__u64 reserved[5];
@@ -414,9 +414,9 @@ struct tcpstates_stats {
 	__u64 states[TCPSTATES_NR_STATES];	/* gauge: tracked, by state */
 
 	__u64 alarms;		/* records of alarms, raised and cleared ones */
-	__u64 groups;		/* gauge: pairs of addresses that are known */
-	__u64 evicted;		/* pairs without a connection that made room for others */
-	__u64 ungrouped;	/* connections whose pair found no room */
+	__u64 pairs;		/* gauge: pairs of addresses that are known */
+	__u64 evicted;		/* pairs without a connection, taken out for others: table full */
+	__u64 uncounted;	/* connections not counted: no pair could be evicted */
 	__u64 listeners;	/* gauge: listeners that are known */
 	__u64 unlisted;		/* listeners that found no room */
 	__u64 clocks;		/* times that the wall clock was set: see TCPSTATES_GET_CLOCKS */
@@ -434,7 +434,7 @@ struct tcpstates_stats {
 #define TCPSTATES_HIST_SUB_BITS		2
 #define TCPSTATES_HIST_BUCKETS		160
 
-struct tcpstates_edge {
+struct tcpstates_transition_count {
 	__u8  old_state;
 	__u8  new_state;
 	__u8  reserved[6];
@@ -559,14 +559,14 @@ struct tcpstates_conn {
 #define TCPSTATES_SOCK_USER_TIMEOUT	0x0004	/* TCP_USER_TIMEOUT */
 
 /*
- * TCPSTATES_GET_GROUPS: the connections between two addresses, whichever side
+ * TCPSTATES_GET_PAIRS: the connections between two addresses, whichever side
  * began them. Of a host's connection with its own address, both ends count.
  * A pair without a connection is kept until its room is wanted.
  *
  * All is exact when nothing moves. But @peak, below half of the threshold, may
  * miss up to 64 connections of each CPU but one that were there at the same time.
  */
-struct tcpstates_group {
+struct tcpstates_pair {
 	__u8  laddr[16];
 	__u8  raddr[16];
 	__u32 netns;
@@ -580,7 +580,7 @@ struct tcpstates_group {
 	__u32 closing;		/* FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK */
 	__u32 timewait;
 	__u64 peak;		/* most at once, without those in TIME_WAIT: see below */
-	__u64 begun;		/* connections, with those found at the activation */
+	__u64 started;		/* connections, with those found at the activation */
 	__u64 unfinished;	/* requests that ended half-open */
 	__u64 first_ns;		/* since when it is known */
 	__u64 last_ns;		/* when a connection last began */
@@ -673,8 +673,8 @@ struct tcpstates_consume {
 #define TCPSTATES_DEACTIVATE	TCPSTATES_IO(0x02)	/* (A) */
 #define TCPSTATES_GET_SETTINGS	TCPSTATES_IOR(0x03, struct tcpstates_settings)
 #define TCPSTATES_GET_STATS	TCPSTATES_IOR(0x04, struct tcpstates_stats)
-/* (A) Array of struct tcpstates_edge, only those with a count. */
-#define TCPSTATES_GET_EDGES	TCPSTATES_IOWR(0x05, struct tcpstates_table)
+/* (A) Array of struct tcpstates_transition_count, only those with a count. */
+#define TCPSTATES_GET_TRANSITION_COUNTS	TCPSTATES_IOWR(0x05, struct tcpstates_table)
 /* (A) Array of struct tcpstates_ring_state. */
 #define TCPSTATES_GET_RINGS	TCPSTATES_IOWR(0x06, struct tcpstates_table)
 /* (A) Array of struct tcpstates_hook. */
@@ -684,8 +684,8 @@ struct tcpstates_consume {
 #define TCPSTATES_SEEN		TCPSTATES_IOW(0x0a, __u64)	/* (A) */
 /* (A) Array of struct tcpstates_listener. */
 #define TCPSTATES_GET_LISTENERS	TCPSTATES_IOWR(0x0b, struct tcpstates_table)
-/* (A) Array of struct tcpstates_group. */
-#define TCPSTATES_GET_GROUPS	TCPSTATES_IOWR(0x0c, struct tcpstates_table)
+/* (A) Array of struct tcpstates_pair. */
+#define TCPSTATES_GET_PAIRS	TCPSTATES_IOWR(0x0c, struct tcpstates_table)
 #define TCPSTATES_GET_LIVES	TCPSTATES_IOR(0x0d, struct tcpstates_lives)	/* (A) */
 /* (A) Array of struct tcpstates_cgroup. */
 #define TCPSTATES_GET_CGROUPS	TCPSTATES_IOWR(0x0e, struct tcpstates_table)

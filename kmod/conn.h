@@ -81,7 +81,7 @@ struct tcps_conn {
 static_assert(sizeof(struct tcps_conn) == 128);
 static_assert(TCPSTATES_CONNS_MAX <= 1 << 24);
 static_assert(TCPSTATES_LISTENERS_MAX < 1 << 18);
-static_assert(TCPSTATES_GROUPS_MAX < 1 << 22);
+static_assert(TCPSTATES_PAIRS_MAX < 1 << 22);
 static_assert(TCPSTATES_NR_ROLES <= 1 << 2);
 
 /* Units of @established: about a microsecond. */

@@ -153,10 +153,10 @@ struct table_spec {
 	size_t size;
 };
 
-static bool fill_edge(struct tcps_session *session, unsigned int index, void *element)
+static bool fill_transition_count(struct tcps_session *session, unsigned int index, void *element)
 {
-	return tcps_stats_sum_edge(&session->stats, index / TCPSTATES_NR_STATES,
-				   index % TCPSTATES_NR_STATES, element);
+	return tcps_stats_sum_transition(&session->stats, index / TCPSTATES_NR_STATES,
+					 index % TCPSTATES_NR_STATES, element);
 }
 
 static bool fill_ring(struct tcps_session *session, unsigned int index, void *element)
@@ -236,9 +236,12 @@ static int get_table(struct tcps_session *session, const struct table_spec *spec
 	return err;
 }
 
-static int get_edges(struct tcps_session *session, struct reader *reader, unsigned long arg)
+static int get_transition_counts(struct tcps_session *session, struct reader *reader,
+				 unsigned long arg)
 {
-	static const struct table_spec spec = { fill_edge, sizeof(struct tcpstates_edge) };
+	static const struct table_spec spec = {
+		fill_transition_count, sizeof(struct tcpstates_transition_count)
+	};
 
 	return get_table(session, &spec, TCPSTATES_NR_STATES * TCPSTATES_NR_STATES, arg);
 }
@@ -268,7 +271,7 @@ static int get_listeners(struct tcps_session *session, struct reader *reader, un
 
 static int get_pairs(struct tcps_session *session, struct reader *reader, unsigned long arg)
 {
-	static const struct table_spec spec = { fill_pair, sizeof(struct tcpstates_group) };
+	static const struct table_spec spec = { fill_pair, sizeof(struct tcpstates_pair) };
 
 	return get_table(session, &spec, tcps_table_taken(&session->pairs.table), arg);
 }
@@ -375,14 +378,14 @@ static const struct session_call {
 	unsigned int cmd;
 	int (*run)(struct tcps_session *session, struct reader *reader, unsigned long arg);
 } session_calls[] = {
-	{ TCPSTATES_GET_EDGES, get_edges },
+	{ TCPSTATES_GET_TRANSITION_COUNTS, get_transition_counts },
 	{ TCPSTATES_GET_RINGS, get_rings },
 	{ TCPSTATES_GET_HOOKS, get_hooks },
 	{ TCPSTATES_SNAPSHOT, snapshot },
 	{ TCPSTATES_CONSUME, consume },
 	{ TCPSTATES_SEEN, seen },
 	{ TCPSTATES_GET_LISTENERS, get_listeners },
-	{ TCPSTATES_GET_GROUPS, get_pairs },
+	{ TCPSTATES_GET_PAIRS, get_pairs },
 	{ TCPSTATES_GET_LIVES, get_lives },
 	{ TCPSTATES_GET_CGROUPS, get_cgroups },
 	{ TCPSTATES_GET_CLOCKS, get_clocks },

@@ -39,7 +39,7 @@ static void init_shards(struct tcps_pairs *pairs)
  */
 static void init_slots(struct tcps_pairs *pairs, const struct tcpstates_config *config)
 {
-	unsigned int nr = config->max_groups / (4 * num_possible_cpus());
+	unsigned int nr = config->max_pairs / (4 * num_possible_cpus());
 	unsigned int spare = config->threshold / 4;
 
 	pairs->threshold = config->threshold;
@@ -71,7 +71,7 @@ static void init_slots(struct tcps_pairs *pairs, const struct tcpstates_config *
 int tcps_pairs_init(struct tcps_pairs *pairs, const struct tcps_stats *stats,
 		    const struct tcpstates_config *config)
 {
-	const unsigned int max = config->max_groups;
+	const unsigned int max = config->max_pairs;
 
 	pairs->stats = stats;
 	init_slots(pairs, config);
@@ -603,7 +603,7 @@ static noinline void find_and_join(struct tcps_session *session, struct tcps_cpu
 		look_at_pair(session, pair, conn);
 		is_used = is_used_again(pair);
 	} else {
-		shard->ungrouped++;
+		shard->uncounted++;
 	}
 	raw_spin_unlock(&shard->lock);
 	stats->pair = pair;
@@ -724,19 +724,19 @@ void tcps_pairs_sum(struct tcps_pairs *pairs, struct tcpstates_stats *out)
 {
 	unsigned int i;
 
-	out->groups = tcps_table_taken(&pairs->table);
+	out->pairs = tcps_table_taken(&pairs->table);
 	for (i = 0; i < pairs->nr_shards; i++) {
 		struct tcps_pair_shard *shard = &pairs->shards[i];
 
 		raw_spin_lock_irq(&shard->lock);
 		out->evicted += shard->evicted;
-		out->ungrouped += shard->ungrouped;
+		out->uncounted += shard->uncounted;
 		raw_spin_unlock_irq(&shard->lock);
 	}
 }
 
 static void describe(const struct tcps_pairs *pairs, const struct tcps_pair *pair,
-		     struct tcpstates_group *out)
+		     struct tcpstates_pair *out)
 {
 	struct tcps_pair_counts sum;
 	s32 live;
@@ -754,7 +754,7 @@ static void describe(const struct tcps_pairs *pairs, const struct tcps_pair *pai
 	out->closing = tcps_count_of(sum.classes, TCPS_CLOSING);
 	out->timewait = tcps_count_of(sum.classes, TCPS_IN_TIMEWAIT);
 	out->peak = value_of(pair, most_ends(pairs, pair, live));
-	out->begun = sum.started;
+	out->started = sum.started;
 	out->unfinished = sum.unfinished;
 	out->first_ns = pair->first_ns;
 	out->last_ns = sum.last_ns;
@@ -770,7 +770,7 @@ static void describe(const struct tcps_pairs *pairs, const struct tcps_pair *pai
  * Return: false for an entry without a pair.
  */
 bool tcps_pair_describe(struct tcps_pairs *pairs, unsigned int index,
-			struct tcpstates_group *out)
+			struct tcpstates_pair *out)
 {
 	const struct tcps_pair *pair = tcps_pair_at(pairs, index);
 	struct tcps_pair_shard *shard = READ_ONCE(pair->shard);

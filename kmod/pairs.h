@@ -104,7 +104,7 @@ struct tcps_pair_shard {
 	struct rb_root root;
 	struct list_head idle;
 	u64 evicted;
-	u64 ungrouped;
+	u64 uncounted;
 } ____cacheline_aligned_in_smp;
 
 struct tcps_pairs {
@@ -249,6 +249,6 @@ tcps_pair_leave(struct tcps_session *session, const struct tcps_pairs *pairs,
 
 void tcps_pairs_sum(struct tcps_pairs *pairs, struct tcpstates_stats *out);
 bool tcps_pair_describe(struct tcps_pairs *pairs, unsigned int index,
-			struct tcpstates_group *out);
+			struct tcpstates_pair *out);
 
 #endif

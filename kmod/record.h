@@ -93,8 +93,8 @@ tcps_record_step(struct tcps_session *session, struct tcps_cpu_stats *stats,
 {
 	lockdep_assert_irqs_disabled();
 	tcps_add(stats->seen, 1);
-	tcps_stats_edge(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
-			in_old.ns);
+	tcps_stats_transition(stats, step.old, step.new, in_old.flags & TCPSTATES_SINCE_EXACT,
+			      in_old.ns);
 	if (unlikely(stats->is_selective) &&
 	    tcps_record_skips(session, stats, sk, step.kind, in_old.ns,
 			      in_old.flags & TCPSTATES_SINCE_KNOWN))

@@ -114,7 +114,7 @@ static struct tcps_session *session_create(const struct tcpstates_config *config
 	if (tcps_pairs_init(&session->pairs, &session->stats, config))
 		goto err_conns;
 	if (tcps_listeners_init(&session->listeners, session, config->max_listeners))
-		goto err_groups;
+		goto err_pairs;
 	session->consumed = kvcalloc(session->rings->nr, sizeof(*session->consumed), GFP_KERNEL);
 	if (!session->consumed)
 		goto err_listeners;
@@ -126,7 +126,7 @@ err_consumed:
 	kvfree(session->consumed);
 err_listeners:
 	tcps_listeners_destroy(&session->listeners);
-err_groups:
+err_pairs:
 	tcps_pairs_destroy(&session->pairs);
 err_conns:
 	tcps_conns_destroy(&session->conns);
@@ -151,8 +151,8 @@ static bool config_valid(const struct tcpstates_config *config)
 	       config->hook <= TCPSTATES_HOOK_KPROBE &&
 	       ring_valid(config->ring_records) &&
 	       config->max_conns <= TCPSTATES_CONNS_MAX &&
-	       config->max_groups >= TCPSTATES_GROUPS_MIN &&
-	       config->max_groups <= TCPSTATES_GROUPS_MAX &&
+	       config->max_pairs >= TCPSTATES_PAIRS_MIN &&
+	       config->max_pairs <= TCPSTATES_PAIRS_MAX &&
 	       config->max_listeners >= TCPSTATES_LISTENERS_MIN &&
 	       config->max_listeners <= TCPSTATES_LISTENERS_MAX &&
 	       tcps_filter_valid(&config->filter) &&

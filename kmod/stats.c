@@ -13,41 +13,41 @@
 #include "stats.h"
 
 #define OTHERS 0
-#define EDGE(old, new) ((old) * TCPSTATES_NR_STATES + (new))
+#define TRANSITION(old, new) ((old) * TCPSTATES_NR_STATES + (new))
 
 /*
  * The transitions that the kernel can make, and this module records: only these
  * have a histogram of the time in the old state.
  */
-const u8 tcps_hists[TCPS_NR_EDGES] = {
-	[EDGE(TCPSTATES_STATE_NEW, TCP_NEW_SYN_RECV)] = 1,
-	[EDGE(TCPSTATES_STATE_NEW, TCP_SYN_RECV)] = 2,
-	[EDGE(TCP_CLOSE, TCP_LISTEN)] = 3,
-	[EDGE(TCP_CLOSE, TCP_SYN_SENT)] = 4,
-	[EDGE(TCP_LISTEN, TCP_CLOSE)] = 5,
-	[EDGE(TCP_SYN_SENT, TCP_SYN_RECV)] = 6,
-	[EDGE(TCP_SYN_SENT, TCP_ESTABLISHED)] = 7,
-	[EDGE(TCP_SYN_SENT, TCP_CLOSE)] = 8,
-	[EDGE(TCP_NEW_SYN_RECV, TCP_CLOSE)] = 9,
-	[EDGE(TCP_SYN_RECV, TCP_ESTABLISHED)] = 10,
-	[EDGE(TCP_SYN_RECV, TCP_FIN_WAIT1)] = 11,
-	[EDGE(TCP_SYN_RECV, TCP_CLOSE_WAIT)] = 12,
-	[EDGE(TCP_SYN_RECV, TCP_CLOSE)] = 13,
-	[EDGE(TCP_ESTABLISHED, TCP_FIN_WAIT1)] = 14,
-	[EDGE(TCP_ESTABLISHED, TCP_CLOSE_WAIT)] = 15,
-	[EDGE(TCP_ESTABLISHED, TCP_CLOSE)] = 16,
-	[EDGE(TCP_FIN_WAIT1, TCP_FIN_WAIT2)] = 17,
-	[EDGE(TCP_FIN_WAIT1, TCP_CLOSING)] = 18,
-	[EDGE(TCP_FIN_WAIT1, TCP_TIME_WAIT)] = 19,
-	[EDGE(TCP_FIN_WAIT1, TCP_CLOSE)] = 20,
-	[EDGE(TCP_FIN_WAIT2, TCP_TIME_WAIT)] = 21,
-	[EDGE(TCP_FIN_WAIT2, TCP_CLOSE)] = 22,
-	[EDGE(TCP_CLOSING, TCP_TIME_WAIT)] = 23,
-	[EDGE(TCP_CLOSING, TCP_CLOSE)] = 24,
-	[EDGE(TCP_TIME_WAIT, TCP_CLOSE)] = 25,
-	[EDGE(TCP_CLOSE_WAIT, TCP_LAST_ACK)] = 26,
-	[EDGE(TCP_CLOSE_WAIT, TCP_CLOSE)] = 27,
-	[EDGE(TCP_LAST_ACK, TCP_CLOSE)] = 28,
+const u8 tcps_hists[TCPS_NR_TRANSITIONS] = {
+	[TRANSITION(TCPSTATES_STATE_NEW, TCP_NEW_SYN_RECV)] = 1,
+	[TRANSITION(TCPSTATES_STATE_NEW, TCP_SYN_RECV)] = 2,
+	[TRANSITION(TCP_CLOSE, TCP_LISTEN)] = 3,
+	[TRANSITION(TCP_CLOSE, TCP_SYN_SENT)] = 4,
+	[TRANSITION(TCP_LISTEN, TCP_CLOSE)] = 5,
+	[TRANSITION(TCP_SYN_SENT, TCP_SYN_RECV)] = 6,
+	[TRANSITION(TCP_SYN_SENT, TCP_ESTABLISHED)] = 7,
+	[TRANSITION(TCP_SYN_SENT, TCP_CLOSE)] = 8,
+	[TRANSITION(TCP_NEW_SYN_RECV, TCP_CLOSE)] = 9,
+	[TRANSITION(TCP_SYN_RECV, TCP_ESTABLISHED)] = 10,
+	[TRANSITION(TCP_SYN_RECV, TCP_FIN_WAIT1)] = 11,
+	[TRANSITION(TCP_SYN_RECV, TCP_CLOSE_WAIT)] = 12,
+	[TRANSITION(TCP_SYN_RECV, TCP_CLOSE)] = 13,
+	[TRANSITION(TCP_ESTABLISHED, TCP_FIN_WAIT1)] = 14,
+	[TRANSITION(TCP_ESTABLISHED, TCP_CLOSE_WAIT)] = 15,
+	[TRANSITION(TCP_ESTABLISHED, TCP_CLOSE)] = 16,
+	[TRANSITION(TCP_FIN_WAIT1, TCP_FIN_WAIT2)] = 17,
+	[TRANSITION(TCP_FIN_WAIT1, TCP_CLOSING)] = 18,
+	[TRANSITION(TCP_FIN_WAIT1, TCP_TIME_WAIT)] = 19,
+	[TRANSITION(TCP_FIN_WAIT1, TCP_CLOSE)] = 20,
+	[TRANSITION(TCP_FIN_WAIT2, TCP_TIME_WAIT)] = 21,
+	[TRANSITION(TCP_FIN_WAIT2, TCP_CLOSE)] = 22,
+	[TRANSITION(TCP_CLOSING, TCP_TIME_WAIT)] = 23,
+	[TRANSITION(TCP_CLOSING, TCP_CLOSE)] = 24,
+	[TRANSITION(TCP_TIME_WAIT, TCP_CLOSE)] = 25,
+	[TRANSITION(TCP_CLOSE_WAIT, TCP_LAST_ACK)] = 26,
+	[TRANSITION(TCP_CLOSE_WAIT, TCP_CLOSE)] = 27,
+	[TRANSITION(TCP_LAST_ACK, TCP_CLOSE)] = 28,
 };
 
 /**
@@ -225,7 +225,7 @@ static void add_moves(const struct tcps_cpu_stats *cpu, struct tcpstates_stats *
 
 	for (old = 0; old < TCPSTATES_NR_STATES; old++) {
 		for (new = 0; new < TCPSTATES_NR_STATES; new++) {
-			u64 nr = READ_ONCE(cpu->edges[tcps_edge_nr(old, new)].count);
+			u64 nr = READ_ONCE(cpu->transitions[tcps_transition_nr(old, new)].count);
 
 			out->states[old] -= nr;
 			out->states[new] += nr;
@@ -328,18 +328,18 @@ void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives
 	}
 }
 
-static void add_edge(const struct tcps_cpu_stats *stats, unsigned int nr,
-		     struct tcpstates_edge *out)
+static void add_transition(const struct tcps_cpu_stats *stats, unsigned int nr,
+			   struct tcpstates_transition_count *out)
 {
-	const struct tcps_edge *edge = &stats->edges[nr];
+	const struct tcps_transition_count *counts = &stats->transitions[nr];
 	unsigned int i;
 
-	if (!READ_ONCE(edge->count))
+	if (!READ_ONCE(counts->count))
 		return;
-	out->count += READ_ONCE(edge->count);
-	out->timed += READ_ONCE(edge->timed);
-	out->total_ns += READ_ONCE(edge->total_ns);
-	out->max_ns = max_t(__u64, out->max_ns, READ_ONCE(edge->max_ns));
+	out->count += READ_ONCE(counts->count);
+	out->timed += READ_ONCE(counts->timed);
+	out->total_ns += READ_ONCE(counts->total_ns);
+	out->max_ns = max_t(__u64, out->max_ns, READ_ONCE(counts->max_ns));
 	if (tcps_hists[nr] == OTHERS)
 		return;
 	for (i = 0; i < TCPSTATES_HIST_BUCKETS; i++)
@@ -347,7 +347,7 @@ static void add_edge(const struct tcps_cpu_stats *stats, unsigned int nr,
 }
 
 /**
- * tcps_stats_sum_edge() - add a transition's counters of all CPUs
+ * tcps_stats_sum_transition() - add a transition's counters of all CPUs
  * @stats: the counters
  * @old: its old state
  * @new: its new state
@@ -356,8 +356,8 @@ static void add_edge(const struct tcps_cpu_stats *stats, unsigned int nr,
  * Context: Process context.
  * Return: false: it was not seen.
  */
-bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
-			 struct tcpstates_edge *out)
+bool tcps_stats_sum_transition(const struct tcps_stats *stats, unsigned int old, unsigned int new,
+			       struct tcpstates_transition_count *out)
 {
 	const struct tcps_cpu_stats *added;
 	unsigned int cpu;
@@ -368,7 +368,7 @@ bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsig
 	for_each_possible_cpu(cpu) {
 		added = tcps_stats_of(stats, cpu);
 		if (added)
-			add_edge(added, tcps_edge_nr(old, new), out);
+			add_transition(added, tcps_transition_nr(old, new), out);
 	}
 	return out->count;
 }

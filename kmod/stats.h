@@ -17,15 +17,15 @@ struct request_sock;
 struct sock;
 struct tcps_ring;
 
-#define TCPS_NR_EDGES	(TCPSTATES_NR_STATES * TCPSTATES_NR_STATES)
+#define TCPS_NR_TRANSITIONS	(TCPSTATES_NR_STATES * TCPSTATES_NR_STATES)
 
 /* The first one is of all unexpected transitions together, and is not exported. */
 #define TCPS_NR_HISTS	29
 
 /* Number of the histogram of each transition. */
-extern const u8 tcps_hists[TCPS_NR_EDGES];
+extern const u8 tcps_hists[TCPS_NR_TRANSITIONS];
 
-struct tcps_edge {
+struct tcps_transition_count {
 	u64 count;
 	u64 timed;
 	u64 total_ns;
@@ -58,7 +58,7 @@ struct tcps_cpu_stats {
 	const struct request_sock *checked;	/* see subflow_checked() */
 	const struct sock *clone;		/* of it: a subflow that is being made */
 	struct tcps_slots slots;
-	struct tcps_edge edges[TCPS_NR_EDGES];
+	struct tcps_transition_count transitions[TCPS_NR_TRANSITIONS];
 	u64 hists[TCPS_NR_HISTS][TCPSTATES_HIST_BUCKETS];
 };
 
@@ -135,8 +135,8 @@ static inline void tcps_times_add(struct tcpstates_times *times, u64 ns)
 	tcps_add(times->hist[tcps_hist_bucket(ns)], 1);
 }
 
-/* The edge from @old to @new has this number. */
-static inline unsigned int tcps_edge_nr(unsigned int old, unsigned int new)
+/* Number of the transition from @old to @new, as an index. */
+static inline unsigned int tcps_transition_nr(unsigned int old, unsigned int new)
 {
 	return old * TCPSTATES_NR_STATES + new;
 }
@@ -150,23 +150,23 @@ static inline void tcps_stats_rename(struct tcps_cpu_stats *stats, unsigned int 
 }
 
 /* One transition; @ns, the time in the old state, counts if it is @timed. */
-static inline void tcps_stats_edge(struct tcps_cpu_stats *stats, unsigned int old,
-				   unsigned int new, bool timed, u64 ns)
+static inline void tcps_stats_transition(struct tcps_cpu_stats *stats, unsigned int old,
+					 unsigned int new, bool timed, u64 ns)
 {
-	unsigned int nr = tcps_edge_nr(old, new);
-	struct tcps_edge *edge;
+	unsigned int nr = tcps_transition_nr(old, new);
+	struct tcps_transition_count *counts;
 
-	/* Without these, the size of an edge is a factor of both, and of each member's address. */
+	/* Without these, the size of one is a factor of both, and of each member's address. */
 	OPTIMIZER_HIDE_VAR(nr);
-	edge = &stats->edges[nr];
-	OPTIMIZER_HIDE_VAR(edge);
-	tcps_add(edge->count, 1);
+	counts = &stats->transitions[nr];
+	OPTIMIZER_HIDE_VAR(counts);
+	tcps_add(counts->count, 1);
 	if (!timed)
 		return;
-	tcps_add(edge->timed, 1);
-	tcps_add(edge->total_ns, ns);
-	if (ns > edge->max_ns)
-		WRITE_ONCE(edge->max_ns, ns);
+	tcps_add(counts->timed, 1);
+	tcps_add(counts->total_ns, ns);
+	if (ns > counts->max_ns)
+		WRITE_ONCE(counts->max_ns, ns);
 	tcps_add(stats->hists[tcps_hists[nr]][tcps_hist_bucket(ns)], 1);
 }
 
@@ -174,7 +174,7 @@ void tcps_stats_add_untracked(struct tcps_stats *stats, unsigned int nr);
 
 void tcps_stats_sum(const struct tcps_stats *stats, struct tcpstates_stats *out);
 void tcps_stats_sum_lives(const struct tcps_stats *stats, struct tcpstates_lives *out);
-bool tcps_stats_sum_edge(const struct tcps_stats *stats, unsigned int old, unsigned int new,
-			 struct tcpstates_edge *out);
+bool tcps_stats_sum_transition(const struct tcps_stats *stats, unsigned int old, unsigned int new,
+			       struct tcpstates_transition_count *out);
 
 #endif

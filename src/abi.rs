@@ -24,32 +24,32 @@ pub use raw::{
     TCPSTATES_ALARM_ACCEPT_QUEUE, TCPSTATES_ALARM_HALF_OPEN, TCPSTATES_ALARM_PAIR,
     TCPSTATES_ALARM_UNFINISHED, TCPSTATES_CALL_VERSION, TCPSTATES_CGROUP_OTHERS,
     TCPSTATES_CGROUPS_MAX, TCPSTATES_CLOCKS_MAX, TCPSTATES_CONNS_MAX, TCPSTATES_CONNS_MIN,
-    TCPSTATES_GROUPS_MAX, TCPSTATES_GROUPS_MIN, TCPSTATES_HAS_LAST_RECV, TCPSTATES_HAS_LAST_SENT,
-    TCPSTATES_HAS_LISTENER, TCPSTATES_HAS_METERS, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS,
-    TCPSTATES_HAS_UID, TCPSTATES_HIST_BUCKETS, TCPSTATES_HIST_MIN_SHIFT, TCPSTATES_HIST_SUB_BITS,
-    TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_AUTO, TCPSTATES_HOOK_IS_FTRACE,
-    TCPSTATES_HOOK_IS_KPROBE, TCPSTATES_HOOK_KPROBE, TCPSTATES_HOOK_REQUIRED,
-    TCPSTATES_HOOK_TRACEPOINT, TCPSTATES_IS_SUBFLOW, TCPSTATES_LISTENERS_MAX,
-    TCPSTATES_LISTENERS_MIN, TCPSTATES_MAX_RULES, TCPSTATES_NR_ALARMS, TCPSTATES_NR_ENDS,
-    TCPSTATES_NR_REASONS, TCPSTATES_NR_ROLES, TCPSTATES_NR_STATES, TCPSTATES_REASONS_MAX,
-    TCPSTATES_REC_ALARM, TCPSTATES_REC_TRANSITION, TCPSTATES_RECORD_VERSION, TCPSTATES_RING_MAGIC,
-    TCPSTATES_RING_MAX, TCPSTATES_RING_MIN, TCPSTATES_ROLE_CLIENT, TCPSTATES_ROLE_LISTENER,
-    TCPSTATES_ROLE_SERVER, TCPSTATES_SEEDED, TCPSTATES_SIDE_EITHER, TCPSTATES_SIDE_LOCAL,
-    TCPSTATES_SIDE_REMOTE, TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN, TCPSTATES_SOCK_KEEPALIVE,
-    TCPSTATES_SOCK_ORPHAN, TCPSTATES_SOCK_USER_TIMEOUT, TCPSTATES_STATE_NEW, TCPSTATES_VERBOSE_MAX,
+    TCPSTATES_HAS_LAST_RECV, TCPSTATES_HAS_LAST_SENT, TCPSTATES_HAS_LISTENER, TCPSTATES_HAS_METERS,
+    TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS, TCPSTATES_HAS_UID, TCPSTATES_HIST_BUCKETS,
+    TCPSTATES_HIST_MIN_SHIFT, TCPSTATES_HIST_SUB_BITS, TCPSTATES_HOOK_ATTACHED,
+    TCPSTATES_HOOK_AUTO, TCPSTATES_HOOK_IS_FTRACE, TCPSTATES_HOOK_IS_KPROBE, TCPSTATES_HOOK_KPROBE,
+    TCPSTATES_HOOK_REQUIRED, TCPSTATES_HOOK_TRACEPOINT, TCPSTATES_IS_SUBFLOW,
+    TCPSTATES_LISTENERS_MAX, TCPSTATES_LISTENERS_MIN, TCPSTATES_MAX_RULES, TCPSTATES_NR_ALARMS,
+    TCPSTATES_NR_ENDS, TCPSTATES_NR_REASONS, TCPSTATES_NR_ROLES, TCPSTATES_NR_STATES,
+    TCPSTATES_PAIRS_MAX, TCPSTATES_PAIRS_MIN, TCPSTATES_REASONS_MAX, TCPSTATES_REC_ALARM,
+    TCPSTATES_REC_TRANSITION, TCPSTATES_RECORD_VERSION, TCPSTATES_RING_MAGIC, TCPSTATES_RING_MAX,
+    TCPSTATES_RING_MIN, TCPSTATES_ROLE_CLIENT, TCPSTATES_ROLE_LISTENER, TCPSTATES_ROLE_SERVER,
+    TCPSTATES_SEEDED, TCPSTATES_SIDE_EITHER, TCPSTATES_SIDE_LOCAL, TCPSTATES_SIDE_REMOTE,
+    TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN, TCPSTATES_SOCK_KEEPALIVE, TCPSTATES_SOCK_ORPHAN,
+    TCPSTATES_SOCK_USER_TIMEOUT, TCPSTATES_STATE_NEW, TCPSTATES_VERBOSE_MAX,
 };
 pub use raw::{
     tcpstates_activate as Activate, tcpstates_addr_rule as RawAddrRule,
     tcpstates_alarm as RawAlarm, tcpstates_cgroup as Cgroup, tcpstates_clock as ClockChange,
     tcpstates_config as Config, tcpstates_conn as RawConn, tcpstates_consume as Consume,
-    tcpstates_consumed as Consumed, tcpstates_edge as Edge, tcpstates_filter as RawFilter,
-    tcpstates_group as RawGroup, tcpstates_handshakes as RawHandshakes, tcpstates_hook as Hook,
-    tcpstates_ident as RawIdent, tcpstates_listener as RawListener, tcpstates_lives as Lives,
-    tcpstates_meters as RawMeters, tcpstates_port_rule as RawPortRule,
-    tcpstates_record as RawRecord, tcpstates_ring_header as RingHeader,
-    tcpstates_ring_state as RingState, tcpstates_settings as Settings,
-    tcpstates_snapshot as Snapshot, tcpstates_stats as Stats, tcpstates_table as Table,
-    tcpstates_times as Times, tcpstates_version as Version,
+    tcpstates_consumed as Consumed, tcpstates_filter as RawFilter,
+    tcpstates_handshakes as RawHandshakes, tcpstates_hook as Hook, tcpstates_ident as RawIdent,
+    tcpstates_listener as RawListener, tcpstates_lives as Lives, tcpstates_meters as RawMeters,
+    tcpstates_pair as RawPair, tcpstates_port_rule as RawPortRule, tcpstates_record as RawRecord,
+    tcpstates_ring_header as RingHeader, tcpstates_ring_state as RingState,
+    tcpstates_settings as Settings, tcpstates_snapshot as Snapshot, tcpstates_stats as Stats,
+    tcpstates_table as Table, tcpstates_times as Times,
+    tcpstates_transition_count as TransitionCount, tcpstates_version as Version,
 };
 
 /// Request numbers of the calls, evaluated from the header by its C macros.
@@ -57,11 +57,11 @@ pub mod call {
     pub use super::raw::{
         CALL_ACTIVATE as ACTIVATE, CALL_CONSUME as CONSUME, CALL_DEACTIVATE as DEACTIVATE,
         CALL_GET_CGROUPS as GET_CGROUPS, CALL_GET_CLOCKS as GET_CLOCKS,
-        CALL_GET_EDGES as GET_EDGES, CALL_GET_GROUPS as GET_GROUPS, CALL_GET_HOOKS as GET_HOOKS,
-        CALL_GET_LISTENERS as GET_LISTENERS, CALL_GET_LIVES as GET_LIVES,
-        CALL_GET_RINGS as GET_RINGS, CALL_GET_SETTINGS as GET_SETTINGS,
-        CALL_GET_STATS as GET_STATS, CALL_GET_VERSION as GET_VERSION, CALL_SEEN as SEEN,
-        CALL_SNAPSHOT as SNAPSHOT,
+        CALL_GET_HOOKS as GET_HOOKS, CALL_GET_LISTENERS as GET_LISTENERS,
+        CALL_GET_LIVES as GET_LIVES, CALL_GET_PAIRS as GET_PAIRS, CALL_GET_RINGS as GET_RINGS,
+        CALL_GET_SETTINGS as GET_SETTINGS, CALL_GET_STATS as GET_STATS,
+        CALL_GET_TRANSITION_COUNTS as GET_TRANSITION_COUNTS, CALL_GET_VERSION as GET_VERSION,
+        CALL_SEEN as SEEN, CALL_SNAPSHOT as SNAPSHOT,
     };
 }
 
@@ -77,8 +77,8 @@ pub const CONN_SIZE: usize = size_of::<RawConn>();
 
 /// Bytes of one element of the table of listeners.
 pub const LISTENER_SIZE: usize = size_of::<RawListener>();
-/// Bytes of one element of the table of groups.
-pub const GROUP_SIZE: usize = size_of::<RawGroup>();
+/// Bytes of one element of the table of pairs.
+pub const PAIR_SIZE: usize = size_of::<RawPair>();
 
 /// The bytes of one record, copied out of a ring.
 pub type RecordBytes = [u8; RECORD_SIZE];
@@ -86,8 +86,8 @@ pub type RecordBytes = [u8; RECORD_SIZE];
 pub type ConnBytes = [u8; CONN_SIZE];
 /// The bytes of one listener.
 pub type ListenerBytes = [u8; LISTENER_SIZE];
-/// The bytes of one group.
-pub type GroupBytes = [u8; GROUP_SIZE];
+/// The bytes of one pair.
+pub type PairBytes = [u8; PAIR_SIZE];
 
 const fn text_constant(bytes: &'static [u8]) -> &'static str {
     let (text, _nul) = bytes.split_at(bytes.len() - 1);
@@ -135,7 +135,7 @@ mod layout {
     use std::mem::offset_of;
 
     const _: () = {
-        assert!(TCPSTATES_CALL_VERSION == 4 && TCPSTATES_RECORD_VERSION == 4);
+        assert!(TCPSTATES_CALL_VERSION == 5 && TCPSTATES_RECORD_VERSION == 4);
         assert!(size_of::<RawIdent>() == 112);
         assert!(offset_of!(RawIdent, ifindex) == 104);
         assert!(offset_of!(RawIdent, cgroup) == 8);
@@ -190,15 +190,15 @@ mod layout {
         assert!(size_of::<Stats>() == 8 * (4 + 6 + 1 + 6 + 13 + 8) + 192);
         assert!(offset_of!(Stats, handshakes) == 304);
         assert!(offset_of!(Stats, alarms) == 240);
-        assert!(size_of::<RawGroup>() == 104);
-        assert!(offset_of!(RawGroup, ifindex) == 40);
-        assert!(offset_of!(RawGroup, half_open) == 48);
-        assert!(offset_of!(RawGroup, begun) == 72);
+        assert!(size_of::<RawPair>() == 104);
+        assert!(offset_of!(RawPair, ifindex) == 40);
+        assert!(offset_of!(RawPair, half_open) == 48);
+        assert!(offset_of!(RawPair, started) == 72);
         assert!(size_of::<RawListener>() == 408);
         assert!(offset_of!(RawListener, accept_queue) == 124);
         assert!(offset_of!(RawListener, drops) == 168);
         assert!(offset_of!(RawListener, handshakes) == 184);
-        assert!(size_of::<Edge>() == 40 + 160 * 8);
+        assert!(size_of::<TransitionCount>() == 40 + 160 * 8);
         assert!(size_of::<Times>() == 24 + 160 * 8);
         assert!(size_of::<Lives>() == 4 * 40 * 8 + 5 * (24 + 160 * 8));
         assert!(size_of::<Cgroup>() == 8 + 13 * 8);
@@ -239,14 +239,17 @@ mod tests {
         assert_eq!(call::DEACTIVATE, number(0, 2, 0));
         assert_eq!(call::GET_SETTINGS, number(2, 3, size_of::<Settings>()));
         assert_eq!(call::GET_STATS, number(2, 4, size_of::<Stats>()));
-        assert_eq!(call::GET_EDGES, number(3, 5, size_of::<Table>()));
+        assert_eq!(
+            call::GET_TRANSITION_COUNTS,
+            number(3, 5, size_of::<Table>())
+        );
         assert_eq!(call::GET_RINGS, number(3, 6, size_of::<Table>()));
         assert_eq!(call::GET_HOOKS, number(3, 7, size_of::<Table>()));
         assert_eq!(call::SNAPSHOT, number(3, 8, size_of::<Snapshot>()));
         assert_eq!(call::CONSUME, number(1, 9, size_of::<Consume>()));
         assert_eq!(call::SEEN, number(1, 10, 8));
         assert_eq!(call::GET_LISTENERS, number(3, 11, size_of::<Table>()));
-        assert_eq!(call::GET_GROUPS, number(3, 12, size_of::<Table>()));
+        assert_eq!(call::GET_PAIRS, number(3, 12, size_of::<Table>()));
         assert_eq!(call::GET_LIVES, number(2, 13, size_of::<Lives>()));
         assert_eq!(call::GET_CGROUPS, number(3, 14, size_of::<Table>()));
         assert_eq!(call::GET_CLOCKS, number(3, 15, size_of::<Table>()));

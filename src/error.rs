@@ -61,7 +61,7 @@ pub enum Error {
     )]
     FtraceDisabled,
     /// Rings or nodes do not fit.
-    #[error("not enough memory for {0}: lower ring=, max-conns=, max-groups= or max-listeners=")]
+    #[error("not enough memory for {0}: lower ring=, max-conns=, max-pairs= or max-listeners=")]
     NoMemory(String),
     /// The positions moved under a report.
     #[error(

@@ -529,9 +529,9 @@ fn a_connection_tells_what_it_does() {
 fn crowded() -> Fake {
     let mut fake = Fake::new(1, 64);
     fake.counts = Stats {
-        groups: 11,
+        pairs: 11,
         evicted: 12,
-        ungrouped: 13,
+        uncounted: 13,
         listeners: 14,
         unlisted: 15,
         ..Stats::default()
@@ -545,35 +545,35 @@ fn what_found_no_room_is_told_where_losses_are() {
     let setting: Value = serde_json::from_str(&SCRIPT.reads_settings(&fake, true)).unwrap();
     for summary in [&json(&fake, "")[0], &setting] {
         assert_eq!(
-            (&summary["groups"], &summary["listeners"]),
+            (&summary["pairs"], &summary["listeners"]),
             (&11.into(), &14.into())
         );
         let lost = &summary["lost"];
-        for (name, n) in [("evicted", 12), ("ungrouped", 13), ("unlisted", 15)] {
+        for (name, n) in [("evicted", 12), ("uncounted", 13), ("unlisted", 15)] {
             assert_eq!(lost[name], n, "{summary}");
         }
     }
-    let groups = "Pairs of addresses: tracked 11, made room for others 12, \
-                  connections without room 13\nListeners: tracked 14, untracked 15\n";
+    let pairs = "Pairs of addresses: tracked 11, evicted 12, \
+                  not counted (table full) 13\nListeners: tracked 14, untracked 15\n";
     let text = SCRIPT.reads(&fake, "");
-    assert!(text.contains(groups), "{text}");
-    let groups = "Pairs of addresses: tracked 11 of 32, made room for others 12, \
-                  connections without room 13\nListeners: tracked 14 of 8, untracked 15\n";
+    assert!(text.contains(pairs), "{text}");
+    let pairs = "Pairs of addresses: tracked 11 of 32, evicted 12, \
+                  not counted (table full) 13\nListeners: tracked 14 of 8, untracked 15\n";
     let text = SCRIPT.reads_settings(&fake, false);
-    assert!(text.contains(groups), "{text}");
+    assert!(text.contains(pairs), "{text}");
 }
 
 #[test]
 fn settings_tell_the_keys_of_alarms() {
     let fake = crowded();
     let value: Value = serde_json::from_str(&SCRIPT.reads_settings(&fake, true)).unwrap();
-    let keys = ["threshold", "unfinished", "max-groups", "max-listeners"];
+    let keys = ["threshold", "unfinished", "max-pairs", "max-listeners"];
     assert_eq!(
         keys.map(|k| value["settings"][k].as_u64()),
         [500, 200, 32, 8].map(Some)
     );
     let text = SCRIPT.reads_settings(&fake, false);
-    assert!(text.contains(" threshold=500 unfinished=200 max-groups=32 max-listeners=8\n"));
+    assert!(text.contains(" threshold=500 unfinished=200 max-pairs=32 max-listeners=8\n"));
 }
 
 fn followed(fake: &Fake, keys: &str, script: Vec<Happening>) -> Vec<Value> {

@@ -6,7 +6,7 @@ mod cli;
 use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
-const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-groups max-listeners";
+const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-pairs max-listeners";
 const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const DIAGNOSE_KEYS: &str =
@@ -59,8 +59,9 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--activate=treshold=500"], "--activate: unknown key 'treshold' with value '500', did you mean 'threshold'?", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=threshold=16777217"], "--activate: bad value '16777217' of 'threshold': it is out of range; allowed: 0 to 16777216", ""),
     (&["tcpstates", "--activate=unfinished=many"], "--activate: bad value 'many' of 'unfinished': it is not a number; allowed: 0 to 16777216", ""),
-    (&["tcpstates", "--activate=max-groups=0"], "--activate: bad value '0' of 'max-groups': it is out of range; allowed: 1 to 1048576", ""),
-    (&["tcpstates", "--activate=max-groups=1048577"], "--activate: bad value '1048577' of 'max-groups': it is out of range; allowed: 1 to 1048576", ""),
+    (&["tcpstates", "--activate=max-pairs=0"], "--activate: bad value '0' of 'max-pairs': it is out of range; allowed: 1 to 1048576", ""),
+    (&["tcpstates", "--activate=max-pairs=1048577"], "--activate: bad value '1048577' of 'max-pairs': it is out of range; allowed: 1 to 1048576", ""),
+    (&["tcpstates", "--activate=max-groups=9"], "--activate: unknown key 'max-groups' with value '9': it is now 'max-pairs'", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=max-listeners=0"], "--activate: bad value '0' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
     (&["tcpstates", "--activate=max-listeners=65537"], "--activate: bad value '65537' of 'max-listeners': it is out of range; allowed: 1 to 65536", ""),
     (&["tcpstates", "--report=alarms=yes"], "--report: bad value 'yes' of 'alarms': it is not 0 or 1; allowed: 0 or 1", ""),

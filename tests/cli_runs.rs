@@ -69,7 +69,7 @@ fn help_of_each_level_shows_examples_and_every_key() {
 #[test]
 fn versions_name_both_interfaces_and_the_module() {
     let done = run(&["--version"]);
-    let expected = "diagnose-tools 0.1.0 (call version 4, record version 4)\nmodule: not loaded\n";
+    let expected = "diagnose-tools 0.1.0 (call version 5, record version 4)\nmodule: not loaded\n";
     assert_eq!((done.status, done.out.as_str()), (0, expected));
     assert_eq!(run(&["-V"]).out, expected);
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diagnose_tools::abi::{
-    Cgroup, Edge, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
-    TCPSTATES_REASONS_MAX,
+    Cgroup, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
+    TCPSTATES_REASONS_MAX, TransitionCount,
 };
 use diagnose_tools::backend::{Backend, session};
 use diagnose_tools::cli::options;
@@ -408,24 +408,24 @@ fn connections_have_ages_and_orders() {
 #[test]
 fn the_summary_is_last_and_complete() {
     let mut fake = Fake::new(1, 64);
-    let mut edge = Edge {
+    let mut transition = TransitionCount {
         old_state: 1,
         new_state: 4,
         count: 2,
         timed: 1,
         total_ns: 312,
         max_ns: 312,
-        ..Edge::default()
+        ..TransitionCount::default()
     };
-    edge.hist[0] = 1;
-    fake.edges = vec![
-        Edge {
+    transition.hist[0] = 1;
+    fake.transition_counts = vec![
+        TransitionCount {
             old_state: 7,
             new_state: 2,
             count: 9,
-            ..Edge::default()
+            ..TransitionCount::default()
         },
-        edge,
+        transition,
     ];
     let text = text(&fake, "json=1");
     let line = text.lines().last().unwrap();
@@ -442,8 +442,8 @@ fn the_summary_is_last_and_complete() {
         \"accept_queue_full\":0,\"reset_received\":0,\"reset_sent\":0,\"unreachable\":0,\
         \"aborted\":0,\"listener_closed\":0,\"netns_gone\":0,\"duplicate\":0,\"unknown\":0,\"synacks_sent_again\":0},\
         \"tracked\":2,\
-        \"untracked\":5,\"groups\":0,\"listeners\":0,\"lost\":{\"overwritten\":0,\
-        \"kprobe_missed\":0,\"ringless\":0,\"stale\":0,\"evicted\":0,\"ungrouped\":0,\"unlisted\":0},\
+        \"untracked\":5,\"pairs\":0,\"listeners\":0,\"lost\":{\"overwritten\":0,\
+        \"kprobe_missed\":0,\"ringless\":0,\"stale\":0,\"evicted\":0,\"uncounted\":0,\"unlisted\":0},\
         \"unmatched\":0,\"seeded\":0,\"seen\":3,\"alarms\":0,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
         \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
         \"alarms\":0,\"alarms_shown\":0,\"connections\":0,\"listeners\":0,\
@@ -522,12 +522,12 @@ fn wide() -> Fake {
     live[offset_of!(RawIdent, laddr)..][..16].copy_from_slice(&long.octets());
     live[offset_of!(RawIdent, family)] = 6;
     *fake.conns.borrow_mut() = vec![live];
-    fake.edges = vec![Edge {
+    fake.transition_counts = vec![TransitionCount {
         old_state: 1,
         new_state: 4,
         count: u64::MAX,
         timed: 0,
-        ..Edge::default()
+        ..TransitionCount::default()
     }];
     fake
 }
@@ -621,7 +621,7 @@ fn the_books_are_lines_that_add_up() {
             "Events: recorded 70 = reported 64 + overwritten 6 + pending 0",
             "Events: seen 73 + alarms 0 = recorded 70 + filtered 2 + too short 1 + on CPUs without a ring 0",
             "Listeners: tracked 0, untracked 0",
-            "Pairs of addresses: tracked 0, made room for others 0, connections without room 0",
+            "Pairs of addresses: tracked 0, evicted 0, not counted (table full) 0",
             "Live connections: tracked 2, untracked 5, unmatched 0, found at activation 0",
         ]
     );
@@ -803,12 +803,12 @@ fn reasons_choose_and_are_shown() {
 fn half_open_requests_are_counted_in_syn_recv() {
     let mut fake = Fake::new(1, 64);
     fake.half_open = [1, 4];
-    fake.edges = [12, 3]
-        .map(|old_state| Edge {
+    fake.transition_counts = [12, 3]
+        .map(|old_state| TransitionCount {
             old_state,
             new_state: 1,
             count: 2,
-            ..Edge::default()
+            ..TransitionCount::default()
         })
         .to_vec();
     let summary = &json(&fake, "")[0];

@@ -25,9 +25,9 @@ const ROUNDS: [usize; 2] = [4, 2];
 const CONNECTIONS: u32 = 1000;
 const LIVE: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Pairs of addresses, beside those of what is measured.
-const GROUPS: [usize; 3] = [1, 10_000, 100_000];
-const LIVE_WITH_GROUPS: usize = 100_000;
-const KEYS: &str = "max-conns=1200000 max-groups=262144";
+const PAIRS: [usize; 3] = [1, 10_000, 100_000];
+const LIVE_WITH_PAIRS: usize = 100_000;
+const KEYS: &str = "max-conns=1200000 max-pairs=262144";
 
 /// Instructions that recording adds to a transition, with what is open now.
 fn per_transition(live: usize) -> f64 {
@@ -173,18 +173,18 @@ pub fn measure() {
         activation(live);
     }
     held.keep(0, 1);
-    for groups in GROUPS {
-        held.keep(LIVE_WITH_GROUPS, groups);
-        let value = per_transition(LIVE_WITH_GROUPS);
-        let counted = settings()["groups"].as_u64().expect("a number");
-        let wanted = groups as u64;
+    for pairs in PAIRS {
+        held.keep(LIVE_WITH_PAIRS, pairs);
+        let value = per_transition(LIVE_WITH_PAIRS);
+        let counted = settings()["pairs"].as_u64().expect("a number");
+        let wanted = pairs as u64;
         assert!(
             (wanted..wanted + 10).contains(&counted),
-            "{counted} groups of {wanted}"
+            "{counted} pairs of {wanted}"
         );
         emit(
             PART,
-            &format!("groups_{groups}"),
+            &format!("pairs_{pairs}"),
             "per_transition",
             value,
             "instructions/transition",

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diagnose_tools::abi::{
-    self, Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RawConn, RawRecord,
-    RecordBytes, RingState, Settings, Stats,
+    self, Cgroup, ClockChange, Config, Consumed, Hook, Lives, RawConn, RawRecord, RecordBytes,
+    RingState, Settings, Stats, TransitionCount,
 };
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::listener::Listener;
-use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::pair::Pair;
 
 use crate::fake::{Fake, FakeLock, GENERATION};
 
@@ -39,7 +39,7 @@ macro_rules! plain {
     )*};
 }
 
-plain! { Cgroup Edge Hook Lives RawConn RawRecord RingState Settings Stats }
+plain! { Cgroup TransitionCount Hook Lives RawConn RawRecord RingState Settings Stats }
 
 /// A structure of these bytes, and of zeroes where they end.
 pub fn plain<T: Plain>(bytes: &[u8]) -> T {
@@ -73,8 +73,8 @@ const ALARM: u8 = 1;
 const RECORD: u8 = 2;
 const CONN: u8 = 3;
 const LISTENER: u8 = 4;
-const GROUP: u8 = 5;
-const EDGE: u8 = 6;
+const PAIR: u8 = 5;
+const TRANSITION_COUNT: u8 = 6;
 const HOOK: u8 = 7;
 const STATS: u8 = 8;
 const SETTINGS: u8 = 9;
@@ -144,10 +144,10 @@ impl Untrusted {
             RECORD => self.write(cpu, body, None),
             CONN => self.fake.conns.borrow_mut().push(padded(body)),
             LISTENER => self.fake.listeners.push(padded(body)),
-            GROUP => self.fake.groups.push(padded(body)),
+            PAIR => self.fake.pairs.push(padded(body)),
             LIVES => self.fake.lives = lives(body),
             CGROUP => self.fake.cgroups.push(plain(body)),
-            EDGE => self.fake.edges.push(plain(body)),
+            TRANSITION_COUNT => self.fake.transition_counts.push(plain(body)),
             HOOK => self.fake.hooks.push(plain(body)),
             STATS => self.stats = Some(plain(body)),
             SETTINGS => self.settings = Some(plain(body)),
@@ -188,7 +188,7 @@ impl Untrusted {
     }
 
     /// How many transitions are to be had; `None` when the rings are not as the module makes them.
-    pub fn transitions(&self) -> Option<usize> {
+    pub fn transition_counts(&self) -> Option<usize> {
         let is_transition = |bytes: &&RecordBytes| {
             let record: RawRecord = plain(&bytes[..]);
             u32::from(record.type_) == abi::TCPSTATES_REC_TRANSITION
@@ -268,8 +268,8 @@ impl Backend for Untrusted {
         self.stats.map_or_else(|| self.fake.stats(), Ok)
     }
 
-    fn edges(&self) -> Result<Vec<Edge>> {
-        self.fake.edges()
+    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
+        self.fake.transition_counts()
     }
 
     fn lives(&self) -> Result<Lives> {
@@ -302,8 +302,8 @@ impl Backend for Untrusted {
         self.fake.listeners()
     }
 
-    fn groups(&self) -> Result<Vec<Group>> {
-        self.fake.groups()
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        self.fake.pairs()
     }
 
     /// Of the totals' words, in any order.

@@ -209,7 +209,7 @@ fn assert_report(text: &str, device: &Untrusted, view: &View) {
         }
     }
     let limit = |count: usize| view.limit.map_or(count, |limit| count.min(limit as usize));
-    let Some(transitions) = device.transitions() else {
+    let Some(transitions) = device.transition_counts() else {
         return;
     };
     let [conns, listeners] = device.counts();

@@ -18,16 +18,16 @@ use nix::libc::{c_void, off_t};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::abi::{
-    self, Activate, CONN_SIZE, Cgroup, ClockChange, Config, Consume, Consumed, Edge, GROUP_SIZE,
-    GroupBytes, Hook, LISTENER_SIZE, ListenerBytes, Lives, RingState, Settings, Snapshot, Stats,
-    Table, Version, call,
+    self, Activate, CONN_SIZE, Cgroup, ClockChange, Config, Consume, Consumed, Hook, LISTENER_SIZE,
+    ListenerBytes, Lives, PAIR_SIZE, PairBytes, RingState, Settings, Snapshot, Stats, Table,
+    TransitionCount, Version, call,
 };
 use crate::backend::ring::{RingReader, RingView};
 use crate::backend::{Backend, node};
 use crate::error::{Error, Result};
 use crate::model::conn::Conn;
 use crate::model::listener::Listener;
-use crate::model::pair::Group;
+use crate::model::pair::Pair;
 
 /// Names another device node. For tests and for nodes that were made elsewhere.
 pub const DEVICE_VARIABLE: &str = "DIAGNOSE_TOOLS_DEVICE";
@@ -53,11 +53,11 @@ mod ioctl {
     nix::ioctl_none_bad!(deactivate, call::DEACTIVATE);
     nix::ioctl_read_bad!(get_settings, call::GET_SETTINGS, Settings);
     nix::ioctl_read_bad!(get_stats, call::GET_STATS, Stats);
-    nix::ioctl_readwrite_bad!(get_edges, call::GET_EDGES, Table);
+    nix::ioctl_readwrite_bad!(get_transition_counts, call::GET_TRANSITION_COUNTS, Table);
     nix::ioctl_readwrite_bad!(get_rings, call::GET_RINGS, Table);
     nix::ioctl_readwrite_bad!(get_hooks, call::GET_HOOKS, Table);
     nix::ioctl_readwrite_bad!(get_listeners, call::GET_LISTENERS, Table);
-    nix::ioctl_readwrite_bad!(get_groups, call::GET_GROUPS, Table);
+    nix::ioctl_readwrite_bad!(get_pairs, call::GET_PAIRS, Table);
     nix::ioctl_read_bad!(get_lives, call::GET_LIVES, Lives);
     nix::ioctl_readwrite_bad!(get_cgroups, call::GET_CGROUPS, Table);
     nix::ioctl_readwrite_bad!(get_clocks, call::GET_CLOCKS, Table);
@@ -89,12 +89,12 @@ macro_rules! elements {
 
 elements! {
     ClockChange = Self::default();
-    Edge = Self::default();
+    TransitionCount = Self::default();
     RingState = Self::default();
     Hook = Self::default();
     Cgroup = Self::default();
     ListenerBytes = [0; LISTENER_SIZE];
-    GroupBytes = [0; GROUP_SIZE];
+    PairBytes = [0; PAIR_SIZE];
 }
 
 /// One `nix` ioctl of [`Table`].
@@ -303,8 +303,8 @@ impl Backend for Device {
         self.table("GET_CLOCKS", ioctl::get_clocks)
     }
 
-    fn edges(&self) -> Result<Vec<Edge>> {
-        self.table("GET_EDGES", ioctl::get_edges)
+    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
+        self.table("GET_TRANSITION_COUNTS", ioctl::get_transition_counts)
     }
 
     fn lives(&self) -> Result<Lives> {
@@ -329,9 +329,9 @@ impl Backend for Device {
         Ok(listeners.iter().map(Listener::decode).collect())
     }
 
-    fn groups(&self) -> Result<Vec<Group>> {
-        let groups = self.table("GET_GROUPS", ioctl::get_groups)?;
-        Ok(groups.iter().map(Group::decode).collect())
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        let pairs = self.table("GET_PAIRS", ioctl::get_pairs)?;
+        Ok(pairs.iter().map(Pair::decode).collect())
     }
 
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
@@ -481,12 +481,12 @@ mod tests {
 
     #[test]
     fn a_mismatch_names_both_sides_and_the_way_out() {
-        assert!(check_version(&version(4, 4)).is_ok());
-        let newer = check_version(&version(4, 5)).unwrap_err().to_string();
+        assert!(check_version(&version(5, 4)).is_ok());
+        let newer = check_version(&version(5, 5)).unwrap_err().to_string();
         assert_eq!(
             newer,
-            "version mismatch: the module 9.8 has call version 4 and record version 5, \
-             diagnose-tools 0.1.0 has 4 and 4: diagnose-tools is older: reinstall it in the \
+            "version mismatch: the module 9.8 has call version 5 and record version 5, \
+             diagnose-tools 0.1.0 has 5 and 4: diagnose-tools is older: reinstall it in the \
              module's version"
         );
         let older = check_version(&version(1, 7)).unwrap_err().to_string();
@@ -508,7 +508,7 @@ mod tests {
     /// A call that finds so many elements at each try.
     fn growing(sizes: &[u32]) -> (std::result::Result<usize, Errno>, usize) {
         let mut tries = 0;
-        let table = read_table::<GroupBytes>(|table| {
+        let table = read_table::<PairBytes>(|table| {
             table.count = sizes[tries];
             tries += 1;
             match table.count <= table.capacity {
@@ -529,7 +529,7 @@ mod tests {
         assert_eq!(growing(&[4096, 9000, 9001]), (Ok(9001), 3));
         let doubling: Vec<_> = (0..TABLE_TRIES).map(|n| 100 << n).collect();
         assert_eq!(growing(&doubling), (Err(Errno::ENOSPC), 8));
-        let failing = read_table::<GroupBytes>(|_| Err(Errno::ENOLINK));
+        let failing = read_table::<PairBytes>(|_| Err(Errno::ENOLINK));
         assert_eq!(failing.err(), Some(Errno::ENOLINK));
     }
 
@@ -549,6 +549,6 @@ mod tests {
             text,
             "/dev/null is not the module's device: run `diagnose-tools install`"
         );
-        assert!(device.edges().is_err() && device.snapshot(true).is_err());
+        assert!(device.transition_counts().is_err() && device.snapshot(true).is_err());
     }
 }

@@ -11,13 +11,13 @@ pub mod wait;
 use std::os::fd::BorrowedFd;
 
 use crate::abi::{
-    Cgroup, ClockChange, Config, Consumed, Edge, Hook, Lives, RingState, Settings, Stats,
+    Cgroup, ClockChange, Config, Consumed, Hook, Lives, RingState, Settings, Stats, TransitionCount,
 };
 use crate::backend::ring::RingReader;
 use crate::error::Result;
 use crate::model::conn::Conn;
 use crate::model::listener::Listener;
-use crate::model::pair::Group;
+use crate::model::pair::Pair;
 
 /// The recording half: the module's device, or a fake of it.
 ///
@@ -38,7 +38,7 @@ pub trait Backend {
     /// When the wall clock was set, and to what, oldest first.
     fn clocks(&self) -> Result<Vec<ClockChange>>;
     /// The kinds of transitions that happened.
-    fn edges(&self) -> Result<Vec<Edge>>;
+    fn transition_counts(&self) -> Result<Vec<TransitionCount>>;
     /// The connections that have ended.
     fn lives(&self) -> Result<Lives>;
     /// Live connections by cgroup.
@@ -50,7 +50,7 @@ pub trait Backend {
     /// The listening sockets.
     fn listeners(&self) -> Result<Vec<Listener>>;
     /// The pairs of addresses.
-    fn groups(&self) -> Result<Vec<Group>>;
+    fn pairs(&self) -> Result<Vec<Pair>>;
     /// The next live connections; none when all were given since the last `restart`.
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>>;
     /// Marks positions as reported. [`crate::error::Error::Stale`] when they moved meanwhile.

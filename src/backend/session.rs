@@ -67,10 +67,10 @@ pub fn summarize(
         Some(count) => count,
         None => unconsumed_overwritten(backend, settings.config.ring_records)?,
     };
-    let (edges, hooks) = (backend.edges()?, backend.hooks()?);
+    let (transitions, hooks) = (backend.transition_counts()?, backend.hooks()?);
     let lives = backend.lives()?;
     let stats = backend.stats()?;
-    let counted = (&edges[..], &lives);
+    let counted = (&transitions[..], &lives);
     Ok(Summary::new(&stats, counted, &hooks, unconsumed, this))
 }
 

@@ -103,7 +103,7 @@ const ALARMS: &[Key] = &[
          0: none do",
     ),
     key(
-        "max-groups",
+        "max-pairs",
         "1 to 1048576",
         "32768",
         "most pairs of addresses counted",
@@ -252,6 +252,15 @@ pub const SETTINGS: Keys = &[JSON];
 /// Keys of `--diagnose`.
 pub const DIAGNOSE: Keys = &[DIAGNOSIS, FILTER];
 
+/// Keys that have another name now.
+const RENAMED: [(&str, &str); 1] = [("max-groups", "max-pairs")];
+
+/// The name that the key `old` has now, if it was renamed.
+pub fn new_name(old: &str) -> Option<&'static str> {
+    let renamed = RENAMED.iter().find(|(name, _)| *name == old);
+    renamed.map(|(_, now)| *now)
+}
+
 /// All keys of an option.
 pub fn all(keys: Keys) -> impl Iterator<Item = &'static Key> {
     keys.iter().copied().flatten()
@@ -302,8 +311,8 @@ mod tests {
         for key in ["threshold", "unfinished"] {
             assert_eq!(values(key), format!("0 to {max}"));
         }
-        let (min, max) = (abi::TCPSTATES_GROUPS_MIN, abi::TCPSTATES_GROUPS_MAX);
-        assert_eq!(values("max-groups"), format!("{min} to {max}"));
+        let (min, max) = (abi::TCPSTATES_PAIRS_MIN, abi::TCPSTATES_PAIRS_MAX);
+        assert_eq!(values("max-pairs"), format!("{min} to {max}"));
         let (min, max) = (abi::TCPSTATES_LISTENERS_MIN, abi::TCPSTATES_LISTENERS_MAX);
         assert_eq!(values("max-listeners"), format!("{min} to {max}"));
         assert_eq!(values("min-ms"), format!("0 to {}", u64::MAX / 1_000_000));

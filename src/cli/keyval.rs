@@ -66,9 +66,10 @@ fn find(option: &str, name: &str, value: &str, keys: Keys) -> Result<&'static Ke
     if let Some(key) = keys::all(keys).find(|k| k.name == name) {
         return Ok(key);
     }
-    let hint = match nearest(name, keys) {
-        Some(key) => format!(", did you mean '{key}'?"),
-        None => String::new(),
+    let hint = match (keys::new_name(name), nearest(name, keys)) {
+        (Some(now), _) => format!(": it is now '{now}'"),
+        (None, Some(key)) => format!(", did you mean '{key}'?"),
+        (None, None) => String::new(),
     };
     let (name, value) = (printable(name), printable(value));
     let allowed = keys::names(keys);
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn errors_are_one_line_and_name_everything() {
         let allowed = "allowed keys: verbose addr laddr raddr port lport rport family netns min-ms \
-                       ring ring-memory max-conns hook threshold unfinished max-groups max-listeners";
+                       ring ring-memory max-conns hook threshold unfinished max-pairs max-listeners";
         let table = [
             (
                 "ring",

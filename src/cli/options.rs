@@ -25,7 +25,7 @@ const AUTO: u32 = 0;
 pub(crate) const MOST_RING_MEMORY: u32 = 1 << 20;
 const DEFAULT_THRESHOLD: u32 = 500;
 const DEFAULT_UNFINISHED: u32 = 200;
-const DEFAULT_GROUPS: u32 = 32_768;
+const DEFAULT_PAIRS: u32 = 32_768;
 const DEFAULT_LISTENERS: u32 = 4_096;
 /// No alarm wants more: so many connections are tracked at most.
 const MOST_TO_ALARM: u32 = abi::TCPSTATES_CONNS_MAX;
@@ -58,11 +58,11 @@ pub fn activate(text: &str) -> Result<Config> {
         filter: read_filter(&pairs)?.to_abi(),
         threshold: number("threshold", 0, MOST_TO_ALARM, DEFAULT_THRESHOLD)?,
         unfinished: number("unfinished", 0, MOST_TO_ALARM, DEFAULT_UNFINISHED)?,
-        max_groups: number(
-            "max-groups",
-            abi::TCPSTATES_GROUPS_MIN,
-            abi::TCPSTATES_GROUPS_MAX,
-            DEFAULT_GROUPS,
+        max_pairs: number(
+            "max-pairs",
+            abi::TCPSTATES_PAIRS_MIN,
+            abi::TCPSTATES_PAIRS_MAX,
+            DEFAULT_PAIRS,
         )?,
         max_listeners: number(
             "max-listeners",
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(config.ring_budget, 0);
         assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
         assert_eq!((config.threshold, config.unfinished), (500, 200));
-        assert_eq!((config.max_groups, config.max_listeners), (32_768, 4_096));
+        assert_eq!((config.max_pairs, config.max_listeners), (32_768, 4_096));
         assert_eq!((config.filter.nr_addrs, config.filter.nr_ports), (0, 0));
     }
 
@@ -336,7 +336,7 @@ mod tests {
     fn an_activation_is_rendered_as_it_was_given() {
         let text = "verbose=2 addr=10.0.0.0/8|!10.1.0.0/16 laddr=::1 rport=80-89|!85 family=6 \
                     netns=77 min-ms=5 ring=1024 max-conns=9 hook=kprobe threshold=0 unfinished=7 \
-                    max-groups=1 max-listeners=65536";
+                    max-pairs=1 max-listeners=65536";
         let config = activate(text).unwrap();
         assert_eq!(config.min_ns, 5_000_000);
         let pairs = activation::pairs(&config)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::abi::{Edge, Settings};
+use crate::abi::{Settings, TransitionCount};
 use crate::backend::{Backend, session};
 use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
 use crate::diagnose::recent::Recent;
@@ -23,7 +23,7 @@ use crate::model::endpoint::{Address, Dev, endpoint, is_link_local};
 use crate::model::filter::Filter;
 use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::listener::Listener;
-use crate::model::pair::Group;
+use crate::model::pair::Pair;
 use crate::model::state::State;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -43,9 +43,9 @@ pub struct Facts<'a> {
     /// The listeners.
     pub listeners: Vec<Listener>,
     /// The pairs of addresses.
-    pub groups: Vec<Group>,
+    pub pairs: Vec<Pair>,
     /// The kinds of transitions since the activation.
-    pub edges: Vec<Edge>,
+    pub transition_counts: Vec<TransitionCount>,
     /// The last minute.
     pub recent: Recent,
     /// How long to wait for packets that tell what slow clients send; zero: not at all.
@@ -86,8 +86,8 @@ impl<'a> Facts<'a> {
             conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
             part = backend.snapshot(false)?;
         }
-        let mut groups = backend.groups()?;
-        groups.retain(|g| filter.matches_pair(&ends_of(g)));
+        let mut pairs = backend.pairs()?;
+        pairs.retain(|p| filter.matches_pair(&ends_of(p)));
         let mut listeners = backend.listeners()?;
         listeners.retain(|l| filter.matches_listener(&l.who));
         Ok(Self {
@@ -96,8 +96,8 @@ impl<'a> Facts<'a> {
             live: live(&sockets, &conns),
             conns,
             listeners,
-            groups,
-            edges: backend.edges()?,
+            pairs,
+            transition_counts: backend.transition_counts()?,
             settings,
             patience,
             narrowed: *filter != Filter::default(),
@@ -376,22 +376,22 @@ pub fn process(owner: &Owner) -> String {
 }
 
 /// The two ends of a pair, for a filter.
-fn ends_of(group: &Group) -> Ident {
+fn ends_of(pair: &Pair) -> Ident {
     Ident {
         conn: 0,
-        laddr: group.laddr,
-        raddr: group.raddr,
+        laddr: pair.laddr,
+        raddr: pair.raddr,
         lport: 0,
         rport: 0,
         listener: None,
-        netns: group.netns,
+        netns: pair.netns,
         cgroup: None,
         owner: None,
         uid: None,
-        family: group.family,
+        family: pair.family,
         role: None,
         seeded: false,
         subflow: false,
-        ifindex: group.ifindex,
+        ifindex: pair.ifindex,
     }
 }

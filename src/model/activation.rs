@@ -32,7 +32,7 @@ pub fn pairs(config: &Config) -> Vec<(String, String)> {
     pairs.push(("hook".into(), hook_name(config.hook).into()));
     pairs.push(("threshold".into(), config.threshold.to_string()));
     pairs.push(("unfinished".into(), config.unfinished.to_string()));
-    pairs.push(("max-groups".into(), config.max_groups.to_string()));
+    pairs.push(("max-pairs".into(), config.max_pairs.to_string()));
     pairs.push(("max-listeners".into(), config.max_listeners.to_string()));
     pairs
 }

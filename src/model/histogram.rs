@@ -45,10 +45,10 @@ pub fn percentile(hist: &[u64], max_ns: u64, percent: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::Edge;
+    use crate::abi::TransitionCount;
 
-    fn percentile(edge: &Edge, percent: u64) -> Option<u64> {
-        super::percentile(&edge.hist, edge.max_ns, percent)
+    fn percentile(transition: &TransitionCount, percent: u64) -> Option<u64> {
+        super::percentile(&transition.hist, transition.max_ns, percent)
     }
 
     /// The module's way from a time to its bucket, by the header's prose.
@@ -62,16 +62,16 @@ mod tests {
         index.min(abi::TCPSTATES_HIST_BUCKETS as usize - 1)
     }
 
-    fn edge(times: &[u64]) -> Edge {
-        let mut edge = Edge {
+    fn transition(times: &[u64]) -> TransitionCount {
+        let mut transition = TransitionCount {
             timed: times.len() as u64,
-            ..Edge::default()
+            ..TransitionCount::default()
         };
         for ns in times {
-            edge.hist[bucket(*ns)] += 1;
-            edge.max_ns = edge.max_ns.max(*ns);
+            transition.hist[bucket(*ns)] += 1;
+            transition.max_ns = transition.max_ns.max(*ns);
         }
-        edge
+        transition
     }
 
     #[test]
@@ -86,34 +86,34 @@ mod tests {
     #[test]
     fn a_percentile_is_at_most_a_quarter_too_long() {
         let times: Vec<u64> = (1..=1000).map(|n| n * 300_000).collect();
-        let edge = edge(&times);
+        let transition = transition(&times);
         for (percent, exact) in [(50, 150_000_000), (99, 297_000_000), (1, 3_000_000)] {
-            let p = percentile(&edge, percent).unwrap();
+            let p = percentile(&transition, percent).unwrap();
             assert!(p >= exact && p <= exact + exact / 4, "{percent} %: {p}");
         }
-        assert_eq!(percentile(&edge, 100), Some(300_000_000));
+        assert_eq!(percentile(&transition, 100), Some(300_000_000));
     }
 
     #[test]
     fn few_and_extreme_times() {
-        assert_eq!(percentile(&edge(&[]), 50), None);
-        assert_eq!(percentile(&edge(&[312]), 50), Some(312));
-        assert_eq!(percentile(&edge(&[0]), 99), Some(0));
-        assert_eq!(percentile(&edge(&[u64::MAX]), 50), Some(u64::MAX));
+        assert_eq!(percentile(&transition(&[]), 50), None);
+        assert_eq!(percentile(&transition(&[312]), 50), Some(312));
+        assert_eq!(percentile(&transition(&[0]), 99), Some(0));
+        assert_eq!(percentile(&transition(&[u64::MAX]), 50), Some(u64::MAX));
         assert_eq!(
-            percentile(&edge(&[5, 1_000_000_000]), 99),
+            percentile(&transition(&[5, 1_000_000_000]), 99),
             Some(1_000_000_000)
         );
-        assert_eq!(percentile(&edge(&[5, 1_000_000_000]), 50), Some(1024));
+        assert_eq!(percentile(&transition(&[5, 1_000_000_000]), 50), Some(1024));
     }
 
     #[test]
     fn absurd_counters_do_not_overflow() {
-        let edge = Edge {
+        let transition = TransitionCount {
             hist: [u64::MAX; 160],
             max_ns: 7,
-            ..Edge::default()
+            ..TransitionCount::default()
         };
-        assert_eq!(percentile(&edge, 50), Some(7));
+        assert_eq!(percentile(&transition, 50), Some(7));
     }
 }

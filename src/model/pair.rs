@@ -3,13 +3,13 @@
 use std::mem::offset_of;
 use std::net::IpAddr;
 
-use crate::abi::{self, GroupBytes, RawGroup, array};
+use crate::abi::{self, PairBytes, RawPair, array};
 use crate::model::ident::address;
 
 /// The connections between two addresses, whichever side began them:
-/// `struct tcpstates_group`. Of a host's connection with its own address both ends are counted.
+/// `struct tcpstates_pair`. Of a host's connection with its own address both ends are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group {
+pub struct Pair {
     /// Local address; IPv4 as `::ffff:a.b.c.d`.
     pub laddr: [u8; 16],
     /// Remote address, in the same form.
@@ -30,10 +30,10 @@ pub struct Group {
     pub closing: u32,
     /// Connections in TIME_WAIT.
     pub timewait: u32,
-    /// The most that [`Group::connections`] ever was.
+    /// The most that [`Pair::connections`] ever was.
     pub peak: u64,
     /// Connections that began, and those found at the activation.
-    pub begun: u64,
+    pub started: u64,
     /// Requests that ended half-open.
     pub unfinished: u64,
     /// Monotonic nanoseconds since when the pair is known.
@@ -42,27 +42,27 @@ pub struct Group {
     pub last_ns: u64,
 }
 
-impl Group {
+impl Pair {
     /// Decodes an element of the table.
-    pub fn decode(bytes: &GroupBytes) -> Self {
+    pub fn decode(bytes: &PairBytes) -> Self {
         let word = |at| abi::u32_at(bytes, at);
         let long = |at| abi::u64_at(bytes, at);
         Self {
-            laddr: array(bytes, offset_of!(RawGroup, laddr)),
-            raddr: array(bytes, offset_of!(RawGroup, raddr)),
-            netns: word(offset_of!(RawGroup, netns)),
-            family: bytes[offset_of!(RawGroup, family)],
-            alarm: bytes[offset_of!(RawGroup, alarm)] != 0,
-            ifindex: word(offset_of!(RawGroup, ifindex)),
-            half_open: word(offset_of!(RawGroup, half_open)),
-            established: word(offset_of!(RawGroup, established)),
-            closing: word(offset_of!(RawGroup, closing)),
-            timewait: word(offset_of!(RawGroup, timewait)),
-            peak: long(offset_of!(RawGroup, peak)),
-            begun: long(offset_of!(RawGroup, begun)),
-            unfinished: long(offset_of!(RawGroup, unfinished)),
-            first_ns: long(offset_of!(RawGroup, first_ns)),
-            last_ns: long(offset_of!(RawGroup, last_ns)),
+            laddr: array(bytes, offset_of!(RawPair, laddr)),
+            raddr: array(bytes, offset_of!(RawPair, raddr)),
+            netns: word(offset_of!(RawPair, netns)),
+            family: bytes[offset_of!(RawPair, family)],
+            alarm: bytes[offset_of!(RawPair, alarm)] != 0,
+            ifindex: word(offset_of!(RawPair, ifindex)),
+            half_open: word(offset_of!(RawPair, half_open)),
+            established: word(offset_of!(RawPair, established)),
+            closing: word(offset_of!(RawPair, closing)),
+            timewait: word(offset_of!(RawPair, timewait)),
+            peak: long(offset_of!(RawPair, peak)),
+            started: long(offset_of!(RawPair, started)),
+            unfinished: long(offset_of!(RawPair, unfinished)),
+            first_ns: long(offset_of!(RawPair, first_ns)),
+            last_ns: long(offset_of!(RawPair, last_ns)),
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn fields_come_from_their_places() {
-        let mut bytes = [0; abi::GROUP_SIZE];
+        let mut bytes = [0; abi::PAIR_SIZE];
         let mapped = |last| Ipv4Addr::new(10, 0, 0, last).to_ipv6_mapped().octets();
         bytes[0..16].copy_from_slice(&mapped(1));
         bytes[16..32].copy_from_slice(&mapped(2));
@@ -112,27 +112,27 @@ mod tests {
             let at = 64 + 8 * index;
             bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
         }
-        let group = Group::decode(&bytes);
-        assert_eq!(group.local().to_string(), "10.0.0.1");
-        assert_eq!(group.remote().to_string(), "10.0.0.2");
-        assert_eq!((group.netns, group.alarm, group.ifindex), (5, true, 15));
-        let counts = [group.half_open, group.established, group.closing];
-        assert_eq!((counts, group.timewait), ([6, 7, 8], 9));
-        assert_eq!(group.connections(), 21);
+        let pair = Pair::decode(&bytes);
+        assert_eq!(pair.local().to_string(), "10.0.0.1");
+        assert_eq!(pair.remote().to_string(), "10.0.0.2");
+        assert_eq!((pair.netns, pair.alarm, pair.ifindex), (5, true, 15));
+        let counts = [pair.half_open, pair.established, pair.closing];
+        assert_eq!((counts, pair.timewait), ([6, 7, 8], 9));
+        assert_eq!(pair.connections(), 21);
         bytes[16..32].copy_from_slice(&mapped(1));
-        assert_eq!(Group::decode(&bytes).connections(), 11, "both ends of each");
-        assert_eq!((group.peak, group.begun, group.unfinished), (10, 11, 12));
-        assert_eq!((group.first_ns, group.last_ns), (13, 14));
+        assert_eq!(Pair::decode(&bytes).connections(), 11, "both ends of each");
+        assert_eq!((pair.peak, pair.started, pair.unfinished), (10, 11, 12));
+        assert_eq!((pair.first_ns, pair.last_ns), (13, 14));
     }
 
     #[test]
     fn any_bytes_decode() {
         let mut seed = 0xbeef;
         for _ in 0..20_000 {
-            let group = Group::decode(&random_bytes(&mut seed));
-            assert!(!group.local().to_string().is_empty());
-            assert!(group.connections() <= 3 * u64::from(u32::MAX));
+            let pair = Pair::decode(&random_bytes(&mut seed));
+            assert!(!pair.local().to_string().is_empty());
+            assert!(pair.connections() <= 3 * u64::from(u32::MAX));
         }
-        assert_eq!(Group::decode(&[0xff; abi::GROUP_SIZE]).raddr, [0xff; 16]);
+        assert_eq!(Pair::decode(&[0xff; abi::PAIR_SIZE]).raddr, [0xff; 16]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use serde::Serialize;
 
-use crate::abi::{self, Edge, Hook, Stats};
+use crate::abi::{self, Hook, Stats, TransitionCount};
 use crate::model::event::Progress;
 use crate::model::handshakes::{self, Counter};
 use crate::model::histogram::percentile;
@@ -50,7 +50,7 @@ impl ThisReport {
 
 /// One kind of transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EdgeTotal {
+pub struct TransitionTotal {
     /// State before.
     pub old: State,
     /// State after.
@@ -67,55 +67,55 @@ pub struct EdgeTotal {
     pub percentiles: Option<[u64; 2]>,
 }
 
-impl EdgeTotal {
-    fn new(edge: &Edge) -> Self {
-        let part = |percent| percentile(&edge.hist, edge.max_ns, percent);
+impl TransitionTotal {
+    fn new(transition: &TransitionCount) -> Self {
+        let part = |percent| percentile(&transition.hist, transition.max_ns, percent);
         let percentiles = part(50).zip(part(99));
         Self {
-            old: State(edge.old_state),
-            new: State(edge.new_state),
-            count: edge.count,
-            timed: edge.timed,
-            total_ns: edge.total_ns,
-            max_ns: (edge.timed > 0).then_some(edge.max_ns),
+            old: State(transition.old_state),
+            new: State(transition.new_state),
+            count: transition.count,
+            timed: transition.timed,
+            total_ns: transition.total_ns,
+            max_ns: (transition.timed > 0).then_some(transition.max_ns),
             percentiles: percentiles.map(|(p50, p99)| [p50, p99]),
         }
     }
 }
 
 /// The kinds of transitions by the states that people know: no pair of names comes twice.
-fn merged(edges: &[Edge]) -> Vec<EdgeTotal> {
-    let mut known: BTreeMap<(State, State), Edge> = BTreeMap::new();
-    for edge in edges {
-        let pair = [edge.old_state, edge.new_state].map(|n| State(n).known_as());
+fn merged(transitions: &[TransitionCount]) -> Vec<TransitionTotal> {
+    let mut known: BTreeMap<(State, State), TransitionCount> = BTreeMap::new();
+    for transition in transitions {
+        let pair = [transition.old_state, transition.new_state].map(|n| State(n).known_as());
         match known.entry((pair[0], pair[1])) {
             Entry::Vacant(entry) => {
                 let [old_state, new_state] = pair.map(|s| s.0);
-                entry.insert(Edge {
+                entry.insert(TransitionCount {
                     old_state,
                     new_state,
-                    ..*edge
+                    ..*transition
                 });
             }
-            Entry::Occupied(mut entry) => add_edge(entry.get_mut(), edge),
+            Entry::Occupied(mut entry) => add_transition(entry.get_mut(), transition),
         }
     }
-    known.values().map(EdgeTotal::new).collect()
+    known.values().map(TransitionTotal::new).collect()
 }
 
 /// Of a transition that the kernel is not known to make, the module keeps no histogram.
-fn has_histogram(edge: &Edge) -> bool {
-    edge.timed == 0 || edge.hist.iter().any(|count| *count > 0)
+fn has_histogram(transition: &TransitionCount) -> bool {
+    transition.timed == 0 || transition.hist.iter().any(|count| *count > 0)
 }
 
-fn add_edge(sum: &mut Edge, edge: &Edge) {
+fn add_transition(sum: &mut TransitionCount, transition: &TransitionCount) {
     // A percentile of a part would be taken for one of all.
-    let is_whole = has_histogram(sum) && has_histogram(edge);
-    sum.count = sum.count.saturating_add(edge.count);
-    sum.timed = sum.timed.saturating_add(edge.timed);
-    sum.total_ns = sum.total_ns.saturating_add(edge.total_ns);
-    sum.max_ns = sum.max_ns.max(edge.max_ns);
-    for (sum, count) in sum.hist.iter_mut().zip(&edge.hist) {
+    let is_whole = has_histogram(sum) && has_histogram(transition);
+    sum.count = sum.count.saturating_add(transition.count);
+    sum.timed = sum.timed.saturating_add(transition.timed);
+    sum.total_ns = sum.total_ns.saturating_add(transition.total_ns);
+    sum.max_ns = sum.max_ns.max(transition.max_ns);
+    for (sum, count) in sum.hist.iter_mut().zip(&transition.hist) {
         *sum = match is_whole {
             true => sum.saturating_add(*count),
             false => 0,
@@ -129,7 +129,7 @@ pub struct Summary {
     /// What the module counted.
     pub stats: Counts,
     /// The kinds of transitions, by old and new state.
-    pub edges: Vec<EdgeTotal>,
+    pub transition_counts: Vec<TransitionTotal>,
     /// What became of the SYNs that listeners got.
     pub handshakes: Vec<Counter>,
     /// Connections that have ended.
@@ -165,9 +165,9 @@ pub struct Counts {
     pub stale: u64,
     pub seeded: u64,
     pub alarms: u64,
-    pub groups: u64,
+    pub pairs: u64,
     pub evicted: u64,
-    pub ungrouped: u64,
+    pub uncounted: u64,
     pub listeners: u64,
     pub unlisted: u64,
     /// `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`, which only has
@@ -198,9 +198,9 @@ impl Counts {
             stale: stats.stale,
             seeded: stats.seeded,
             alarms: stats.alarms,
-            groups: stats.groups,
+            pairs: stats.pairs,
             evicted: stats.evicted,
-            ungrouped: stats.ungrouped,
+            uncounted: stats.uncounted,
             listeners: stats.listeners,
             unlisted: stats.unlisted,
             states: State::all().map(|s| (s, known_as(s))).collect(),
@@ -220,7 +220,7 @@ impl Summary {
     /// report has consumed yet.
     pub fn new(
         stats: &Stats,
-        (edges, lives): (&[Edge], &abi::Lives),
+        (transitions, lives): (&[TransitionCount], &abi::Lives),
         hooks: &[Hook],
         unconsumed: u64,
         this_report: ThisReport,
@@ -229,7 +229,7 @@ impl Summary {
         let gone = stats.reported.saturating_add(overwritten);
         Self {
             stats: Counts::new(stats),
-            edges: merged(edges),
+            transition_counts: merged(transitions),
             handshakes: handshakes::counters(&stats.handshakes, hooks),
             lives: Lives::new(lives),
             cgroups: Vec::new(),
@@ -298,29 +298,29 @@ mod tests {
         assert_eq!((this.alarms, this.unknown_records), (9, 12));
     }
 
-    fn edge(old: u8, new: u8, bucket: usize, max_ns: u64) -> Edge {
-        let mut edge = Edge {
+    fn transition(old: u8, new: u8, bucket: usize, max_ns: u64) -> TransitionCount {
+        let mut transition = TransitionCount {
             old_state: old,
             new_state: new,
             count: 3,
             timed: 1,
             total_ns: max_ns,
             max_ns,
-            ..Edge::default()
+            ..TransitionCount::default()
         };
-        edge.hist[bucket] = 1;
-        edge
+        transition.hist[bucket] = 1;
+        transition
     }
 
     #[test]
     fn a_pair_of_names_comes_once() {
-        let edges = [
-            edge(12, 1, 0, 500),
-            edge(0, 12, 0, 7),
-            edge(3, 1, 100, 1 << 40),
-            edge(1, 4, 0, 9),
+        let transitions = [
+            transition(12, 1, 0, 500),
+            transition(0, 12, 0, 7),
+            transition(3, 1, 100, 1 << 40),
+            transition(1, 4, 0, 9),
         ];
-        let rows = merged(&edges);
+        let rows = merged(&transitions);
         let pairs: Vec<_> = rows.iter().map(|e| (e.old.0, e.new.0)).collect();
         assert_eq!(pairs, [(0, 3), (1, 4), (3, 1)]);
         let both = &rows[2];
@@ -333,30 +333,33 @@ mod tests {
 
     #[test]
     fn no_percentile_is_told_of_what_has_no_histogram() {
-        let mut unknown = edge(12, 1, 0, 500);
+        let mut unknown = transition(12, 1, 0, 500);
         unknown.hist = [0; 160];
         let rows = merged(&[unknown]);
         assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
-        for edges in [[unknown, edge(3, 1, 0, 7)], [edge(3, 1, 0, 7), unknown]] {
-            let rows = merged(&edges);
+        for transitions in [
+            [unknown, transition(3, 1, 0, 7)],
+            [transition(3, 1, 0, 7), unknown],
+        ] {
+            let rows = merged(&transitions);
             assert_eq!((rows.len(), rows[0].count, rows[0].timed), (1, 6, 2));
             assert_eq!((rows[0].max_ns, rows[0].percentiles), (Some(500), None));
         }
-        let untimed = Edge {
+        let untimed = TransitionCount {
             timed: 0,
             max_ns: 0,
             ..unknown
         };
-        let rows = merged(&[untimed, edge(3, 1, 0, 7)]);
+        let rows = merged(&[untimed, transition(3, 1, 0, 7)]);
         assert_eq!(rows[0].percentiles, Some([7, 7]));
     }
 
     #[test]
     fn absurd_counts_stay_at_their_most() {
-        let mut most = edge(3, 1, 0, 1);
+        let mut most = transition(3, 1, 0, 1);
         (most.count, most.timed, most.total_ns) = (u64::MAX, u64::MAX, u64::MAX);
         most.hist = [u64::MAX; 160];
-        let rows = merged(&[most, edge(12, 1, 0, 5)]);
+        let rows = merged(&[most, transition(12, 1, 0, 5)]);
         assert_eq!(
             (rows.len(), rows[0].count, rows[0].total_ns),
             (1, u64::MAX, u64::MAX)

@@ -181,10 +181,10 @@ labels! {
     accept_wait: "Accept wait", "接收等待";
     accept_wait_average: "Wait for accept()", "等待 accept()";
     others_cgroups: "others", "其他";
-    groups: "Pairs of addresses", "地址对";
+    pairs: "Pairs of addresses", "地址对";
     listeners: "Listeners", "监听端";
-    evicted: "made room for others", "让位";
-    ungrouped: "connections without room", "无位连接";
+    evicted: "evicted", "已淘汰";
+    uncounted: "not counted (table full)", "未计入（表满）";
     alarms: "alarms", "告警";
     tracked: "tracked", "已跟踪";
     untracked: "untracked", "未跟踪";

@@ -37,7 +37,7 @@ impl SettingsView {
             ringless: self.stats.ringless,
             stale: self.stats.stale,
             evicted: self.stats.evicted,
-            ungrouped: self.stats.ungrouped,
+            uncounted: self.stats.uncounted,
             unlisted: self.stats.unlisted,
         }
     }
@@ -69,7 +69,7 @@ struct ActivationJson {
     tracked: u64,
     untracked: u64,
     seeded: u64,
-    groups: u64,
+    pairs: u64,
     listeners: u64,
     alarms: u64,
     hooks: Vec<HookJson>,
@@ -105,7 +105,7 @@ fn setting<'a>(key: &str, value: &'a str) -> Setting<'a> {
         "netns",
         "threshold",
         "unfinished",
-        "max-groups",
+        "max-pairs",
         "max-listeners",
     ];
     match value.parse() {
@@ -157,7 +157,7 @@ fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
         tracked: stats.tracked,
         untracked: stats.untracked,
         seeded: stats.seeded,
-        groups: stats.groups,
+        pairs: stats.pairs,
         listeners: stats.listeners,
         alarms: stats.alarms,
         hooks: view.hooks.iter().map(HookJson::new).collect(),
@@ -241,15 +241,15 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
     writeln!(
         out,
         "{}: {} {} {} {}, {} {}, {} {}",
-        l.groups,
+        l.pairs,
         l.tracked,
-        stats.groups,
+        stats.pairs,
         l.of,
-        settings.config.max_groups,
+        settings.config.max_pairs,
         l.evicted,
         stats.evicted,
-        l.ungrouped,
-        stats.ungrouped
+        l.uncounted,
+        stats.uncounted
     )?;
     writeln!(
         out,

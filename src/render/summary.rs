@@ -9,7 +9,7 @@ use crate::fmt::escape::printable;
 use crate::host::names::Names;
 use crate::model::lives::{InCgroup, Lives, Which, reason_name};
 use crate::model::state::State;
-use crate::model::summary::{EdgeTotal, Summary};
+use crate::model::summary::{Summary, TransitionTotal};
 use crate::render::i18n::Labels;
 use crate::render::style::Style;
 use crate::render::time::duration;
@@ -45,8 +45,8 @@ pub fn write(
         l.active_since
     )?;
     writeln!(out, "\n{}\n", states(style, summary))?;
-    if !summary.edges.is_empty() {
-        writeln!(out, "{}\n", edges(style, &summary.edges))?;
+    if !summary.transition_counts.is_empty() {
+        writeln!(out, "{}\n", transitions(style, &summary.transition_counts))?;
     }
     if let Some(handshakes) = handshakes(style, summary, zeros) {
         writeln!(out, "{handshakes}\n")?;
@@ -98,18 +98,27 @@ fn states(style: &Style, summary: &Summary) -> String {
     table.trim_fmt()
 }
 
-fn edges(style: &Style, edges: &[EdgeTotal]) -> String {
+fn transitions(style: &Style, transitions: &[TransitionTotal]) -> String {
     let l = style.labels;
     let mut table = table(
         style,
         &[l.old, l.new, l.count, l.median, l.p99, l.longest],
         2,
     );
-    for edge in edges {
+    for transition in transitions {
         let time = |ns: Option<u64>| ns.map_or("-".into(), duration);
-        let [median, p99] = [0, 1].map(|index: usize| time(edge.percentiles.map(|p| p[index])));
-        let names = [edge.old.name().into_owned(), edge.new.name().into_owned()];
-        let numbers = [edge.count.to_string(), median, p99, time(edge.max_ns)];
+        let [median, p99] =
+            [0, 1].map(|index: usize| time(transition.percentiles.map(|p| p[index])));
+        let names = [
+            transition.old.name().into_owned(),
+            transition.new.name().into_owned(),
+        ];
+        let numbers = [
+            transition.count.to_string(),
+            median,
+            p99,
+            time(transition.max_ns),
+        ];
         table.add_row(names.into_iter().chain(numbers));
     }
     table.trim_fmt()
@@ -210,10 +219,10 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
         (",", l.unmatched, s.unmatched),
         (",", l.seeded, s.seeded),
     ];
-    let groups = [
-        ("", l.tracked, s.groups),
+    let pairs = [
+        ("", l.tracked, s.pairs),
         (",", l.evicted, s.evicted),
-        (",", l.ungrouped, s.ungrouped),
+        (",", l.uncounted, s.uncounted),
     ];
     let listeners = [("", l.tracked, s.listeners), (",", l.untracked, s.unlisted)];
     let lost = [
@@ -230,7 +239,7 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
         (",", l.unknown, this.unknown_records),
     ];
     write_line(out, l.connections, &tracked)?;
-    write_line(out, l.groups, &groups)?;
+    write_line(out, l.pairs, &pairs)?;
     write_line(out, l.listeners, &listeners)?;
     write_books(out, l, summary)?;
     write_line(out, l.lost, &lost)?;

@@ -3,14 +3,14 @@
 use std::mem::offset_of;
 use std::time::Duration;
 
-use diagnose_tools::abi::{Edge, RawHandshakes, RawListener};
+use diagnose_tools::abi::{RawHandshakes, RawListener, TransitionCount};
 use diagnose_tools::cli::options;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 
 use crate::fake::{Bytes, Fake};
 use crate::support::host::FakeHost;
-use crate::support::records::{Conn, Socket, flood, group, healthy, slow, step, stranger};
+use crate::support::records::{Conn, Socket, flood, healthy, pair, slow, step, stranger};
 use crate::support::{
     CLOSE, ESTABLISHED, NETNS, add, host, is, look, look_with, number, of_rule, only,
 };
@@ -30,13 +30,13 @@ fn counters_of_any_size_are_added_up() {
     let all = [u8::MAX; size_of::<RawHandshakes>()];
     listener.put(offset_of!(RawListener, handshakes), all);
     fake.listeners = vec![listener.0; 2];
-    let edge = Edge {
+    let transition = TransitionCount {
         old_state: 2,
         new_state: 3,
         count: u64::MAX,
-        ..Edge::default()
+        ..TransitionCount::default()
     };
-    fake.edges = vec![edge; 2];
+    fake.transition_counts = vec![transition; 2];
     let findings = look(&fake);
     let full = of_rule(&findings, "accept-queue-full");
     assert_eq!(number(full[0], "syns_dropped"), u64::MAX);
@@ -122,7 +122,7 @@ fn rules_and_filters_narrow_what_is_looked_at() {
         ..Socket::default()
     };
     fake.listeners = vec![full.bytes()];
-    fake.groups = vec![group([10, 9, 0, 1].into(), 5_000, true)];
+    fake.pairs = vec![pair([10, 9, 0, 1].into(), 5_000, true)];
     let found = |keys| {
         look_with(&fake, &mut FakeHost::new(), &scope(keys))
             .findings

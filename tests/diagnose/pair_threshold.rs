@@ -3,10 +3,10 @@
 use std::mem::offset_of;
 use std::net::Ipv4Addr;
 
-use diagnose_tools::abi::{RawConn, RawGroup, RawIdent};
+use diagnose_tools::abi::{RawConn, RawIdent, RawPair};
 use diagnose_tools::diagnose::finding::Severity;
 
-use crate::support::records::{Conn, attacker, bind, group};
+use crate::support::records::{Conn, attacker, bind, pair};
 use crate::support::{add, host, is, look, number, of_rule, only, peers};
 
 #[test]
@@ -23,7 +23,7 @@ fn more_connections_of_a_pair_than_the_threshold() {
     };
     let of = |conns: Vec<Conn>, count| {
         let mut fake = host();
-        fake.groups = vec![group([10, 9, 0, 1].into(), count, false)];
+        fake.pairs = vec![pair([10, 9, 0, 1].into(), count, false)];
         add(&fake, conns);
         look(&fake)
     };
@@ -65,7 +65,7 @@ fn more_connections_of_a_pair_than_the_threshold() {
 fn a_threshold_that_is_off_finds_nothing() {
     let mut fake = host();
     fake.threshold = 0;
-    fake.groups = vec![group([10, 9, 0, 1].into(), 5_000, false)];
+    fake.pairs = vec![pair([10, 9, 0, 1].into(), 5_000, false)];
     assert_eq!(look(&fake), []);
 }
 
@@ -73,10 +73,10 @@ fn a_threshold_that_is_off_finds_nothing() {
 fn pairs_and_peers_behind_two_devices_are_two() {
     let mut fake = host();
     let addr: Ipv4Addr = [10, 0, 0, 2].into();
-    let at = offset_of!(RawGroup, ifindex);
-    fake.groups = vec![
-        bind(group(addr, 600, true), at, 2),
-        bind(group(addr, 20, false), at, 3),
+    let at = offset_of!(RawPair, ifindex);
+    fake.pairs = vec![
+        bind(pair(addr, 600, true), at, 2),
+        bind(pair(addr, 20, false), at, 3),
     ];
     let who = offset_of!(RawConn, who) + offset_of!(RawIdent, ifindex);
     add(

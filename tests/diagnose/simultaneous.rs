@@ -1,6 +1,6 @@
 //! `simultaneous`.
 
-use diagnose_tools::abi::Edge;
+use diagnose_tools::abi::TransitionCount;
 use diagnose_tools::diagnose::finding::Severity;
 
 use crate::support::{host, look, number};
@@ -8,13 +8,17 @@ use crate::support::{host, look, number};
 #[test]
 fn simultaneous_ends_are_information() {
     let mut fake = host();
-    let edge = |old_state, new_state, count| Edge {
+    let transition = |old_state, new_state, count| TransitionCount {
         old_state,
         new_state,
         count,
-        ..Edge::default()
+        ..TransitionCount::default()
     };
-    fake.edges = vec![edge(2, 3, 3), edge(4, 11, 4), edge(1, 4, 90)];
+    fake.transition_counts = vec![
+        transition(2, 3, 3),
+        transition(4, 11, 4),
+        transition(1, 4, 90),
+    ];
     let findings = look(&fake);
     let found: Vec<_> = findings
         .iter()

@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Cgroup, ClockChange, Config, Consumed, Edge, GroupBytes, Hook, ListenerBytes, Lives,
-    RawAlarm, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader,
-    RingState, Settings, Stats,
+    self, Cgroup, ClockChange, Config, Consumed, Hook, ListenerBytes, Lives, PairBytes, RawAlarm,
+    RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState,
+    Settings, Stats, TransitionCount,
 };
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::listener::Listener;
-use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::pair::Pair;
 use nix::errno::Errno;
 
 pub const GENERATION: u64 = 7;
@@ -107,11 +107,11 @@ pub struct Fake {
     /// Live connections that a call gives.
     pub batch: usize,
     pub listeners: Vec<ListenerBytes>,
-    pub groups: Vec<GroupBytes>,
-    pub edges: Vec<Edge>,
+    pub pairs: Vec<PairBytes>,
+    pub transition_counts: Vec<TransitionCount>,
     pub lives: Lives,
     pub cgroups: Vec<Cgroup>,
-    /// Groups and listeners, and what found no room there.
+    /// Pairs and listeners, and what found no room there.
     pub counts: Stats,
     /// Connections of a pair that raise its alarm.
     pub threshold: u32,
@@ -157,8 +157,8 @@ impl Fake {
             conns: RefCell::default(),
             batch: 2,
             listeners: Vec::new(),
-            groups: Vec::new(),
-            edges: Vec::new(),
+            pairs: Vec::new(),
+            transition_counts: Vec::new(),
             lives: Lives::default(),
             cgroups: Vec::new(),
             counts: Stats::default(),
@@ -232,7 +232,7 @@ impl Backend for Fake {
             max_conns: 100,
             threshold: self.threshold,
             unfinished: 200,
-            max_groups: 32,
+            max_pairs: 32,
             max_listeners: 8,
             ..Config::default()
         };
@@ -288,9 +288,9 @@ impl Backend for Fake {
         }
     }
 
-    fn edges(&self) -> Result<Vec<Edge>> {
+    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
         if self.active.get() {
-            Ok(self.edges.clone())
+            Ok(self.transition_counts.clone())
         } else {
             Err(Error::NotActive)
         }
@@ -337,8 +337,8 @@ impl Backend for Fake {
         Ok(self.listeners.iter().map(Listener::decode).collect())
     }
 
-    fn groups(&self) -> Result<Vec<Group>> {
-        Ok(self.groups.iter().map(Group::decode).collect())
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        Ok(self.pairs.iter().map(Pair::decode).collect())
     }
 
     fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {

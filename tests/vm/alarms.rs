@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::device::Device;
-use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::pair::Pair;
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -124,11 +124,11 @@ impl Pool {
     }
 
     /// What the module counts of the pair, as the client's host sees it.
-    fn group(&self) -> Group {
-        let groups = Device::open().and_then(|device| device.groups());
+    fn pair(&self) -> Pair {
+        let pairs = Device::open().and_then(|device| device.pairs());
         let inode = self.link.near.inode();
-        let mut own: Vec<_> = groups.expect("a recording");
-        own.retain(|g| u64::from(g.netns) == inode && g.remote() == FAR);
+        let mut own: Vec<_> = pairs.expect("a recording");
+        own.retain(|p| u64::from(p.netns) == inode && p.remote() == FAR);
         assert_eq!(own.len(), 1, "{own:#?}");
         own[0]
     }
@@ -149,7 +149,7 @@ fn pair() {
         assert_eq!(counts, [1, 19, 0], "{alarm}");
         assert_eq!(alarm["since"], alarm["ts"], "{alarm}");
     }
-    assert!(pool.group().alarm);
+    assert!(pool.pair().alarm);
     for _ in 0..3 {
         pool.reach(16);
         pool.reach(23);
@@ -166,16 +166,16 @@ fn pair() {
         );
         assert_eq!(cleared["since"], end[0]["ts"], "{cleared}");
     }
-    let group = pool.group();
-    assert!(!group.alarm);
+    let pair = pool.pair();
+    assert!(!pair.alarm);
     assert_eq!(
-        (group.connections(), group.established, group.peak),
+        (pair.connections(), pair.established, pair.peak),
         (15, 15, 23)
     );
     let rows = ss::table(Some(&pool.link.near.name));
     let waiting = rows.iter().filter(|r| r.0 == "TIME_WAIT").count();
     assert_eq!(
-        (group.timewait as usize, group.begun),
+        (pair.timewait as usize, pair.started),
         (waiting, 20 + 3 * 7)
     );
     for _ in 0..3 {
@@ -191,10 +191,10 @@ fn pair() {
     tool::activate("threshold=20");
     let [client, _] = pool.assert_episodes(&[true]);
     assert_eq!(number(&client[0], "established"), 20, "{}", client[0]);
-    let group = pool.group();
+    let pair = pool.pair();
     assert_eq!(
-        (group.connections(), group.begun),
-        (20, 20 + u64::from(group.timewait))
+        (pair.connections(), pair.started),
+        (20, 20 + u64::from(pair.timewait))
     );
     pool.reach(0);
     pool.assert_episodes(&[true, false]);
@@ -505,7 +505,7 @@ fn rows_of(netns: &Netns) -> Vec<Value> {
 /// Pairs that were ever counted, in one way or another.
 fn pairs(summary: &Value) -> u64 {
     let lost = &summary["lost"];
-    number(summary, "groups") + number(lost, "evicted") + number(lost, "ungrouped")
+    number(summary, "pairs") + number(lost, "evicted") + number(lost, "uncounted")
 }
 
 /// As many sources as make requests at the same time, and then all the others, each of which
@@ -513,12 +513,12 @@ fn pairs(summary: &Value) -> u64 {
 fn many_sources() {
     const SOURCES: u32 = 100_000;
     const AT_ONCE: u32 = 3000;
-    const GROUPS: u64 = 1000;
+    const PAIRS: u64 = 1000;
     let (netns, wire, listener) = flooded("spoofed", "0", 4096);
     // However long it takes to call, all wait until they give up.
     netns.sysctl("net.ipv4.tcp_synack_retries", "5");
     let to = v4(&listener);
-    tool::activate(&format!("max-groups={GROUPS} unfinished=0"));
+    tool::activate(&format!("max-pairs={PAIRS} unfinished=0"));
     let before = tool::report("peek=1 alarms=0 transitions=0").summary;
     let call = |n: u32| {
         let mut peer = Peer::new(&wire, source(n, 1024 + (n % 60_000) as u16), to);
@@ -527,9 +527,9 @@ fn many_sources() {
     };
     let mut held: Vec<_> = (0..AT_ONCE).map(call).collect();
     let full = tool::report("peek=1 alarms=0 transitions=0").summary;
-    assert!(number(&full, "groups") <= GROUPS, "{full}");
-    let ungrouped = number(&full["lost"], "ungrouped");
-    assert!(ungrouped >= u64::from(AT_ONCE) - GROUPS, "{full}");
+    assert!(number(&full, "pairs") <= PAIRS, "{full}");
+    let uncounted = number(&full["lost"], "uncounted");
+    assert!(uncounted >= u64::from(AT_ONCE) - PAIRS, "{full}");
     for peer in &mut held {
         peer.send(RST);
     }
@@ -548,17 +548,17 @@ fn many_sources() {
         u64::from(SOURCES),
         "{after}"
     );
-    assert_eq!(number(&after, "groups"), GROUPS, "{after}");
+    assert_eq!(number(&after, "pairs"), PAIRS, "{after}");
     assert_eq!(pairs(&after) - pairs(&before), u64::from(SOURCES));
     let evicted = number(&after["lost"], "evicted");
-    assert!(evicted >= u64::from(SOURCES - AT_ONCE) - GROUPS, "{after}");
+    assert!(evicted >= u64::from(SOURCES - AT_ONCE) - PAIRS, "{after}");
     assert_eq!(
-        number(&after["lost"], "ungrouped"),
-        ungrouped,
+        number(&after["lost"], "uncounted"),
+        uncounted,
         "room enough for one at a time"
     );
-    let groups = Device::open().and_then(|device| device.groups());
-    assert_eq!(groups.expect("a recording").len() as u64, GROUPS);
+    let pairs = Device::open().and_then(|device| device.pairs());
+    assert_eq!(pairs.expect("a recording").len() as u64, PAIRS);
     assert_episodes(&netns, &[]);
     tool::end();
 }

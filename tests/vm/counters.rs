@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::device::Device;
-use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::pair::Pair;
 use libtest_mimic::Trial;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -70,12 +70,12 @@ fn client(number: usize) -> Ipv4Addr {
 }
 
 /// All pairs of a namespace as the module counts them, by their addresses.
-fn groups(netns: &Netns) -> BTreeMap<(IpAddr, IpAddr), Group> {
+fn pairs(netns: &Netns) -> BTreeMap<(IpAddr, IpAddr), Pair> {
     let inode = netns.inode();
-    let groups = Device::open().and_then(|device| device.groups());
-    let mut own = groups.expect("a recording");
-    own.retain(|g| u64::from(g.netns) == inode);
-    own.iter().map(|g| ((g.local(), g.remote()), *g)).collect()
+    let pairs = Device::open().and_then(|device| device.pairs());
+    let mut own = pairs.expect("a recording");
+    own.retain(|p| u64::from(p.netns) == inode);
+    own.iter().map(|p| ((p.local(), p.remote()), *p)).collect()
 }
 
 /// Sockets of these states between two addresses, of all and of those at a port.
@@ -118,19 +118,19 @@ fn assert_exact(netns: &Netns, made: &[usize], ports: &[u16]) {
             assert_eq!(number(line, class), there, "{class}: {line}");
         }
     }
-    let groups = groups(netns);
-    let sum = |of: fn(&Group) -> u64| groups.values().map(of).sum::<u64>();
+    let pairs = pairs(netns);
+    let sum = |of: fn(&Pair) -> u64| pairs.values().map(of).sum::<u64>();
     let [active, passive] = ["TcpActiveOpens", "TcpPassiveOpens"].map(|name| truth.get(name));
     assert_eq!(passive, made.iter().sum::<usize>() as u64);
-    assert_eq!(sum(|g| g.begun), active + passive);
-    assert_eq!(groups.len(), 2 * usize::from(CLIENTS));
-    for (ends, group) in &groups {
+    assert_eq!(sum(|p| p.started), active + passive);
+    assert_eq!(pairs.len(), 2 * usize::from(CLIENTS));
+    for (ends, pair) in &pairs {
         let count = |states: &[&str]| sockets(&rows, *ends, states);
-        assert_eq!(group.established, count(&["ESTABLISHED"]), "{group:?}");
-        assert_eq!(group.closing, count(&CLOSING), "{group:?}");
-        assert_eq!(group.timewait, count(&["TIME_WAIT"]), "{group:?}");
-        assert_eq!((group.half_open, group.unfinished), (0, 0), "{group:?}");
-        assert!(group.peak >= group.connections(), "{group:?}");
+        assert_eq!(pair.established, count(&["ESTABLISHED"]), "{pair:?}");
+        assert_eq!(pair.closing, count(&CLOSING), "{pair:?}");
+        assert_eq!(pair.timewait, count(&["TIME_WAIT"]), "{pair:?}");
+        assert_eq!((pair.half_open, pair.unfinished), (0, 0), "{pair:?}");
+        assert!(pair.peak >= pair.connections(), "{pair:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use diagnose_tools::abi::{
-    self, Activate, Config, RawConn, RawGroup, RawListener, RingState, Snapshot, Stats, Table,
+    self, Activate, Config, RawConn, RawListener, RawPair, RingState, Snapshot, Stats, Table,
     Version, call,
 };
 use libtest_mimic::Trial;
@@ -100,7 +100,7 @@ fn small(hook: u32) -> Activate {
         hook,
         ring_records: 64,
         max_conns: 16,
-        max_groups: 16,
+        max_pairs: 16,
         max_listeners: 16,
         ..activate.config
     };
@@ -208,7 +208,7 @@ fn seeding() {
     let device = device::open();
     let mut config = small(abi::TCPSTATES_HOOK_TRACEPOINT);
     config.config.max_conns = 4096;
-    config.config.max_groups = 4096;
+    config.config.max_pairs = 4096;
     config.config.max_listeners = 4096;
     let fault = faults::Fault::of_this_thread();
     let before = places_of(&fault, &device, &config);
@@ -366,14 +366,17 @@ fn calls() {
         ),
         ("stats", one::<Stats>(&device, call::GET_STATS)),
         ("seen", one::<u64>(&device, call::SEEN)),
-        ("edges", many::<abi::Edge>(&device, call::GET_EDGES)),
+        (
+            "transition_counts",
+            many::<abi::TransitionCount>(&device, call::GET_TRANSITION_COUNTS),
+        ),
         ("rings", many::<RingState>(&device, call::GET_RINGS)),
         ("hooks", many::<abi::Hook>(&device, call::GET_HOOKS)),
         (
             "listeners",
             many::<RawListener>(&device, call::GET_LISTENERS),
         ),
-        ("groups", many::<RawGroup>(&device, call::GET_GROUPS)),
+        ("pairs", many::<RawPair>(&device, call::GET_PAIRS)),
         ("lives", one::<abi::Lives>(&device, call::GET_LIVES)),
         ("cgroups", many::<abi::Cgroup>(&device, call::GET_CGROUPS)),
         (

@@ -242,13 +242,13 @@ fn room_for_pairs() {
     tool::activate("");
     // Both ends of a connection are here: two pairs.
     let found = tool::report("peek=1");
-    assert!(found.number("/groups") >= u64::from(2 * EACH), "{found:?}");
+    assert!(found.number("/pairs") >= u64::from(2 * EACH), "{found:?}");
     let new = connect(EACH);
     let all = tool::report("peek=1");
-    let begun = all.number("/groups") - found.number("/groups");
-    assert_eq!(begun, u64::from(2 * EACH));
+    let counted = all.number("/pairs") - found.number("/pairs");
+    assert_eq!(counted, u64::from(2 * EACH));
     assert_eq!(all.number("/lost/evicted"), 0);
-    assert_eq!(all.number("/lost/ungrouped"), 0);
+    assert_eq!(all.number("/lost/uncounted"), 0);
     let grown = setting("memory_bytes") - empty;
     // 192 bytes for each pair and 128 for each end, of 2 x 2 x 2,500.
     assert!((1 << 20..8 << 20).contains(&grown), "{grown} bytes");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::device::Device;
-use diagnose_tools::model::pair::Group;
+use diagnose_tools::model::pair::Pair;
 use libtest_mimic::Trial;
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
@@ -95,12 +95,12 @@ impl Fork {
     }
 
     /// The pairs of the host with its peers that the module counts.
-    fn groups(&self, remote: IpAddr) -> Vec<Group> {
-        let groups = Device::open().and_then(|device| device.groups());
+    fn pairs(&self, remote: IpAddr) -> Vec<Pair> {
+        let pairs = Device::open().and_then(|device| device.pairs());
         let inode = self.host.inode();
-        let mut own = groups.expect("a recording");
-        own.retain(|g| u64::from(g.netns) == inode && g.remote() == remote);
-        own.sort_by_key(|g| g.ifindex);
+        let mut own = pairs.expect("a recording");
+        own.retain(|p| u64::from(p.netns) == inode && p.remote() == remote);
+        own.sort_by_key(|p| p.ifindex);
         own
     }
 }
@@ -241,11 +241,11 @@ fn link_local() {
 
     // Two pairs, none of which has come near the threshold.
     assert_eq!(alarms(&fork.host), [] as [Value; 0]);
-    let groups = fork.groups(THERE.into());
+    let pairs = fork.pairs(THERE.into());
     let indices = DEVICES.map(|dev| Fork::index(&fork.host, dev));
-    let counts: Vec<_> = groups
+    let counts: Vec<_> = pairs
         .iter()
-        .map(|g| (g.ifindex, g.established, g.half_open, g.timewait))
+        .map(|p| (p.ifindex, p.established, p.half_open, p.timewait))
         .collect();
     assert_eq!(counts, indices.map(|index| (index, 20, 1, 1)));
 
@@ -508,9 +508,9 @@ fn vrfs() {
     let peer = Ipv4Addr::new(10, 88, 0, 2).to_ipv6_mapped();
     let indices = ["red", "blue"].map(|dev| Fork::index(&fork.host, dev));
     let mut counts: Vec<_> = fork
-        .groups(peer.into())
+        .pairs(peer.into())
         .iter()
-        .map(|g| (g.ifindex, g.established))
+        .map(|p| (p.ifindex, p.established))
         .collect();
     counts.sort_unstable();
     let mut expected = [(indices[0], 10), (indices[1], 12)];

@@ -14,8 +14,8 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use diagnose_tools::abi::{
-    self, ClockChange, Edge, Hook, RECORD_SIZE, RawConn, RawGroup, RawIdent, RawListener,
-    RawMeters, RawRecord, RingState, Settings, Snapshot, Stats, Table, Version, call,
+    self, ClockChange, Hook, RECORD_SIZE, RawConn, RawIdent, RawListener, RawMeters, RawPair,
+    RawRecord, RingState, Settings, Snapshot, Stats, Table, TransitionCount, Version, call,
 };
 use libtest_mimic::Trial;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn6, bind, connect, socket};
@@ -199,14 +199,17 @@ fn kernel_addresses() {
             structure::<Settings>(&device, call::GET_SETTINGS),
         ),
         ("stats", structure::<Stats>(&device, call::GET_STATS)),
-        ("edges", table::<Edge>(&device, call::GET_EDGES)),
+        (
+            "transition_counts",
+            table::<TransitionCount>(&device, call::GET_TRANSITION_COUNTS),
+        ),
         ("rings", table::<RingState>(&device, call::GET_RINGS)),
         ("hooks", table::<Hook>(&device, call::GET_HOOKS)),
         (
             "listeners",
             table::<RawListener>(&device, call::GET_LISTENERS),
         ),
-        ("groups", table::<RawGroup>(&device, call::GET_GROUPS)),
+        ("pairs", table::<RawPair>(&device, call::GET_PAIRS)),
         ("lives", structure::<abi::Lives>(&device, call::GET_LIVES)),
         ("cgroups", table::<abi::Cgroup>(&device, call::GET_CGROUPS)),
         ("clocks", table::<ClockChange>(&device, call::GET_CLOCKS)),
@@ -315,19 +318,23 @@ fn reserved() {
         &stats,
         &[handshakes(offset_of!(Stats, handshakes))],
     );
-    let edges = table::<Edge>(&device, call::GET_EDGES);
-    assert_zero::<Edge>("edges", &edges, &[field!(0, Edge, reserved, 6)]);
+    let transitions = table::<TransitionCount>(&device, call::GET_TRANSITION_COUNTS);
+    assert_zero::<TransitionCount>(
+        "transition_counts",
+        &transitions,
+        &[field!(0, TransitionCount, reserved, 6)],
+    );
     let states = table::<RingState>(&device, call::GET_RINGS);
     assert_zero::<RingState>("rings", &states, &[field!(0, RingState, reserved, 4)]);
     let hooks = table::<Hook>(&device, call::GET_HOOKS);
     assert_zero::<Hook>("hooks", &hooks, &[field!(0, Hook, reserved, 4)]);
-    let groups = table::<RawGroup>(&device, call::GET_GROUPS);
-    assert_zero::<RawGroup>(
-        "groups",
-        &groups,
+    let pairs = table::<RawPair>(&device, call::GET_PAIRS);
+    assert_zero::<RawPair>(
+        "pairs",
+        &pairs,
         &[
-            field!(0, RawGroup, reserved, 2),
-            field!(0, RawGroup, reserved1, 4),
+            field!(0, RawPair, reserved, 2),
+            field!(0, RawPair, reserved1, 4),
         ],
     );
     let listeners = table::<RawListener>(&device, call::GET_LISTENERS);
@@ -543,18 +550,18 @@ fn chosen(number: u32) -> Ipv6Addr {
 fn chosen_addresses() {
     ip(&["-6", "route", "add", "local", "2001:db8::/32", "dev", "lo"]);
     fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").expect("a sysctl");
-    tool::activate(&format!("max-groups={PAIRS}"));
+    tool::activate(&format!("max-pairs={PAIRS}"));
     for number in 0..PAIRS + 200 {
         refused_from(chosen(number));
     }
     let before = tool::report("peek=1");
-    assert_eq!(before.number("/groups"), u64::from(PAIRS));
+    assert_eq!(before.number("/pairs"), u64::from(PAIRS));
     for last in 1..100 {
         refused_from(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 3, 4, 5, last));
     }
     let after = tool::report("peek=1");
     let more = |path| after.number(path) - before.number(path);
-    assert_eq!((more("/lost/ungrouped"), more("/lost/evicted")), (0, 99));
+    assert_eq!((more("/lost/uncounted"), more("/lost/evicted")), (0, 99));
     tool::end();
 }
 
@@ -592,8 +599,8 @@ fn flood() {
     let netns = Netns::new("flood");
     let wire = Wire::new(&netns);
     netns.ip(&["route", "add", "default", "dev", "tun"]);
-    tool::activate(&format!("max-groups={PAIRS} ring=1024"));
-    let known = tool::report("peek=1").number("/groups");
+    tool::activate(&format!("max-pairs={PAIRS} ring=1024"));
+    let known = tool::report("peek=1").number("/pairs");
     let listener = netns.run(|| traffic::listen_with_backlog(HOST, 1024));
     let send = |numbers: Range<u32>| {
         for number in numbers {
@@ -616,7 +623,7 @@ fn flood() {
     let numbers = |paths: [&str; 3]| paths.map(|path| report.number(path));
     let all = u64::from(sources());
     assert_eq!(
-        numbers(["/groups", "/lost/evicted", "/lost/ungrouped"]),
+        numbers(["/pairs", "/lost/evicted", "/lost/uncounted"]),
         [u64::from(PAIRS), known + all - u64::from(PAIRS), 0]
     );
     assert_eq!(

@@ -26,7 +26,7 @@ use crate::support::memory::{self, KernelMemory};
 use crate::support::nstat::Counters;
 use crate::support::process::Process;
 use crate::support::tool::{self, Report};
-use crate::support::{device, edges, is_long, netns, scenario, ss, traffic};
+use crate::support::{device, is_long, netns, scenario, ss, traffic, transition_counts};
 
 /// Only in the long run.
 pub fn trials() -> Vec<Trial> {
@@ -59,7 +59,7 @@ const TIMED: u32 = 120;
 /// them at hand. The rings go round every minute or two, and hold what half of one brings.
 /// Pairs of addresses are kept until others need their room: from the second
 /// minute on all do.
-const KEYS: &str = "ring=16384 max-conns=16384 max-groups=2048 max-listeners=1024";
+const KEYS: &str = "ring=16384 max-conns=16384 max-pairs=2048 max-listeners=1024";
 
 /// What a pool of the module may grow by when a peak is a bit higher than all
 /// before: half of what is kept at hand, and a batch for each CPU.
@@ -112,12 +112,12 @@ fn round(number: u32) {
 }
 
 /// What all these rounds have made. That a minute in TIME_WAIT ends comes later.
-fn made_by(rounds: u32, time_wait_over: bool) -> edges::Edges {
+fn made_by(rounds: u32, time_wait_over: bool) -> transition_counts::TransitionCounts {
     let rows = ROUND.iter();
     rows.filter(|row| time_wait_over || !ends_time_wait(row.0))
         .map(|(old, new, each)| {
-            let edge = ((*old).to_owned(), (*new).to_owned());
-            (edge, each * u64::from(rounds))
+            let transition = ((*old).to_owned(), (*new).to_owned());
+            (transition, each * u64::from(rounds))
         })
         .collect()
 }
@@ -364,10 +364,10 @@ impl Soak {
     /// Takes what is left, and compares it with what was made.
     fn quiet_report(&mut self, time_wait_over: bool) -> Report {
         let report = self.report();
-        let mut told = edges::of(&report.summary);
+        let mut told = transition_counts::of(&report.summary);
         told.retain(|(old, _), _| time_wait_over || !ends_time_wait(old));
         assert_eq!(told, made_by(self.rounds, time_wait_over));
-        let pairs = report.number("/groups") + report.number("/lost/evicted");
+        let pairs = report.number("/pairs") + report.number("/lost/evicted");
         assert_eq!(
             pairs,
             PAIRED * u64::from(self.rounds),
@@ -411,7 +411,7 @@ impl Soak {
         let limit = MINUTE + Duration::from_secs(40);
         traffic::within(limit, "TIME_WAIT is over", || ss::table(None).is_empty());
         let report = self.quiet_report(true);
-        let made: u64 = edges::of(&report.summary).values().sum();
+        let made: u64 = transition_counts::of(&report.summary).values().sum();
         assert_eq!(report.number("/seen"), made);
         assert_eq!(self.reported, made);
         assert_eq!(report.number("/tracked"), 0);

@@ -6,7 +6,7 @@ use crate::handshakes::patient;
 use crate::simultaneous::{calling, simultaneous_close, simultaneous_open};
 use crate::support::netns::Netns;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
-use crate::support::{edges, scenario, ss, tool, traffic};
+use crate::support::{scenario, ss, tool, traffic, transition_counts};
 
 pub fn trials() -> Vec<Trial> {
     vec![scenario("all_twelve_states_and_no_other_step", all)]
@@ -42,8 +42,8 @@ fn all() {
     traffic::mixed(traffic::V6, 40);
     simultaneous(&netns, &wire);
     request(&netns, &wire);
-    let seen = edges::of(&tool::report("peek=1").summary);
-    edges::assert_all_states(&seen);
+    let seen = transition_counts::of(&tool::report("peek=1").summary);
+    transition_counts::assert_all_states(&seen);
     // One of a request, the other one of a socket.
     for old in ["NEW", "SYN_SENT"] {
         assert!(
@@ -53,7 +53,7 @@ fn all() {
     }
     tool::end();
     println!("transitions of all scenarios so far:");
-    for ((old, new), count) in edges::seen() {
+    for ((old, new), count) in transition_counts::seen() {
         println!("{count:8} {old} to {new}");
     }
 }

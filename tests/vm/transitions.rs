@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::netns::Netns;
 use crate::support::trace::{Change, Trace};
-use crate::support::{edges, guest, scenario, tool, traffic};
+use crate::support::{guest, scenario, tool, traffic, transition_counts};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -189,15 +189,15 @@ fn truth(hook: &str) -> u64 {
 
 /// The summary's from×to table against the truth.
 fn assert_totals(truth: &[Change], gone: u64, summary: &Value) {
-    let mut expected = edges::Edges::new();
+    let mut expected = transition_counts::TransitionCounts::new();
     for change in truth {
-        let edge = (change.old.clone(), change.new.clone());
-        *expected.entry(edge).or_insert(0) += 1;
+        let transition = (change.old.clone(), change.new.clone());
+        *expected.entry(transition).or_insert(0) += 1;
     }
     if gone > 0 {
         expected.insert(("TIME_WAIT".to_owned(), "CLOSE".to_owned()), gone);
     }
-    assert_eq!(edges::of(summary), expected);
+    assert_eq!(transition_counts::of(summary), expected);
 }
 
 /// One id through a connection's life, another one for each connection; the

@@ -20,7 +20,7 @@ use crate::support::netns::{self, Netns, Reuse};
 use crate::support::raw::{Peer, Wire};
 use crate::support::segment::{ACK, FIN};
 use crate::support::tool::Report;
-use crate::support::{edges, guest, scenario, ss, tool, traffic};
+use crate::support::{guest, scenario, ss, tool, traffic, transition_counts};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -44,7 +44,7 @@ fn report(netns: u64) -> Report {
 /// The end of a scenario whose recording goes on: see `tool::end`.
 fn end(name: Option<&str>, netns: u64) {
     live::assert_same(name, netns);
-    edges::check(&report(netns).summary);
+    transition_counts::check(&report(netns).summary);
 }
 
 const BATCHES: u32 = 5;

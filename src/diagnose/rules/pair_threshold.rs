@@ -13,7 +13,7 @@ use crate::model::conn::Conn;
 use crate::model::endpoint::Address;
 use crate::model::ident::Remote;
 use crate::model::meters::Meters;
-use crate::model::pair::Group;
+use crate::model::pair::Pair;
 use crate::model::state::State;
 
 /// The rule.
@@ -49,13 +49,13 @@ const TIMES: Limit = Limit {
 };
 
 /// Namespace, device, family and addresses: by what the module tells pairs apart.
-type Pair = (u32, u32, u8, [u8; 16], [u8; 16]);
+type Key = (u32, u32, u8, [u8; 16], [u8; 16]);
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let threshold = u64::from(facts.settings.config.threshold);
-    let is_over = |g: &&Group| threshold > 0 && (g.alarm || g.connections() >= threshold);
-    let groups: Vec<_> = facts.groups.iter().filter(is_over).collect();
-    let mut conns: HashMap<Pair, Vec<&Conn>> = groups.iter().map(|g| (pair(g), vec![])).collect();
+    let is_over = |p: &&Pair| threshold > 0 && (p.alarm || p.connections() >= threshold);
+    let pairs: Vec<_> = facts.pairs.iter().filter(is_over).collect();
+    let mut conns: HashMap<Key, Vec<&Conn>> = pairs.iter().map(|p| (key(p), vec![])).collect();
     for conn in &facts.conns {
         let who = &conn.who;
         let pair = (who.netns, who.ifindex, who.family, who.laddr, who.raddr);
@@ -65,25 +65,25 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             }
         }
     }
-    let found = groups
+    let found = pairs
         .iter()
-        .map(|g| finding(facts, limits, g, conns.get(&pair(g)).map_or(&[], |c| c)));
+        .map(|p| finding(facts, limits, p, conns.get(&key(p)).map_or(&[], |c| c)));
     found.collect()
 }
 
-fn pair(group: &Group) -> Pair {
+fn key(pair: &Pair) -> Key {
     (
-        group.netns,
-        group.ifindex,
-        group.family,
-        group.laddr,
-        group.raddr,
+        pair.netns,
+        pair.ifindex,
+        pair.family,
+        pair.laddr,
+        pair.raddr,
     )
 }
 
-fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Finding {
+fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Finding {
     let threshold = u64::from(facts.settings.config.threshold);
-    let all = group.connections();
+    let all = pair.connections();
     let is_unused = |conn: &&&Conn| {
         let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;
         facts.lifetime_ms(conn) >= limits.get(&UNUSED_AGE) * 1_000
@@ -96,15 +96,15 @@ fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Fin
     } else {
         Severity::Info
     };
-    let dev = facts.dev(group.netns, group.ifindex);
+    let dev = facts.dev(pair.netns, pair.ifindex);
     let remote = Remote {
-        addr: group.remote().to_canonical(),
-        ifindex: group.ifindex,
+        addr: pair.remote().to_canonical(),
+        ifindex: pair.ifindex,
     };
     let summary = format!(
         "{} between {} and {}, {}",
         count(all, "connection"),
-        line::text(&Address(group.local().to_canonical(), dev.as_ref())),
+        line::text(&Address(pair.local().to_canonical(), dev.as_ref())),
         line::text(&Address::remote(remote.addr, dev.as_ref())),
         match unused {
             0 => "all of them in use".to_owned(),
@@ -114,21 +114,21 @@ fn finding(facts: &Facts, limits: &Bound, group: &Group, conns: &[&Conn]) -> Fin
     let services = Tally::of(conns.iter().map(|c| facts.service(&c.who)));
     let whos = conns.iter().map(|c| &c.who);
     let mut subject = Subject {
-        local: Some((group.local(), None)),
-        remote: Some((group.remote(), None)),
+        local: Some((pair.local(), None)),
+        remote: Some((pair.remote(), None)),
         dev,
-        ..facts.owners(group.netns, whos)
+        ..facts.owners(pair.netns, whos)
     };
     subject.peers = vec![facts.peer(&subject, remote, None, all)];
     subject.peer_count = 1;
     let finding = Finding::new("pair-threshold", severity, summary, subject)
         .number("connections", all)
         .number("threshold", threshold)
-        .number("peak", group.peak)
-        .number("half_open", group.half_open)
-        .number("established", group.established)
-        .number("closing", group.closing)
-        .number("timewait", group.timewait)
+        .number("peak", pair.peak)
+        .number("half_open", pair.half_open)
+        .number("established", pair.established)
+        .number("closing", pair.closing)
+        .number("timewait", pair.timewait)
         .number("unused", unused);
     let most = services
         .top()

@@ -37,7 +37,7 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
 
 fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding> {
     let of = facts
-        .edges
+        .transition_counts
         .iter()
         .filter(|e| State(e.old_state) == old && State(e.new_state) == new);
     let total = sum(of.map(|e| e.count));

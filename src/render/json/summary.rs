@@ -11,7 +11,7 @@ use crate::host::names::Names;
 use crate::model::handshakes::Counter;
 use crate::model::lives::{Durations, Ended, InCgroup, Which, reason_name};
 use crate::model::state::State;
-use crate::model::summary::{EdgeTotal, FindingCounts, Summary, ThisReport};
+use crate::model::summary::{FindingCounts, Summary, ThisReport, TransitionTotal};
 use crate::render::time::Clock;
 
 #[derive(Serialize)]
@@ -22,11 +22,11 @@ struct SummaryJson<'a> {
     active_ns: u64,
     #[serde(serialize_with = "states")]
     states: &'a [(State, u64)],
-    transitions: Vec<EdgeJson>,
+    transitions: Vec<TransitionTotalJson>,
     handshakes: Counts<'a>,
     tracked: u64,
     untracked: u64,
-    groups: u64,
+    pairs: u64,
     listeners: u64,
     lost: CausesJson,
     unmatched: u64,
@@ -55,7 +55,7 @@ pub struct CausesJson {
     pub ringless: u64,
     pub stale: u64,
     pub evicted: u64,
-    pub ungrouped: u64,
+    pub uncounted: u64,
     pub unlisted: u64,
 }
 
@@ -72,7 +72,7 @@ struct ThisReportJson {
 }
 
 #[derive(Serialize)]
-struct EdgeJson {
+struct TransitionTotalJson {
     old: Cow<'static, str>,
     new: Cow<'static, str>,
     count: u64,
@@ -193,17 +193,17 @@ impl Serialize for Counts<'_> {
     }
 }
 
-impl EdgeJson {
-    fn new(edge: &EdgeTotal) -> Self {
+impl TransitionTotalJson {
+    fn new(transition: &TransitionTotal) -> Self {
         Self {
-            old: edge.old.name(),
-            new: edge.new.name(),
-            count: edge.count,
-            total_ns: edge.max_ns.map(|_| edge.total_ns),
-            p50_ns: edge.percentiles.map(|t| t[0]),
-            p99_ns: edge.percentiles.map(|t| t[1]),
-            max_ns: edge.max_ns,
-            timed: edge.timed,
+            old: transition.old.name(),
+            new: transition.new.name(),
+            count: transition.count,
+            total_ns: transition.max_ns.map(|_| transition.total_ns),
+            p50_ns: transition.percentiles.map(|t| t[0]),
+            p99_ns: transition.percentiles.map(|t| t[1]),
+            max_ns: transition.max_ns,
+            timed: transition.timed,
         }
     }
 }
@@ -237,11 +237,15 @@ pub fn write(
         since: clock.rfc3339(stats.activated_ns),
         active_ns: stats.active_ns(),
         states: &stats.states,
-        transitions: summary.edges.iter().map(EdgeJson::new).collect(),
+        transitions: summary
+            .transition_counts
+            .iter()
+            .map(TransitionTotalJson::new)
+            .collect(),
         handshakes: Counts(&summary.handshakes),
         tracked: stats.tracked,
         untracked: stats.untracked,
-        groups: stats.groups,
+        pairs: stats.pairs,
         listeners: stats.listeners,
         lost: CausesJson {
             overwritten: summary.overwritten,
@@ -249,7 +253,7 @@ pub fn write(
             ringless: stats.ringless,
             stale: stats.stale,
             evicted: stats.evicted,
-            ungrouped: stats.ungrouped,
+            uncounted: stats.uncounted,
             unlisted: stats.unlisted,
         },
         unmatched: stats.unmatched,

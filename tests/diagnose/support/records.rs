@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use diagnose_tools::abi;
 use diagnose_tools::abi::{
-    GroupBytes, ListenerBytes, RawConn, RawGroup, RawHandshakes, RawIdent, RawListener, RawMeters,
+    ListenerBytes, PairBytes, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawPair,
     RawRecord,
 };
 
@@ -263,17 +263,17 @@ pub fn flood(unfinished: u32, ago: u64) -> Socket {
 }
 
 /// 10.0.0.1 and `raddr`.
-pub fn group(raddr: Ipv4Addr, established: u32, alarm: bool) -> GroupBytes {
-    let mut bytes = Bytes([0; abi::GROUP_SIZE]);
+pub fn pair(raddr: Ipv4Addr, established: u32, alarm: bool) -> PairBytes {
+    let mut bytes = Bytes([0; abi::PAIR_SIZE]);
     let mapped = |addr: Ipv4Addr| addr.to_ipv6_mapped().octets();
     bytes
-        .put(offset_of!(RawGroup, laddr), mapped([10, 0, 0, 1].into()))
-        .put(offset_of!(RawGroup, raddr), mapped(raddr))
-        .put(offset_of!(RawGroup, netns), NETNS.to_ne_bytes())
-        .put(offset_of!(RawGroup, family), [4])
-        .put(offset_of!(RawGroup, alarm), [u8::from(alarm)])
-        .put(offset_of!(RawGroup, established), established.to_ne_bytes())
-        .put(offset_of!(RawGroup, peak), 700u64.to_ne_bytes());
+        .put(offset_of!(RawPair, laddr), mapped([10, 0, 0, 1].into()))
+        .put(offset_of!(RawPair, raddr), mapped(raddr))
+        .put(offset_of!(RawPair, netns), NETNS.to_ne_bytes())
+        .put(offset_of!(RawPair, family), [4])
+        .put(offset_of!(RawPair, alarm), [u8::from(alarm)])
+        .put(offset_of!(RawPair, established), established.to_ne_bytes())
+        .put(offset_of!(RawPair, peak), 700u64.to_ne_bytes());
     bytes.0
 }
 

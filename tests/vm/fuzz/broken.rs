@@ -17,12 +17,12 @@ const HALF: usize = CAPACITY * largest_element();
 
 const fn largest_element() -> usize {
     let sizes = [
-        size_of::<abi::Edge>(),
+        size_of::<abi::TransitionCount>(),
         size_of::<abi::RingState>(),
         size_of::<abi::Hook>(),
         size_of::<abi::RawConn>(),
         size_of::<abi::RawListener>(),
-        size_of::<abi::RawGroup>(),
+        size_of::<abi::RawPair>(),
     ];
     let (mut largest, mut i) = (0, 0);
     while i < sizes.len() {
@@ -42,14 +42,14 @@ fn requests() -> Vec<u64> {
         abi::call::DEACTIVATE,
         abi::call::GET_SETTINGS,
         abi::call::GET_STATS,
-        abi::call::GET_EDGES,
+        abi::call::GET_TRANSITION_COUNTS,
         abi::call::GET_RINGS,
         abi::call::GET_HOOKS,
         abi::call::SNAPSHOT,
         abi::call::CONSUME,
         abi::call::SEEN,
         abi::call::GET_LISTENERS,
-        abi::call::GET_GROUPS,
+        abi::call::GET_PAIRS,
         abi::call::GET_LIVES,
         abi::call::GET_CGROUPS,
         abi::call::GET_CLOCKS,

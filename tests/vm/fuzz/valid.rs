@@ -69,7 +69,7 @@ impl Valid {
             min_ns: random.below(2) * random.below(1_000_000),
             threshold: random.below(5) as u32,
             unfinished: random.below(5) as u32,
-            max_groups: 1 + random.below(1000) as u32,
+            max_pairs: 1 + random.below(1000) as u32,
             max_listeners: 1 + random.below(50) as u32,
             ..Config::default()
         };
@@ -138,10 +138,10 @@ impl Valid {
     }
 
     fn tables(&mut self) -> Result<()> {
-        self.ask(Device::edges)?;
+        self.ask(Device::transition_counts)?;
         self.ask(Device::hooks)?;
         self.ask(Device::listeners)?;
-        self.ask(Device::groups)?;
+        self.ask(Device::pairs)?;
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 pub mod crowd;
 pub mod device;
 pub mod diagnosis;
-pub mod edges;
 pub mod faults;
 pub mod guest;
 pub mod life;
@@ -23,6 +22,7 @@ pub mod storm;
 pub mod tool;
 pub mod trace;
 pub mod traffic;
+pub mod transition_counts;
 
 use std::env;
 

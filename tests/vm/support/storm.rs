@@ -14,7 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::process::Process;
 use super::random::Random;
-use super::{edges, guest, netns, tool, traffic};
+use super::{guest, netns, tool, traffic, transition_counts};
 
 /// What there was of it.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub fn assert_exact_books(seed: u64, cpus: &RangeInclusive<u64>) {
     assert_eq!(report.number("/pending"), 0, "{}", report.summary);
     assert_eq!(report.number("/untracked"), 0, "{}", report.summary);
     // It was all there: every state, and listeners that closed with full queues.
-    edges::assert_all_states(&edges::of(&report.summary));
+    transition_counts::assert_all_states(&transition_counts::of(&report.summary));
     for end in ["listener_closed", "migrated", "promoted"] {
         println!(
             "requests: {} {end}",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::utsname::uname;
 use serde_json::Value;
 
-use super::{edges, guest, netns, ss};
+use super::{guest, netns, ss, transition_counts};
 
 /// The controller that was built with these tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
@@ -128,7 +128,7 @@ pub fn activate_beside() {
 /// that is not there any more.
 pub fn end() {
     let report = when_all_have_ended(guest::patience(20));
-    edges::check(&report.summary);
+    transition_counts::check(&report.summary);
     tcpstates(&["--deactivate"]);
 }
 

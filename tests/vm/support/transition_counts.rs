@@ -45,34 +45,34 @@ const STATES: [&str; 11] = [
 ];
 
 /// How often each transition was seen, by old and new state.
-pub type Edges = BTreeMap<(String, String), u64>;
+pub type TransitionCounts = BTreeMap<(String, String), u64>;
 
 /// Of all recordings that this program has checked.
-static SEEN: Mutex<Edges> = Mutex::new(BTreeMap::new());
+static SEEN: Mutex<TransitionCounts> = Mutex::new(BTreeMap::new());
 
 /// The from×to table of a summary.
-pub fn of(summary: &Value) -> Edges {
+pub fn of(summary: &Value) -> TransitionCounts {
     let rows = summary["transitions"].as_array().expect("a table");
-    let edge = |row: &Value| {
+    let transition = |row: &Value| {
         let name = |key: &str| row[key].as_str().expect("a name").to_owned();
         (
             (name("old"), name("new")),
             row["count"].as_u64().expect("a number"),
         )
     };
-    rows.iter().map(edge).collect()
+    rows.iter().map(transition).collect()
 }
 
 /// There is a way into each state.
-pub fn assert_all_states(seen: &Edges) {
+pub fn assert_all_states(seen: &TransitionCounts) {
     let into: BTreeSet<_> = seen.keys().map(|(_, new)| new.as_str()).collect();
     assert_eq!(into, BTreeSet::from(STATES), "{seen:?}");
 }
 
 /// The recording has made no transition that there is not.
 pub fn check(summary: &Value) {
-    let edges = of(summary);
-    for ((old, new), count) in &edges {
+    let transitions = of(summary);
+    for ((old, new), count) in &transitions {
         let allowed = ALLOWED.iter().find(|(from, _)| from == old);
         assert!(
             allowed.is_some_and(|(_, to)| to.contains(&new.as_str())),
@@ -80,12 +80,12 @@ pub fn check(summary: &Value) {
         );
     }
     let mut seen = SEEN.lock().expect("no panic while it is held");
-    for (edge, count) in edges {
-        *seen.entry(edge).or_insert(0) += count;
+    for (transition, count) in transitions {
+        *seen.entry(transition).or_insert(0) += count;
     }
 }
 
 /// All transitions that were seen so far.
-pub fn seen() -> Edges {
+pub fn seen() -> TransitionCounts {
     SEEN.lock().expect("no panic while it is held").clone()
 }
