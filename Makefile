@@ -61,7 +61,7 @@ smoke: ## run a quick selection of scenarios on the oldest, the newest and the -
 smoke-sanitized: ## run a quick selection, and a sample of injected faults, on the kernel with KASAN
 	@scripts/test-matrix --smoke kasan
 
-check: ## rustfmt, clippy, imports, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
+check: ## rustfmt, clippy, imports, docs, sparse, W=1, checkpatch, shellcheck, ABI, dependencies
 	@scripts/check
 
 fuzz: setup ## fuzz all parsers and readers: docs/hardening.md
