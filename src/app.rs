@@ -23,7 +23,7 @@ use crate::stderr;
 
 /// Runs the program; returns its exit status, after the reason is on stderr.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    match cli::parse(args).and_then(carry_out) {
+    match cli::read(args).and_then(carry_out) {
         Ok(()) => 0,
         // What there is to say about these is said already, or to nobody.
         Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),

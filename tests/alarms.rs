@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats};
 use diagnose_tools::backend::Backend;
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::command::options::SettingsOptions;
 use diagnose_tools::command::report::report;
@@ -52,7 +52,7 @@ impl Reader {
     }
 
     fn reads(&self, fake: &Fake, keys: &str) -> String {
-        let options = options::report(keys).unwrap();
+        let options = parse::report(keys).unwrap();
         let mut sink = sink(options.format, self.style(fake), nowhere());
         let mut out = Vec::new();
         report(fake, &options, &mut *sink, &mut out).unwrap();
@@ -578,7 +578,7 @@ fn settings_tell_the_keys_of_alarms() {
 
 fn followed(fake: &Fake, keys: &str, script: Vec<Happening>) -> Vec<Value> {
     *fake.script.borrow_mut() = script;
-    let options = options::follow(&format!("{keys} json=1")).unwrap();
+    let options = parse::follow(&format!("{keys} json=1")).unwrap();
     let id = (std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(format!("diagnose-tools-alarms-{id:?}"));
     let open = File::options()

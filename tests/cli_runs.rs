@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use cli::{Done, program, run};
 use diagnose_tools::cli::keys;
+use diagnose_tools::model::key::{self, Keys};
 
 const NOT_LOADED: &str = "diagnose-tools: the module is not loaded: run `diagnose-tools install`\n";
 
@@ -54,15 +55,19 @@ fn help_of_each_level_shows_examples_and_every_key() {
     assert!(run(&["--help"]).out.contains("Examples:"));
     let help = run(&["tcpstates", "--help"]).out;
     assert!(help.contains("Examples:"));
-    for key in [keys::ACTIVATE, keys::REPORT, keys::FOLLOW, keys::SETTINGS]
-        .into_iter()
-        .flat_map(keys::all)
-    {
-        let line = format!(
-            "  {:<13} {} [default: {}]",
-            key.name, key.meaning, key.default
-        );
-        assert!(help.contains(&line) && help.contains(key.values), "{line}");
+    assert_shown(&help, keys::ACTIVATE);
+    assert_shown(&help, keys::REPORT);
+    assert_shown(&help, keys::FOLLOW);
+    assert_shown(&help, keys::SETTINGS);
+    assert_shown(&help, keys::DIAGNOSE);
+}
+
+fn assert_shown<O>(help: &str, keys: Keys<O>) {
+    for key in key::all(keys) {
+        let (name, initial) = (key.name, key.initial.text());
+        let line = format!("  {name:<13} {} [default: {initial}]", key.help);
+        assert!(help.contains(&line), "{line}");
+        assert!(help.contains(&key.value.allowed()), "{line}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diagnose_tools::abi::ClockChange;
 use diagnose_tools::backend::Backend;
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::host::names::Names;
@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
-    let options = options::follow(keys)?;
+    let options = parse::follow(keys)?;
     let clock = Clock::with_zone(&fake.stats()?, TimeZone::UTC);
     let style = Style {
         labels: Lang::En.labels(),

@@ -15,7 +15,7 @@ use diagnose_tools::abi::{
     TCPSTATES_REASONS_MAX, TransitionCount,
 };
 use diagnose_tools::backend::{Backend, session};
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::{Error, Result};
 use diagnose_tools::fmt::width::width;
@@ -44,7 +44,7 @@ fn nowhere() -> Names {
 }
 
 fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
-    let options = options::report(keys)?;
+    let options = parse::report(keys)?;
     let mut sink = sink(options.format, style(fake, Lang::En, None), nowhere());
     report(fake, &options, &mut *sink, out)
 }
@@ -538,7 +538,7 @@ fn tables_fit_a_terminal_in_both_languages() {
         for columns in [80, 100, 118, 132, 200] {
             for keys in ["format=table", "format=detail"] {
                 let fake = wide();
-                let options = options::report(keys).unwrap();
+                let options = parse::report(keys).unwrap();
                 let mut sink = sink(options.format, style(&fake, lang, Some(columns)), nowhere());
                 let mut out = Vec::new();
                 report(&fake, &options, &mut *sink, &mut out).unwrap();
@@ -583,7 +583,7 @@ fn without_a_terminal_nothing_is_shortened_or_decorated() {
 #[test]
 fn chinese_labels_are_used() {
     let fake = wide();
-    let options = options::report("format=detail").unwrap();
+    let options = parse::report("format=detail").unwrap();
     let mut sink = sink(options.format, style(&fake, Lang::Zh, None), nowhere());
     let mut out = Vec::new();
     report(&fake, &options, &mut *sink, &mut out).unwrap();
@@ -661,7 +661,7 @@ impl Host {
     }
 
     fn report(&self, fake: &Fake, keys: &str, width: Option<usize>) -> String {
-        let options = options::report(keys).unwrap();
+        let options = parse::report(keys).unwrap();
         let mut sink = sink(options.format, style(fake, Lang::En, width), self.names());
         let mut out = Vec::new();
         report(fake, &options, &mut *sink, &mut out).unwrap();
@@ -907,7 +907,7 @@ fn scoped_report(keys: &str, name: Option<&'static str>) -> String {
         Some(vec![(7, name?.to_owned())])
     }));
     let keys = format!("connections=1 summary=0 findings=0 {keys}");
-    let options = options::report(&keys).unwrap();
+    let options = parse::report(&keys).unwrap();
     let names = nowhere().with_devices(devices);
     let mut sink = sink(options.format, style(&fake, Lang::En, None), names);
     let mut out = Vec::new();

@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::command::report::report;
 use diagnose_tools::render::i18n::Lang;
@@ -78,7 +78,7 @@ struct Case {
 
 impl Case {
     fn measure(fake: &Fake, host: &Host, keys: &str) -> Self {
-        let options = options::report(keys).expect("keys of --report");
+        let options = parse::report(keys).expect("keys of --report");
         let style = Style {
             labels: Lang::En.labels(),
             clock: Clock::with_zone(&fake.stats().expect("a fake's"), zone()),

@@ -4,14 +4,18 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use diagnose_tools::abi::Config;
-use diagnose_tools::cli::{self, Action, Task, options};
+use diagnose_tools::cli::{self, Action, Task, parse};
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::error::Error;
 use diagnose_tools::model::activation;
 use diagnose_tools::model::filter::Filter;
+use diagnose_tools::model::filter::keys::filter_keys;
+use diagnose_tools::model::key::{Keys, joined, pairs};
 use kernel_shim::filter_valid;
 
 use crate::assert_message;
+
+const FILTER: Keys<Filter> = &[filter_keys()];
 
 /// Reads the lines of the input as arguments.
 pub fn options(input: &[u8]) {
@@ -21,7 +25,7 @@ pub fn options(input: &[u8]) {
     }
     let args = input.split(|byte| *byte == b'\n');
     let args = args.map(|arg| OsString::from_vec(arg.to_vec()));
-    match cli::parse(["diagnose-tools".into()].into_iter().chain(args)) {
+    match cli::read(["diagnose-tools".into()].into_iter().chain(args)) {
         Ok(Task::TcpStates(actions, _)) => {
             assert!(!actions.is_empty());
             actions.iter().for_each(assert_action);
@@ -47,19 +51,12 @@ fn assert_action(action: &Action) {
     }
 }
 
-fn joined(pairs: Vec<(String, String)>) -> String {
-    let pairs = pairs
-        .into_iter()
-        .map(|(key, value)| format!("{key}={value}"));
-    pairs.collect::<Vec<_>>().join(" ")
-}
-
 /// The module takes it, and `--settings` shows what would make it again.
 fn assert_activation(config: &Config) {
     assert!(filter_valid(&config.filter), "{config:?}");
     assert!(config.ring_records == 0 || config.ring_records.is_power_of_two());
-    let text = joined(activation::pairs(config));
-    let again = options::activate(&text).expect("what was read can be written");
+    let text = joined(&activation::pairs(config));
+    let again = parse::activate(&text).expect("what was read can be written");
     assert_eq!(format!("{again:?}"), format!("{config:?}"), "{text}");
 }
 
@@ -70,7 +67,7 @@ fn assert_shown(options: &ReportOptions) {
 
 fn assert_filter(filter: &Filter) {
     assert!(filter_valid(&filter.to_abi()), "{filter:?}");
-    let text = joined(filter.pairs());
-    let again = options::report(&text).expect("what was read can be written");
+    let text = joined(&pairs(FILTER, filter.clone()));
+    let again = parse::report(&text).expect("what was read can be written");
     assert_eq!(again.show.filter, *filter, "{text}");
 }

@@ -1,256 +1,336 @@
-//! The keys of each option, once: what is accepted, what help says and what an
-//! error says come from these tables.
+//! The keys of the options that print; those of `--activate` are in `model::activation`. What is
+//! accepted, what help says and what an error says come from these tables.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::PathBuf;
 
-/// One key of an option.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Key {
-    /// What the user types before `=`.
-    pub name: &'static str,
-    /// What may stand behind it.
-    pub values: &'static str,
-    /// What holds without it.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-}
+use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
+use crate::diagnose;
+use crate::model::activation::{self, Activation};
+use crate::model::filter::keys::{Expression, Filtered, Timed, filter_keys, min_ms};
+use crate::model::filter::{self, Filter, parse_reasons, parse_states};
+use crate::model::key::{
+    Choice, Context, Flag, Initial, Key, Keys, Number, Parsed, Value, all, flag, slots,
+};
+use crate::model::order::Sort;
+use crate::model::reason::reason_names;
+use crate::model::state::state_names;
+use crate::render::Format;
 
-/// The keys of one option.
-pub type Keys = &'static [&'static [Key]];
+/// Keys of `--activate`.
+pub const ACTIVATE: Keys<Activation> = activation::KEYS;
+/// Keys of `--report`.
+pub const REPORT: Keys<ReportOptions> = &[
+    PARTS,
+    FINDINGS,
+    PEEK,
+    filter_keys(),
+    min_ms(),
+    CHOICE,
+    REPORT_LINES,
+];
+/// Keys of `--follow`.
+pub const FOLLOW: Keys<ReportOptions> = &[PARTS, filter_keys(), min_ms(), CHOICE, FOLLOW_LINES];
+/// Those of them that are not as for `--report`.
+pub const FOLLOW_OWN: Keys<ReportOptions> = &[FOLLOW_LINES];
+/// Keys of `--settings`.
+pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM];
+/// Keys of `--diagnose`.
+pub const DIAGNOSE: Keys<DiagnoseKeys> = &[DIAGNOSIS, filter_keys()];
 
-const fn key(
-    name: &'static str,
-    values: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-) -> Key {
-    Key {
-        name,
-        values,
-        default,
-        meaning,
+impl Filtered for ReportOptions {
+    fn filter(&mut self) -> &mut Filter {
+        &mut self.show.filter
     }
 }
 
-const ADDRESSES: &str = "IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to that, ! negates, \
-     | separates";
-const PORTS: &str = "port or range LOW-HIGH, ! negates, | separates";
-const BOOL: &str = "0 or 1";
+impl Timed for ReportOptions {
+    fn min_ns(&mut self) -> &mut u64 {
+        &mut self.show.min_ns
+    }
+}
 
-const FILTER: &[Key] = &[
-    key("addr", ADDRESSES, "any", "local or remote address"),
-    key("laddr", ADDRESSES, "any", "local address"),
-    key("raddr", ADDRESSES, "any", "remote address"),
-    key("port", PORTS, "any", "local or remote port"),
-    key("lport", PORTS, "any", "local port"),
-    key("rport", PORTS, "any", "remote port"),
-    key("family", "4 or 6", "both", "address family of the socket"),
-    key(
-        "netns",
-        "inode number, or a name under /run/netns",
-        "all",
-        "network namespace",
-    ),
+/// What the keys of `--diagnose` set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiagnoseKeys {
+    /// All but the limits.
+    pub options: DiagnoseOptions,
+    /// The file of limits.
+    pub config: Option<PathBuf>,
+}
+
+impl Filtered for DiagnoseKeys {
+    fn filter(&mut self) -> &mut Filter {
+        &mut self.options.scope.filter
+    }
+}
+
+slots!(Sort, Format);
+
+const PARTS: &[Key<ReportOptions>] = &[
+    Key {
+        name: "transitions",
+        value: &Flag(|o: &mut ReportOptions| &mut o.transitions),
+        initial: Initial::Words("by verbose; --follow 1"),
+        help: "print the transitions",
+    },
+    Key {
+        name: "alarms",
+        value: &Flag(|o: &mut ReportOptions| &mut o.alarms),
+        initial: Initial::Value("1"),
+        help: "print the alarms; without transitions they stay, for the next report as well",
+    },
+    Key {
+        name: "connections",
+        value: &Flag(|o: &mut ReportOptions| &mut o.connections),
+        initial: Initial::Words("by verbose; --follow 0"),
+        help: "print the live connections",
+    },
+    Key {
+        name: "listeners",
+        value: &Flag(|o: &mut ReportOptions| &mut o.listeners),
+        initial: Initial::Words("as connections"),
+        help: "print the listeners with their queues, each as now/most/limit",
+    },
+    Key {
+        name: "summary",
+        value: &Flag(|o: &mut ReportOptions| &mut o.summary),
+        initial: Initial::Value("1"),
+        help: "print the totals, last",
+    },
+    Key {
+        name: "format",
+        value: &Choice {
+            what: "a format",
+            names: Format::NAMES,
+            field: |o: &mut ReportOptions| &mut o.format,
+        },
+        initial: Initial::Value("table"),
+        help: "one line each, all fields, JSON lines",
+    },
+    Key {
+        name: "json",
+        value: &IsJson,
+        initial: Initial::Value("0"),
+        help: "json=1 is format=json",
+    },
 ];
 
-const LASTED: &[Key] = &[key(
-    "min-ms",
-    "0 to 18446744073709",
-    "0",
-    "least time in the old state, in milliseconds",
-)];
+const FINDINGS: &[Key<ReportOptions>] = &[Key {
+    name: "findings",
+    value: &Flag(|o: &mut ReportOptions| &mut o.findings),
+    initial: Initial::Value("1"),
+    help: "diagnose as well, without looking at packets: say how many findings there are",
+}];
 
-const RECORDING: &[Key] = &[
-    key(
-        "ring",
-        "a power of two from 64 to 4194304",
-        "auto: as many as fit in ring-memory",
-        "records kept per CPU",
-    ),
-    key(
-        "ring-memory",
-        "1 to 1048576, not with ring",
-        "auto: 1/64 of the memory, 16 to 512, and no more than 65536 records per CPU",
-        "MiB for the rings of all CPUs that are online",
-    ),
-    key(
-        "max-conns",
-        "1 to 16777216",
-        "auto: by the kernel's own limits, and at most 1/32 of the memory",
-        "most live connections tracked",
-    ),
-    key(
-        "hook",
-        "auto, tracepoint or kprobe",
-        "auto",
-        "how the main transition is hooked",
-    ),
+const PEEK: &[Key<ReportOptions>] = &[Key {
+    name: "peek",
+    value: &Flag(|o: &mut ReportOptions| &mut o.peek),
+    initial: Initial::Value("0"),
+    help: "do not mark events as reported",
+}];
+
+const CHOICE: &[Key<ReportOptions>] = &[
+    Key {
+        name: "state",
+        value: &Expression {
+            names: state_names,
+            parse: parse_states,
+            name: |state| state.name().into_owned(),
+            field: |o: &mut ReportOptions| &mut o.show.states,
+        },
+        initial: Initial::Words("any"),
+        help: "states to show; of a transition, the old or the new one",
+    },
+    Key {
+        name: "reason",
+        value: &Expression {
+            names: reason_names,
+            parse: parse_reasons,
+            name: |reason| reason.name().unwrap_or_default().into_owned(),
+            field: |o: &mut ReportOptions| &mut o.show.reasons,
+        },
+        initial: Initial::Words("any"),
+        help: "reasons to show: why connections end, or how they began",
+    },
 ];
 
-const ALARMS: &[Key] = &[
-    key(
-        "threshold",
-        "0 to 16777216",
-        "500",
-        "connections of one pair of addresses that raise an alarm, 0: none do",
-    ),
-    key(
-        "unfinished",
-        "0 to 16777216",
-        "200",
-        "handshakes a second that a listener does not see finished and that raise an alarm, \
-         0: none do",
-    ),
-    key(
-        "max-pairs",
-        "1 to 1048576",
-        "32768",
-        "most pairs of addresses counted",
-    ),
-    key(
-        "max-listeners",
-        "1 to 65536",
-        "4096",
-        "most listeners counted",
-    ),
+const LIMIT: Number<ReportOptions, Option<u64>> = Number {
+    low: 1,
+    high: u64::MAX,
+    unit: 1,
+    field: |o| &mut o.limit,
+};
+
+const REPORT_LINES: &[Key<ReportOptions>] = &[
+    Key {
+        name: "sort",
+        value: &Choice {
+            what: "an order",
+            names: Sort::NAMES,
+            field: |o: &mut ReportOptions| &mut o.sort,
+        },
+        initial: Initial::Value("time"),
+        help: "oldest first; longest in the state, most bytes, most retransmissions first",
+    },
+    Key {
+        name: "limit",
+        value: &LIMIT,
+        initial: Initial::Words("none"),
+        help: "most lines of each part: the latest by time, else the first of the order",
+    },
 ];
 
-const VERBOSE: &[Key] = &[key(
-    "verbose",
-    "0, 1 or 2",
-    "0",
-    "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
-)];
-
-const PARTS: &[Key] = &[
-    key(
-        "transitions",
-        BOOL,
-        "by verbose; --follow 1",
-        "print the transitions",
-    ),
-    key(
-        "alarms",
-        BOOL,
-        "1",
-        "print the alarms; without transitions they stay, for the next report as well",
-    ),
-    key(
-        "connections",
-        BOOL,
-        "by verbose; --follow 0",
-        "print the live connections",
-    ),
-    key(
-        "listeners",
-        BOOL,
-        "as connections",
-        "print the listeners with their queues, each as now/most/limit",
-    ),
-    key("summary", BOOL, "1", "print the totals, last"),
-    key(
-        "format",
-        "table, detail or json",
-        "table",
-        "one line each, all fields, JSON lines",
-    ),
-    key("json", BOOL, "0", "json=1 is format=json"),
+const FOLLOW_LINES: &[Key<ReportOptions>] = &[
+    Key {
+        name: "sort",
+        value: &ByTime,
+        initial: Initial::Value("time"),
+        help: "as events happen",
+    },
+    Key {
+        name: "limit",
+        value: &LIMIT,
+        initial: Initial::Words("none"),
+        help: "end after so many events",
+    },
 ];
 
-const FINDINGS: &[Key] = &[key(
-    "findings",
-    BOOL,
-    "1",
-    "diagnose as well, without looking at packets: say how many findings there are",
-)];
+const SETTINGS_FORM: &[Key<SettingsOptions>] = &[Key {
+    name: "json",
+    value: &Flag(|o: &mut SettingsOptions| &mut o.json),
+    initial: Initial::Value("0"),
+    help: "one JSON line",
+}];
 
-const DIAGNOSIS: &[Key] = &[
-    key("json", BOOL, "0", "JSON lines"),
-    key(
-        "check",
-        BOOL,
-        "0",
-        "when a finding is at least a warning, exit status 3, and no further option is carried out",
-    ),
-    key(
-        "config",
-        "path of a TOML file",
-        "/etc/diagnose-tools/tcpstates.toml, if it is there",
-        "limits of the rules",
-    ),
-    key(
-        "sample",
-        "0 to 60",
-        "10",
-        "most seconds to look at what slow clients send, when there are any; 0: not at all",
-    ),
-    key(
-        "rules",
-        "syn-flood slow-request slow-headers slow-body slow-read silent-connections \
-         pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion \
-         fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates",
-        "all",
-        "findings to look for",
-    ),
+const DIAGNOSIS: &[Key<DiagnoseKeys>] = &[
+    Key {
+        name: "json",
+        value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.json),
+        initial: Initial::Value("0"),
+        help: "JSON lines",
+    },
+    Key {
+        name: "check",
+        value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.check),
+        initial: Initial::Value("0"),
+        help: "when a finding is at least a warning, exit status 3, and no further option is carried \
+               out",
+    },
+    Key {
+        name: "config",
+        value: &TomlFile,
+        initial: Initial::Words("/etc/diagnose-tools/tcpstates.toml, if it is there"),
+        help: "limits of the rules",
+    },
+    Key {
+        name: "sample",
+        value: &Number::new(0, MOST_SAMPLE_S, |o: &mut DiagnoseKeys| {
+            &mut o.options.scope.patience
+        }),
+        // Slow clients send a piece every ten seconds or more often, or the server gives them up.
+        initial: Initial::Value("10"),
+        help: "most seconds to look at what slow clients send, when there are any; 0: not at all",
+    },
+    Key {
+        name: "rules",
+        value: &RuleNames,
+        initial: Initial::Words("all"),
+        help: "findings to look for",
+    },
 ];
 
-const PEEK: &[Key] = &[key("peek", BOOL, "0", "do not mark events as reported")];
+const MOST_SAMPLE_S: u32 = 60;
 
-const CHOICE: &[Key] = &[
-    key(
-        "state",
-        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK \
-         LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates",
-        "any",
-        "states to show; of a transition, the old or the new one",
-    ),
-    key(
-        "reason",
-        "closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit \
-         timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted \
-         listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate \
-         syn_cookie fast_open out_of_timewait out_of_orphans out_of_memory cancelled repair, \
-         ! negates, | separates",
-        "any",
-        "reasons to show: why connections end, or how they began",
-    ),
-];
+/// `json=1`, which is `format=json`.
+struct IsJson;
 
-const REPORT_LINES: &[Key] = &[
-    key(
-        "sort",
-        "time, age, bytes or retrans",
-        "time",
-        "oldest first; longest in the state, most bytes, most retransmissions first",
-    ),
-    key(
-        "limit",
-        "1 or more",
-        "none",
-        "most lines of each part: the latest by time, else the first of the order",
-    ),
-];
+impl Value<ReportOptions> for IsJson {
+    fn allowed(&self) -> String {
+        "0 or 1".into()
+    }
 
-const FOLLOW_LINES: &[Key] = &[
-    key("sort", "time", "time", "as events happen"),
-    key("limit", "1 or more", "none", "end after so many events"),
-];
+    fn set(&self, options: &mut ReportOptions, text: &str, context: &Context) -> Parsed<()> {
+        let json = flag(text)?;
+        let clashes = |_: &str| json != (options.format == Format::Json);
+        if context.given("format").is_some_and(clashes) {
+            return Err("format= says otherwise".into());
+        }
+        if json {
+            options.format = Format::Json;
+        }
+        Ok(())
+    }
 
-const JSON: &[Key] = &[key("json", BOOL, "0", "one JSON line")];
+    fn get(&self, options: &mut ReportOptions) -> Option<String> {
+        Some(u8::from(options.format == Format::Json).to_string())
+    }
+}
 
-/// Keys of `--activate`.
-pub const ACTIVATE: Keys = &[VERBOSE, FILTER, LASTED, RECORDING, ALARMS];
-/// Keys of `--report`.
-pub const REPORT: Keys = &[PARTS, FINDINGS, PEEK, FILTER, LASTED, CHOICE, REPORT_LINES];
-/// Keys of `--follow`.
-pub const FOLLOW: Keys = &[PARTS, FILTER, LASTED, CHOICE, FOLLOW_LINES];
-/// Those of them that are not as for `--report`.
-pub const FOLLOW_OWN: Keys = &[FOLLOW_LINES];
-/// Keys of `--settings`.
-pub const SETTINGS: Keys = &[JSON];
-/// Keys of `--diagnose`.
-pub const DIAGNOSE: Keys = &[DIAGNOSIS, FILTER];
+/// The order of those who follow, who cannot choose.
+struct ByTime;
+
+impl Value<ReportOptions> for ByTime {
+    fn allowed(&self) -> String {
+        "time".into()
+    }
+
+    fn set(&self, _: &mut ReportOptions, text: &str, _: &Context) -> Parsed<()> {
+        match text {
+            "time" => Ok(()),
+            _ => Err("events are printed as they happen".into()),
+        }
+    }
+
+    fn get(&self, _: &mut ReportOptions) -> Option<String> {
+        Some("time".into())
+    }
+}
+
+/// The path of the file of limits.
+struct TomlFile;
+
+impl Value<DiagnoseKeys> for TomlFile {
+    fn allowed(&self) -> String {
+        "path of a TOML file".into()
+    }
+
+    fn set(&self, options: &mut DiagnoseKeys, text: &str, _: &Context) -> Parsed<()> {
+        options.config = Some(text.into());
+        Ok(())
+    }
+
+    fn get(&self, options: &mut DiagnoseKeys) -> Option<String> {
+        let path = options.config.as_ref()?;
+        Some(path.to_string_lossy().into_owned())
+    }
+}
+
+/// Names of findings.
+struct RuleNames;
+
+impl Value<DiagnoseKeys> for RuleNames {
+    fn allowed(&self) -> String {
+        let names: Vec<_> = diagnose::rules::names().collect();
+        format!("{}, | separates", names.join(" "))
+    }
+
+    fn set(&self, options: &mut DiagnoseKeys, text: &str, _: &Context) -> Parsed<()> {
+        let rule = |name: &str| {
+            let known = diagnose::rules::names().find(|known| *known == name);
+            let names = || diagnose::rules::names().map(Cow::Borrowed);
+            known.ok_or_else(|| filter::unknown_name(name, "rule", names()))
+        };
+        options.options.scope.rules = text.split('|').map(rule).collect::<Parsed<_>>()?;
+        Ok(())
+    }
+
+    fn get(&self, options: &mut DiagnoseKeys) -> Option<String> {
+        let rules = &options.options.scope.rules;
+        (!rules.is_empty()).then(|| rules.join("|"))
+    }
+}
 
 /// Keys that have another name now.
 const RENAMED: [(&str, &str); 1] = [("max-groups", "max-pairs")];
@@ -261,30 +341,21 @@ pub fn new_name(old: &str) -> Option<&'static str> {
     renamed.map(|(_, now)| *now)
 }
 
-/// All keys of an option.
-pub fn all(keys: Keys) -> impl Iterator<Item = &'static Key> {
-    keys.iter().copied().flatten()
-}
-
 /// The names, separated by spaces.
-pub fn names(keys: Keys) -> String {
+pub fn names<O>(keys: Keys<O>) -> String {
     all(keys).map(|k| k.name).collect::<Vec<_>>().join(" ")
 }
 
 /// Two lines per key for `--help`.
-pub fn help(title: &str, keys: Keys) -> String {
+pub fn help<O>(title: &str, keys: Keys<O>) -> String {
     let mut text = format!("{title}\n");
     for key in all(keys) {
-        let Key {
-            name,
-            values,
-            default,
-            meaning,
-        } = key;
+        let (name, help, initial) = (key.name, key.help, key.initial.text());
+        let allowed = key.value.allowed();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "  {name:<13} {meaning} [default: {default}]\n                {values}"
+            "  {name:<13} {help} [default: {initial}]\n                {allowed}"
         );
     }
     text
@@ -293,61 +364,59 @@ pub fn help(title: &str, keys: Keys) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi;
-    use crate::model::reason::Reason;
+    use crate::cli::parse::read;
+    use crate::host::lookup::OfHost;
+    use crate::model::key::{joined, pairs};
 
-    #[test]
-    fn ranges_are_those_of_the_header() {
-        let values = |name| all(ACTIVATE).find(|k| k.name == name).unwrap().values;
-        let (min, max) = (abi::TCPSTATES_RING_MIN, abi::TCPSTATES_RING_MAX);
-        assert_eq!(
-            values("ring"),
-            format!("a power of two from {min} to {max}")
-        );
-        let most = crate::cli::options::MOST_RING_MEMORY;
-        assert_eq!(values("ring-memory"), format!("1 to {most}, not with ring"));
-        let (min, max) = (abi::TCPSTATES_CONNS_MIN, abi::TCPSTATES_CONNS_MAX);
-        assert_eq!(values("max-conns"), format!("{min} to {max}"));
-        for key in ["threshold", "unfinished"] {
-            assert_eq!(values(key), format!("0 to {max}"));
+    /// What the tables are used for, of one option.
+    fn assert_consistent<O: Default + Clone>(option: &'static str, keys: Keys<O>) {
+        let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|w| w[0] != w[1]), "{option}");
+        for key in all(keys) {
+            let context = Context {
+                host: &OfHost,
+                given: &[],
+            };
+            if let Initial::Value(text) = key.initial {
+                let mut options = O::default();
+                key.value.set(&mut options, text, &context).unwrap();
+                let again = key.value.get(&mut options);
+                assert_eq!(again.as_deref(), Some(text), "{option} {}", key.name);
+            }
         }
-        let (min, max) = (abi::TCPSTATES_PAIRS_MIN, abi::TCPSTATES_PAIRS_MAX);
-        assert_eq!(values("max-pairs"), format!("{min} to {max}"));
-        let (min, max) = (abi::TCPSTATES_LISTENERS_MIN, abi::TCPSTATES_LISTENERS_MAX);
-        assert_eq!(values("max-listeners"), format!("{min} to {max}"));
-        assert_eq!(values("min-ms"), format!("0 to {}", u64::MAX / 1_000_000));
-        assert_eq!(abi::TCPSTATES_VERBOSE_MAX, 2);
+        // What is set without any key is written by the keys as well.
+        let defaults = read(option, "", keys, &OfHost).unwrap();
+        let text = joined(&pairs(keys, defaults.clone()));
+        let again = read(option, &text, keys, &OfHost).unwrap();
+        assert_eq!(joined(&pairs(keys, again)), text);
     }
 
     #[test]
-    fn states_and_reasons_are_all_named() {
-        assert!(
-            CHOICE[0]
-                .values
-                .starts_with(&crate::model::state::state_names())
-        );
-        let reasons: Vec<_> = Reason::all().filter_map(Reason::name).collect();
-        assert!(CHOICE[1].values.starts_with(&reasons.join(" ")));
+    fn the_tables_are_consistent() {
+        assert_consistent("--activate", ACTIVATE);
+        assert_consistent("--report", REPORT);
+        assert_consistent("--follow", FOLLOW);
+        assert_consistent("--settings", SETTINGS);
+        assert_consistent("--diagnose", DIAGNOSE);
     }
 
     #[test]
-    fn rules_are_all_named() {
-        let key = DIAGNOSIS.iter().find(|k| k.name == "rules").unwrap();
-        let names: Vec<_> = crate::diagnose::rules::names().collect();
-        assert!(key.values.starts_with(&names.join(" ")));
-        let key = DIAGNOSIS.iter().find(|k| k.name == "config").unwrap();
-        assert!(
-            key.default
-                .starts_with(crate::diagnose::limits::DEFAULT_PATH)
-        );
+    fn each_value_is_written_as_it_was_read() {
+        let report = "transitions=0 alarms=0 connections=1 listeners=1 summary=0 format=detail \
+                      json=0 findings=0 peek=1 addr=10.0.0.0/8 port=!80 family=4 netns=77 \
+                      min-ms=5 state=LISTEN|!CLOSE reason=refused sort=age limit=7";
+        let options = read("--report", report, REPORT, &OfHost).unwrap();
+        assert_eq!(joined(&pairs(REPORT, options)), report);
+        let diagnose = "json=1 check=1 config=/a sample=60 rules=resets|scanner laddr=::1";
+        let options = read("--diagnose", diagnose, DIAGNOSE, &OfHost).unwrap();
+        assert_eq!(joined(&pairs(DIAGNOSE, options)), diagnose);
     }
 
     #[test]
-    fn no_key_is_there_twice() {
-        for keys in [ACTIVATE, REPORT, FOLLOW, SETTINGS, DIAGNOSE] {
-            let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
-            names.sort_unstable();
-            assert!(names.windows(2).all(|w| w[0] != w[1]));
-        }
+    fn the_file_of_limits_is_named() {
+        let key = all(DIAGNOSE).find(|k| k.name == "config").unwrap();
+        let path = crate::diagnose::limits::DEFAULT_PATH;
+        assert!(key.initial.text().starts_with(path));
     }
 }

@@ -1,23 +1,25 @@
 //! `KEY=VALUE` pairs, separated by spaces or commas.
 
-use crate::cli::keys::{self, Key, Keys};
+use crate::cli::keys;
 use crate::error::{Error, Result};
 use crate::fmt::escape::printable;
+use crate::fmt::nearest::nearest;
+use crate::model::key::{Context, Initial, Key, Keys, Lookup, Parsed, all};
 
 /// The checked pairs of one option: known keys, each once, no value empty.
-#[derive(Debug)]
-pub struct Pairs<'a> {
+pub struct Pairs<'a, O: 'static> {
     option: &'static str,
-    pairs: Vec<(&'static Key, &'a str)>,
+    keys: Keys<O>,
+    pairs: Vec<(&'static Key<O>, &'a str)>,
 }
 
-impl<'a> Pairs<'a> {
+impl<'a, O> Pairs<'a, O> {
     /// Splits `text`, the value of `option` (such as `--report`).
     ///
     /// # Errors
     /// [`Error::Usage`] names the key, the value and what is allowed.
-    pub fn parse(option: &'static str, text: &'a str, keys: Keys) -> Result<Self> {
-        let mut pairs: Vec<(&'static Key, &'a str)> = Vec::new();
+    pub fn parse(option: &'static str, text: &'a str, keys: Keys<O>) -> Result<Self> {
+        let mut pairs: Vec<(&'static Key<O>, &'a str)> = Vec::new();
         let separator = |c: char| c == ',' || c.is_whitespace();
         for pair in text.split(separator).filter(|p| !p.is_empty()) {
             let (name, value) = split(option, pair, keys)?;
@@ -30,29 +32,45 @@ impl<'a> Pairs<'a> {
             }
             pairs.push((key, value));
         }
-        Ok(Self { option, pairs })
+        Ok(Self {
+            option,
+            keys,
+            pairs,
+        })
     }
 
-    /// The value of a key, read by `parse`, which tells what is wrong with it.
+    /// Sets the initial values of all keys, and then what is given, in the order of the keys.
     ///
     /// # Errors
-    /// [`Error::Usage`], with what `parse` said.
-    pub fn get<T>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&str) -> std::result::Result<T, String>,
-    ) -> Result<Option<T>> {
-        let Some(&(key, value)) = self.pairs.iter().find(|(k, _)| k.name == name) else {
-            return Ok(None);
-        };
-        match parse(value) {
-            Ok(parsed) => Ok(Some(parsed)),
-            Err(reason) => Err(bad_value(self.option, key, value, &reason)),
+    /// [`Error::Usage`], with what is wrong with a value.
+    pub fn set(&self, options: &mut O, host: &dyn Lookup) -> Result<()> {
+        let given: Vec<_> = self.pairs.iter().map(|(k, v)| (k.name, *v)).collect();
+        for key in all(self.keys) {
+            if let Initial::Value(text) = key.initial {
+                let context = Context { host, given: &[] };
+                self.check(key, text, key.value.set(options, text, &context))?;
+            }
         }
+        let mut first: Vec<_> = all(self.keys).collect();
+        first.sort_by_key(|key| !key.value.comes_first());
+        let context = Context {
+            host,
+            given: &given,
+        };
+        for key in first {
+            if let Some(text) = context.given(key.name) {
+                self.check(key, text, key.value.set(options, text, &context))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, key: &Key<O>, text: &str, set: Parsed<()>) -> Result<()> {
+        set.map_err(|reason| bad_value(self.option, key, text, &reason))
     }
 }
 
-fn split<'a>(option: &str, pair: &'a str, keys: Keys) -> Result<(&'a str, &'a str)> {
+fn split<'a, O>(option: &str, pair: &'a str, keys: Keys<O>) -> Result<(&'a str, &'a str)> {
     pair.split_once('=').ok_or_else(|| {
         let allowed = keys::names(keys);
         let pair = printable(pair);
@@ -62,11 +80,12 @@ fn split<'a>(option: &str, pair: &'a str, keys: Keys) -> Result<(&'a str, &'a st
     })
 }
 
-fn find(option: &str, name: &str, value: &str, keys: Keys) -> Result<&'static Key> {
-    if let Some(key) = keys::all(keys).find(|k| k.name == name) {
+fn find<O>(option: &str, name: &str, value: &str, keys: Keys<O>) -> Result<&'static Key<O>> {
+    if let Some(key) = all(keys).find(|k| k.name == name) {
         return Ok(key);
     }
-    let hint = match (keys::new_name(name), nearest(name, keys)) {
+    let near = nearest(name, all(keys).map(|k| k.name));
+    let hint = match (keys::new_name(name), near) {
         (Some(now), _) => format!(": it is now '{now}'"),
         (None, Some(key)) => format!(", did you mean '{key}'?"),
         (None, None) => String::new(),
@@ -78,21 +97,14 @@ fn find(option: &str, name: &str, value: &str, keys: Keys) -> Result<&'static Ke
     )))
 }
 
-/// The key that differs from `name` in at most a third of its letters.
-fn nearest(name: &str, keys: Keys) -> Option<&'static str> {
-    let distance = |key: &Key| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), key.name);
-    let best = keys::all(keys).min_by_key(|k| distance(k))?;
-    (distance(best) <= best.name.len().div_ceil(3)).then_some(best.name)
-}
-
-fn bad_value(option: &str, key: &Key, value: &str, reason: &str) -> Error {
-    let (name, value, allowed) = (key.name, printable(value), key.values);
+fn bad_value<O>(option: &str, key: &Key<O>, value: &str, reason: &str) -> Error {
+    let (name, value, allowed) = (key.name, printable(value), key.value.allowed());
     Error::Usage(format!(
         "{option}: bad value '{value}' of '{name}': {reason}; allowed: {allowed}"
     ))
 }
 
-fn duplicate(option: &str, key: &Key, first: &str, second: &str) -> Error {
+fn duplicate<O>(option: &str, key: &Key<O>, first: &str, second: &str) -> Error {
     let (first, second) = (printable(first), printable(second));
     let name = key.name;
     Error::Usage(format!(
@@ -105,9 +117,8 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Pairs::parse("--activate", text, keys::ACTIVATE)
-            .unwrap_err()
-            .to_string()
+        let refused = Pairs::parse("--activate", text, keys::ACTIVATE).err();
+        refused.unwrap().to_string()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub mod keys;
 pub mod keyval;
-pub mod options;
+pub mod parse;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -191,7 +191,7 @@ fn plain(name: &'static str, help: &'static str) -> Arg {
 ///
 /// # Errors
 /// [`Error::Usage`] in one line.
-pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task> {
+pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task> {
     match command().try_get_matches_from(args) {
         Ok(matches) => task(&matches),
         Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Task::Print(e.render().to_string())),
@@ -261,11 +261,11 @@ fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
 
 fn action(name: &str, value: &str) -> Result<Action> {
     Ok(match name {
-        "activate" => Action::Activate(Box::new(options::activate(value)?)),
-        "settings" => Action::Settings(options::settings(value)?),
-        "report" => Action::Report(Box::new(options::report(value)?)),
-        "follow" => Action::Follow(Box::new(options::follow(value)?)),
-        "diagnose" => Action::Diagnose(Box::new(options::diagnose(value)?)),
+        "activate" => Action::Activate(Box::new(parse::activate(value)?)),
+        "settings" => Action::Settings(parse::settings(value)?),
+        "report" => Action::Report(Box::new(parse::report(value)?)),
+        "follow" => Action::Follow(Box::new(parse::follow(value)?)),
+        "diagnose" => Action::Diagnose(Box::new(parse::diagnose(value)?)),
         _ => Action::Deactivate,
     })
 }
@@ -316,7 +316,7 @@ mod tests {
 
     fn names(args: &[&str]) -> Vec<&'static str> {
         let all = ["diagnose-tools", "tcpstates"].iter().chain(args);
-        let Ok(Task::TcpStates(actions, _)) = parse(all.map(Into::into)) else {
+        let Ok(Task::TcpStates(actions, _)) = read(all.map(Into::into)) else {
             panic!("{args:?}")
         };
         let name = |action: &Action| match action {

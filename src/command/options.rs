@@ -1,4 +1,4 @@
-//! What the user asks for, as values: `cli::options` reads them from the command line.
+//! What the user asks for, as values: `cli::parse` reads them from the command line.
 
 use crate::diagnose::Scope;
 use crate::model::filter::Show;

@@ -3,6 +3,7 @@
 pub mod escape;
 pub mod json;
 pub mod line;
+pub mod nearest;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod size;

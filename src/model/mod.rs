@@ -9,6 +9,7 @@ pub mod filter;
 pub mod handshakes;
 pub mod histogram;
 pub mod ident;
+pub mod key;
 pub mod listener;
 pub mod lives;
 pub mod meters;

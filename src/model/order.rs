@@ -22,6 +22,16 @@ pub enum Sort {
     Retrans,
 }
 
+impl Sort {
+    /// Each with its name.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("time", Self::Time),
+        ("age", Self::Age),
+        ("bytes", Self::Bytes),
+        ("retrans", Self::Retrans),
+    ];
+}
+
 /// What a line is sorted by.
 pub trait Sortable {
     /// The number that `sort` looks at: larger is later, longer, more.

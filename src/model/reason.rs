@@ -83,6 +83,11 @@ impl Reason {
     }
 }
 
+/// The names of all reasons, separated by spaces.
+pub fn reason_names() -> String {
+    NAMES.join(" ")
+}
+
 /// The symbol of an error number, such as `ECONNREFUSED`, `errno_<n>` for one
 /// that has none; `None` without an error.
 pub fn error_name(error: u16) -> Option<String> {

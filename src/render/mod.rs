@@ -89,6 +89,15 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// Each with its name.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("table", Self::Table),
+        ("detail", Self::Detail),
+        ("json", Self::Json),
+    ];
+}
+
 /// The output in this format.
 pub fn sink(format: Format, style: Style, names: Names) -> Box<dyn Sink> {
     match format {

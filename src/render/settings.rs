@@ -10,6 +10,7 @@ use crate::fmt::escape::printable;
 use crate::fmt::json;
 use crate::fmt::size::mebibytes;
 use crate::model::activation::{self, hook_name};
+use crate::model::key::{Pair, joined};
 use crate::render::json::CausesJson;
 use crate::render::style::Style;
 use crate::render::summary::table;
@@ -58,7 +59,7 @@ struct ActivationJson {
     active_ns: u64,
     generation: u64,
     #[serde(serialize_with = "pairs")]
-    settings: Vec<(String, String)>,
+    settings: Vec<Pair>,
     hook_used: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_report: Option<String>,
@@ -95,27 +96,15 @@ enum Setting<'a> {
     Text(&'a str),
 }
 
-fn setting<'a>(key: &str, value: &'a str) -> Setting<'a> {
-    const NUMBERS: [&str; 10] = [
-        "verbose",
-        "min-ms",
-        "ring",
-        "max-conns",
-        "family",
-        "netns",
-        "threshold",
-        "unfinished",
-        "max-pairs",
-        "max-listeners",
-    ];
-    match value.parse() {
-        Ok(number) if NUMBERS.contains(&key) => Setting::Number(number),
-        _ => Setting::Text(value),
+fn setting(pair: &Pair) -> Setting<'_> {
+    match pair.value.parse() {
+        Ok(number) if pair.is_number => Setting::Number(number),
+        _ => Setting::Text(&pair.value),
     }
 }
 
-fn pairs<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(pairs.iter().map(|(key, value)| (key, setting(key, value))))
+fn pairs<S: Serializer>(pairs: &[Pair], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|pair| (pair.key, setting(pair))))
 }
 
 impl HookJson {
@@ -193,15 +182,8 @@ pub fn settings_text(out: &mut dyn Write, style: &Style, view: &SettingsView) ->
     let since = style.clock.local(settings.activated_ns);
     let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
     writeln!(out, "{}: {since} ({active})", style.heading(l.active))?;
-    let pairs = activation::pairs(&settings.config)
-        .into_iter()
-        .map(|(k, v)| format!("{k}={v}"));
-    writeln!(
-        out,
-        "{}: {}",
-        l.settings,
-        pairs.collect::<Vec<_>>().join(" ")
-    )?;
+    let pairs = joined(&activation::pairs(&settings.config));
+    writeln!(out, "{}: {pairs}", l.settings)?;
     writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
     write_resources(out, style, view)?;
     write_missing(out, style, &view.hooks)?;

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawHandshakes, RawListener, TransitionCount};
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 
@@ -95,7 +95,7 @@ fn a_connection_that_is_older_belongs_to_its_listener_by_its_port() {
 fn rules_and_filters_narrow_what_is_looked_at() {
     let fake = host();
     add(&fake, (0..60).map(slow));
-    let scope = |keys| options::diagnose(keys).unwrap().scope;
+    let scope = |keys| parse::diagnose(keys).unwrap().scope;
     let found = |keys| {
         let scope = Scope {
             patience: Duration::ZERO,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
-use diagnose_tools::cli::options;
+use diagnose_tools::cli::parse;
 use diagnose_tools::command;
 use diagnose_tools::command::options::DiagnoseOptions;
 use diagnose_tools::diagnose::Scope;
@@ -23,9 +23,9 @@ fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Op
     let options = DiagnoseOptions {
         scope: Scope {
             patience: Duration::ZERO,
-            ..options::diagnose(keys).unwrap().scope
+            ..parse::diagnose(keys).unwrap().scope
         },
-        ..options::diagnose(keys).unwrap()
+        ..parse::diagnose(keys).unwrap()
     };
     let style = Style {
         labels: lang.labels(),

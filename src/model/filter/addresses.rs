@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::model::filter::expression::{Parsed, Side, alternatives, number};
+use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
+use crate::model::key::{Parsed, number};
 
 /// Bits before an IPv4 address in its mapped form.
 const MAPPED_BITS: u8 = 96;
@@ -182,7 +183,7 @@ pub(super) mod tests {
 
     fn addrs(text: &str) -> String {
         match parse_addrs(text, Side::Either, device) {
-            Ok(rules) => of_side(&rules, |_| true),
+            Ok(rules) => of_side(&rules, |_| true).unwrap(),
             Err(reason) => format!("error: {reason}"),
         }
     }

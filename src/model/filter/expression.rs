@@ -4,9 +4,7 @@
 use std::fmt;
 
 use crate::abi;
-
-/// What is wrong with a value, in words.
-pub(super) type Parsed<T> = std::result::Result<T, String>;
+use crate::model::key::Parsed;
 
 /// Which end of a connection a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +36,6 @@ impl Side {
             .find(|s| s.number() == number)
             .unwrap_or(Self::Either)
     }
-
-    /// What stands before `addr` and `port` in the key of this side.
-    pub fn letter(self) -> &'static str {
-        match self {
-            Self::Either => "",
-            Self::Local => "l",
-            Self::Remote => "r",
-        }
-    }
 }
 
 /// Splits `a|!b` into its alternatives and whether each is negated.
@@ -60,17 +49,6 @@ pub(super) fn alternatives<T>(
         None => parse(part, false),
     };
     text.split('|').map(one).collect()
-}
-
-/// Reads a decimal number: digits only.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn number(text: &str) -> Parsed<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("it is not a number".into());
-    }
-    text.parse().map_err(|_| "it is out of range".into())
 }
 
 /// Whether the expression that `rules` (side, negate, matches) of each side form holds.
@@ -87,7 +65,8 @@ pub(super) fn expressions_hold(rules: impl Iterator<Item = (Side, bool, bool)>) 
     wanted == met
 }
 
-pub(super) fn of_side<T: fmt::Display>(rules: &[T], side: impl Fn(&T) -> bool) -> String {
+/// The rules of one side as the user writes them; `None`: there are none.
+pub(super) fn of_side<T: fmt::Display>(rules: &[T], side: impl Fn(&T) -> bool) -> Option<String> {
     let texts: Vec<_> = rules.iter().filter(|r| side(r)).map(T::to_string).collect();
-    texts.join("|")
+    (!texts.is_empty()).then(|| texts.join("|"))
 }

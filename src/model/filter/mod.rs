@@ -4,8 +4,8 @@
 
 mod addresses;
 mod expression;
+pub mod keys;
 mod names;
-mod netns;
 mod ports;
 mod reasons;
 mod show;
@@ -14,10 +14,9 @@ mod states;
 use std::net::Ipv6Addr;
 
 pub use addresses::{AddrRule, parse_addrs};
-pub use expression::{Side, number};
+pub use expression::Side;
 pub use names::Rules;
 pub(crate) use names::unknown_name;
-pub use netns::parse_netns;
 pub use ports::{PortRule, parse_ports};
 pub use reasons::parse_reasons;
 pub use show::Show;
@@ -26,7 +25,7 @@ pub use states::parse_states;
 use crate::abi::{RawAddrRule, RawFilter, RawPortRule};
 use crate::model::ident::Ident;
 use addresses::v6_net;
-use expression::{expressions_hold, of_side};
+use expression::expressions_hold;
 
 /// Which connections are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,42 +123,15 @@ impl Filter {
                 .collect(),
         }
     }
-
-    /// The keys and values that would make this filter, in the order of the keys.
-    pub fn pairs(&self) -> Vec<(String, String)> {
-        let mut pairs = Vec::new();
-        for side in Side::ALL {
-            push(
-                &mut pairs,
-                format!("{}addr", side.letter()),
-                of_side(&self.addrs, |r| r.side == side),
-            );
-        }
-        for side in Side::ALL {
-            push(
-                &mut pairs,
-                format!("{}port", side.letter()),
-                of_side(&self.ports, |r| r.side == side),
-            );
-        }
-        let number = |n: u32| if n == 0 { String::new() } else { n.to_string() };
-        push(&mut pairs, "family".into(), number(self.family.into()));
-        push(&mut pairs, "netns".into(), number(self.netns));
-        pairs
-    }
-}
-
-fn push(pairs: &mut Vec<(String, String)>, key: String, value: String) {
-    if !value.is_empty() {
-        pairs.push((key, value));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::filter::addresses::tests::device;
+    use crate::model::filter::keys::filter_keys;
     use crate::model::ident::tests::ident;
+    use crate::model::key::{Keys, joined, pairs};
 
     fn filter(keys: &[(&str, &str)]) -> Filter {
         let mut filter = Filter::default();
@@ -323,13 +295,9 @@ mod tests {
         assert_eq!((raw.nr_addrs, raw.nr_ports), (3, 1));
         assert_eq!((raw.addrs[0].prefix, raw.addrs[1].negate), (104, 1));
         assert_eq!(Filter::from_abi(&raw), original);
-        let pairs: Vec<_> = original
-            .pairs()
-            .into_iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
+        const FILTER: Keys<Filter> = &[filter_keys()];
         assert_eq!(
-            pairs.join(" "),
+            joined(&pairs(FILTER, original)),
             "addr=10.0.0.0/8|!10.1.0.0/16 raddr=::1%2 rport=1-9 family=6 netns=77"
         );
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::model::filter::expression::{Parsed, alternatives};
+use crate::fmt::nearest::nearest;
+use crate::model::filter::expression::alternatives;
+use crate::model::key::Parsed;
 
 /// Values that are meant; empty: any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,22 +41,21 @@ pub(crate) fn unknown_name(
     what: &str,
     names: impl Iterator<Item = Cow<'static, str>>,
 ) -> String {
-    let lower = name.to_ascii_lowercase();
-    let near = names
-        .map(|n| {
-            (
-                strsim::damerau_levenshtein(&lower, &n.to_ascii_lowercase()),
-                n,
-            )
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= 3);
-    let hint = near.map_or(String::new(), |(_, n)| format!(", did you mean {n}?"));
+    let near = nearest(name, names);
+    let hint = near.map_or(String::new(), |n| format!(", did you mean {n}?"));
     let name = crate::fmt::escape::printable(name);
     format!("'{name}' is not a {what}{hint}")
 }
 
 impl<T> Rules<T> {
+    /// As the user writes them, first those that are wanted; `None`: any value is.
+    pub(super) fn text(&self, name: impl Fn(&T) -> String) -> Option<String> {
+        let wanted = self.wanted.iter().map(&name);
+        let refused = self.refused.iter().map(|value| format!("!{}", name(value)));
+        let texts: Vec<_> = wanted.chain(refused).collect();
+        (!texts.is_empty()).then(|| texts.join("|"))
+    }
+
     /// Whether one of those that are wanted is met and none that is refused.
     pub(super) fn hold(&self, met: impl Fn(&T) -> bool) -> bool {
         (self.wanted.is_empty() || self.wanted.iter().any(&met)) && !self.refused.iter().any(met)

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::model::filter::expression::{Parsed, Side, alternatives, number};
+use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
+use crate::model::key::{Parsed, number};
 
 /// Ports that an end must have, or must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn ports_are_read_and_rendered() {
         let ports = |text| match parse_ports(text, Side::Local) {
-            Ok(rules) => of_side(&rules, |_| true),
+            Ok(rules) => of_side(&rules, |_| true).unwrap(),
             Err(reason) => format!("error: {reason}"),
         };
         let table = [

@@ -1,7 +1,7 @@
 //! Reasons by their names.
 
-use crate::model::filter::expression::Parsed;
 use crate::model::filter::names::{Rules, parse_rules, unknown_name};
+use crate::model::key::Parsed;
 use crate::model::reason::Reason;
 
 /// Reads an expression of reasons.

@@ -1,0 +1,186 @@
+//! The values of the options, checked: from `KEY=VALUE` texts to settings, by the tables of keys.
+
+use crate::abi::Config;
+use crate::cli::keys;
+use crate::cli::keyval::Pairs;
+use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
+use crate::diagnose::limits::Limits;
+use crate::error::Result;
+use crate::host::lookup::OfHost;
+use crate::model::key::{Keys, Lookup};
+
+/// Reads the value of an option by its keys.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn read<O: Default>(
+    option: &'static str,
+    text: &str,
+    keys: Keys<O>,
+    host: &dyn Lookup,
+) -> Result<O> {
+    let mut options = O::default();
+    Pairs::parse(option, text, keys)?.set(&mut options, host)?;
+    Ok(options)
+}
+
+/// Reads the value of `--activate`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn activate(text: &str) -> Result<Config> {
+    Ok(read("--activate", text, keys::ACTIVATE, &OfHost)?.to_abi())
+}
+
+/// Reads the value of `--report`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn report(text: &str) -> Result<ReportOptions> {
+    read("--report", text, keys::REPORT, &OfHost)
+}
+
+/// Reads the value of `--follow`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn follow(text: &str) -> Result<ReportOptions> {
+    let options = read("--follow", text, keys::FOLLOW, &OfHost)?;
+    Ok(ReportOptions {
+        transitions: options.transitions.or(Some(true)),
+        connections: options.connections.or(Some(false)),
+        ..options
+    })
+}
+
+/// Reads the value of `--settings`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn settings(text: &str) -> Result<SettingsOptions> {
+    read("--settings", text, keys::SETTINGS, &OfHost)
+}
+
+/// Reads the value of `--diagnose`, and the file of limits.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn diagnose(text: &str) -> Result<DiagnoseOptions> {
+    let mut read = read("--diagnose", text, keys::DIAGNOSE, &OfHost)?;
+    read.options.scope.limits = Limits::load(read.config.as_deref())?;
+    Ok(read.options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi;
+    use crate::command::options::parts;
+    use crate::error::Error;
+    use crate::model::activation;
+    use crate::model::key::joined;
+    use crate::render::Format;
+
+    fn reason(error: Error) -> String {
+        error.to_string()
+    }
+
+    #[test]
+    fn an_empty_activation_has_the_defaults() {
+        let config = activate("").unwrap();
+        assert_eq!(
+            (config.ring_records, config.max_conns, config.min_ns),
+            (0, 0, 0)
+        );
+        assert_eq!(config.ring_budget, 0);
+        assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
+        assert_eq!((config.threshold, config.unfinished), (500, 200));
+        assert_eq!((config.max_pairs, config.max_listeners), (32_768, 4_096));
+        assert_eq!((config.filter.nr_addrs, config.filter.nr_ports), (0, 0));
+    }
+
+    #[test]
+    fn an_activation_is_rendered_as_it_was_given() {
+        let text = "verbose=2 addr=10.0.0.0/8|!10.1.0.0/16 laddr=::1 rport=80-89|!85 family=6 \
+                    netns=77 min-ms=5 ring=1024 max-conns=9 hook=kprobe threshold=0 unfinished=7 \
+                    max-pairs=1 max-listeners=65536";
+        let config = activate(text).unwrap();
+        assert_eq!(config.min_ns, 5_000_000);
+        assert_eq!(joined(&activation::pairs(&config)), text);
+    }
+
+    #[test]
+    fn a_ring_that_is_no_power_of_two_gets_both_neighbours() {
+        let text = reason(activate("ring=1000").unwrap_err());
+        assert!(
+            text.contains("the nearest are 512 and 1024; allowed: a power of two"),
+            "{text}"
+        );
+        assert!(activate("ring=4194304").is_ok());
+        assert!(activate("ring=4194303").is_err() && activate("ring=32").is_err());
+    }
+
+    #[test]
+    fn rings_have_a_length_or_a_budget() {
+        let config = activate("ring-memory=64").unwrap();
+        assert_eq!((config.ring_records, config.ring_budget), (0, 64 << 20));
+        let text = reason(activate("ring=64 ring-memory=1").unwrap_err());
+        assert!(
+            text.contains("'ring-memory': ring= says how long the rings are"),
+            "{text}"
+        );
+        assert!(activate("ring-memory=0").is_err());
+        assert!(activate("ring-memory=1048577").is_err());
+    }
+
+    #[test]
+    fn rules_fit_or_are_refused() {
+        let many = |n: usize| vec!["1.1.1.1"; n].join("|");
+        assert!(activate(&format!("addr={}", many(32))).is_ok());
+        let text = reason(activate(&format!("addr={},laddr={}", many(20), many(13))).unwrap_err());
+        assert!(
+            text.contains("33 rules with those of the other sides, at most 32 fit"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_and_format_must_agree() {
+        let format = |text| report(text).map(|o| o.format).map_err(reason);
+        assert_eq!(format(""), Ok(Format::Table));
+        assert_eq!(format("json=1"), Ok(Format::Json));
+        assert_eq!(format("json=0"), Ok(Format::Table));
+        assert_eq!(format("format=json json=1"), Ok(Format::Json));
+        assert_eq!(format("format=detail json=0"), Ok(Format::Detail));
+        let clash = "--report: bad value '1' of 'json': format= says otherwise; allowed: 0 or 1";
+        assert_eq!(format("format=table json=1"), Err(clash.into()));
+        assert!(format("format=json json=0").is_err());
+    }
+
+    #[test]
+    fn verbose_decides_what_the_keys_leave_open() {
+        let shown = |options, verbose| {
+            let parts = parts(&options, verbose);
+            assert_eq!((parts.alarms, parts.listeners), (true, parts.connections));
+            (parts.transitions, parts.connections)
+        };
+        let with = |text, verbose| shown(report(text).unwrap(), verbose);
+        assert_eq!(
+            [with("", 0), with("", 1), with("", 2)],
+            [(true, false), (false, true), (true, true)]
+        );
+        assert_eq!(with("transitions=0 connections=1", 0), (false, true));
+        let following = |text, verbose| shown(follow(text).unwrap(), verbose);
+        assert_eq!(following("", 1), (true, false));
+        assert_eq!(following("connections=1", 0), (true, true));
+        let told = parts(&report("alarms=0 listeners=1").unwrap(), 0);
+        assert_eq!((told.alarms, told.listeners), (false, true));
+        assert!(!parts(&report("listeners=0").unwrap(), 2).listeners);
+    }
+
+    #[test]
+    fn follow_refuses_what_it_cannot_do() {
+        assert!(reason(follow("peek=1").unwrap_err()).contains("unknown key 'peek'"));
+        assert!(follow("sort=bytes").is_err() && follow("sort=time").is_ok());
+    }
+}

@@ -1,0 +1,228 @@
+//! The keys of a filter, and the values that are expressions.
+
+use crate::abi;
+use crate::model::filter::expression::of_side;
+use crate::model::filter::{self, Filter, Rules, Side};
+use crate::model::key::{Choice, Context, Initial, Key, Number, Parsed, Value, number};
+
+/// Settings that a filter is a part of.
+pub trait Filtered: 'static {
+    /// The filter.
+    fn filter(&mut self) -> &mut Filter;
+}
+
+impl Filtered for Filter {
+    fn filter(&mut self) -> &mut Filter {
+        self
+    }
+}
+
+/// Settings that have a least time in a state.
+pub trait Timed: 'static {
+    /// Nanoseconds.
+    fn min_ns(&mut self) -> &mut u64;
+}
+
+const NS_PER_MS: u64 = 1_000_000;
+
+const ANY: Initial = Initial::Words("any");
+
+const fn address<O: Filtered>(
+    name: &'static str,
+    value: &'static Addresses,
+    help: &'static str,
+) -> Key<O> {
+    Key {
+        name,
+        value,
+        initial: ANY,
+        help,
+    }
+}
+
+const fn port<O: Filtered>(
+    name: &'static str,
+    value: &'static Ports,
+    help: &'static str,
+) -> Key<O> {
+    Key {
+        name,
+        value,
+        initial: ANY,
+        help,
+    }
+}
+
+/// The keys of a filter.
+pub const fn filter_keys<O: Filtered>() -> &'static [Key<O>] {
+    const {
+        &[
+            address("addr", &Addresses(Side::Either), "local or remote address"),
+            address("laddr", &Addresses(Side::Local), "local address"),
+            address("raddr", &Addresses(Side::Remote), "remote address"),
+            port("port", &Ports(Side::Either), "local or remote port"),
+            port("lport", &Ports(Side::Local), "local port"),
+            port("rport", &Ports(Side::Remote), "remote port"),
+            Key {
+                name: "family",
+                value: &Choice {
+                    what: "a family",
+                    names: &[("4", 4), ("6", 6)],
+                    field: |options: &mut O| &mut options.filter().family,
+                },
+                initial: Initial::Words("both"),
+                help: "address family of the socket",
+            },
+            Key {
+                name: "netns",
+                value: &Netns,
+                initial: Initial::Words("all"),
+                help: "network namespace",
+            },
+        ]
+    }
+}
+
+/// The key of a least time.
+pub const fn min_ms<O: Timed>() -> &'static [Key<O>] {
+    const {
+        &[Key {
+            name: "min-ms",
+            value: &Number {
+                low: 0,
+                high: u64::MAX / NS_PER_MS,
+                unit: NS_PER_MS,
+                field: O::min_ns,
+            },
+            initial: Initial::Value("0"),
+            help: "least time in the old state, in milliseconds",
+        }]
+    }
+}
+
+/// Addresses of one side.
+struct Addresses(Side);
+
+impl<O: Filtered> Value<O> for Addresses {
+    fn allowed(&self) -> String {
+        "IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to that, ! negates, \
+         | separates"
+            .into()
+    }
+
+    fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
+        let filter = options.filter();
+        // Set already if it is given; else the device of an address may have set it.
+        let netns = context.given("netns").map_or(0, |_| filter.netns);
+        let device = |name: &str| context.host.device(name, netns);
+        let rules = filter::parse_addrs(text, self.0, device)?;
+        has_room(filter.addrs.len(), rules.len())?;
+        // An index is of one namespace, and another device elsewhere.
+        if rules.iter().any(|rule| rule.ifindex != 0) {
+            filter.netns = context.host.netns_of_devices(netns)?;
+        }
+        filter.addrs.extend(rules);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        of_side(&options.filter().addrs, |rule| rule.side == self.0)
+    }
+}
+
+/// Ports of one side.
+struct Ports(Side);
+
+impl<O: Filtered> Value<O> for Ports {
+    fn allowed(&self) -> String {
+        "port or range LOW-HIGH, ! negates, | separates".into()
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        let ports = &mut options.filter().ports;
+        let rules = filter::parse_ports(text, self.0)?;
+        has_room(ports.len(), rules.len())?;
+        ports.extend(rules);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        of_side(&options.filter().ports, |rule| rule.side == self.0)
+    }
+}
+
+/// Whether `new` rules fit behind `used` others.
+fn has_room(used: usize, new: usize) -> Parsed<()> {
+    let most = abi::TCPSTATES_MAX_RULES as usize;
+    match used + new {
+        n if n <= most => Ok(()),
+        n => Err(format!(
+            "{n} rules with those of the other sides, at most {most} fit"
+        )),
+    }
+}
+
+/// A network namespace.
+struct Netns;
+
+impl<O: Filtered> Value<O> for Netns {
+    fn allowed(&self) -> String {
+        "inode number, or a name under /run/netns".into()
+    }
+
+    fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
+        options.filter().netns = match text.bytes().all(|b| b.is_ascii_digit()) {
+            true => inode(text)?,
+            false => context.host.netns(text)?,
+        };
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        let netns = options.filter().netns;
+        (netns != 0).then(|| netns.to_string())
+    }
+
+    /// A device is one of a namespace.
+    fn comes_first(&self) -> bool {
+        true
+    }
+
+    fn is_number(&self) -> bool {
+        true
+    }
+}
+
+fn inode(text: &str) -> Parsed<u32> {
+    let inode = number(text).ok().and_then(|n| u32::try_from(n).ok());
+    inode
+        .filter(|n| *n != 0)
+        .ok_or_else(|| "it is out of range".to_owned())
+}
+
+/// Names, some of them negated.
+pub struct Expression<O, T: 'static> {
+    /// All names.
+    pub names: fn() -> String,
+    /// Reads an expression.
+    pub parse: fn(&str) -> Parsed<Rules<T>>,
+    /// The name of one.
+    pub name: fn(&T) -> String,
+    /// Where it goes.
+    pub field: fn(&mut O) -> &mut Rules<T>,
+}
+
+impl<O, T> Value<O> for Expression<O, T> {
+    fn allowed(&self) -> String {
+        format!("{}, ! negates, | separates", (self.names)())
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        *(self.field)(options) = (self.parse)(text)?;
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        (self.field)(options).text(self.name)
+    }
+}

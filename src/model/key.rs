@@ -1,0 +1,421 @@
+//! Keys of options: name, values, default, help, and how a value is read and written, in one
+//! place. Parsing, messages, help, `--settings`, completions and the tables of the documentation
+//! are made from them. Adding a key is adding a [`Key`] to the table of its option.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A value, or in words what is wrong with its text.
+pub type Parsed<T> = std::result::Result<T, String>;
+
+/// A key of the option whose settings are `O`.
+pub struct Key<O: 'static> {
+    /// What the user writes before `=`.
+    pub name: &'static str,
+    /// What the user may write behind it, and where it goes.
+    pub value: &'static dyn Value<O>,
+    /// What holds without it.
+    pub initial: Initial,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// The keys of an option, in the order in which they are listed.
+pub type Keys<O> = &'static [&'static [Key<O>]];
+
+/// What holds where a key is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initial {
+    /// This value.
+    Value(&'static str),
+    /// The default of the settings' type, described in these words.
+    Words(&'static str),
+}
+
+impl Initial {
+    /// As help shows it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::Words(text) => text,
+        }
+    }
+}
+
+/// What a value may refer to on this host.
+pub trait Lookup {
+    /// The index of a device, by its name or index, in the namespace `netns` (0: the caller's).
+    ///
+    /// # Errors
+    /// What is wrong and what to write instead, in words.
+    fn device(&self, name: &str, netns: u32) -> Parsed<u32>;
+    /// The namespace in which devices are looked up: `netns`, or the caller's if that is 0.
+    ///
+    /// # Errors
+    /// What to write instead, in words.
+    fn netns_of_devices(&self, netns: u32) -> Parsed<u32>;
+    /// The inode number of the namespace with this name.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    fn netns(&self, name: &str) -> Parsed<u32>;
+}
+
+/// What is known while values are read.
+pub struct Context<'a> {
+    /// The host that they refer to.
+    pub host: &'a dyn Lookup,
+    /// All keys that are given, with their values.
+    pub given: &'a [(&'static str, &'a str)],
+}
+
+impl Context<'_> {
+    /// The value of another key as the user wrote it.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.given.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    }
+}
+
+/// The values of a key, as texts and as what they set in `O`.
+pub trait Value<O>: Sync {
+    /// What the user may write.
+    fn allowed(&self) -> String;
+    /// Sets what the text says.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()>;
+    /// The text that would set what is set; `None`: nothing is.
+    fn get(&self, options: &mut O) -> Option<String>;
+    /// Whether it is set before other keys, because their values depend on it.
+    fn comes_first(&self) -> bool {
+        false
+    }
+    /// Whether each text is a decimal number.
+    fn is_number(&self) -> bool {
+        false
+    }
+}
+
+/// A key with its value, as `--settings` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Name of the key.
+    pub key: &'static str,
+    /// The text that the user would write.
+    pub value: String,
+    /// Whether the key takes numbers alone.
+    pub is_number: bool,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+/// All keys of an option.
+pub fn all<O>(keys: Keys<O>) -> impl Iterator<Item = &'static Key<O>> {
+    keys.iter().copied().flatten()
+}
+
+/// The pairs that would set what is set.
+pub fn pairs<O>(keys: Keys<O>, mut options: O) -> Vec<Pair> {
+    let pair = |key: &'static Key<O>| {
+        Some(Pair {
+            key: key.name,
+            value: key.value.get(&mut options)?,
+            is_number: key.value.is_number(),
+        })
+    };
+    all(keys).filter_map(pair).collect()
+}
+
+/// The pairs as the user would write them.
+pub fn joined(pairs: &[Pair]) -> String {
+    let texts: Vec<_> = pairs.iter().map(Pair::to_string).collect();
+    texts.join(" ")
+}
+
+/// A place in the settings for a value: always there, or optional.
+pub trait Slot {
+    /// What it holds.
+    type Value: Copy;
+    /// Sets it.
+    fn put(&mut self, value: Self::Value);
+    /// What is set.
+    fn held(&self) -> Option<Self::Value>;
+}
+
+impl<T: Copy> Slot for Option<T> {
+    type Value = T;
+
+    fn put(&mut self, value: T) {
+        *self = Some(value);
+    }
+
+    fn held(&self) -> Option<T> {
+        *self
+    }
+}
+
+/// Makes fields of these types places for values.
+macro_rules! slots {
+    ($($type:ty),*) => {$(
+        impl $crate::model::key::Slot for $type {
+            type Value = Self;
+
+            fn put(&mut self, value: Self) {
+                *self = value;
+            }
+
+            fn held(&self) -> Option<Self> {
+                Some(*self)
+            }
+        }
+    )*};
+}
+pub(crate) use slots;
+
+slots!(bool, u8, u32, u64);
+
+/// Whole seconds.
+impl Slot for Duration {
+    type Value = u64;
+
+    fn put(&mut self, value: u64) {
+        *self = Self::from_secs(value);
+    }
+
+    fn held(&self) -> Option<u64> {
+        Some(self.as_secs())
+    }
+}
+
+/// `0` or `1`.
+pub struct Flag<O, S>(pub fn(&mut O) -> &mut S);
+
+/// Reads `0` or `1`.
+///
+/// # Errors
+/// That it is neither.
+pub fn flag(text: &str) -> Parsed<bool> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err("it is not 0 or 1".into()),
+    }
+}
+
+impl<O, S: Slot<Value = bool>> Value<O> for Flag<O, S> {
+    fn allowed(&self) -> String {
+        "0 or 1".into()
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        (self.0)(options).put(flag(text)?);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        (self.0)(options).held().map(|on| u8::from(on).to_string())
+    }
+}
+
+/// A decimal number from `low` to `high`. The field has it times `unit`.
+pub struct Number<O, S> {
+    /// The least.
+    pub low: u64,
+    /// The greatest.
+    pub high: u64,
+    /// What 1 stands for.
+    pub unit: u64,
+    /// Where it goes.
+    pub field: fn(&mut O) -> &mut S,
+}
+
+impl<O, S> Number<O, S> {
+    /// One that the field has as it is.
+    pub const fn new(low: u32, high: u32, field: fn(&mut O) -> &mut S) -> Self {
+        Self {
+            low: low as u64,
+            high: high as u64,
+            unit: 1,
+            field,
+        }
+    }
+}
+
+/// Most numbers that are listed instead of their range.
+const FEW: u64 = 3;
+
+impl<O, S: Slot> Value<O> for Number<O, S>
+where
+    S::Value: TryFrom<u64> + Into<u64>,
+{
+    fn allowed(&self) -> String {
+        let (low, high) = (self.low, self.high);
+        if high == u64::MAX {
+            return format!("{low} or more");
+        }
+        if high - low < FEW {
+            return alternatives((low..=high).map(|n| n.to_string()).collect());
+        }
+        format!("{low} to {high}")
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        let number = number_in(text, self.low, self.high)?;
+        let value = number.checked_mul(self.unit);
+        let value = value.and_then(|n| S::Value::try_from(n).ok());
+        (self.field)(options).put(value.ok_or_else(out_of_range)?);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        let value: u64 = (self.field)(options).held()?.into();
+        Some((value / self.unit).to_string())
+    }
+
+    fn is_number(&self) -> bool {
+        true
+    }
+}
+
+/// A power of two from `low` to `high`.
+pub struct PowerOfTwo<O, S> {
+    /// The least.
+    pub low: u32,
+    /// The greatest.
+    pub high: u32,
+    /// Where it goes.
+    pub field: fn(&mut O) -> &mut S,
+}
+
+impl<O, S: Slot<Value = u32>> Value<O> for PowerOfTwo<O, S> {
+    fn allowed(&self) -> String {
+        format!("a power of two from {} to {}", self.low, self.high)
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        let number = number_in(text, self.low.into(), self.high.into())?;
+        let number = u32::try_from(number).map_err(|_| out_of_range())?;
+        if !number.is_power_of_two() {
+            let above = number.next_power_of_two();
+            return Err(format!(
+                "it is not a power of two, the nearest are {} and {above}",
+                above / 2
+            ));
+        }
+        (self.field)(options).put(number);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        (self.field)(options).held().map(|n| n.to_string())
+    }
+
+    fn is_number(&self) -> bool {
+        true
+    }
+}
+
+/// One of a few names.
+pub struct Choice<O, S, T: 'static> {
+    /// What the names are, with its article.
+    pub what: &'static str,
+    /// The names, and what each means.
+    pub names: &'static [(&'static str, T)],
+    /// Where it goes.
+    pub field: fn(&mut O) -> &mut S,
+}
+
+impl<O, T, S> Value<O> for Choice<O, S, T>
+where
+    T: Copy + PartialEq + Sync,
+    S: Slot<Value = T>,
+{
+    fn allowed(&self) -> String {
+        alternatives(self.names.iter().map(|(name, _)| (*name).into()).collect())
+    }
+
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        let known = self.names.iter().find(|(name, _)| *name == text);
+        let (_, value) = known.ok_or_else(|| format!("it is not {}", self.what))?;
+        (self.field)(options).put(*value);
+        Ok(())
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        let value = (self.field)(options).held()?;
+        let known = self.names.iter().find(|(_, v)| *v == value);
+        known.map(|(name, _)| (*name).to_owned())
+    }
+
+    fn is_number(&self) -> bool {
+        let digits = |name: &str| name.bytes().all(|b| b.is_ascii_digit());
+        self.names.iter().all(|(name, _)| digits(name))
+    }
+}
+
+/// A value that another key excludes.
+pub struct Without<V> {
+    /// The value.
+    pub value: V,
+    /// The name of the other key.
+    pub other: &'static str,
+    /// Why not both.
+    pub reason: &'static str,
+}
+
+impl<O, V: Value<O>> Value<O> for Without<V> {
+    fn allowed(&self) -> String {
+        format!("{}, not with {}", self.value.allowed(), self.other)
+    }
+
+    fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
+        self.value.set(options, text, context)?;
+        match context.given(self.other) {
+            Some(_) => Err(self.reason.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn get(&self, options: &mut O) -> Option<String> {
+        self.value.get(options)
+    }
+
+    fn is_number(&self) -> bool {
+        self.value.is_number()
+    }
+}
+
+/// `a, b or c`.
+fn alternatives(mut names: Vec<String>) -> String {
+    let last = names.pop().unwrap_or_default();
+    match names.is_empty() {
+        true => last,
+        false => format!("{} or {last}", names.join(", ")),
+    }
+}
+
+/// Reads a decimal number: digits only.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn number(text: &str) -> Parsed<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("it is not a number".into());
+    }
+    text.parse().map_err(|_| out_of_range())
+}
+
+fn number_in(text: &str, low: u64, high: u64) -> Parsed<u64> {
+    match number(text)? {
+        n if (low..=high).contains(&n) => Ok(n),
+        _ => Err(out_of_range()),
+    }
+}
+
+fn out_of_range() -> String {
+    "it is out of range".into()
+}
