@@ -331,16 +331,22 @@ fn source(number: u32, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from(first + number), port)
 }
 
-/// SYNs of sources that are not there, to each of these so many a second, for so many seconds.
-fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, seconds: u32) {
-    flood_while(targets, rate, |burst| burst < seconds * BURSTS);
-}
-
 /// Bursts of a flood in a second.
 const BURSTS: u32 = 20;
 
-/// The same, as long as it is `wanted` with the number of the burst.
-fn flood_while(targets: &[(&Wire, SocketAddrV4)], rate: u32, wanted: impl Fn(u32) -> bool) {
+/// Unfinished handshakes a second that raise an alarm: fewer where a machine is too slow for the
+/// rate of a flood.
+fn threshold() -> u64 {
+    if guest::sanitizer().is_some() {
+        20
+    } else {
+        100
+    }
+}
+
+/// SYNs of sources that are not there, `rate` a second to each target, as long as they are
+/// `wanted`: that is asked with the number of each burst.
+fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, wanted: impl Fn(u32) -> bool) {
     let began = Instant::now();
     for burst in (0..).take_while(|burst| wanted(*burst)) {
         for (wire, to) in targets {
@@ -373,30 +379,36 @@ fn unfinished() {
         flooded("cookies", "2", 4096),
     ];
     let busy = Netns::new("busy");
-    tool::activate("unfinished=100");
+    tool::activate(&format!("unfinished={}", threshold()));
     let stop = AtomicBool::new(false);
+    let flooded = floods.each_ref().map(|(netns, ..)| netns);
     thread::scope(|scope| {
         let stopping = traffic::Stop(&stop);
         let churn = scope.spawn(|| busy.run(|| traffic::churn(&stop)));
-        flood(
-            &floods
-                .each_ref()
-                .map(|(_, wire, listener)| (wire, v4(listener))),
-            400,
-            4,
-        );
+        let raised = scope.spawn(|| {
+            traffic::until("both alarms are raised", || {
+                flooded.iter().all(|netns| !alarms(netns).is_empty())
+            })
+        });
+        let targets = floods
+            .each_ref()
+            .map(|(_, wire, listener)| (wire, v4(listener)));
+        flood(&targets, 400, |burst| {
+            burst < 4 * BURSTS || !raised.is_finished()
+        });
+        raised.join().expect("alarms");
         drop(stopping);
         let made = churn.join().expect("churn");
-        assert!(made > 200, "only {made} connections in four seconds");
+        assert!(made > 2 * threshold(), "only {made} connections");
     });
     for (netns, _, listener) in &floods {
         let alarms = wait_for(netns, &[("unfinished", true), ("unfinished", false)]);
         let numbers = |name: &str| [0, 1].map(|index| number(&alarms[index], name));
         assert_eq!(numbers("lport"), [u64::from(v4(listener).port()); 2]);
-        assert_eq!(numbers("threshold"), [100; 2]);
+        assert_eq!(numbers("threshold"), [threshold(); 2]);
         let ([raised, cleared], [_, peak]) = (numbers("value"), numbers("peak"));
         assert!(
-            raised >= 100 && cleared < 80 && peak >= raised,
+            raised >= threshold() && cleared < threshold() * 8 / 10 && peak >= raised,
             "{alarms:?}"
         );
         assert_eq!(alarms[1]["since"], alarms[0]["ts"]);
@@ -405,7 +417,7 @@ fn unfinished() {
     let line = told(&floods[1].0).into_values().next().expect("it listens");
     let cookies = number(&line["handshakes"], "cookies_sent");
     assert_eq!(cookies, number(&line["handshakes"], "syns"), "{line}");
-    assert!(number(&line, "unfinished_max") >= 100, "{line}");
+    assert!(number(&line, "unfinished_max") >= threshold(), "{line}");
     assert_eq!(line["alarms"], Value::Array(vec![]));
     drop(busy);
     tool::end();
@@ -417,7 +429,7 @@ fn share_a_port() {
     const SOCKETS: usize = 64;
     let (netns, wire, alone) = flooded("shared", "0", 64);
     drop(alone);
-    tool::activate("unfinished=100");
+    tool::activate(&format!("unfinished={}", threshold()));
     let listen = |port| netns.run(|| traffic::listen_beside(HOST, port));
     let first = listen(0);
     let to = v4(&first);
@@ -442,15 +454,18 @@ fn share_a_port() {
             sockets.truncate(SOCKETS / 2);
             tell(SOCKETS / 2)
         });
-        flood_while(&[(&wire, to)], 400, |_| !looking.is_finished());
+        flood(&[(&wire, to)], 400, |_| !looking.is_finished());
         looking.join().expect("rows")
     });
     let raised = alarms(&netns);
     assert_eq!(raised[0]["raised"], true, "{raised:?}");
     let value = number(&raised[0], "value");
-    assert!((200..=500).contains(&value), "{raised:?}");
+    assert!((threshold()..=500).contains(&value), "{raised:?}");
     let peak = rows.iter().map(|row| number(row, "unfinished_max")).max();
-    assert!(peak < Some(100), "none of them alone has so many: {peak:?}");
+    assert!(
+        peak < Some(threshold()),
+        "none of them alone has so many: {peak:?}"
+    );
     let both = wait_for(&netns, &[("unfinished", true), ("unfinished", false)]);
     assert!(number(&both[1], "peak") >= value, "{both:?}");
 
@@ -511,54 +526,57 @@ fn pairs(summary: &Value) -> u64 {
 /// As many sources as make requests at the same time, and then all the others, each of which
 /// gives up at once.
 fn many_sources() {
-    const SOURCES: u32 = 100_000;
-    const AT_ONCE: u32 = 3000;
-    const PAIRS: u64 = 1000;
+    let sources = 100_000 / guest::share() as u32;
+    let at_once = 3000 / guest::share() as u32;
+    let max_pairs = 1000 / guest::share() as u64;
     let (netns, wire, listener) = flooded("spoofed", "0", 4096);
     // However long it takes to call, all wait until they give up.
     netns.sysctl("net.ipv4.tcp_synack_retries", "5");
     let to = v4(&listener);
-    tool::activate(&format!("max-pairs={PAIRS} unfinished=0"));
+    tool::activate(&format!("max-pairs={max_pairs} unfinished=0"));
     let before = tool::report("peek=1 alarms=0 transitions=0").summary;
     let call = |n: u32| {
         let mut peer = Peer::new(&wire, source(n, 1024 + (n % 60_000) as u16), to);
         peer.send(SYN);
         peer
     };
-    let mut held: Vec<_> = (0..AT_ONCE).map(call).collect();
+    let mut held: Vec<_> = (0..at_once).map(call).collect();
     let full = tool::report("peek=1 alarms=0 transitions=0").summary;
-    assert!(number(&full, "pairs") <= PAIRS, "{full}");
+    assert!(number(&full, "pairs") <= max_pairs, "{full}");
     let uncounted = number(&full["lost"], "uncounted");
-    assert!(uncounted >= u64::from(AT_ONCE) - PAIRS, "{full}");
+    assert!(uncounted >= u64::from(at_once) - max_pairs, "{full}");
     for peer in &mut held {
         peer.send(RST);
     }
     let began = Instant::now();
-    for n in AT_ONCE..SOURCES {
+    for n in at_once..sources {
         call(n).send(RST);
         if n % 1000 == 0 {
             wire.drain(Duration::ZERO);
         }
     }
-    println!("{SOURCES} sources in {:?}", began.elapsed());
+    println!("{sources} sources in {:?}", began.elapsed());
     let after = tool::report("peek=1 alarms=0 transitions=0").summary;
     let handshakes = &after["handshakes"];
     assert_eq!(
         number(handshakes, "requests"),
-        u64::from(SOURCES),
+        u64::from(sources),
         "{after}"
     );
-    assert_eq!(number(&after, "pairs"), PAIRS, "{after}");
-    assert_eq!(pairs(&after) - pairs(&before), u64::from(SOURCES));
+    assert_eq!(number(&after, "pairs"), max_pairs, "{after}");
+    assert_eq!(pairs(&after) - pairs(&before), u64::from(sources));
     let evicted = number(&after["lost"], "evicted");
-    assert!(evicted >= u64::from(SOURCES - AT_ONCE) - PAIRS, "{after}");
+    assert!(
+        evicted >= u64::from(sources - at_once) - max_pairs,
+        "{after}"
+    );
     assert_eq!(
         number(&after["lost"], "uncounted"),
         uncounted,
         "room enough for one at a time"
     );
     let pairs = Device::open().and_then(|device| device.pairs());
-    assert_eq!(pairs.expect("a recording").len() as u64, PAIRS);
+    assert_eq!(pairs.expect("a recording").len() as u64, max_pairs);
     assert_episodes(&netns, &[]);
     tool::end();
 }
