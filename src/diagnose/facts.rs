@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::abi::{Settings, TransitionCount};
 use crate::backend::{Backend, session};
-use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::Recent;
+use crate::diagnose::rules::{Action, Problem};
 use crate::diagnose::service::{Live, Service, Side, Sockets, live, service};
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
@@ -19,7 +21,7 @@ use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
 use crate::host::{Descriptors, Host};
 use crate::model::conn::Conn;
-use crate::model::endpoint::{Address, Dev, endpoint, is_link_local};
+use crate::model::endpoint::{Dev, is_link_local};
 use crate::model::filter::Filter;
 use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::listener::Listener;
@@ -190,9 +192,12 @@ impl<'a> Facts<'a> {
     }
 
     /// The address and port of a service, with its device.
-    pub fn at(&self, service: &Service) -> String {
-        let dev = self.dev(service.netns, service.ifindex);
-        endpoint(Address(service.addr, dev.as_ref()), service.port)
+    pub fn at(&self, service: &Service) -> SocketAddress {
+        SocketAddress {
+            addr: service.addr,
+            dev: self.dev(service.netns, service.ifindex),
+            port: service.port,
+        }
     }
 
     /// Puts the largest of the peers into a subject, as far as they stand out from the rest.
@@ -348,13 +353,13 @@ impl<'a> Facts<'a> {
     }
 
     /// What to do with a setting of a namespace; `None` when there is no such setting there.
-    pub fn advice(
+    pub fn remedy(
         &self,
         netns: u32,
         setting: &'static str,
-        text: impl AsRef<str>,
-    ) -> Option<Advice> {
-        Advice::of_setting(&self.namespace(netns), setting, text)
+        action: impl Into<Action>,
+    ) -> Option<Remedy> {
+        Remedy::of_setting(&self.namespace(netns), setting, action)
     }
 
     /// A finding about a service.
@@ -362,17 +367,12 @@ impl<'a> Facts<'a> {
         &self,
         rule: &'static str,
         severity: Severity,
-        summary: String,
+        problem: impl Into<Problem>,
         service: &Service,
         whos: impl IntoIterator<Item = &'b Ident> + Clone,
     ) -> Finding {
-        Finding::new(rule, severity, summary, self.subject(service, whos))
+        Finding::new(rule, severity, problem, self.subject(service, whos))
     }
-}
-
-/// The process as people write it.
-pub fn process(owner: &Owner) -> String {
-    crate::fmt::line::text(owner)
 }
 
 /// The two ends of a pair, for a filter.

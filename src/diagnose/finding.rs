@@ -1,8 +1,10 @@
-//! What a rule found: what is wrong, who it is about, the numbers it was
-//! judged by, and what to do.
+//! What a rule found, as data: the problem, who it is about, the numbers it was
+//! judged by, and the remedies. Its sentences are in `render::i18n::findings`.
 
 use std::net::IpAddr;
 
+use crate::diagnose::message::{HostAddress, Sources};
+use crate::diagnose::rules::{Action, Problem};
 use crate::host::netns::Namespace;
 use crate::model::endpoint::Dev;
 use crate::model::ident::Owner;
@@ -78,40 +80,52 @@ pub struct Subject {
 impl Subject {
     /// Most other ends that are named.
     pub const PEERS: usize = 10;
+
+    /// The one peer, or how many there are.
+    pub fn sources(&self) -> Sources {
+        match (self.peer_count, self.peers.first()) {
+            (1, Some(peer)) => Sources::One(HostAddress::of(peer)),
+            (count, _) => Sources::Many(count),
+        }
+    }
+
+    /// The addresses of the peers that stand out.
+    pub fn addresses(&self) -> Vec<HostAddress> {
+        self.peers.iter().map(HostAddress::of).collect()
+    }
 }
 
-/// One thing to do.
+/// A setting of a namespace that a remedy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// What, in words.
-    pub text: String,
-    /// The setting that it is about, as `sysctl` names it; it exists in the namespace.
-    pub setting: Option<&'static str>,
+pub struct Setting {
+    /// As `sysctl` names it; it exists in the namespace.
+    pub name: &'static str,
     /// Its value in that namespace now, as `sysctl -n` prints it but for tabs; `None`: it could
     /// not be read.
     pub value: Option<String>,
 }
 
-impl Advice {
-    /// What to do with a setting, after its value; `None` when there is no such setting in the namespace.
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// What.
+    pub action: Action,
+    /// The setting that it is about.
+    pub setting: Option<Setting>,
+}
+
+impl Remedy {
+    /// What to do with a setting; `None` when there is no such setting in the namespace.
     pub fn of_setting(
         namespace: &Namespace,
         name: &'static str,
-        text: impl AsRef<str>,
+        action: impl Into<Action>,
     ) -> Option<Self> {
         let value = namespace.settings.get(name)?;
-        let text = text.as_ref();
-        let (known, text) = match value.is_empty() {
-            true => (
-                None,
-                format!("{name} (its value in this namespace could not be read): {text}"),
-            ),
-            false => (Some(value.clone()), format!("{name} is {value}: {text}")),
-        };
+        let value = Some(value.clone()).filter(|v| !v.is_empty());
         Some(Self {
-            text,
-            setting: Some(name),
-            value: known,
+            action: action.into(),
+            setting: Some(Setting { name, value }),
         })
     }
 }
@@ -123,26 +137,31 @@ pub struct Finding {
     pub rule: &'static str,
     /// How bad it is.
     pub severity: Severity,
-    /// What, in one line.
-    pub summary: String,
+    /// What.
+    pub problem: Problem,
     /// Who.
     pub subject: Subject,
     /// The numbers that it was judged by, with their names; times are in the unit of the name.
     pub numbers: Vec<(&'static str, u64)>,
     /// What to do, the most useful first.
-    pub advice: Vec<Advice>,
+    pub remedies: Vec<Remedy>,
 }
 
 impl Finding {
-    /// A finding without numbers and advice.
-    pub fn new(rule: &'static str, severity: Severity, summary: String, subject: Subject) -> Self {
+    /// A finding without numbers and remedies.
+    pub fn new(
+        rule: &'static str,
+        severity: Severity,
+        problem: impl Into<Problem>,
+        subject: Subject,
+    ) -> Self {
         Self {
             rule,
             severity,
-            summary,
+            problem: problem.into(),
             subject,
             numbers: Vec::new(),
-            advice: Vec::new(),
+            remedies: Vec::new(),
         }
     }
 
@@ -159,18 +178,17 @@ impl Finding {
     }
 
     /// Adds something to do.
-    pub fn advise(mut self, text: impl Into<String>) -> Self {
-        self.advice.push(Advice {
-            text: text.into(),
+    pub fn remedy(mut self, action: impl Into<Action>) -> Self {
+        self.remedies.push(Remedy {
+            action: action.into(),
             setting: None,
-            value: None,
         });
         self
     }
 
     /// Adds something to do with a setting, unless there is no such setting here.
-    pub fn advise_setting(mut self, advice: Option<Advice>) -> Self {
-        self.advice.extend(advice);
+    pub fn remedy_if(mut self, remedy: Option<Remedy>) -> Self {
+        self.remedies.extend(remedy);
         self
     }
 }
@@ -188,6 +206,7 @@ pub fn count(findings: &[Finding]) -> FindingCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::rules::local_ports;
 
     #[test]
     fn a_setting_that_does_not_exist_is_never_named() {
@@ -199,17 +218,14 @@ mod tests {
             settings: settings.into(),
             ..Namespace::default()
         };
-        let advice = |name, text| Advice::of_setting(&namespace, name, text);
-        let known = advice("net.ipv4.ip_local_port_range", "widen it").unwrap();
-        assert_eq!(known.text, "net.ipv4.ip_local_port_range is 1 2: widen it");
+        let setting = |name| {
+            let action = local_ports::Action::WidenRange;
+            Remedy::of_setting(&namespace, name, action).map(|remedy| remedy.setting.unwrap())
+        };
+        let known = setting("net.ipv4.ip_local_port_range").unwrap();
         assert_eq!(known.value.as_deref(), Some("1 2"));
-        let unknown = advice("net.core.somaxconn", "raise it").unwrap();
-        assert_eq!(unknown.value, None);
-        assert!(
-            unknown.text.contains("could not be read"),
-            "{}",
-            unknown.text
-        );
-        assert_eq!(advice("net.ipv4.tcp_tw_recycle", "no"), None);
+        let unknown = setting("net.core.somaxconn").unwrap();
+        assert_eq!((unknown.name, unknown.value), ("net.core.somaxconn", None));
+        assert_eq!(setting("net.ipv4.tcp_tw_recycle"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong, who does it, and what to do about it.
+//! What is wrong, who does it, and what to do about it, as data: no sentence is made here.
 //!
 //! [`facts`] are gathered once; each of the [`rules`] looks at them and has
 //! [`finding`]s, within [`limits`] that a file can change; [`crate::host`] answers what
@@ -7,6 +7,7 @@
 pub mod facts;
 pub mod finding;
 pub mod limits;
+pub mod message;
 pub mod recent;
 pub mod rules;
 pub mod service;

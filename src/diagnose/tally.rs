@@ -1,4 +1,4 @@
-//! Counts by key, of which the largest are wanted.
+//! Counts by key, of which the largest are wanted, and what is reckoned with counts.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,6 +7,14 @@ use std::hash::Hash;
 /// anything.
 pub fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, u64::saturating_add)
+}
+
+/// `part` of `whole` in percent; 100 of nothing.
+pub fn percent(part: u64, whole: u64) -> u64 {
+    match whole {
+        0 => 100,
+        _ => part.saturating_mul(100) / whole,
+    }
 }
 
 /// How many of each kind. Of more than `room` kinds the later ones share one count.

@@ -7,16 +7,19 @@ use anstyle::{AnsiColor, Style as Ansi};
 use serde::{Serialize, Serializer};
 
 use crate::diagnose::Diagnosis;
-use crate::diagnose::facts::process;
-use crate::diagnose::finding::{Advice, Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::fmt::escape::printable;
 use crate::fmt::width::{pad, width};
 use crate::fmt::{json, line};
 use crate::model::endpoint::{Address, Dev, endpoint};
 use crate::model::summary::FindingCounts;
 use crate::render::Style;
-use crate::render::i18n::Labels;
+use crate::render::i18n::labels::Labels;
+use crate::render::i18n::{Lang, findings as words};
 use crate::render::time::Clock;
+
+/// The language of JSON.
+const JSON: Lang = Lang::En;
 
 #[derive(Serialize)]
 struct PeerJson<'a> {
@@ -96,20 +99,21 @@ impl<'a> SubjectJson<'a> {
 }
 
 #[derive(Serialize)]
-struct AdviceJson<'a> {
-    text: &'a str,
+struct RemedyJson<'a> {
+    text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     setting: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
 }
 
-impl<'a> AdviceJson<'a> {
-    fn new(advice: &'a Advice) -> Self {
+impl<'a> RemedyJson<'a> {
+    fn new(remedy: &'a Remedy) -> Self {
+        let setting = remedy.setting.as_ref();
         Self {
-            text: &advice.text,
-            setting: advice.setting,
-            value: advice.value.as_deref(),
+            text: words::remedy(JSON, remedy),
+            setting: setting.map(|s| s.name),
+            value: setting.and_then(|s| s.value.as_deref()),
         }
     }
 }
@@ -120,11 +124,11 @@ struct FindingJson<'a> {
     rule: &'static str,
     severity: &'static str,
     ts: &'a str,
-    summary: &'a str,
+    summary: String,
     subject: SubjectJson<'a>,
     #[serde(serialize_with = "in_order")]
     numbers: &'a [(&'static str, u64)],
-    advice: Vec<AdviceJson<'a>>,
+    advice: Vec<RemedyJson<'a>>,
 }
 
 fn in_order<S: Serializer>(
@@ -169,10 +173,10 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
             rule: finding.rule,
             severity: finding.severity.name(),
             ts: &ts,
-            summary: &finding.summary,
+            summary: words::problem(JSON, &finding.problem),
             subject: SubjectJson::new(&finding.subject),
             numbers: &finding.numbers,
-            advice: finding.advice.iter().map(AdviceJson::new).collect(),
+            advice: finding.remedies.iter().map(RemedyJson::new).collect(),
         };
         json::line(out, &line)?;
     }
@@ -249,9 +253,10 @@ fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Resul
         Severity::Info => (l.info, AnsiColor::Cyan),
     };
     let ansi = Ansi::new().bold().fg_color(Some(color.into()));
-    let title = format!("{}: {}", finding.rule, printable(&finding.summary));
+    let problem = words::problem(l.lang, &finding.problem);
+    let title = format!("{}: {}", finding.rule, problem);
     writeln!(out, "{} {title}", style.paint(ansi, label))?;
-    let columns = [l.who, l.others, l.numbers, l.advice].map(width);
+    let columns = [l.who, l.others, l.numbers, l.remedies].map(width);
     let columns = columns.into_iter().max().unwrap_or(0);
     let mut line = |label: &str, text: &str| {
         let indent = columns + 4;
@@ -273,9 +278,9 @@ fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Resul
         .map(|(name, n)| format!("{name} {n}"))
         .collect();
     line(l.numbers, &numbers.join(", "))?;
-    for (index, advice) in finding.advice.iter().enumerate() {
-        let label = if index == 0 { l.advice } else { "" };
-        line(label, &printable(&advice.text))?;
+    for (index, remedy) in finding.remedies.iter().enumerate() {
+        let label = if index == 0 { l.remedies } else { "" };
+        line(label, &words::remedy(l.lang, remedy))?;
     }
     Ok(())
 }
@@ -294,8 +299,8 @@ fn who(l: &Labels, subject: &Subject) -> String {
     };
     let more = subject.processes.saturating_sub(1);
     let process = subject.owner.as_ref().map(|owner| match more {
-        0 => process(owner),
-        more => format!("{} (+{more})", process(owner)),
+        0 => line::text(owner),
+        more => format!("{} (+{more})", line::text(owner)),
     });
     let netns = subject.netns.map(|inode| match &subject.netns_name {
         Some(name) => format!("{} ({inode})", printable(name)),
@@ -346,19 +351,45 @@ pub fn pointer(style: &Style, found: FindingCounts) -> Option<String> {
     (found.all() > 0).then(|| style.paint(ansi, &text))
 }
 
-/// Lines of at most `room` columns; a word that is longer has a line of its own.
+/// Lines of at most `room` columns; a word that is longer has a line of its own. Lines end at
+/// spaces, and at Chinese characters.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= room => {
-                line.push(' ');
-                line.push_str(word);
+        let mut space = " ";
+        for piece in pieces(word) {
+            match lines.last_mut() {
+                Some(line) if width(line) + space.len() + width(piece) <= room => {
+                    line.push_str(space);
+                    line.push_str(piece);
+                }
+                _ => lines.push(piece.to_owned()),
             }
-            _ => lines.push(word.to_owned()),
+            space = "";
         }
     }
     lines
+}
+
+/// What of a word must stay on one line: each Chinese character with the punctuation at it, and
+/// what is between them.
+fn pieces(word: &str) -> Vec<&str> {
+    let is_wide = |c: char| !c.is_ascii() && width(c.encode_utf8(&mut [0; 4])) > 1;
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    let mut last = None;
+    for (at, char) in word.char_indices() {
+        let between = last.is_some_and(|last| {
+            (is_wide(last) || is_wide(char)) && last != '（' && !"，。；：、）".contains(char)
+        });
+        if between {
+            pieces.push(&word[start..at]);
+            start = at;
+        }
+        last = Some(char);
+    }
+    pieces.push(&word[start..]);
+    pieces
 }
 
 #[cfg(test)]
@@ -371,6 +402,10 @@ mod tests {
         assert_eq!(wrap("a bc def", usize::MAX), ["a bc def"]);
         assert_eq!(wrap("abcdefgh i", 4), ["abcdefgh", "i"]);
         assert_eq!(wrap("状态 状态", 5), ["状态", "状态"]);
+        assert_eq!(wrap("状态 状态", 7), ["状态 状", "态"]);
+        assert_eq!(wrap("状态，状态", 4), ["状", "态，", "状态"]);
+        assert_eq!(wrap("设为（net.core）", 6), ["设为", "（net.core）"]);
+        assert_eq!(wrap("用 close() 关闭", 10), ["用 close()", "关闭"]);
         assert_eq!(wrap("", 4), [""]);
     }
 }

@@ -8,7 +8,7 @@ use crate::model::endpoint::{Dev, End};
 use crate::model::handshakes::Counter;
 use crate::model::listener::{Listener, Queue};
 use crate::render::columns::{Column, Kind, Row, column};
-use crate::render::i18n::Labels;
+use crate::render::i18n::labels::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::style::alarm_style;
 use crate::render::time::Duration;

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use crate::fmt::line::{Line, Put};
 use crate::model::state::State;
-use crate::render::i18n::Labels;
+use crate::render::i18n::labels::Labels;
 use crate::render::time::Clock;
 
 /// The reader's language, clock and terminal.

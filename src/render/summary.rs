@@ -10,7 +10,7 @@ use crate::host::names::Names;
 use crate::model::lives::{InCgroup, Lives, Which, reason_name};
 use crate::model::state::State;
 use crate::model::summary::{Summary, TransitionTotal};
-use crate::render::i18n::Labels;
+use crate::render::i18n::labels::Labels;
 use crate::render::style::Style;
 use crate::render::time::duration;
 

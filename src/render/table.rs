@@ -18,7 +18,7 @@ use crate::model::transition::Transition;
 use crate::render::Sink;
 use crate::render::columns::{Column, Kind, Row, column, put_head};
 use crate::render::findings::pointer;
-use crate::render::i18n::Labels;
+use crate::render::i18n::labels::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::listeners::ListenerColumns;
 use crate::render::style::{Style, alarm_style, state_style};

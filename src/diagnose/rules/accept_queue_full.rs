@@ -2,12 +2,13 @@
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
-use crate::diagnose::rules::words::who;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::alarm::AlarmKind;
+use crate::model::ident::Owner;
 use crate::model::listener::Listener;
 
 /// The rule.
@@ -18,6 +19,45 @@ pub static RULE: Rule = Rule {
     limits: &[],
     find,
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It is full.
+    Full {
+        /// Whose it is.
+        owner: Option<Owner>,
+        /// Where it listens.
+        listener: SocketAddress,
+        /// Connections in the queue.
+        waiting: u32,
+        /// Above which it is full.
+        limit: u32,
+    },
+    /// It was full, and is not now.
+    WasFull {
+        /// Where it listens.
+        listener: SocketAddress,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// See why the program does not accept.
+    SeeProgram,
+    /// The program bounds its queue itself.
+    AskForMore {
+        /// Of listen().
+        backlog: u64,
+    },
+    /// The setting bounds the queue.
+    RaiseSomaxconn,
+    /// Clients wait in vain: a reset may be better.
+    ConsiderResets,
+    /// Clients are reset: waiting may be better.
+    ConsiderWaiting,
+}
 
 fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
     let endpoints = endpoints(facts);
@@ -53,18 +93,18 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         false => return None,
     };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
-    let place = facts.at(&endpoint.service);
-    let summary = match now {
-        true => format!(
-            "{} does not accept: the accept queue of {place} is full ({} waiting, limit {})",
-            who(&subject),
-            queue.length,
-            queue.limit,
-        ),
-        false => format!("the accept queue of {place} was full, and is not now"),
+    let listener = facts.at(&endpoint.service);
+    let problem = match now {
+        true => Problem::Full {
+            owner: subject.owner,
+            listener,
+            waiting: queue.length,
+            limit: queue.limit,
+        },
+        false => Problem::WasFull { listener },
     };
     let namespace = facts.namespace(endpoint.service.netns);
-    let finding = Finding::new("accept-queue-full", severity, summary, subject)
+    let finding = Finding::new("accept-queue-full", severity, problem, subject)
         .number("accept_queue", queue.length)
         .number("accept_queue_peak", queue.max)
         .number("accept_queue_limit", queue.limit)
@@ -78,10 +118,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
             namespace.counter("TcpExtListenOverflows"),
         )
         .number_if("TcpExtListenDrops", namespace.counter("TcpExtListenDrops"))
-        .advise(
-            "see what keeps the program from accept(): it is stopped, overloaded, has no free \
-             worker or no free descriptor; a longer queue only helps against short bursts",
-        );
+        .remedy(Action::SeeProgram);
     Some(settings(
         facts,
         &endpoint.service,
@@ -90,36 +127,24 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     ))
 }
 
-fn settings(facts: &Facts, service: &Service, limit: u64, finding: Finding) -> Finding {
+fn settings(facts: &Facts, service: &Service, backlog: u64, finding: Finding) -> Finding {
     let namespace = facts.namespace(service.netns);
     let somaxconn = namespace.number("net.core.somaxconn");
     finding
-        .advise_setting(facts.advice(
+        .remedy_if(facts.remedy(
             service.netns,
             "net.core.somaxconn",
             match somaxconn {
-                Some(most) if limit < most => format!(
-                    "it does not bound this queue: the program asks listen() for a backlog of \
-                     {limit} only, let it ask for more and restart it"
-                ),
-                _ => "it bounds this queue: raise it, and restart the program, which takes it at \
-                      listen(); check that it asks for as much"
-                    .into(),
+                Some(most) if backlog < most => Action::AskForMore { backlog },
+                _ => Action::RaiseSomaxconn,
             },
         ))
-        .advise_setting(facts.advice(
+        .remedy_if(facts.remedy(
             service.netns,
             "net.ipv4.tcp_abort_on_overflow",
             match namespace.number("net.ipv4.tcp_abort_on_overflow") {
-                Some(0) => {
-                    "clients whose last ACK is dropped believe that they are connected, and \
-                     wait; with 1 they get a reset at once: better for a balancer that can go \
-                     elsewhere, worse for a short burst"
-                }
-                _ => {
-                    "clients get a reset at once; with 0 their last ACK is dropped, they try \
-                     again, and a short burst is survived"
-                }
+                Some(0) => Action::ConsiderResets,
+                _ => Action::ConsiderWaiting,
             },
         ))
 }

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::Tally;
 use crate::model::conn::Conn;
-use crate::model::ident::Ident;
+use crate::model::ident::{Ident, Owner};
 use crate::model::state::State;
 
 /// The rule.
@@ -44,6 +43,27 @@ const AGE: Limit = Limit {
     why: "a program that is only slow finishes its answer within a minute",
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The program does not close.
+    NotClosed {
+        /// Whose they are.
+        owner: Option<Owner>,
+        /// How many.
+        connections: u64,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Mend the program.
+    FindLeak,
+    /// Settings hide it.
+    NoSetting,
+}
+
 /// Whose they are: a process's, or a listener's that did not accept them.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {
@@ -74,27 +94,29 @@ fn finding(facts: &Facts, limits: &Bound, conns: &[(Service, &Conn)]) -> Option<
         true => Severity::Critical,
         false => Severity::Warning,
     };
-    let summary = format!(
-        "{} does not close {} whose peers have closed (CLOSE_WAIT)",
-        who(&subject),
-        count(size, "connection"),
-    );
+    let problem = Problem::NotClosed {
+        owner: subject.owner,
+        connections: size,
+    };
     let ages = conns.iter().map(|(_, c)| facts.age_ms(c));
     let unread = |c: &Conn| c.meters.is_some_and(|m| m.rcvbuf_used > 0);
     let used = conns.iter().filter_map(|(_, c)| c.meters);
     let descriptors = subject.owner.and_then(|o| facts.descriptors(o.pid));
-    let finding = Finding::new("close-wait", severity, summary, subject)
+    let finding = Finding::new("close-wait", severity, problem, subject)
         .number("connections", size)
         .number("oldest_s", ages.max().unwrap_or(0) / 1_000)
-        .number("unread", conns.iter().filter(|(_, c)| unread(c)).count() as u64)
-        .number("rcvbuf_used", used.map(|m| u64::from(m.rcvbuf_used)).sum::<u64>())
+        .number(
+            "unread",
+            conns.iter().filter(|(_, c)| unread(c)).count() as u64,
+        )
+        .number(
+            "rcvbuf_used",
+            used.map(|m| u64::from(m.rcvbuf_used)).sum::<u64>(),
+        )
         .number_if("descriptors", descriptors.map(|d| d.open))
         .number_if("descriptors_limit", descriptors.and_then(|d| d.limit))
-        .advise(
-            "the program forgot close() (a leak in the path that handles the peer's end), or is \
-             stuck: look at it with `ls -l /proc/PID/fd` and a stack trace; restarting it frees them",
-        )
-        .advise("no setting heals it: keepalive ends such connections after hours, and hides the fault");
+        .remedy(Action::FindLeak)
+        .remedy(Action::NoSetting);
     Some(finding)
 }
 

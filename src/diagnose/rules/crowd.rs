@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::{HostAddress, SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
-use crate::diagnose::rules::words::{addresses, count, percent, sources};
 use crate::diagnose::service::{Service, Side};
-use crate::diagnose::tally::Tally;
+use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
 use crate::model::ident::Ident;
 
@@ -47,6 +47,44 @@ pub const CRITICAL: Limit = Limit {
     why: "a web server's usual limit of workers or connections is between 150 and 1,024",
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What the connections do.
+    pub kind: Kind,
+    /// How many.
+    pub connections: u64,
+    /// Where they come from.
+    pub sources: Sources,
+    /// Where they go.
+    pub listener: SocketAddress,
+}
+
+/// What the connections of a crowd do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// They do not finish the headers of their requests.
+    SlowHeaders,
+    /// They do not finish the bodies.
+    SlowBodies,
+    /// One or the other.
+    SlowRequests,
+    /// They hardly take the answers.
+    SlowReads,
+    /// They carry no data.
+    Silent,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Limit the connections of one source.
+    LimitSources {
+        /// The sources that stand out.
+        block: Vec<HostAddress>,
+    },
+}
+
 /// The connections of a crowd.
 pub struct Crowd<'a> {
     /// The listener.
@@ -66,57 +104,34 @@ impl<'a> Crowd<'a> {
         self.conns.len() as u64
     }
 
-    /// What a rule has found: `what` is said behind how many connections of whom there are, and
-    /// `age_ms` is how old each of them is.
+    /// What a rule has found: `age_ms` is how old each of the connections is.
     pub fn finding(
         &self,
         facts: &Facts,
         limits: &Bound,
         rule: &'static str,
-        what: Words,
+        kind: Kind,
         age_ms: impl Fn(&Conn) -> u64,
     ) -> Finding {
         let subject = facts.subject(&self.service, self.whos());
-        let summary = format!(
-            "{}{} from {} to {} {}",
-            what.before,
-            count(self.size(), "connection"),
-            sources(&subject),
-            facts.at(&self.service),
-            what.behind,
-        );
+        let problem = Problem {
+            kind,
+            connections: self.size(),
+            sources: subject.sources(),
+            listener: facts.at(&self.service),
+        };
         let severity = match self.size() >= limits.get(&CRITICAL) {
             true => Severity::Critical,
             false => Severity::Warning,
         };
         let oldest = self.conns.iter().map(|c| age_ms(c)).max();
-        let advice = source_advice(&addresses(&subject));
-        Finding::new(rule, severity, summary, subject)
+        let block = subject.addresses();
+        Finding::new(rule, severity, problem, subject)
             .number("connections", self.size())
             .number("established", facts.live(&self.service).established)
             .number("oldest_s", oldest.unwrap_or(0) / 1_000)
-            .advise(advice)
+            .remedy(Action::LimitSources { block })
     }
-}
-
-/// What a summary says before and behind the connections.
-pub struct Words<'a> {
-    /// With a space at its end, if it is not empty.
-    pub before: &'a str,
-    /// What they do.
-    pub behind: &'a str,
-}
-
-/// What the firewall can do about sources that have too many connections.
-fn source_advice(addresses: &str) -> String {
-    let block = match addresses {
-        "" => "no source stands out".to_owned(),
-        addresses => format!("block {addresses} if nothing useful comes from there"),
-    };
-    format!(
-        "{block}; limit the connections of one source, in the server (nginx limit_conn) or in the \
-         firewall (nftables `ct count`, iptables connlimit)"
-    )
 }
 
 /// The crowds among the connections that `is_one` picks.

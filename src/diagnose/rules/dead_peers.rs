@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{Pile, is_retransmitting};
+use crate::diagnose::rules::pile::{Kind, Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::model::conn::{Activity, Conn};
@@ -57,6 +57,23 @@ const IDLE: Limit = Limit {
     why: "keepalive would ask after so long by default, and few firewalls remember for longer",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// See what the peers have in common.
+    ComparePeers,
+    /// Give up data earlier.
+    LowerRetries,
+    /// Let the program ask for keepalive.
+    SetKeepalive,
+    /// What the time before the first probe is.
+    KeepaliveTime,
+    /// What the time between probes is.
+    KeepaliveInterval,
+    /// What the number of probes is.
+    KeepaliveProbes,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let (mut dead, mut idle): (BTreeMap<_, Vec<&Conn>>, BTreeMap<_, Vec<&Conn>>) =
         Default::default();
@@ -99,10 +116,9 @@ fn is_idle(limits: &Bound, activity: &Activity) -> bool {
 }
 
 fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
-    let what = "are ESTABLISHED here, and their peers do not answer any more";
     let activities = || pile.conns.iter().filter_map(|c| c.activity);
     let finding = pile
-        .warning(facts, "dead-peers", what)
+        .warning(facts, "dead-peers", Kind::Unanswered)
         .number("retransmitting", pile.count(is_retransmitting))
         .number(
             "most_retransmits",
@@ -115,23 +131,17 @@ fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
             "unacked_segments",
             activities().map(|a| u64::from(a.unacked)).sum::<u64>(),
         )
-        .advise(
-            "the peers vanished without a FIN (power, network, a NAT or firewall that forgot \
-             them): see what they have in common; TCP_USER_TIMEOUT in the program ends such \
-             connections earlier",
-        )
-        .advise_setting(facts.advice(
+        .remedy(Action::ComparePeers)
+        .remedy_if(facts.remedy(
             pile.service.netns,
             "net.ipv4.tcp_retries2",
-            "retransmissions until data that nobody acknowledges ends the connection: 15 takes \
-             some 15 minutes, 8 some 2",
+            Action::LowerRetries,
         ));
     keepalive(facts, pile, finding)
 }
 
 fn silent(facts: &Facts, pile: &Pile) -> Finding {
-    let what = "are idle for long, without keepalive: nobody would notice that a peer has gone";
-    let mut finding = pile.warning(facts, "dead-peers", what);
+    let mut finding = pile.warning(facts, "dead-peers", Kind::Idle);
     finding.severity = Severity::Info;
     let quiet = |a: Activity| quiet_ms(&a) / 1_000;
     let longest = pile
@@ -145,23 +155,16 @@ fn silent(facts: &Facts, pile: &Pile) -> Finding {
 
 fn keepalive(facts: &Facts, pile: &Pile, finding: Finding) -> Finding {
     let asked = pile.count(|c| c.activity.is_some_and(|a| a.keepalive));
-    let finding = finding.number("with_keepalive", asked).advise(
-        "let the program set SO_KEEPALIVE, and TCP_KEEPIDLE to some minutes: the settings below \
-         act only on sockets that asked for keepalive",
-    );
+    let finding = finding
+        .number("with_keepalive", asked)
+        .remedy(Action::SetKeepalive);
     [
-        (
-            "net.ipv4.tcp_keepalive_time",
-            "seconds of silence before the first probe",
-        ),
-        ("net.ipv4.tcp_keepalive_intvl", "seconds between probes"),
-        (
-            "net.ipv4.tcp_keepalive_probes",
-            "probes without an answer that end the connection",
-        ),
+        ("net.ipv4.tcp_keepalive_time", Action::KeepaliveTime),
+        ("net.ipv4.tcp_keepalive_intvl", Action::KeepaliveInterval),
+        ("net.ipv4.tcp_keepalive_probes", Action::KeepaliveProbes),
     ]
     .into_iter()
-    .fold(finding, |finding, (setting, text)| {
-        finding.advise_setting(facts.advice(pile.service.netns, setting, text))
+    .fold(finding, |finding, (setting, action)| {
+        finding.remedy_if(facts.remedy(pile.service.netns, setting, action))
     })
 }

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Pile, is_orphan, is_retransmitting};
+use crate::diagnose::rules::pile::{self, Kind, Pile, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::state::State;
 
@@ -31,6 +31,19 @@ const AGE: Limit = Limit {
     why: "a FIN is acknowledged within a round trip, after some losses within seconds",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The peers do not read.
+    SeeSlowRead,
+    /// See what the peers have in common.
+    ComparePeers,
+    /// Give up orphans earlier.
+    LowerOrphanRetries,
+    /// What the limit of orphans is.
+    MaxOrphans,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     pile::findings(facts, limits, State::FIN_WAIT1, (&COUNT, &AGE), |pile| {
         finding(facts, pile)
@@ -38,10 +51,9 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn finding(facts: &Facts, pile: &Pile) -> Finding {
-    let what = "wait in FIN_WAIT1 for the acknowledgement of their FIN";
     let zero = pile.count(|c| c.meters.is_some_and(|m| m.snd_wnd == 0));
     let netns = pile.service.netns;
-    pile.warning(facts, "fin-wait1", what)
+    pile.warning(facts, "fin-wait1", Kind::FinWait1)
         .number(
             "unsent",
             pile.count(|c| c.meters.is_some_and(|m| m.sndbuf_used > 0)),
@@ -49,22 +61,14 @@ fn finding(facts: &Facts, pile: &Pile) -> Finding {
         .number("zero_window", zero)
         .number("retransmitting", pile.count(is_retransmitting))
         .number("orphans", pile.count(is_orphan))
-        .advise(match zero * 2 > pile.size() {
-            true => "the peers' windows are zero: they live and do not read, see slow-read",
-            false => {
-                "the peers, or the path to them, have gone: see whether they have an address, a \
-                 network or a firewall in common"
-            }
+        .remedy(match zero * 2 > pile.size() {
+            true => Action::SeeSlowRead,
+            false => Action::ComparePeers,
         })
-        .advise_setting(facts.advice(
+        .remedy_if(facts.remedy(
             netns,
             "net.ipv4.tcp_orphan_retries",
-            "retransmissions before a connection that no process has any more is given up; 0 \
-             means 8, which takes minutes: a lower number frees their memory earlier",
+            Action::LowerOrphanRetries,
         ))
-        .advise_setting(facts.advice(
-            netns,
-            "net.ipv4.tcp_max_orphans",
-            "of more orphans than this, on all of the host, the kernel resets the rest",
-        ))
+        .remedy_if(facts.remedy(netns, "net.ipv4.tcp_max_orphans", Action::MaxOrphans))
 }

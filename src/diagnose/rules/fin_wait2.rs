@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Pile, is_orphan};
+use crate::diagnose::rules::pile::{self, Kind, Pile, is_orphan};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -31,6 +31,17 @@ const AGE: Limit = Limit {
     why: "a program that reads the end of the data closes at once",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Mend the programs of the peers.
+    MendPeers,
+    /// Let the program here close.
+    CloseHere,
+    /// How long orphans wait.
+    FinTimeout,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     pile::findings(facts, limits, State::FIN_WAIT2, (&COUNT, &AGE), |pile| {
         finding(facts, pile)
@@ -43,31 +54,23 @@ fn is_kept(conn: &Conn) -> bool {
 }
 
 fn finding(facts: &Facts, pile: &Pile) -> Finding {
-    let what = "wait in FIN_WAIT2 for the peer to close";
     let kept = pile.count(is_kept);
     let orphans = pile.size() - kept;
     let finding = pile
-        .warning(facts, "fin-wait2", what)
+        .warning(facts, "fin-wait2", Kind::FinWait2)
         .number("orphans", orphans)
         .number("held_by_process", kept)
-        .advise(
-            "the peers do not close: on their side it is CLOSE_WAIT, a program that forgets \
-             close(), so it is to be mended there",
-        );
+        .remedy(Action::MendPeers);
     let finding = match kept {
         0 => finding,
-        _ => finding.advise(
-            "those that a process still holds (shutdown() without close()) wait without limit: let \
-             the program close them after a time-out of its own",
-        ),
+        _ => finding.remedy(Action::CloseHere),
     };
     match orphans {
         0 => finding,
-        _ => finding.advise_setting(facts.advice(
+        _ => finding.remedy_if(facts.remedy(
             pile.service.netns,
             "net.ipv4.tcp_fin_timeout",
-            "seconds until an orphan in FIN_WAIT2 is given up; it does not touch those that a \
-             process holds, nor TIME_WAIT, which always lasts 60",
+            Action::FinTimeout,
         )),
     }
 }

@@ -4,6 +4,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
@@ -25,6 +26,55 @@ const PERCENT: Limit = Limit {
     unit: "percent of the limit",
     why: "at the limit SYNs are dropped already, and requests that time out make it sway",
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It is full.
+    Full {
+        /// Where it listens.
+        listener: SocketAddress,
+        /// Requests in the queue.
+        length: u32,
+        /// When it is full.
+        limit: u32,
+        /// Whether new clients are answered by SYN cookies.
+        cookies: bool,
+    },
+    /// It was full, and is not now.
+    WasFull {
+        /// Where it listens.
+        listener: SocketAddress,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Switch SYN cookies on.
+    EnableCookies,
+    /// How long a request waits.
+    SynackRetries,
+    /// The program bounds its queue itself.
+    AskForMore {
+        /// Of listen().
+        backlog: u64,
+    },
+    /// The setting bounds the queue.
+    RaiseSomaxconn {
+        /// Of listen().
+        backlog: u64,
+    },
+    /// Above three quarters of the setting unknown clients are refused.
+    RaiseSynBacklog {
+        /// Three quarters.
+        unknown: u64,
+        /// Of listen().
+        backlog: u64,
+    },
+    /// The setting is a limit beside the backlog.
+    RaiseBoth,
+}
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let endpoints = endpoints(facts);
@@ -53,27 +103,21 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         (true, Some(0)) => Severity::Critical,
         (true, _) => Severity::Warning,
     };
-    let then = match cookies {
-        Some(0) => "new clients are dropped",
-        _ => "new clients are answered by SYN cookies",
-    };
-    let summary = match now {
-        true => format!(
-            "the half-open queue of {} is full ({} of {}): {then}",
-            facts.at(&endpoint.service),
-            queue.length,
-            queue.limit,
-        ),
-        false => format!(
-            "the half-open queue of {} was full, and is not now",
-            facts.at(&endpoint.service)
-        ),
+    let listener = facts.at(&endpoint.service);
+    let problem = match now {
+        true => Problem::Full {
+            listener,
+            length: queue.length,
+            limit: queue.limit,
+            cookies: cookies != Some(0),
+        },
+        false => Problem::WasFull { listener },
     };
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
     facts.set_peers(&mut subject, &sources);
-    let finding = Finding::new("half-open-full", severity, summary, subject)
+    let finding = Finding::new("half-open-full", severity, problem, subject)
         .number("half_open", queue.length)
         .number("half_open_peak", fullest.half_open.max)
         .number("half_open_limit", queue.limit)
@@ -92,24 +136,22 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         )
         .number_if("TcpExtListenDrops", namespace.counter("TcpExtListenDrops"));
     let finding = match cookies {
-        Some(0) => finding.advise_setting(facts.advice(
-            netns,
-            "net.ipv4.tcp_syncookies",
-            "set it to 1: then SYNs that find the queue full are answered by cookies",
-        )),
+        Some(0) => {
+            finding.remedy_if(facts.remedy(netns, "net.ipv4.tcp_syncookies", Action::EnableCookies))
+        }
         _ => finding,
     };
     Some(
-        queue_advice(facts, endpoint, finding).advise_setting(facts.advice(
+        queue_remedies(facts, endpoint, finding).remedy_if(facts.remedy(
             netns,
             "net.ipv4.tcp_synack_retries",
-            "2 ends a request that nobody answers after 7 seconds, 5 after 63",
+            Action::SynackRetries,
         )),
     )
 }
 
 /// Which of the limits applies here, and how to raise it.
-pub fn queue_advice(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> Finding {
+pub fn queue_remedies(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> Finding {
     let netns = endpoint.service.netns;
     let namespace = facts.namespace(netns);
     let Some(listener) = endpoint.most(|l| fullness(l.half_open)) else {
@@ -117,18 +159,12 @@ pub fn queue_advice(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> Fin
     };
     let backlog = u64::from(listener.accept_queue.limit);
     let somaxconn = namespace.number("net.core.somaxconn");
-    let finding = finding.advise_setting(facts.advice(
+    let finding = finding.remedy_if(facts.remedy(
         netns,
         "net.core.somaxconn",
         match somaxconn {
-            Some(most) if backlog < most => format!(
-                "the queue is as long as the backlog of listen(), {backlog}: let the program ask \
-                 for more, up to this"
-            ),
-            _ => format!(
-                "it bounds the backlog of listen(), which is {backlog} here: raise it, and the \
-                 backlog that the program asks for; both are taken at listen(), so restart the program"
-            ),
+            Some(most) if backlog < most => Action::AskForMore { backlog },
+            _ => Action::RaiseSomaxconn { backlog },
         },
     ));
     // Without cookies peers that are not known are refused above three quarters of it.
@@ -136,17 +172,12 @@ pub fn queue_advice(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> Fin
     let unknown = max.map(|m| m - m / 4);
     let without_cookies = namespace.number("net.ipv4.tcp_syncookies") == Some(0);
     match unknown {
-        Some(unknown) if without_cookies => finding.advise_setting(facts.advice(
+        Some(unknown) if without_cookies => finding.remedy_if(facts.remedy(
             netns,
             "net.ipv4.tcp_max_syn_backlog",
             match unknown < backlog {
-                true => format!(
-                    "without cookies, clients that are not known are refused above three quarters \
-                     of it, {unknown}: raise it above {backlog}"
-                ),
-                false => {
-                    "raise it together with the backlog: without cookies it is a limit, too".into()
-                }
+                true => Action::RaiseSynBacklog { unknown, backlog },
+                false => Action::RaiseBoth,
             },
         )),
         _ => finding,

@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, is_orphan, is_retransmitting};
+use crate::diagnose::rules::pile::{self, Kind, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::state::State;
 
@@ -30,20 +30,25 @@ const AGE: Limit = Limit {
     why: "the last ACK comes within a round trip, after some losses within seconds",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// See what the peers have in common.
+    ComparePeers,
+    /// When orphans are given up.
+    OrphanRetries,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let finding = |pile: &pile::Pile| {
-        pile.warning(facts, "last-ack", "wait in LAST_ACK for the last ACK")
+        pile.warning(facts, "last-ack", Kind::LastAck)
             .number("retransmitting", pile.count(is_retransmitting))
             .number("orphans", pile.count(is_orphan))
-            .advise(
-                "the peers have sent their FIN and gone, or a firewall has forgotten the \
-                 connections: see whether they have an address, a network or a firewall in common",
-            )
-            .advise_setting(facts.advice(
+            .remedy(Action::ComparePeers)
+            .remedy_if(facts.remedy(
                 pile.service.netns,
                 "net.ipv4.tcp_orphan_retries",
-                "retransmissions before a connection that no process has any more is given up; 0 \
-                 means 8, which takes minutes",
+                Action::OrphanRetries,
             ))
     };
     pile::findings(facts, limits, State::LAST_ACK, (&COUNT, &AGE), finding)

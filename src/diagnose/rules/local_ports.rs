@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::percent;
 use crate::diagnose::service::{Service, Side};
+use crate::diagnose::tally::percent;
 use crate::host::netns::LocalPorts;
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -20,6 +20,15 @@ pub const SHARE: Limit = Limit {
     unit: "percent of ip_local_port_range, less the reserved ones, used to one destination",
     why: "time to act is left; above it, connect() searches longer for each port",
 };
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make room.
+    WidenRange,
+    /// What taking over ports in TIME_WAIT does.
+    TwReuse,
+}
 
 /// Fewer connections to a destination use up no range that anybody sets: only then the
 /// namespace is looked into.
@@ -106,24 +115,9 @@ fn used<'a>(
     })
 }
 
-/// What can be done about the ports.
-pub fn advice(facts: &Facts, used: &Used, finding: Finding) -> Finding {
-    settings(facts, used.service.netns, finding)
-}
-
 /// The settings that local ports depend on.
 pub fn settings(facts: &Facts, netns: u32, finding: Finding) -> Finding {
     finding
-        .advise_setting(facts.advice(
-            netns,
-            "net.ipv4.ip_local_port_range",
-            "a wider range, such as 1024 to 65535 with the ports of services in \
-             ip_local_reserved_ports, or more local or remote addresses, make room",
-        ))
-        .advise_setting(facts.advice(
-            netns,
-            "net.ipv4.tcp_tw_reuse",
-            "1 lets connect() take over a port in TIME_WAIT after a second, on the connecting \
-             side and with timestamps; 2 does so on loopback only",
-        ))
+        .remedy_if(facts.remedy(netns, "net.ipv4.ip_local_port_range", Action::WidenRange))
+        .remedy_if(facts.remedy(netns, "net.ipv4.tcp_tw_reuse", Action::TwReuse))
 }

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::{count, percent};
+use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::tally::Tally;
-use crate::fmt::line;
+use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
-use crate::model::endpoint::Address;
+use crate::model::endpoint::{Dev, is_link_local};
 use crate::model::ident::Remote;
 use crate::model::meters::Meters;
 use crate::model::pair::Pair;
@@ -47,6 +46,46 @@ const TIMES: Limit = Limit {
     unit: "times the threshold",
     why: "so many are a leak or an attack, however they are used",
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// As many as the threshold, or more.
+    Above {
+        /// How many.
+        connections: u64,
+        /// This host.
+        local: HostAddress,
+        /// The other.
+        remote: HostAddress,
+        /// How many have not carried data both ways.
+        unused: u64,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// They are not used, or too many.
+    FindLeak {
+        /// What most of them belong to.
+        most: Option<Share>,
+    },
+    /// They may be meant.
+    RaiseThreshold {
+        /// What most of them belong to.
+        most: Option<Share>,
+    },
+}
+
+/// What most of the connections belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// How many.
+    pub connections: u64,
+    /// The listener or destination.
+    pub at: SocketAddress,
+}
 
 /// Namespace, device, family and addresses: by what the module tells pairs apart.
 type Key = (u32, u32, u8, [u8; 16], [u8; 16]);
@@ -97,21 +136,49 @@ fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Findi
         Severity::Info
     };
     let dev = facts.dev(pair.netns, pair.ifindex);
-    let remote = Remote {
-        addr: pair.remote().to_canonical(),
-        ifindex: pair.ifindex,
-    };
-    let summary = format!(
-        "{} between {} and {}, {}",
-        count(all, "connection"),
-        line::text(&Address(pair.local().to_canonical(), dev.as_ref())),
-        line::text(&Address::remote(remote.addr, dev.as_ref())),
-        match unused {
-            0 => "all of them in use".to_owned(),
-            n => format!("{n} of them have not carried data both ways"),
-        },
-    );
+    let problem = problem(pair, dev.as_ref(), unused);
+    let finding = Finding::new(
+        "pair-threshold",
+        severity,
+        problem,
+        subject(facts, pair, dev, conns),
+    )
+    .number("connections", all)
+    .number("threshold", threshold)
+    .number("peak", pair.peak)
+    .number("half_open", pair.half_open)
+    .number("established", pair.established)
+    .number("closing", pair.closing)
+    .number("timewait", pair.timewait)
+    .number("unused", unused);
     let services = Tally::of(conns.iter().map(|c| facts.service(&c.who)));
+    let most = services.top().map(|(service, connections)| Share {
+        connections,
+        at: facts.at(&service),
+    });
+    finding.remedy(match bad {
+        true => Action::FindLeak { most },
+        false => Action::RaiseThreshold { most },
+    })
+}
+
+fn problem(pair: &Pair, dev: Option<&Dev>, unused: u64) -> Problem {
+    let remote = pair.remote().to_canonical();
+    Problem::Above {
+        connections: pair.connections(),
+        local: HostAddress {
+            addr: pair.local().to_canonical(),
+            dev: dev.cloned(),
+        },
+        remote: HostAddress {
+            addr: remote,
+            dev: dev.filter(|_| is_link_local(remote)).cloned(),
+        },
+        unused,
+    }
+}
+
+fn subject(facts: &Facts, pair: &Pair, dev: Option<Dev>, conns: &[&Conn]) -> Subject {
     let whos = conns.iter().map(|c| &c.who);
     let mut subject = Subject {
         local: Some((pair.local(), None)),
@@ -119,32 +186,11 @@ fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Findi
         dev,
         ..facts.owners(pair.netns, whos)
     };
-    subject.peers = vec![facts.peer(&subject, remote, None, all)];
-    subject.peer_count = 1;
-    let finding = Finding::new("pair-threshold", severity, summary, subject)
-        .number("connections", all)
-        .number("threshold", threshold)
-        .number("peak", pair.peak)
-        .number("half_open", pair.half_open)
-        .number("established", pair.established)
-        .number("closing", pair.closing)
-        .number("timewait", pair.timewait)
-        .number("unused", unused);
-    let most = services
-        .top()
-        .map(|(service, n)| format!("{n} of them belong to {}", facts.at(&service)));
-    let advice = match bad {
-        true => {
-            "look for a program that opens connections and does not close or use them, or for an \
-             attack; limit the connections of one source"
-        }
-        false => {
-            "fine if it is a pool or a proxy: then raise `threshold` at the activation; otherwise \
-             let the clients use fewer connections"
-        }
+    let remote = Remote {
+        addr: pair.remote().to_canonical(),
+        ifindex: pair.ifindex,
     };
-    finding.advise(match most {
-        Some(most) => format!("{most}; {advice}"),
-        None => advice.to_owned(),
-    })
+    subject.peers = vec![facts.peer(&subject, remote, None, pair.connections())];
+    subject.peer_count = 1;
+    subject
 }

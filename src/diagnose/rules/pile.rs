@@ -4,9 +4,10 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
-use crate::diagnose::rules::words::{count, percent, sources};
 use crate::diagnose::service::{Service, Side};
+use crate::diagnose::tally::percent;
 use crate::model::conn::Conn;
 use crate::model::ident::Ident;
 use crate::model::state::State;
@@ -19,6 +20,34 @@ pub const SHARE: Limit = Limit {
     unit: "percent of the listener's, or the destination's, connections without TIME_WAIT",
     why: "some clients of a large crowd vanish at any time",
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What the connections wait for.
+    pub kind: Kind,
+    /// How many.
+    pub connections: u64,
+    /// The listener or destination.
+    pub at: SocketAddress,
+    /// Where those of a listener come from; `None`: they go to a destination.
+    pub sources: Option<Sources>,
+}
+
+/// What the connections of a pile wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In FIN_WAIT1 for the acknowledgement of the FIN.
+    FinWait1,
+    /// In FIN_WAIT2 for the peer's FIN.
+    FinWait2,
+    /// In LAST_ACK for the last ACK.
+    LastAck,
+    /// In ESTABLISHED for a peer that does not answer.
+    Unanswered,
+    /// In ESTABLISHED for nothing.
+    Idle,
+}
 
 /// Connections that have piled up.
 pub struct Pile<'a> {
@@ -63,16 +92,17 @@ impl<'a> Pile<'a> {
         self.conns.iter().filter(|c| is_so(c)).count() as u64
     }
 
-    /// A warning: `what` is said behind how many connections of whom there are.
-    pub fn warning(&self, facts: &Facts, rule: &'static str, what: &str) -> Finding {
+    /// A warning.
+    pub fn warning(&self, facts: &Facts, rule: &'static str, kind: Kind) -> Finding {
         let subject = facts.subject(&self.service, self.whos());
-        let (all, place) = (count(self.size(), "connection"), facts.at(&self.service));
-        let summary = match self.service.side {
-            Side::Server => format!("{all} of {place} with {} {what}", sources(&subject)),
-            Side::Client => format!("{all} to {place} {what}"),
+        let problem = Problem {
+            kind,
+            connections: self.size(),
+            at: facts.at(&self.service),
+            sources: (self.service.side == Side::Server).then(|| subject.sources()),
         };
         let oldest = self.conns.iter().map(|c| facts.age_ms(c)).max();
-        Finding::new(rule, Severity::Warning, summary, subject)
+        Finding::new(rule, Severity::Warning, problem, subject)
             .number("connections", self.size())
             .number("live", facts.live(&self.service).all)
             .number("oldest_s", oldest.unwrap_or(0) / 1_000)

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::Steps;
 use crate::diagnose::rules::local_ports::{self, destinations};
-use crate::diagnose::rules::words::{count, who};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
+use crate::model::ident::Owner;
 use crate::model::reason::Reason;
 
 /// The rule.
@@ -28,6 +29,38 @@ const COUNT: Limit = Limit {
     unit: "connect()s of the last minute that failed for it",
     why: "each is a request that failed",
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// No port was left.
+    NoPort {
+        /// Who called.
+        owner: Option<Owner>,
+        /// Whom.
+        destination: SocketAddress,
+        /// How many connect()s failed in the last minute.
+        failed: u64,
+    },
+    /// Soon none will be left.
+    RunningOut {
+        /// Ports that are used.
+        used: u64,
+        /// Ports that there are.
+        ports: u64,
+        /// For whom.
+        destination: SocketAddress,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Use connections again.
+    ReuseConnections,
+    /// See why they are kept.
+    FindLeak,
+}
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let mut failed: BTreeMap<Service, Steps> = BTreeMap::new();
@@ -56,13 +89,12 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 
 fn exhausted(facts: &Facts, service: &Service, steps: &Steps) -> Finding {
     let subject = facts.subject(service, [&steps.example]);
-    let summary = format!(
-        "{} found no local port for {} ({} in the last minute)",
-        who(&subject),
-        facts.at(service),
-        count(steps.count, "failed connect()"),
-    );
-    let finding = Finding::new("port-exhaustion", Severity::Critical, summary, subject)
+    let problem = Problem::NoPort {
+        owner: subject.owner,
+        destination: facts.at(service),
+        failed: steps.count,
+    };
+    let finding = Finding::new("port-exhaustion", Severity::Critical, problem, subject)
         .number("failed", steps.count)
         .number("seconds_ago", facts.seconds_since(steps.last_ns));
     let used = destinations(facts)
@@ -73,31 +105,25 @@ fn exhausted(facts: &Facts, service: &Service, steps: &Steps) -> Finding {
         Some(used) => used.numbers(finding),
         None => finding,
     };
-    let finding = finding.advise(
-        "keep connections and use them again (keep-alive, a pool), and see why so many are begun",
-    );
+    let finding = finding.remedy(Action::ReuseConnections);
     local_ports::settings(facts, service.netns, finding)
 }
 
 fn running_out(facts: &Facts, used: &local_ports::Used) -> Finding {
-    let summary = format!(
-        "{} of the {} local ports for {} are used",
-        used.ports,
-        used.range.count,
-        facts.at(&used.service),
-    );
+    let problem = Problem::RunningOut {
+        used: used.ports,
+        ports: used.range.count,
+        destination: facts.at(&used.service),
+    };
     let whos = used.conns.iter().map(|c| &c.who);
     let finding = facts.finding(
         "port-exhaustion",
         Severity::Warning,
-        summary,
+        problem,
         &used.service,
         whos,
     );
-    let mut finding = used.numbers(finding).advise(
-        "connections are kept open, and few wait in TIME_WAIT: look for a leak, or let fewer \
-         connections carry more requests",
-    );
+    let mut finding = used.numbers(finding).remedy(Action::FindLeak);
     finding.subject.local = Some((used.local, None));
-    local_ports::advice(facts, used, finding)
+    local_ports::settings(facts, used.service.netns, finding)
 }

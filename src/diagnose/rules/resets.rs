@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::facts::{Facts, process};
+use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::recent::{StepKey, Steps};
-use crate::diagnose::rules::words::{count, percent, sources};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
+use crate::diagnose::tally::percent;
+use crate::model::ident::Owner;
 use crate::model::reason::Reason;
 use crate::model::state::State;
 
@@ -51,19 +53,83 @@ const RECENT: Limit = Limit {
     why: "what has stopped is not worth a night's sleep: a server was restarted",
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Who resets, and why.
+    pub kind: Kind,
+    /// The process here; `None`: not known.
+    pub owner: Option<Owner>,
+    /// The listener or destination.
+    pub at: SocketAddress,
+    /// The clients of a listener; `None`: it is a destination.
+    pub sources: Option<Sources>,
+    /// How many in the last minute.
+    pub resets: u64,
+    /// The state in which most of them came.
+    pub state: State,
+}
+
 /// Who resets, and why.
-const KINDS: [Reason; 5] = [
-    Reason::REFUSED,
-    Reason::UNREAD_DATA,
-    Reason::RESET_SENT,
-    Reason::RESET_RECEIVED,
-    Reason::ACCEPT_QUEUE_FULL,
-];
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The process here resets.
+    Sent,
+    /// The other end resets.
+    Received,
+    /// Nothing listens there.
+    Refused,
+    /// The process here closes before it has read all.
+    UnreadData,
+    /// The kernel resets for want of room.
+    AcceptQueueFull,
+}
+
+impl Kind {
+    /// That of an end for this reason; `None`: it is no reset.
+    fn of(reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::REFUSED => Some(Self::Refused),
+            Reason::UNREAD_DATA => Some(Self::UnreadData),
+            Reason::RESET_SENT => Some(Self::Sent),
+            Reason::RESET_RECEIVED => Some(Self::Received),
+            Reason::ACCEPT_QUEUE_FULL => Some(Self::AcceptQueueFull),
+            _ => None,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start the service, or correct the address.
+    StartService,
+    /// Let the program read all.
+    ReadAll,
+    /// See why the program resets.
+    SeeProgram,
+    /// Let the program accept faster.
+    AcceptFaster,
+    /// Compare the clients' time-outs.
+    CompareTimeouts,
+    /// See the other end.
+    SeeDestination,
+    /// What resetting clients does.
+    AbortOnOverflow,
+}
 
 /// Resets of one kind, and the states in which they came.
-struct Kind {
+struct Resets {
     steps: Steps,
     states: BTreeMap<State, u64>,
+}
+
+impl Resets {
+    /// The state in which most of them came.
+    fn most(&self) -> State {
+        let most = self.states.iter().max_by_key(|(_, n)| **n);
+        most.map_or(State::CLOSE, |(state, _)| *state)
+    }
 }
 
 /// How many connections of a service have ended.
@@ -75,26 +141,26 @@ struct Ends {
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let mut ends: BTreeMap<Service, Ends> = BTreeMap::new();
-    let mut kinds: BTreeMap<(Service, u16), Kind> = BTreeMap::new();
+    let mut kinds: BTreeMap<(Service, Kind), Resets> = BTreeMap::new();
     for (key, steps) in facts.recent.steps.iter().filter(|(key, _)| is_end(key)) {
         let of_service = ends.entry(key.service).or_default();
         of_service.all += steps.count;
-        if KINDS.contains(&key.reason()) {
+        if let Some(kind) = Kind::of(key.reason()) {
             of_service.by_reset += steps.count;
-            let kind = kinds
-                .entry((key.service, key.reason))
-                .and_modify(|kind| kind.steps.merge(steps))
-                .or_insert_with(|| Kind {
+            let resets = kinds
+                .entry((key.service, kind))
+                .and_modify(|resets| resets.steps.merge(steps))
+                .or_insert_with(|| Resets {
                     steps: steps.clone(),
                     states: BTreeMap::new(),
                 });
-            *kind.states.entry(key.old.known_as()).or_default() += steps.count;
+            *resets.states.entry(key.old.known_as()).or_default() += steps.count;
         }
     }
-    kinds.retain(|_, kind| kind.steps.count >= limits.get(&COUNT));
-    let found = kinds.iter().map(|((service, reason), kind)| {
+    kinds.retain(|_, resets| resets.steps.count >= limits.get(&COUNT));
+    let found = kinds.iter().map(|((service, kind), resets)| {
         let ends = ends.get(service).copied().unwrap_or_default();
-        finding(facts, limits, service, Reason(*reason), kind, ends)
+        finding(facts, limits, (service, *kind), resets, ends)
     });
     found.collect()
 }
@@ -108,16 +174,15 @@ fn is_end(key: &StepKey) -> bool {
 fn finding(
     facts: &Facts,
     limits: &Bound,
-    service: &Service,
-    reason: Reason,
-    kind: &Kind,
+    (service, kind): (&Service, Kind),
+    resets: &Resets,
     ends: Ends,
 ) -> Finding {
-    let steps = &kind.steps;
+    let steps = &resets.steps;
     let share = percent(ends.by_reset, ends.all);
     let ago = facts.seconds_since(steps.last_ns);
     // One that refused and serves now has been restarted.
-    let is_back = reason == Reason::REFUSED && facts.live(service).established > 0;
+    let is_back = kind == Kind::Refused && facts.live(service).established > 0;
     let goes_on = steps.seconds() >= limits.get(&SECONDS) && ago <= limits.get(&RECENT) && !is_back;
     let severity = match goes_on && share >= limits.get(&SHARE) {
         true => Severity::Warning,
@@ -127,45 +192,28 @@ fn finding(
     if service.side == Side::Server {
         facts.set_peers(&mut subject, &steps.peers);
     }
-    let (state, _) = kind
-        .states
-        .iter()
-        .max_by_key(|(_, n)| **n)
-        .map_or((State::CLOSE, 0), |(s, n)| (*s, *n));
-    let here = subject
-        .owner
-        .as_ref()
-        .map_or("this host".to_owned(), process);
-    let there = match service.side {
-        Side::Server => sources(&subject),
-        Side::Client => facts.at(service),
+    let problem = Problem {
+        kind,
+        owner: subject.owner,
+        at: facts.at(service),
+        sources: (service.side == Side::Server).then(|| subject.sources()),
+        resets: steps.count,
+        state: resets.most(),
     };
-    let place = facts.at(service);
-    let what = match reason {
-        Reason::REFUSED => format!("{place} refuses the calls of {here}"),
-        Reason::UNREAD_DATA => {
-            format!("{here} closes before it has read all, so that {there} gets a reset")
-        }
-        Reason::RESET_SENT => format!("{here} resets its connections with {there}"),
-        Reason::ACCEPT_QUEUE_FULL => {
-            format!("the accept queue of {place} is full, and {there} gets resets")
-        }
-        _ => format!("{there} resets its connections with {here}"),
-    };
-    let summary = format!(
-        "{what}: {} in the last minute, most in {}",
-        count(steps.count, "reset"),
-        state.name(),
-    );
-    let namespace = facts.namespace(service.netns);
-    let finding = Finding::new("resets", severity, summary, subject)
+    let finding = Finding::new("resets", severity, problem, subject)
         .number("resets", steps.count)
         .number("ends", ends.all)
         .number("percent", share)
         .number("seconds", steps.seconds())
         .number("seconds_ago", ago)
         .number("established", facts.live(service).established);
-    let finding = [
+    remedies(facts, service, kind, counters(facts, service, finding))
+}
+
+/// Adds what the kernel has counted.
+fn counters(facts: &Facts, service: &Service, finding: Finding) -> Finding {
+    let namespace = facts.namespace(service.netns);
+    [
         "TcpOutRsts",
         "TcpEstabResets",
         "TcpAttemptFails",
@@ -177,42 +225,24 @@ fn finding(
     .into_iter()
     .fold(finding, |f, name| {
         f.number_if(name, namespace.counter(name))
-    });
-    let finding = finding.advise(advice(reason, service.side));
-    match reason {
-        Reason::ACCEPT_QUEUE_FULL => finding.advise_setting(facts.advice(
-            service.netns,
-            "net.ipv4.tcp_abort_on_overflow",
-            "1 resets clients that find the queue full, 0 lets them try again",
-        )),
-        _ => finding,
-    }
+    })
 }
 
-fn advice(reason: Reason, side: Side) -> &'static str {
-    match (reason, side) {
-        (Reason::REFUSED, _) => {
-            "nothing listens there, or a firewall answers for it: start the service, or correct \
-             the address and port that the program calls"
-        }
-        (Reason::UNREAD_DATA, _) => {
-            "let the program read to the end before close(): an answer on its way is lost with \
-             the reset (nginx lingering_close does so)"
-        }
-        (Reason::RESET_SENT, _) => {
-            "the program asks for it (SO_LINGER of 0), or data came after its close(): fine for \
-             a balancer that drops clients, else a fault of the program"
-        }
-        (Reason::ACCEPT_QUEUE_FULL, _) => {
-            "the program does not accept fast enough: see accept-queue-full"
-        }
-        (_, Side::Server) => {
-            "the clients, or a balancer or firewall between, abort: compare with their time-outs, \
-             and with how long the answers take"
-        }
-        (_, Side::Client) => {
-            "the other end, or a balancer or firewall between, aborts: see its log and its limits, \
-             and whether idle connections outlive its time-out"
-        }
+fn remedies(facts: &Facts, service: &Service, kind: Kind, finding: Finding) -> Finding {
+    let finding = finding.remedy(match (kind, service.side) {
+        (Kind::Refused, _) => Action::StartService,
+        (Kind::UnreadData, _) => Action::ReadAll,
+        (Kind::Sent, _) => Action::SeeProgram,
+        (Kind::AcceptQueueFull, _) => Action::AcceptFaster,
+        (Kind::Received, Side::Server) => Action::CompareTimeouts,
+        (Kind::Received, Side::Client) => Action::SeeDestination,
+    });
+    match kind {
+        Kind::AcceptQueueFull => finding.remedy_if(facts.remedy(
+            service.netns,
+            "net.ipv4.tcp_abort_on_overflow",
+            Action::AbortOnOverflow,
+        )),
+        _ => finding,
     }
 }

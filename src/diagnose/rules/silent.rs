@@ -3,7 +3,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::crowd::{self, crowds};
+use crate::diagnose::rules::crowd::{self, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -30,6 +30,13 @@ const AGE: Limit = Limit {
     why: "a client that has something to ask does so at once",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Let the server close them.
+    CloseSilent,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let is_silent = |conn: &Conn| {
         conn.state == State::ESTABLISHED
@@ -37,17 +44,10 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             && facts.age_ms(conn) >= limits.get(&AGE) * 1_000
     };
     let finding = |crowd: crowd::Crowd| {
-        let what = crowd::Words {
-            before: "",
-            behind: "on which nothing was ever sent",
-        };
         let age_ms = |conn: &Conn| facts.age_ms(conn);
         crowd
-            .finding(facts, limits, "silent-connections", what, age_ms)
-            .advise(
-                "let the server close connections that ask nothing: nginx client_header_timeout, \
-                 TCP_DEFER_ACCEPT, or the protocol's own time-out of logins",
-            )
+            .finding(facts, limits, "silent-connections", Kind::Silent, age_ms)
+            .remedy(Action::CloseSilent)
     };
     let crowds = crowds(facts, limits, is_silent);
     crowds.into_iter().map(finding).collect()

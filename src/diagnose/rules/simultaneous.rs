@@ -2,8 +2,8 @@
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::Steps;
-use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
@@ -18,24 +18,43 @@ pub static RULE: Rule = Rule {
     find,
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What crossed.
+    pub crossed: Crossed,
+    /// Of how many connections.
+    pub connections: u64,
+    /// The listener or destination of the last ones, if that is known.
+    pub last: Option<SocketAddress>,
+}
+
+/// What both ends have sent at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossed {
+    /// SYNs.
+    Syns,
+    /// FINs.
+    Fins,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Nothing,
+}
+
 const OPEN: (State, State) = (State::SYN_SENT, State::SYN_RECV);
 const CLOSE: (State, State) = (State::FIN_WAIT1, State::CLOSING);
 
 fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
-    let opens = look(
-        facts,
-        OPEN,
-        "opened by both ends at once, their SYNs crossed",
-    );
-    let closes = look(
-        facts,
-        CLOSE,
-        "closed by both ends at once, their FINs crossed",
-    );
+    let opens = look(facts, OPEN, Crossed::Syns);
+    let closes = look(facts, CLOSE, Crossed::Fins);
     opens.into_iter().chain(closes).collect()
 }
 
-fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding> {
+fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<Finding> {
     let of = facts
         .transition_counts
         .iter()
@@ -53,20 +72,23 @@ fn look(facts: &Facts, (old, new): (State, State), what: &str) -> Option<Finding
     if all == 0 {
         return None;
     }
-    let (subject, place) = match recent.first() {
+    let (subject, last) = match recent.first() {
         Some((service, steps)) => (
             facts.subject(service, [&steps.example]),
-            format!(", last of {}", facts.at(service)),
+            Some(facts.at(service)),
         ),
-        None => (Subject::default(), String::new()),
+        None => (Subject::default(), None),
     };
-    let verb = if all == 1 { "was" } else { "were" };
-    let summary = format!("{} {verb} {what}{place}", count(all, "connection"));
-    let finding = Finding::new("simultaneous", Severity::Info, summary, subject)
+    let problem = Problem {
+        crossed,
+        connections: all,
+        last,
+    };
+    let finding = Finding::new("simultaneous", Severity::Info, problem, subject)
         .number("last_minute", last_minute);
     let finding = match facts.narrowed {
         true => finding,
         false => finding.number("since_activation", total),
     };
-    Some(finding.advise("nothing: TCP is made for it"))
+    Some(finding.remedy(Action::Nothing))
 }

@@ -4,7 +4,7 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::crowd::{self, crowds};
+use crate::diagnose::rules::crowd::{self, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::model::conn::Conn;
@@ -58,6 +58,13 @@ const STUCK: Limit = Limit {
     why: "a first window that was large makes the average look good for minutes",
 };
 
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// End answers that nobody takes.
+    EndAnswers,
+}
+
 /// Time-outs in a row.
 const DEAD: u8 = 3;
 
@@ -82,10 +89,6 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let crowds = crowds(facts, limits, |conn| is_slow(facts, limits, conn));
     let finding = |crowd: crowd::Crowd| {
-        let what = crowd::Words {
-            before: "slow read: ",
-            behind: "hardly take what they asked for",
-        };
         let age_ms = |conn: &Conn| facts.lifetime_ms(conn);
         let meters = || crowd.conns.iter().filter_map(|c| c.meters);
         let acked = sum(meters().map(|m| m.bytes_acked));
@@ -93,17 +96,14 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         let windows = meters().map(|m| u64::from(m.snd_wnd));
         let queued: u64 = meters().map(|m| u64::from(m.sndbuf_used)).sum();
         crowd
-            .finding(facts, limits, "slow-read", what, age_ms)
+            .finding(facts, limits, "slow-read", Kind::SlowReads, age_ms)
             .number(
                 "bytes_per_second_each",
                 acked.saturating_mul(1_000) / ages.max(1),
             )
             .number("largest_window", windows.max().unwrap_or(0))
             .number("sndbuf_used", queued)
-            .advise(
-                "end answers that nobody takes: nginx send_timeout with reset_timedout_connection, \
-                 HAProxy timeout client, TCP_USER_TIMEOUT",
-            )
+            .remedy(Action::EndAnswers)
     };
     crowds.into_iter().map(finding).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::crowd::{self, Crowd, crowds};
+use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::host::sample::{Carried, Target, Verdict};
@@ -62,6 +62,19 @@ const QUIET: Limit = Limit {
     why: "servers give up waiting after a minute, so whoever attacks them sends more often",
 };
 
+/// What to do: give clients less time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// For headers.
+    LimitHeaders,
+    /// For bodies.
+    LimitBodies,
+    /// For both.
+    LimitBoth,
+    /// For both, as encryption hides which it is.
+    LimitBothEncrypted,
+}
+
 fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
         return false;
@@ -111,29 +124,17 @@ fn target(crowd: &Crowd) -> Target {
 
 fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Finding {
     let verdict = carried.verdict();
-    let (rule, before, behind) = match verdict {
-        Verdict::Headers => (
-            "slow-headers",
-            "slow headers (slowloris): ",
-            "send requests and do not finish their headers",
-        ),
-        Verdict::Body => (
-            "slow-body",
-            "slow POST: ",
-            "send requests and do not finish their bodies",
-        ),
-        Verdict::Encrypted | Verdict::Unknown => (
-            "slow-request",
-            "slow requests: ",
-            "send requests and do not finish them",
-        ),
+    let (rule, kind) = match verdict {
+        Verdict::Headers => ("slow-headers", Kind::SlowHeaders),
+        Verdict::Body => ("slow-body", Kind::SlowBodies),
+        Verdict::Encrypted | Verdict::Unknown => ("slow-request", Kind::SlowRequests),
     };
     let age_ms = |conn: &Conn| facts.age_ms(conn);
     let ages = sum(crowd.conns.iter().map(|c| age_ms(c)));
     let received = crowd.conns.iter().filter_map(|c| c.meters);
     let received = sum(received.map(|m| m.bytes_received));
-    let finding = crowd
-        .finding(facts, limits, rule, crowd::Words { before, behind }, age_ms)
+    crowd
+        .finding(facts, limits, rule, kind, age_ms)
         .number("bytes_received", received)
         .number(
             "bytes_per_second_each",
@@ -141,19 +142,11 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Fi
         )
         .number("sampled_headers", carried.headers)
         .number("sampled_body", carried.body)
-        .number("sampled_encrypted", carried.encrypted);
-    match verdict {
-        Verdict::Headers => finding.advise(HEADERS),
-        Verdict::Body => finding.advise(BODY),
-        Verdict::Encrypted => finding.advise(format!("{HEADERS}; {BODY}; {ENCRYPTED}")),
-        Verdict::Unknown => finding.advise(format!("{HEADERS}; {BODY}")),
-    }
+        .number("sampled_encrypted", carried.encrypted)
+        .remedy(match verdict {
+            Verdict::Headers => Action::LimitHeaders,
+            Verdict::Body => Action::LimitBodies,
+            Verdict::Encrypted => Action::LimitBothEncrypted,
+            Verdict::Unknown => Action::LimitBoth,
+        })
 }
-
-const HEADERS: &str = "give clients less time for their headers: nginx client_header_timeout, \
-                       Apache RequestReadTimeout header=, HAProxy timeout http-request";
-const BODY: &str = "give clients less time for their bodies: nginx client_body_timeout, Apache \
-                    RequestReadTimeout body=; let a proxy that buffers requests stand before \
-                    servers with few workers";
-const ENCRYPTED: &str =
-    "the connections are encrypted, so headers and bodies look the same from outside";

@@ -1,17 +1,18 @@
 //! Handshakes that are begun and not finished, more than a population of
 //! clients leaves: an attack, or clients whose way back is cut.
 
+use std::time::Duration;
+
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
-use crate::diagnose::rules::half_open_full::queue_advice;
-use crate::diagnose::rules::words::{addresses, count, percent};
+use crate::diagnose::rules::half_open_full::{self, queue_remedies};
 use crate::diagnose::rules::{Bound, Rule, accept_queue_full};
-use crate::diagnose::tally::{Tally, sum};
+use crate::diagnose::tally::{Tally, percent, sum};
 use crate::model::alarm::AlarmKind;
 use crate::model::handshakes::dropped_otherwise;
-use crate::model::ident::Remote;
 use crate::model::listener::Listener;
 
 /// The rule.
@@ -46,6 +47,74 @@ const FEW: Limit = Limit {
     unit: "percent of the half-open requests that the ten largest sources must have to be named",
     why: "spoofed sources have one request or two each",
 };
+
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It goes on.
+    Flood {
+        /// Handshakes a second that are not finished.
+        per_second: u64,
+        /// Where it listens.
+        listener: SocketAddress,
+        /// Where they come from.
+        from: Origin,
+    },
+    /// It is over.
+    Over {
+        /// The most a second.
+        peak: u64,
+        /// Where it listens.
+        listener: SocketAddress,
+        /// Since the last SYN.
+        ago: Duration,
+    },
+    /// It has fallen below the limit.
+    Below {
+        /// A second.
+        limit: u64,
+        /// Now.
+        per_second: u64,
+        /// The most a second.
+        peak: u64,
+        /// Where it listens.
+        listener: SocketAddress,
+    },
+    /// Above the limit in one second only.
+    OneSecond {
+        /// Handshakes that were not finished.
+        handshakes: u64,
+        /// Where it listens.
+        listener: SocketAddress,
+    },
+}
+
+/// Where a flood comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// No half-open request is kept.
+    Unknown,
+    /// From so many addresses, or more, of which none stands out.
+    Spoofed(u64),
+    /// Mostly from these.
+    Known(Vec<HostAddress>),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Switch SYN cookies on.
+    EnableCookies,
+    /// Leave them on.
+    KeepCookies,
+    /// In the firewall.
+    Block {
+        /// The sources.
+        sources: Vec<HostAddress>,
+    },
+    /// No source stands out.
+    LimitSyns,
+}
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let endpoints = endpoints(facts);
@@ -82,52 +151,52 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         .listeners
         .iter()
         .any(|l| l.half_open.length >= l.half_open.limit);
-    let (mut subject, sources) = subject(facts, limits, endpoint);
+    let subject = subject(facts, limits, endpoint);
     // With cookies the queue may be full: they answer without it.
     let served = cookies.is_some_and(|c| c > 0) || (!full && dropped == 0);
     let severity = match served {
         true => Severity::Warning,
         false => Severity::Critical,
     };
-    let from = match (subject.peer_count, addresses(&subject)) {
-        (0, _) => "sources that leave no trace (SYN cookies keep none)".to_owned(),
-        (n, named) if named.is_empty() => format!("{n} or more sources, most likely spoofed"),
-        (_, named) => named,
+    let sources = subject.addresses();
+    let problem = Problem::Flood {
+        per_second: now,
+        listener: facts.at(&endpoint.service),
+        from: match subject.peer_count {
+            0 => Origin::Unknown,
+            n if sources.is_empty() => Origin::Spoofed(n),
+            _ => Origin::Known(sources.clone()),
+        },
     };
-    let summary = format!(
-        "SYN flood: {now} handshakes a second at {} are not finished, from {from}",
-        facts.at(&endpoint.service),
-    );
-    let named = addresses(&subject);
-    subject.peer_count = sources.kinds();
-    let finding = numbers(
-        facts,
-        endpoint,
-        Finding::new("syn-flood", severity, summary, subject),
-        now,
-    );
-    let finding = finding.advise_setting(facts.advice(
+    let finding = Finding::new("syn-flood", severity, problem, subject);
+    let finding = numbers(facts, endpoint, finding, now);
+    Some(remedies(facts, endpoint, finding, sources))
+}
+
+fn remedies(
+    facts: &Facts,
+    endpoint: &Endpoint,
+    finding: Finding,
+    sources: Vec<HostAddress>,
+) -> Finding {
+    let netns = endpoint.service.netns;
+    let cookies = facts.namespace(netns).number("net.ipv4.tcp_syncookies");
+    let finding = finding.remedy_if(facts.remedy(
         netns,
         "net.ipv4.tcp_syncookies",
         match cookies {
-            Some(0) => "set it to 1: then a full queue drops no client, it is answered by cookies",
-            _ => "keep it above 0: clients are served by cookies while the queue is full",
+            Some(0) => Action::EnableCookies,
+            _ => Action::KeepCookies,
         },
     ));
-    let finding = queue_advice(facts, endpoint, finding).advise_setting(facts.advice(
+    let finding = queue_remedies(facts, endpoint, finding).remedy_if(facts.remedy(
         netns,
         "net.ipv4.tcp_synack_retries",
-        "2 ends a request that nobody answers after 7 seconds, 5 after 63",
+        half_open_full::Action::SynackRetries,
     ));
-    Some(match named.is_empty() {
-        false => finding.advise(format!(
-            "block {named} in the firewall, before the listener sees the SYNs"
-        )),
-        true => finding.advise(
-            "no source stands out, so blocking addresses does not help: limit SYNs in the firewall \
-             (nftables synproxy) or upstream; if these are real clients, look for the cut way \
-             back to them",
-        ),
+    finding.remedy(match sources.is_empty() {
+        false => Action::Block { sources },
+        true => Action::LimitSyns,
     })
 }
 
@@ -169,7 +238,7 @@ fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
 }
 
 /// The listener, and the sources of its half-open requests if they are few.
-fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tally<Remote>) {
+fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Subject {
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
@@ -178,7 +247,7 @@ fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> (Subject, Tall
     if percent(named, sources.total) < limits.get(&FEW) {
         subject.peers.clear();
     }
-    (subject, sources)
+    subject
 }
 
 /// Handshakes a second that were not finished: of late, the most, and the limit.
@@ -197,29 +266,29 @@ fn information(facts: &Facts, endpoint: &Endpoint, rates: Rates) -> Finding {
         .filter_map(|l| l.unfinished_ns)
         .max();
     let ago = last.map_or(0, |ns| facts.seconds_since(ns));
-    let at = facts.at(&endpoint.service);
-    let summary = if now == 0 {
-        format!(
-            "over: up to {peak} handshakes a second at {at} were not finished, the last SYN came \
-             {} ago",
-            count(ago, "second"),
-        )
+    let listener = facts.at(&endpoint.service);
+    let problem = if now == 0 {
+        Problem::Over {
+            peak,
+            listener,
+            ago: Duration::from_secs(ago),
+        }
     } else if now < least {
-        format!(
-            "below the limit of {least} a second now: {now} handshakes a second at {at} are not \
-             finished, up to {peak} were"
-        )
+        Problem::Below {
+            limit: least,
+            per_second: now,
+            peak,
+            listener,
+        }
     } else {
-        format!("{now} handshakes at {at} were not finished in one second, not yet in two")
+        Problem::OneSecond {
+            handshakes: now,
+            listener,
+        }
     };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
-    numbers(
-        facts,
-        endpoint,
-        Finding::new("syn-flood", Severity::Info, summary, subject),
-        now,
-    )
-    .number("seconds_ago", ago)
+    let finding = Finding::new("syn-flood", Severity::Info, problem, subject);
+    numbers(facts, endpoint, finding, now).number("seconds_ago", ago)
 }
 
 fn numbers(facts: &Facts, endpoint: &Endpoint, finding: Finding, now: u64) -> Finding {

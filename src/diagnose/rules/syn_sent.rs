@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::words::{count, who};
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
-use crate::model::ident::{Ident, Remote};
+use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::reason::Reason;
 use crate::model::state::State;
 
@@ -53,6 +53,42 @@ const DESTINATIONS: Limit = Limit {
     why: "a crawler or a monitor that fails so often in a minute is broken, and worms do it",
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// One destination does not answer.
+    Unanswered {
+        /// Who calls it.
+        owner: Option<Owner>,
+        /// The destination.
+        destination: SocketAddress,
+        /// How often.
+        calls: u64,
+    },
+    /// One process calls many destinations in vain.
+    Scanner {
+        /// Who.
+        owner: Option<Owner>,
+        /// How many destinations.
+        destinations: u64,
+        /// How many different addresses these have.
+        addresses: u64,
+        /// How many different ports.
+        ports: u64,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Try the destination, and look at the path.
+    TryDestination,
+    /// How long connect() waits.
+    SynRetries,
+    /// Find out what the process is.
+    IdentifyProcess,
+}
+
 const UNANSWERED: [Reason; 2] = [Reason::TIMEOUT_SYN, Reason::UNREACHABLE];
 const FAILED: [Reason; 3] = [Reason::REFUSED, UNANSWERED[0], UNANSWERED[1]];
 
@@ -78,27 +114,21 @@ fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         }
         let whos = waiting.iter().map(|c| &c.who).chain(example);
         let subject = facts.subject(&service, whos);
-        let summary = format!(
-            "{} of {} to {} without an answer",
-            count(all, "call"),
-            who(&subject),
-            facts.at(&service),
-        );
+        let problem = Problem::Unanswered {
+            owner: subject.owner,
+            destination: facts.at(&service),
+            calls: all,
+        };
         let oldest = waiting.iter().map(|c| facts.age_ms(c)).max();
-        let finding = Finding::new("syn-sent", Severity::Warning, summary, subject)
+        let finding = Finding::new("syn-sent", Severity::Warning, problem, subject)
             .number("syn_sent", waiting.len() as u64)
             .number("failed_last_minute", failed)
             .number("oldest_s", oldest.unwrap_or(0) / 1_000)
-            .advise(
-                "the destination is down, unreachable, or a firewall on the way drops the SYNs: \
-                 try it from here and from elsewhere, and look at the route and at the firewall \
-                 of both ends",
-            )
-            .advise_setting(facts.advice(
+            .remedy(Action::TryDestination)
+            .remedy_if(facts.remedy(
                 service.netns,
                 "net.ipv4.tcp_syn_retries",
-                "6 lets connect() wait for some 2 minutes, and a lower number for less; better is a \
-                 time-out in the program",
+                Action::SynRetries,
             ));
         Some(finding)
     };
@@ -160,27 +190,20 @@ fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
     set_destinations(facts, &mut subject, &calls.destinations);
     let addresses: BTreeSet<_> = calls.destinations.keys().map(|(addr, _)| addr).collect();
     let ports: BTreeSet<_> = calls.destinations.keys().map(|(_, port)| port).collect();
-    let summary = format!(
-        "{} calls {} ({}, {}) in vain: a scanner, a worm, or a broken monitor",
-        who(&subject),
-        count(calls.destinations.len() as u64, "destination"),
-        match addresses.len() {
-            1 => "1 address".to_owned(),
-            n => format!("{n} addresses"),
-        },
-        count(ports.len() as u64, "port"),
-    );
-    Finding::new("scanner", Severity::Warning, summary, subject)
+    let problem = Problem::Scanner {
+        owner: subject.owner,
+        destinations: calls.destinations.len() as u64,
+        addresses: addresses.len() as u64,
+        ports: ports.len() as u64,
+    };
+    Finding::new("scanner", Severity::Warning, problem, subject)
         .number("destinations", calls.destinations.len() as u64)
         .number("addresses", addresses.len() as u64)
         .number("ports", ports.len() as u64)
         .number("syn_sent", calls.waiting)
         .number("refused_last_minute", calls.refused)
         .number("unanswered_last_minute", calls.unanswered)
-        .advise(
-            "find out what the process is, who started it and from which file (`ls -l \
-             /proc/PID/exe`); if nobody knows it, treat the host as broken into, and cut it off",
-        )
+        .remedy(Action::IdentifyProcess)
 }
 
 fn set_destinations(

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::local_ports::{self, destinations};
-use crate::diagnose::rules::words::count;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
 use crate::model::conn::Conn;
@@ -31,6 +31,44 @@ const COUNT: Limit = Limit {
     why: "worth knowing: 16 and more short connections a second, for a minute",
 };
 
+/// What is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// There are many.
+    Many {
+        /// Whether this host is the server.
+        side: Side,
+        /// How many.
+        connections: u64,
+        /// The listener or destination.
+        at: SocketAddress,
+    },
+    /// They occupy most of the local ports for a destination.
+    RunningOut {
+        /// Ports that are used.
+        used: u64,
+        /// Ports that there are.
+        ports: u64,
+        /// For whom.
+        destination: SocketAddress,
+        /// Connections in TIME_WAIT.
+        timewait: u64,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Little on the side of a server.
+    SaveHandshakes,
+    /// Use connections again.
+    ReuseConnections,
+    /// The same, where ports run out.
+    ReuseForPorts,
+    /// What the limit of TIME_WAIT does.
+    TwBuckets,
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let waiting = facts.in_state(&[State::TIME_WAIT], 0);
     let running_out = running_out(facts, limits);
@@ -42,29 +80,26 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
-    let (all, place) = (count(conns.len() as u64, "connection"), facts.at(service));
-    let summary = match service.side {
-        Side::Server => format!("{all} of {place} in TIME_WAIT: this server closes first"),
-        Side::Client => format!("{all} to {place} in TIME_WAIT: this client closes first"),
+    let problem = Problem::Many {
+        side: service.side,
+        connections: conns.len() as u64,
+        at: facts.at(service),
     };
     let namespace = facts.namespace(service.netns);
     let whos = conns.iter().map(|c| &c.who);
     let finding = facts
-        .finding("time-wait", Severity::Info, summary, service, whos)
+        .finding("time-wait", Severity::Info, problem, service, whos)
         .number("timewait", conns.len() as u64)
         .number("live", facts.live(service).all)
         .number_if(
             "TcpExtTCPTimeWaitOverflow",
             namespace.counter("TcpExtTCPTimeWaitOverflow"),
         )
-        .advise(match service.side {
-            Side::Server => {
-                "harmless as such: each costs 250 bytes, and a server's port is not used up; \
-                 keep-alive would save the handshakes"
-            }
-            Side::Client => "keep connections and use them again (keep-alive, a pool)",
+        .remedy(match service.side {
+            Side::Server => Action::SaveHandshakes,
+            Side::Client => Action::ReuseConnections,
         });
-    bucket_advice(facts, service, finding)
+    buckets(facts, service, finding)
 }
 
 /// Destinations that TIME_WAIT keeps most of the local ports from.
@@ -75,13 +110,12 @@ fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
             continue;
         }
         let service = used.service;
-        let summary = format!(
-            "{} of the {} local ports for {} are used, {} of them by TIME_WAIT",
-            used.ports,
-            used.range.count,
-            facts.at(&service),
-            used.timewait,
-        );
+        let problem = Problem::RunningOut {
+            used: used.ports,
+            ports: used.range.count,
+            destination: facts.at(&service),
+            timewait: used.timewait,
+        };
         // A port in TIME_WAIT is no obstacle where the kernel may use it again.
         let severity = match used.is_reused(facts) {
             true => Severity::Info,
@@ -89,20 +123,19 @@ fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
         };
         let whos = used.conns.iter().map(|c| &c.who);
         let mut finding = used
-            .numbers(facts.finding("time-wait", severity, summary, &service, whos))
-            .advise("keep connections and use them again (keep-alive, a pool): it also saves handshakes");
+            .numbers(facts.finding("time-wait", severity, problem, &service, whos))
+            .remedy(Action::ReuseForPorts);
         finding.subject.local = Some((used.local, None));
-        let finding = local_ports::advice(facts, &used, finding);
-        found.insert(service, bucket_advice(facts, &service, finding));
+        let finding = local_ports::settings(facts, service.netns, finding);
+        found.insert(service, buckets(facts, &service, finding));
     }
     found
 }
 
-fn bucket_advice(facts: &Facts, service: &Service, finding: Finding) -> Finding {
-    finding.advise_setting(facts.advice(
+fn buckets(facts: &Facts, service: &Service, finding: Finding) -> Finding {
+    finding.remedy_if(facts.remedy(
         service.netns,
         "net.ipv4.tcp_max_tw_buckets",
-        "above it the kernel ends connections without TIME_WAIT and counts TCPTimeWaitOverflow: \
-         lowering it is no remedy; TIME_WAIT itself always lasts 60 seconds",
+        Action::TwBuckets,
     ))
 }

@@ -2,14 +2,15 @@
 
 pub mod host;
 pub mod records;
+pub mod words;
 
-use diagnose_tools::diagnose;
-use diagnose_tools::diagnose::finding::{Finding, Severity};
-use diagnose_tools::diagnose::{Diagnosis, Scope};
+use diagnose_tools::diagnose::finding::Severity;
+use diagnose_tools::diagnose::{self, Scope};
 
 use crate::fake::Fake;
 use crate::support::host::FakeHost;
 use crate::support::records::{Conn, Socket, healthy};
+use crate::support::words::{Diagnosis, Finding};
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const NETNS: u32 = 4_026_531_840;
@@ -48,7 +49,7 @@ pub fn add(fake: &Fake, conns: impl IntoIterator<Item = Conn>) {
 }
 
 pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
-    let diagnosis = diagnose::look(fake, scope, host).unwrap();
+    let diagnosis = Diagnosis::new(diagnose::look(fake, scope, host).unwrap());
     for finding in &diagnosis.findings {
         assert!(
             !finding.summary.contains('\n') && finding.advice.iter().all(|a| !a.text.is_empty())

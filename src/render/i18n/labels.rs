@@ -1,42 +1,6 @@
-//! The words of text reports, in English and Chinese. JSON, states, keys and
-//! errors are the same in every language.
+//! The words of text reports, in English and Chinese.
 
-/// A language of text reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Lang {
-    /// English.
-    #[default]
-    En,
-    /// Simplified Chinese.
-    Zh,
-}
-
-impl Lang {
-    /// From the first set, not empty variable of `LC_ALL`, `LC_MESSAGES` and `LANG`.
-    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &&str| get(name).filter(|v| !v.is_empty());
-        match ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set) {
-            Some(locale) if is_chinese(&locale) => Self::Zh,
-            _ => Self::En,
-        }
-    }
-
-    /// The words.
-    pub fn labels(self) -> &'static Labels {
-        match self {
-            Self::En => &EN,
-            Self::Zh => &ZH,
-        }
-    }
-}
-
-fn is_chinese(locale: &str) -> bool {
-    let language = locale
-        .split(['_', '.', '@', '-'])
-        .next()
-        .unwrap_or_default();
-    language.eq_ignore_ascii_case("zh")
-}
+use crate::render::i18n::Lang;
 
 /// One table for all languages, so that none can lack a word.
 macro_rules! labels {
@@ -44,9 +8,13 @@ macro_rules! labels {
         /// The words of one language.
         #[derive(Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "each is told by its English word")]
-        pub struct Labels { $(pub $name: &'static str,)* }
-        static EN: Labels = Labels { $($name: $en,)* };
-        static ZH: Labels = Labels { $($name: $zh,)* };
+        pub struct Labels {
+            /// The language.
+            pub lang: Lang,
+            $(pub $name: &'static str,)*
+        }
+        pub(super) static EN: Labels = Labels { lang: Lang::En, $($name: $en,)* };
+        pub(super) static ZH: Labels = Labels { lang: Lang::Zh, $($name: $zh,)* };
         #[cfg(test)]
         impl Labels {
             fn all(&self) -> Vec<&'static str> {
@@ -85,7 +53,7 @@ labels! {
     who: "Who", "对象";
     others: "Peers", "对端";
     numbers: "Numbers", "依据";
-    advice: "To do", "建议";
+    remedies: "To do", "建议";
     none_stands_out: "addresses, none stands out", "个地址，无突出者";
     unreadable: "its settings could not be read", "无法读取其设置";
     see_diagnose: "see `diagnose-tools tcpstates --diagnose`", "详见 `diagnose-tools tcpstates --diagnose`";
@@ -264,28 +232,6 @@ mod tests {
     use super::*;
     use crate::abi::RawHandshakes;
     use crate::model::handshakes::counters;
-
-    fn lang(variables: &[(&str, &str)]) -> Lang {
-        Lang::from_env(|name| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        })
-    }
-
-    #[test]
-    fn the_locale_chooses() {
-        assert_eq!(lang(&[]), Lang::En);
-        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8")]), Lang::Zh);
-        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")]), Lang::En);
-        assert_eq!(lang(&[("LANG", "zh_CN"), ("LC_ALL", "")]), Lang::Zh);
-        assert_eq!(
-            lang(&[("LC_MESSAGES", "zh"), ("LANG", "en_US.UTF-8")]),
-            Lang::Zh
-        );
-        assert_eq!(lang(&[("LANG", "zha_CN")]), Lang::En);
-    }
 
     #[test]
     fn every_word_is_there() {

@@ -1,0 +1,297 @@
+//! Problems in English.
+
+use crate::diagnose::rules::{
+    Problem, accept_queue_full, close_wait, crowd, half_open_full, pair_threshold, pile,
+    port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+};
+use crate::diagnose::service::Side;
+use crate::fmt::line;
+use crate::render::i18n::findings::en::{count, process, sources};
+use crate::render::i18n::findings::list;
+
+pub fn problem(problem: &Problem) -> String {
+    match problem {
+        Problem::AcceptQueueFull(of) => accept_queue_full(of),
+        Problem::CloseWait(of) => close_wait(of),
+        Problem::Crowd(of) => crowd(of),
+        Problem::HalfOpenFull(of) => half_open_full(of),
+        Problem::PairThreshold(of) => pair_threshold(of),
+        Problem::Pile(of) => pile(of),
+        Problem::PortExhaustion(of) => port_exhaustion(of),
+        Problem::Resets(of) => resets(of),
+        Problem::Simultaneous(of) => simultaneous(of),
+        Problem::SynFlood(of) => syn_flood(of),
+        Problem::SynSent(of) => syn_sent(of),
+        Problem::TimeWait(of) => time_wait(of),
+    }
+}
+
+fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
+    match problem {
+        accept_queue_full::Problem::Full {
+            owner,
+            listener,
+            waiting,
+            limit,
+        } => format!(
+            "{} does not accept: the accept queue of {listener} is full ({waiting} waiting, limit \
+             {limit})",
+            process(*owner)
+        ),
+        accept_queue_full::Problem::WasFull { listener } => {
+            format!("the accept queue of {listener} was full, and is not now")
+        }
+    }
+}
+
+fn close_wait(problem: &close_wait::Problem) -> String {
+    let close_wait::Problem::NotClosed { owner, connections } = problem;
+    format!(
+        "{} does not close {} whose peers have closed (CLOSE_WAIT)",
+        process(*owner),
+        count(*connections, "connection")
+    )
+}
+
+fn crowd(problem: &crowd::Problem) -> String {
+    let (name, what) = match problem.kind {
+        crowd::Kind::SlowHeaders => (
+            "slow headers (slowloris): ",
+            "send requests and do not finish their headers",
+        ),
+        crowd::Kind::SlowBodies => (
+            "slow POST: ",
+            "send requests and do not finish their bodies",
+        ),
+        crowd::Kind::SlowRequests => ("slow requests: ", "send requests and do not finish them"),
+        crowd::Kind::SlowReads => ("slow read: ", "hardly take what they asked for"),
+        crowd::Kind::Silent => ("", "on which nothing was ever sent"),
+    };
+    format!(
+        "{name}{} from {} to {} {what}",
+        count(problem.connections, "connection"),
+        sources(&problem.sources),
+        problem.listener
+    )
+}
+
+fn half_open_full(problem: &half_open_full::Problem) -> String {
+    match problem {
+        half_open_full::Problem::Full {
+            listener,
+            length,
+            limit,
+            cookies,
+        } => {
+            let then = match cookies {
+                true => "answered by SYN cookies",
+                false => "dropped",
+            };
+            format!(
+                "the half-open queue of {listener} is full ({length} of {limit}): new clients are \
+                 {then}"
+            )
+        }
+        half_open_full::Problem::WasFull { listener } => {
+            format!("the half-open queue of {listener} was full, and is not now")
+        }
+    }
+}
+
+fn pair_threshold(problem: &pair_threshold::Problem) -> String {
+    let pair_threshold::Problem::Above {
+        connections,
+        local,
+        remote,
+        unused,
+    } = problem;
+    let used = match unused {
+        0 => "all of them in use".to_owned(),
+        n => format!("{n} of them have not carried data both ways"),
+    };
+    format!(
+        "{} between {local} and {remote}, {used}",
+        count(*connections, "connection")
+    )
+}
+
+fn pile(problem: &pile::Problem) -> String {
+    let (all, at) = (count(problem.connections, "connection"), &problem.at);
+    let what = match problem.kind {
+        pile::Kind::FinWait1 => "wait in FIN_WAIT1 for the acknowledgement of their FIN",
+        pile::Kind::FinWait2 => "wait in FIN_WAIT2 for the peer to close",
+        pile::Kind::LastAck => "wait in LAST_ACK for the last ACK",
+        pile::Kind::Unanswered => "are ESTABLISHED here, and their peers do not answer any more",
+        pile::Kind::Idle => {
+            "are idle for long, without keepalive: nobody would notice that a peer has gone"
+        }
+    };
+    match &problem.sources {
+        Some(from) => format!("{all} of {at} with {} {what}", sources(from)),
+        None => format!("{all} to {at} {what}"),
+    }
+}
+
+fn port_exhaustion(problem: &port_exhaustion::Problem) -> String {
+    match problem {
+        port_exhaustion::Problem::NoPort {
+            owner,
+            destination,
+            failed,
+        } => format!(
+            "{} found no local port for {destination} ({} in the last minute)",
+            process(*owner),
+            count(*failed, "failed connect()")
+        ),
+        port_exhaustion::Problem::RunningOut {
+            used,
+            ports,
+            destination,
+        } => format!("{used} of the {ports} local ports for {destination} are used"),
+    }
+}
+
+fn resets(problem: &resets::Problem) -> String {
+    let at = &problem.at;
+    let here = problem.owner.map(|owner| line::text(&owner));
+    let here = here.unwrap_or_else(|| "this host".into());
+    let there = match &problem.sources {
+        Some(from) => sources(from),
+        None => at.to_string(),
+    };
+    let what = match problem.kind {
+        resets::Kind::Refused => format!("{at} refuses the calls of {here}"),
+        resets::Kind::UnreadData => {
+            format!("{here} closes before it has read all, so that {there} gets a reset")
+        }
+        resets::Kind::Sent => format!("{here} resets its connections with {there}"),
+        resets::Kind::Received => format!("{there} resets its connections with {here}"),
+        resets::Kind::AcceptQueueFull => {
+            format!("the accept queue of {at} is full, and {there} gets resets")
+        }
+    };
+    format!(
+        "{what}: {} in the last minute, most in {}",
+        count(problem.resets, "reset"),
+        problem.state.name()
+    )
+}
+
+fn simultaneous(problem: &simultaneous::Problem) -> String {
+    let what = match problem.crossed {
+        simultaneous::Crossed::Syns => "opened by both ends at once, their SYNs crossed",
+        simultaneous::Crossed::Fins => "closed by both ends at once, their FINs crossed",
+    };
+    let last = match &problem.last {
+        Some(at) => format!(", last of {at}"),
+        None => String::new(),
+    };
+    let verb = if problem.connections == 1 {
+        "was"
+    } else {
+        "were"
+    };
+    format!(
+        "{} {verb} {what}{last}",
+        count(problem.connections, "connection")
+    )
+}
+
+fn syn_flood(problem: &syn_flood::Problem) -> String {
+    match problem {
+        syn_flood::Problem::Flood {
+            per_second,
+            listener,
+            from,
+        } => format!(
+            "SYN flood: {per_second} handshakes a second at {listener} are not finished, from {}",
+            origin(from)
+        ),
+        syn_flood::Problem::Over {
+            peak,
+            listener,
+            ago,
+        } => format!(
+            "over: up to {peak} handshakes a second at {listener} were not finished, the last SYN \
+             came {} ago",
+            count(ago.as_secs(), "second")
+        ),
+        syn_flood::Problem::Below {
+            limit,
+            per_second,
+            peak,
+            listener,
+        } => format!(
+            "below the limit of {limit} a second now: {per_second} handshakes a second at \
+             {listener} are not finished, up to {peak} were"
+        ),
+        syn_flood::Problem::OneSecond {
+            handshakes,
+            listener,
+        } => format!(
+            "{handshakes} handshakes at {listener} were not finished in one second, not yet in two"
+        ),
+    }
+}
+
+fn origin(origin: &syn_flood::Origin) -> String {
+    match origin {
+        syn_flood::Origin::Unknown => "sources that leave no trace (SYN cookies keep none)".into(),
+        syn_flood::Origin::Spoofed(n) => format!("{n} or more sources, most likely spoofed"),
+        syn_flood::Origin::Known(addresses) => list(addresses, ", "),
+    }
+}
+
+fn syn_sent(problem: &syn_sent::Problem) -> String {
+    match problem {
+        syn_sent::Problem::Unanswered {
+            owner,
+            destination,
+            calls,
+        } => format!(
+            "{} of {} to {destination} without an answer",
+            count(*calls, "call"),
+            process(*owner)
+        ),
+        syn_sent::Problem::Scanner {
+            owner,
+            destinations,
+            addresses,
+            ports,
+        } => {
+            let plural = if *addresses == 1 { "" } else { "es" };
+            format!(
+                "{} calls {} ({addresses} address{plural}, {}) in vain: a scanner, a worm, or a \
+                 broken monitor",
+                process(*owner),
+                count(*destinations, "destination"),
+                count(*ports, "port")
+            )
+        }
+    }
+}
+
+fn time_wait(problem: &time_wait::Problem) -> String {
+    match problem {
+        time_wait::Problem::Many {
+            side,
+            connections,
+            at,
+        } => {
+            let all = count(*connections, "connection");
+            match side {
+                Side::Server => format!("{all} of {at} in TIME_WAIT: this server closes first"),
+                Side::Client => format!("{all} to {at} in TIME_WAIT: this client closes first"),
+            }
+        }
+        time_wait::Problem::RunningOut {
+            used,
+            ports,
+            destination,
+            timewait,
+        } => format!(
+            "{used} of the {ports} local ports for {destination} are used, {timewait} of them by \
+             TIME_WAIT"
+        ),
+    }
+}

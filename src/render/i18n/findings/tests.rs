@@ -1,0 +1,417 @@
+//! Every sentence in every language.
+
+use std::time::Duration;
+
+use super::*;
+use crate::diagnose::message::Sources;
+use crate::diagnose::rules::{
+    accept_queue_full, close_wait, crowd, dead_peers, fin_wait1, fin_wait2, half_open_full,
+    last_ack, local_ports, pair_threshold, pile, port_exhaustion, resets, silent, simultaneous,
+    slow_read, slow_request, syn_flood, syn_sent, time_wait,
+};
+use crate::diagnose::service::Side;
+use crate::model::endpoint::Dev;
+use crate::model::ident::Owner;
+use crate::model::state::State;
+
+fn at() -> SocketAddress {
+    SocketAddress {
+        addr: [10, 0, 0, 1].into(),
+        dev: None,
+        port: 80,
+    }
+}
+
+fn host(last: u8) -> HostAddress {
+    HostAddress {
+        addr: [10, 9, 0, last].into(),
+        dev: None,
+    }
+}
+
+fn nginx() -> Option<Owner> {
+    let mut comm = [0; 16];
+    comm[..5].copy_from_slice(b"nginx");
+    Some(Owner { pid: 142, comm })
+}
+
+/// Each problem with each of its arguments.
+fn problems() -> Vec<Problem> {
+    let mut all = Vec::new();
+    queues(&mut all);
+    crowds(&mut all);
+    floods(&mut all);
+    calls(&mut all);
+    ends(&mut all);
+    all
+}
+
+fn queues(all: &mut Vec<Problem>) {
+    for owner in [nginx(), None] {
+        let full = accept_queue_full::Problem::Full {
+            owner,
+            listener: at(),
+            waiting: 512,
+            limit: 511,
+        };
+        let not_closed = close_wait::Problem::NotClosed {
+            owner,
+            connections: 100,
+        };
+        all.extend([full.into(), not_closed.into()]);
+    }
+    for cookies in [true, false] {
+        let full = half_open_full::Problem::Full {
+            listener: at(),
+            length: 384,
+            limit: 384,
+            cookies,
+        };
+        all.push(full.into());
+    }
+    all.extend([
+        accept_queue_full::Problem::WasFull { listener: at() }.into(),
+        half_open_full::Problem::WasFull { listener: at() }.into(),
+    ]);
+}
+
+fn crowds(all: &mut Vec<Problem>) {
+    use crowd::Kind::{Silent, SlowBodies, SlowHeaders, SlowReads, SlowRequests};
+    for kind in [SlowHeaders, SlowBodies, SlowRequests, SlowReads, Silent] {
+        for sources in [Sources::One(host(1)), Sources::Many(1), Sources::Many(9)] {
+            let problem = crowd::Problem {
+                kind,
+                connections: 60,
+                sources,
+                listener: at(),
+            };
+            all.push(problem.into());
+        }
+    }
+    use pile::Kind::{FinWait1, FinWait2, Idle, LastAck, Unanswered};
+    for kind in [FinWait1, FinWait2, LastAck, Unanswered, Idle] {
+        for sources in [Some(Sources::Many(100)), None] {
+            let problem = pile::Problem {
+                kind,
+                connections: 150,
+                at: at(),
+                sources,
+            };
+            all.push(problem.into());
+        }
+    }
+    for unused in [0, 7] {
+        let problem = pair_threshold::Problem::Above {
+            connections: 500,
+            local: host(1),
+            remote: host(2),
+            unused,
+        };
+        all.push(problem.into());
+    }
+}
+
+fn floods(all: &mut Vec<Problem>) {
+    use syn_flood::Origin::{Known, Spoofed, Unknown};
+    for from in [Unknown, Spoofed(511), Known(vec![host(1), host(2)])] {
+        let problem = syn_flood::Problem::Flood {
+            per_second: 5_500,
+            listener: at(),
+            from,
+        };
+        all.push(problem.into());
+    }
+    let over = |seconds| syn_flood::Problem::Over {
+        peak: 6_000,
+        listener: at(),
+        ago: Duration::from_secs(seconds),
+    };
+    let below = syn_flood::Problem::Below {
+        limit: 200,
+        per_second: 150,
+        peak: 6_000,
+        listener: at(),
+    };
+    let one_second = syn_flood::Problem::OneSecond {
+        handshakes: 900,
+        listener: at(),
+    };
+    all.extend([over(1), over(11), below, one_second].map(Problem::from));
+}
+
+fn calls(all: &mut Vec<Problem>) {
+    for owner in [nginx(), None] {
+        let no_port = port_exhaustion::Problem::NoPort {
+            owner,
+            destination: at(),
+            failed: 2,
+        };
+        let unanswered = syn_sent::Problem::Unanswered {
+            owner,
+            destination: at(),
+            calls: 20,
+        };
+        let scanner = syn_sent::Problem::Scanner {
+            owner,
+            destinations: 100,
+            addresses: 1,
+            ports: 100,
+        };
+        all.extend([no_port.into(), unanswered.into(), scanner.into()]);
+    }
+    for side in [Side::Server, Side::Client] {
+        let many = time_wait::Problem::Many {
+            side,
+            connections: 5_000,
+            at: at(),
+        };
+        all.push(many.into());
+    }
+    all.extend([
+        port_exhaustion::Problem::RunningOut {
+            used: 70,
+            ports: 100,
+            destination: at(),
+        }
+        .into(),
+        time_wait::Problem::RunningOut {
+            used: 70,
+            ports: 100,
+            destination: at(),
+            timewait: 60,
+        }
+        .into(),
+    ]);
+}
+
+fn ends(all: &mut Vec<Problem>) {
+    use resets::Kind::{AcceptQueueFull, Received, Refused, Sent, UnreadData};
+    for kind in [Sent, Received, Refused, UnreadData, AcceptQueueFull] {
+        for (owner, sources) in [(nginx(), Some(Sources::One(host(1)))), (None, None)] {
+            let problem = resets::Problem {
+                kind,
+                owner,
+                at: at(),
+                sources,
+                resets: 60,
+                state: State::ESTABLISHED,
+            };
+            all.push(problem.into());
+        }
+    }
+    use simultaneous::Crossed::{Fins, Syns};
+    for crossed in [Syns, Fins] {
+        for (connections, last) in [(1, None), (3, Some(at()))] {
+            let problem = simultaneous::Problem {
+                crossed,
+                connections,
+                last,
+            };
+            all.push(problem.into());
+        }
+    }
+}
+
+/// Each action with each of its arguments.
+fn actions() -> Vec<Action> {
+    let mut all = Vec::new();
+    listener_actions(&mut all);
+    peer_actions(&mut all);
+    client_actions(&mut all);
+    all
+}
+
+fn listener_actions(all: &mut Vec<Action>) {
+    {
+        use accept_queue_full::Action::*;
+        let backlog = 511;
+        let of = [SeeProgram, AskForMore { backlog }, RaiseSomaxconn];
+        all.extend(of.map(Action::from));
+        all.extend([ConsiderResets, ConsiderWaiting].map(Action::from));
+    }
+    {
+        use half_open_full::Action::*;
+        let (unknown, backlog) = (384, 511);
+        let raise = RaiseSynBacklog { unknown, backlog };
+        all.extend([EnableCookies, SynackRetries, RaiseBoth, raise].map(Action::from));
+        let of = [AskForMore { backlog }, RaiseSomaxconn { backlog }];
+        all.extend(of.map(Action::from));
+    }
+    {
+        use syn_flood::Action::*;
+        let sources = vec![host(1), host(2)];
+        let of = [EnableCookies, KeepCookies, Block { sources }, LimitSyns];
+        all.extend(of.map(Action::from));
+    }
+    {
+        use slow_request::Action::*;
+        let of = [LimitHeaders, LimitBodies, LimitBoth, LimitBothEncrypted];
+        all.extend(of.map(Action::from));
+    }
+    for block in [vec![], vec![host(1), host(2)]] {
+        all.push(crowd::Action::LimitSources { block }.into());
+    }
+    all.push(silent::Action::CloseSilent.into());
+    all.push(slow_read::Action::EndAnswers.into());
+}
+
+fn peer_actions(all: &mut Vec<Action>) {
+    {
+        use dead_peers::Action::*;
+        all.extend([ComparePeers, LowerRetries, SetKeepalive].map(Action::from));
+        all.extend([KeepaliveTime, KeepaliveInterval, KeepaliveProbes].map(Action::from));
+    }
+    {
+        use fin_wait1::Action::*;
+        all.extend([SeeSlowRead, ComparePeers].map(Action::from));
+        all.extend([LowerOrphanRetries, MaxOrphans].map(Action::from));
+    }
+    {
+        use fin_wait2::Action::*;
+        all.extend([MendPeers, CloseHere, FinTimeout].map(Action::from));
+    }
+    {
+        use last_ack::Action::*;
+        all.extend([ComparePeers, OrphanRetries].map(Action::from));
+    }
+    {
+        use resets::Action::*;
+        all.extend([StartService, ReadAll, SeeProgram, AcceptFaster].map(Action::from));
+        all.extend([CompareTimeouts, SeeDestination, AbortOnOverflow].map(Action::from));
+    }
+    all.push(simultaneous::Action::Nothing.into());
+}
+
+fn client_actions(all: &mut Vec<Action>) {
+    {
+        use close_wait::Action::*;
+        all.extend([FindLeak, NoSetting].map(Action::from));
+    }
+    {
+        use local_ports::Action::*;
+        all.extend([WidenRange, TwReuse].map(Action::from));
+    }
+    for connections in [None, Some(499)] {
+        use pair_threshold::Action::*;
+        let most = connections.map(|connections| pair_threshold::Share {
+            connections,
+            at: at(),
+        });
+        let of = [FindLeak { most: most.clone() }, RaiseThreshold { most }];
+        all.extend(of.map(Action::from));
+    }
+    {
+        use port_exhaustion::Action::*;
+        all.extend([ReuseConnections, FindLeak].map(Action::from));
+    }
+    {
+        use syn_sent::Action::*;
+        all.extend([TryDestination, SynRetries, IdentifyProcess].map(Action::from));
+    }
+    {
+        use time_wait::Action::*;
+        all.extend([SaveHandshakes, ReuseConnections].map(Action::from));
+        all.extend([ReuseForPorts, TwBuckets].map(Action::from));
+    }
+}
+
+/// All sentences of a language: problems, then remedies with and without a setting.
+fn sentences(lang: Lang) -> Vec<String> {
+    let settings = [None, Some(None), Some(Some("15".to_owned()))];
+    let settings = settings.map(|known| {
+        known.map(|value| Setting {
+            name: "net.ipv4.tcp_retries2",
+            value,
+        })
+    });
+    let mut all: Vec<_> = problems().iter().map(|p| problem(lang, p)).collect();
+    for action in actions() {
+        all.extend(settings.iter().map(|setting| {
+            let (action, setting) = (action.clone(), setting.clone());
+            remedy(lang, &Remedy { action, setting })
+        }));
+    }
+    all
+}
+
+#[test]
+fn every_message_has_a_sentence_in_every_language() {
+    for lang in [Lang::En, Lang::Zh] {
+        for text in sentences(lang) {
+            assert!(!text.trim().is_empty() && text.trim() == text, "{text:?}");
+            assert!(!text.contains(['{', '}', '\n']), "{text:?}");
+            assert!(!text.contains("  "), "{text:?}");
+        }
+    }
+}
+
+/// Messages that say the same have different arguments, or are about another setting.
+#[test]
+fn sentences_differ() {
+    for lang in [Lang::En, Lang::Zh] {
+        let mut texts: Vec<_> = problems().iter().map(|p| problem(lang, p)).collect();
+        let all = texts.len();
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), all, "{lang:?}");
+    }
+}
+
+#[test]
+fn english_is_ascii() {
+    assert!(sentences(Lang::En).iter().all(|text| text.is_ascii()));
+}
+
+/// Names stay as they are, but three English words in a row are a sentence. Full-width
+/// punctuation has no space beside it.
+#[test]
+fn chinese_has_no_english_sentence() {
+    let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|b| b.is_ascii_lowercase());
+    let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    for text in sentences(Lang::Zh) {
+        assert!(text.contains(is_chinese), "{text}");
+        let words: Vec<_> = text.split(' ').collect();
+        let mut three = words.windows(3);
+        assert!(!three.any(|words| words.iter().all(is_word)), "{text}");
+        for mark in ["，", "。", "；", "：", "、", "（", "）"] {
+            let spaced = [format!(" {mark}"), format!("{mark} ")];
+            assert!(!spaced.iter().any(|s| text.contains(s)), "{text}");
+        }
+        assert!(!text.contains([';', '\'']), "{text}");
+        let western = text.contains(", ") || text.contains(": ");
+        assert!(!western, "{text}");
+    }
+}
+
+#[test]
+fn what_strangers_have_named_is_escaped() {
+    let named = |name: &str| accept_queue_full::Problem::Full {
+        owner: Some(Owner {
+            pid: 7,
+            comm: *b"a\x1bb\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        }),
+        listener: SocketAddress {
+            dev: Some(Dev {
+                index: 3,
+                name: Some(name.into()),
+            }),
+            ..at()
+        },
+        waiting: 2,
+        limit: 1,
+    };
+    let remedy = Remedy {
+        action: silent::Action::CloseSilent.into(),
+        setting: Some(Setting {
+            name: "net.core.somaxconn",
+            value: Some("1\x1b".into()),
+        }),
+    };
+    for lang in [Lang::En, Lang::Zh] {
+        let text = problem(lang, &named("e\n0").into()) + &super::remedy(lang, &remedy);
+        for escaped in ["7/a\\u{1b}b ", "10.0.0.1%e\\n0:80 ", "1\\u{1b}"] {
+            assert!(text.contains(escaped), "{text}");
+        }
+        assert!(!text.contains(char::is_control), "{text}");
+    }
+}

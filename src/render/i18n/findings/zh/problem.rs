@@ -1,0 +1,264 @@
+//! Problems in simplified Chinese.
+
+use crate::diagnose::rules::{
+    Problem, accept_queue_full, close_wait, crowd, half_open_full, pair_threshold, pile,
+    port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+};
+use crate::diagnose::service::Side;
+use crate::fmt::line;
+use crate::render::i18n::findings::list;
+use crate::render::i18n::findings::zh::{process, sources};
+
+pub fn problem(problem: &Problem) -> String {
+    match problem {
+        Problem::AcceptQueueFull(of) => accept_queue_full(of),
+        Problem::CloseWait(of) => close_wait(of),
+        Problem::Crowd(of) => crowd(of),
+        Problem::HalfOpenFull(of) => half_open_full(of),
+        Problem::PairThreshold(of) => pair_threshold(of),
+        Problem::Pile(of) => pile(of),
+        Problem::PortExhaustion(of) => port_exhaustion(of),
+        Problem::Resets(of) => resets(of),
+        Problem::Simultaneous(of) => simultaneous(of),
+        Problem::SynFlood(of) => syn_flood(of),
+        Problem::SynSent(of) => syn_sent(of),
+        Problem::TimeWait(of) => time_wait(of),
+    }
+}
+
+fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
+    match problem {
+        accept_queue_full::Problem::Full {
+            owner,
+            listener,
+            waiting,
+            limit,
+        } => format!(
+            "{} 没有调用 accept()：{listener} 的全连接队列已满（{waiting} 个等待，上限 {limit}）",
+            process(*owner)
+        ),
+        accept_queue_full::Problem::WasFull { listener } => {
+            format!("{listener} 的全连接队列曾经满过，现在未满")
+        }
+    }
+}
+
+fn close_wait(problem: &close_wait::Problem) -> String {
+    let close_wait::Problem::NotClosed { owner, connections } = problem;
+    format!(
+        "{} 没有关闭 {connections} 个对端已关闭的连接（CLOSE_WAIT）",
+        process(*owner)
+    )
+}
+
+fn crowd(problem: &crowd::Problem) -> String {
+    let (name, what) = match problem.kind {
+        crowd::Kind::SlowHeaders => ("慢速请求头（slowloris）：", "发送请求，但迟迟不发完请求头"),
+        crowd::Kind::SlowBodies => ("慢速 POST：", "发送请求，但迟迟不发完请求体"),
+        crowd::Kind::SlowRequests => ("慢速请求：", "发送请求，但迟迟不发完"),
+        crowd::Kind::SlowReads => ("慢速读取：", "几乎不接收所请求的数据"),
+        crowd::Kind::Silent => ("", "从未传输过数据"),
+    };
+    format!(
+        "{name}来自 {} 到 {} 的 {} 个连接{what}",
+        sources(&problem.sources),
+        problem.listener,
+        problem.connections
+    )
+}
+
+fn half_open_full(problem: &half_open_full::Problem) -> String {
+    match problem {
+        half_open_full::Problem::Full {
+            listener,
+            length,
+            limit,
+            cookies,
+        } => {
+            let then = match cookies {
+                true => "由 SYN cookie 应答",
+                false => "被丢弃",
+            };
+            format!("{listener} 的半连接队列已满（{length}/{limit}）：新的连接请求{then}")
+        }
+        half_open_full::Problem::WasFull { listener } => {
+            format!("{listener} 的半连接队列曾经满过，现在未满")
+        }
+    }
+}
+
+fn pair_threshold(problem: &pair_threshold::Problem) -> String {
+    let pair_threshold::Problem::Above {
+        connections,
+        local,
+        remote,
+        unused,
+    } = problem;
+    let used = match unused {
+        0 => "全部在使用中".to_owned(),
+        n => format!("其中 {n} 个没有双向传输过数据"),
+    };
+    format!("{local} 与 {remote} 之间有 {connections} 个连接，{used}")
+}
+
+fn pile(problem: &pile::Problem) -> String {
+    let (all, at) = (problem.connections, &problem.at);
+    let what = match problem.kind {
+        pile::Kind::FinWait1 => "停留在 FIN_WAIT1，等待对端确认 FIN",
+        pile::Kind::FinWait2 => "停留在 FIN_WAIT2，等待对端关闭",
+        pile::Kind::LastAck => "停留在 LAST_ACK，等待最后一个 ACK",
+        pile::Kind::Unanswered => "在本机处于 ESTABLISHED，但对端不再应答",
+        pile::Kind::Idle => "长时间空闲，且未启用 keepalive：对端消失时无法察觉",
+    };
+    match &problem.sources {
+        Some(from) => format!("{at} 与 {} 的 {all} 个连接{what}", sources(from)),
+        None => format!("到 {at} 的 {all} 个连接{what}"),
+    }
+}
+
+fn port_exhaustion(problem: &port_exhaustion::Problem) -> String {
+    match problem {
+        port_exhaustion::Problem::NoPort {
+            owner,
+            destination,
+            failed,
+        } => format!(
+            "{} 连接 {destination} 时没有可用的本地端口（最近一分钟 {failed} 次 connect() 失败）",
+            process(*owner)
+        ),
+        port_exhaustion::Problem::RunningOut {
+            used,
+            ports,
+            destination,
+        } => format!("到 {destination} 的 {ports} 个本地端口已用 {used} 个"),
+    }
+}
+
+fn resets(problem: &resets::Problem) -> String {
+    let at = &problem.at;
+    let here = problem.owner.map(|owner| line::text(&owner));
+    let here = here.unwrap_or_else(|| "本机".into());
+    let there = match &problem.sources {
+        Some(from) => sources(from),
+        None => at.to_string(),
+    };
+    let what = match problem.kind {
+        resets::Kind::Refused => format!("{at} 拒绝 {here} 的连接请求"),
+        resets::Kind::UnreadData => {
+            format!("{here} 没有读完数据就关闭连接，{there} 因此收到复位")
+        }
+        resets::Kind::Sent => format!("{here} 复位与 {there} 的连接"),
+        resets::Kind::Received => format!("{there} 复位与 {here} 的连接"),
+        resets::Kind::AcceptQueueFull => {
+            format!("{at} 的全连接队列已满，{there} 收到复位")
+        }
+    };
+    format!(
+        "{what}：最近一分钟复位 {} 次，多数处于 {}",
+        problem.resets,
+        problem.state.name()
+    )
+}
+
+fn simultaneous(problem: &simultaneous::Problem) -> String {
+    let what = match problem.crossed {
+        simultaneous::Crossed::Syns => "由两端同时打开，SYN 相互交叉",
+        simultaneous::Crossed::Fins => "由两端同时关闭，FIN 相互交叉",
+    };
+    let last = match &problem.last {
+        Some(at) => format!("，最近的属于 {at}"),
+        None => String::new(),
+    };
+    format!("{} 个连接{what}{last}", problem.connections)
+}
+
+fn syn_flood(problem: &syn_flood::Problem) -> String {
+    match problem {
+        syn_flood::Problem::Flood {
+            per_second,
+            listener,
+            from,
+        } => format!(
+            "SYN 洪水攻击：{listener} 每秒有 {per_second} 次握手未完成，来源：{}",
+            origin(from)
+        ),
+        syn_flood::Problem::Over {
+            peak,
+            listener,
+            ago,
+        } => format!(
+            "已结束：{listener} 曾经每秒最多有 {peak} 次握手未完成，最后一个 SYN 在 {} 秒前到达",
+            ago.as_secs()
+        ),
+        syn_flood::Problem::Below {
+            limit,
+            per_second,
+            peak,
+            listener,
+        } => format!(
+            "现在低于每秒 {limit} 次的限值：{listener} 每秒有 {per_second} 次握手未完成，最多时曾达 \
+             {peak} 次"
+        ),
+        syn_flood::Problem::OneSecond {
+            handshakes,
+            listener,
+        } => format!("{listener} 在一秒内有 {handshakes} 次握手未完成，尚未持续两秒"),
+    }
+}
+
+fn origin(origin: &syn_flood::Origin) -> String {
+    match origin {
+        syn_flood::Origin::Unknown => "未留下痕迹（SYN cookie 不保存来源）".into(),
+        syn_flood::Origin::Spoofed(n) => format!("至少 {n} 个地址，很可能是伪造的"),
+        syn_flood::Origin::Known(addresses) => list(addresses, "、"),
+    }
+}
+
+fn syn_sent(problem: &syn_sent::Problem) -> String {
+    match problem {
+        syn_sent::Problem::Unanswered {
+            owner,
+            destination,
+            calls,
+        } => format!(
+            "{} 到 {destination} 的 {calls} 次连接请求没有应答",
+            process(*owner)
+        ),
+        syn_sent::Problem::Scanner {
+            owner,
+            destinations,
+            addresses,
+            ports,
+        } => format!(
+            "{} 连接 {destinations} 个目的地（{addresses} 个地址，{ports} 个端口）均未成功：\
+             可能是扫描器、蠕虫，或出现故障的监控程序",
+            process(*owner)
+        ),
+    }
+}
+
+fn time_wait(problem: &time_wait::Problem) -> String {
+    match problem {
+        time_wait::Problem::Many {
+            side,
+            connections,
+            at,
+        } => match side {
+            Side::Server => {
+                format!("{at} 有 {connections} 个连接处于 TIME_WAIT：本服务端先关闭连接")
+            }
+            Side::Client => {
+                format!("到 {at} 有 {connections} 个连接处于 TIME_WAIT：本客户端先关闭连接")
+            }
+        },
+        time_wait::Problem::RunningOut {
+            used,
+            ports,
+            destination,
+            timewait,
+        } => format!(
+            "到 {destination} 的 {ports} 个本地端口已用 {used} 个，其中 {timewait} 个被 TIME_WAIT \
+             占用"
+        ),
+    }
+}
