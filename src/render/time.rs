@@ -355,7 +355,7 @@ mod tests {
             Form::Short => "%m-%d %H:%M:%S%.3f",
             Form::Day => "%H:%M:%S",
         };
-        let zoned = time.to_zoned(zone.clone());
+        let zoned = time.to_zoned_datetime(zone.clone());
         zoned.strftime(format).to_string()
     }
 
