@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 
 use clap_complete::Shell;
 
-use crate::abi::{TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION, padded_text};
 use crate::backend::device::Device;
 use crate::backend::{Backend, session};
 use crate::cli::{self, Action, Task};
@@ -16,6 +15,7 @@ use crate::command::{activate, diagnose, follow, install, report, settings};
 use crate::error::{Error, Result, write_error};
 use crate::host::ThisHost;
 use crate::host::names::Names;
+use crate::model::version::Version;
 use crate::render::terminal::StyleOptions;
 use crate::render::time::Clock;
 use crate::render::{Sink, Style, sink};
@@ -92,14 +92,14 @@ fn tcpstates(device: &Device, action: &Action, chosen: StyleOptions, file: &File
     }
 }
 
-fn style(backend: &impl Backend, chosen: StyleOptions) -> Result<Style> {
+fn style(backend: &dyn Backend, chosen: StyleOptions) -> Result<Style> {
     let clock = Clock::new(&backend.stats()?);
     clock.learn(&session::clocks(backend)?);
     Ok(chosen.style(clock))
 }
 
 fn new_sink(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     chosen: StyleOptions,
 ) -> Result<Box<dyn Sink>> {
@@ -119,24 +119,14 @@ fn completions(shell: Shell) -> String {
 }
 
 fn versions() -> String {
-    let (call, record) = (TCPSTATES_CALL_VERSION, TCPSTATES_RECORD_VERSION);
-    let line = |name, version: &str, call, record| {
-        format!("{name} {version} (call version {call}, record version {record})\n")
+    let line = |what, version: &Version| {
+        let Version { name, call, record } = version;
+        format!("{what} {name} (call version {call}, record version {record})\n")
     };
     let module = match Device::open_any_version().and_then(|d| d.version()) {
-        Ok(v) => line(
-            "module",
-            &padded_text(&v.module_version),
-            v.call_version,
-            v.record_version,
-        ),
+        Ok(version) => line("module", &version),
         Err(Error::NotLoaded) => "module: not loaded\n".into(),
         Err(error) => format!("module: {error}\n"),
     };
-    line(
-        env!("CARGO_PKG_NAME"),
-        env!("CARGO_PKG_VERSION"),
-        call,
-        record,
-    ) + &module
+    line(env!("CARGO_PKG_NAME"), &Version::of_controller()) + &module
 }

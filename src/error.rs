@@ -47,6 +47,9 @@ pub enum Error {
     /// `--activate` while active.
     #[error("already active: use --deactivate first")]
     AlreadyActive,
+    /// A backend that does not record was told something.
+    #[error("a capture is not a recording: what it has can only be read")]
+    ReadOnly,
     /// A call that needs an activation.
     #[error("not active: use --activate first")]
     NotActive,

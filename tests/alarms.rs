@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats};
-use diagnose_tools::backend::Backend;
+use diagnose_tools::backend::{Backend, Recorder};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::command::options::SettingsOptions;

@@ -7,7 +7,7 @@ use std::io::{Read, Seek};
 use std::time::Duration;
 
 use diagnose_tools::abi::ClockChange;
-use diagnose_tools::backend::Backend;
+use diagnose_tools::backend::{Backend, Recorder};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::error::{Error, Result};

@@ -14,7 +14,7 @@ use diagnose_tools::abi::{
     Cgroup, RawAlarm, RawConn, RawIdent, RawListener, RawRecord, TCPSTATES_HOOK_ATTACHED,
     TCPSTATES_REASONS_MAX, TransitionCount,
 };
-use diagnose_tools::backend::{Backend, session};
+use diagnose_tools::backend::{Backend, Start};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::{Error, Result};
@@ -239,12 +239,12 @@ fn a_restart_during_the_report_is_told() {
 #[test]
 fn a_restart_with_other_rings_is_told() {
     let fake = Fake::new(1, 64);
-    let settings = fake.settings().unwrap();
+    let settings = fake.settings().unwrap().unwrap();
     fake.resized.set(true);
-    let refused = session::map(&fake, &settings, 0).err();
+    let refused = fake.events(&settings, Start::Consumed).err();
     assert!(matches!(refused, Some(Error::System { .. })), "{refused:?}");
     fake.generation.set(8);
-    let refused = session::map(&fake, &settings, 0).err();
+    let refused = fake.events(&settings, Start::Consumed).err();
     assert!(matches!(refused, Some(Error::Stale)), "{refused:?}");
 }
 

@@ -8,17 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diagnose_tools::abi::{
-    self, Cgroup, ClockChange, Config, Consumed, Hook, Lives, RawConn, RawRecord, RecordBytes,
-    RingState, Settings, Stats, TransitionCount,
+    self, Cgroup, Hook, Lives, RawConn, RawRecord, RecordBytes, RingState, Settings, Stats,
+    TransitionCount,
 };
-use diagnose_tools::backend::Backend;
+use diagnose_tools::backend::events::{Rings, of_rings};
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
+use diagnose_tools::backend::{Backend, DrainLock, Events, Recorder, Start};
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::model::clock::ClockChange;
 use diagnose_tools::model::conn::Conn;
+use diagnose_tools::model::event::Progress;
 use diagnose_tools::model::listener::Listener;
 use diagnose_tools::model::pair::Pair;
+use diagnose_tools::model::{activation, event, hook, lives, stats, transition_count};
 
-use crate::fake::{Fake, FakeLock, GENERATION};
+use crate::fake::{Fake, GENERATION};
 
 /// Small, so that records are overwritten.
 const CAPACITY: u64 = 8;
@@ -243,67 +247,20 @@ fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
 }
 
 impl Backend for Untrusted {
-    type Lock = FakeLock;
-
-    fn activate(&self, config: &Config) -> Result<()> {
-        self.fake.activate(config)
+    fn settings(&self) -> Result<Option<activation::Settings>> {
+        let Some(settings) = self.settings else {
+            return self.fake.settings();
+        };
+        Ok(activation::Settings::from_abi(&Settings {
+            active: 1,
+            generation: GENERATION,
+            ..settings
+        }))
     }
 
-    fn deactivate(&self) -> Result<()> {
-        self.fake.deactivate()
-    }
-
-    fn settings(&self) -> Result<Settings> {
-        match self.settings {
-            Some(settings) => Ok(Settings {
-                active: 1,
-                generation: GENERATION,
-                ..settings
-            }),
-            None => self.fake.settings(),
-        }
-    }
-
-    fn stats(&self) -> Result<Stats> {
-        self.stats.map_or_else(|| self.fake.stats(), Ok)
-    }
-
-    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
-        self.fake.transition_counts()
-    }
-
-    fn lives(&self) -> Result<Lives> {
-        self.fake.lives()
-    }
-
-    fn cgroups(&self) -> Result<Vec<Cgroup>> {
-        self.fake.cgroups()
-    }
-
-    fn rings(&self) -> Result<Vec<RingState>> {
-        let mut rings = self.fake.rings()?;
-        for (ring, said) in rings.iter_mut().zip(&self.rings) {
-            // What a reader may rely on: the head is one that the ring has had.
-            let head = self.map_ring(&Settings::default(), ring.cpu)?.head();
-            *ring = RingState {
-                cpu: ring.cpu,
-                head: said.head.min(head),
-                ..*said
-            };
-        }
-        Ok(rings)
-    }
-
-    fn hooks(&self) -> Result<Vec<Hook>> {
-        self.fake.hooks()
-    }
-
-    fn listeners(&self) -> Result<Vec<Listener>> {
-        self.fake.listeners()
-    }
-
-    fn pairs(&self) -> Result<Vec<Pair>> {
-        self.fake.pairs()
+    fn stats(&self) -> Result<stats::Stats> {
+        let stats = self.stats.as_ref().map(stats::Stats::from_abi);
+        stats.map_or_else(|| self.fake.stats(), Ok)
     }
 
     /// Of the totals' words, in any order.
@@ -319,31 +276,93 @@ impl Backend for Untrusted {
         Ok(words.map(change).into())
     }
 
-    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
-        self.fake.snapshot(restart)
+    fn transition_counts(&self) -> Result<Vec<transition_count::TransitionCount>> {
+        self.fake.transition_counts()
     }
 
-    fn consume(&self, _: u64, _: &[Consumed]) -> Result<()> {
-        Err(Error::Stale)
+    fn lives(&self) -> Result<lives::Lives> {
+        self.fake.lives()
     }
 
-    fn seen(&self, sum: u64) -> Result<()> {
-        self.fake.seen(sum)
+    fn cgroups(&self) -> Result<Vec<lives::InCgroup>> {
+        self.fake.cgroups()
     }
 
-    fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader> {
+    fn hooks(&self) -> Result<Vec<hook::Hook>> {
+        self.fake.hooks()
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        self.fake.listeners()
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        self.fake.pairs()
+    }
+
+    fn rings(&self) -> Result<Vec<event::RingState>> {
+        let mut rings = self.fake.rings()?;
+        for (ring, said) in rings.iter_mut().zip(&self.rings) {
+            // What a reader may rely on: the head is one that the ring has had.
+            let head = self.map_ring(&activation::Settings::default(), ring.cpu)?;
+            *ring = event::RingState {
+                cpu: ring.cpu,
+                head: said.head.min(head.head()),
+                ..event::RingState::from_abi(said)
+            };
+        }
+        Ok(rings)
+    }
+
+    fn live(&self) -> Box<dyn Iterator<Item = Result<Vec<Conn>>> + '_> {
+        self.fake.live()
+    }
+
+    fn events(
+        &self,
+        settings: &activation::Settings,
+        start: Start,
+    ) -> Result<Box<dyn Events + '_>> {
+        of_rings(self, settings, start)
+    }
+
+    fn recorder(&self) -> Option<&dyn Recorder> {
+        Some(self)
+    }
+}
+
+impl Rings for Untrusted {
+    fn map_ring(&self, settings: &activation::Settings, cpu: u32) -> Result<RingReader> {
         match &self.memory {
             Some(words) if cpu == 0 => RingReader::new(RingView::from_words(words.clone()))
                 .map_err(|e| Error::Ring { cpu, reason: e.0 }),
             _ => self.fake.map_ring(settings, cpu),
         }
     }
+}
+
+impl Recorder for Untrusted {
+    fn activate(&self, activation: &activation::Activation) -> Result<()> {
+        self.fake.activate(activation)
+    }
+
+    fn deactivate(&self) -> Result<()> {
+        self.fake.deactivate()
+    }
+
+    fn consume(&self, _: u64, _: &[Progress]) -> Result<()> {
+        Err(Error::Stale)
+    }
+
+    fn seen(&self, read: &[Progress]) -> Result<()> {
+        self.fake.seen(read)
+    }
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
         self.fake.poll_fd()
     }
 
-    fn try_lock(&self) -> Result<Option<FakeLock>> {
+    fn try_lock(&self) -> Result<Option<DrainLock>> {
         self.fake.try_lock()
     }
 }

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use diagnose_tools::abi::Config;
 use diagnose_tools::cli::{self, Action, Task, parse};
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::error::Error;
-use diagnose_tools::model::activation;
+use diagnose_tools::model::activation::{self, Activation};
 use diagnose_tools::model::filter::Filter;
 use diagnose_tools::model::filter::keys::filter_keys;
 use diagnose_tools::model::key::{Keys, joined, pairs};
@@ -52,12 +51,12 @@ fn assert_action(action: &Action) {
 }
 
 /// The module takes it, and `--settings` shows what would make it again.
-fn assert_activation(config: &Config) {
-    assert!(filter_valid(&config.filter), "{config:?}");
-    assert!(config.ring_records == 0 || config.ring_records.is_power_of_two());
+fn assert_activation(config: &Activation) {
+    assert!(filter_valid(&config.filter.to_abi()), "{config:?}");
+    assert!(config.ring.is_none_or(u32::is_power_of_two));
     let text = joined(&activation::pairs(config));
     let again = parse::activate(&text).expect("what was read can be written");
-    assert_eq!(format!("{again:?}"), format!("{config:?}"), "{text}");
+    assert_eq!(&again, config, "{text}");
 }
 
 fn assert_shown(options: &ReportOptions) {

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem::take;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -18,16 +19,24 @@ use nix::libc::{c_void, off_t};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::abi::{
-    self, Activate, CONN_SIZE, Cgroup, ClockChange, Config, Consume, Consumed, Hook, LISTENER_SIZE,
-    ListenerBytes, Lives, PAIR_SIZE, PairBytes, RingState, Settings, Snapshot, Stats, Table,
-    TransitionCount, Version, call,
+    self, Activate, CONN_SIZE, Consume, Consumed, LISTENER_SIZE, ListenerBytes, PAIR_SIZE,
+    PairBytes, Snapshot, Table, call,
 };
+use crate::backend::events::{self, Rings};
 use crate::backend::ring::{RingReader, RingView};
-use crate::backend::{Backend, node};
+use crate::backend::{Backend, DrainLock, Events, Recorder, Start, node, positions};
 use crate::error::{Error, Result};
+use crate::model::activation::{Activation, Settings};
+use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
+use crate::model::event::{Progress, RingState};
+use crate::model::hook::Hook;
 use crate::model::listener::Listener;
+use crate::model::lives::{self, InCgroup, Lives};
 use crate::model::pair::Pair;
+use crate::model::stats::Stats;
+use crate::model::transition_count::TransitionCount;
+use crate::model::version::Version;
 
 /// Names another device node. For tests and for nodes that were made elsewhere.
 pub const DEVICE_VARIABLE: &str = "DIAGNOSE_TOOLS_DEVICE";
@@ -48,17 +57,17 @@ mod ioctl {
     )]
     use super::*;
 
-    nix::ioctl_read_bad!(get_version, call::GET_VERSION, Version);
+    nix::ioctl_read_bad!(get_version, call::GET_VERSION, abi::Version);
     nix::ioctl_readwrite_bad!(activate, call::ACTIVATE, Activate);
     nix::ioctl_none_bad!(deactivate, call::DEACTIVATE);
-    nix::ioctl_read_bad!(get_settings, call::GET_SETTINGS, Settings);
-    nix::ioctl_read_bad!(get_stats, call::GET_STATS, Stats);
+    nix::ioctl_read_bad!(get_settings, call::GET_SETTINGS, abi::Settings);
+    nix::ioctl_read_bad!(get_stats, call::GET_STATS, abi::Stats);
     nix::ioctl_readwrite_bad!(get_transition_counts, call::GET_TRANSITION_COUNTS, Table);
     nix::ioctl_readwrite_bad!(get_rings, call::GET_RINGS, Table);
     nix::ioctl_readwrite_bad!(get_hooks, call::GET_HOOKS, Table);
     nix::ioctl_readwrite_bad!(get_listeners, call::GET_LISTENERS, Table);
     nix::ioctl_readwrite_bad!(get_pairs, call::GET_PAIRS, Table);
-    nix::ioctl_read_bad!(get_lives, call::GET_LIVES, Lives);
+    nix::ioctl_read_bad!(get_lives, call::GET_LIVES, abi::Lives);
     nix::ioctl_readwrite_bad!(get_cgroups, call::GET_CGROUPS, Table);
     nix::ioctl_readwrite_bad!(get_clocks, call::GET_CLOCKS, Table);
     nix::ioctl_readwrite_bad!(snapshot, call::SNAPSHOT, Snapshot);
@@ -77,7 +86,7 @@ unsafe trait Element: Clone {
 }
 
 macro_rules! elements {
-    ($($name:ident = $zero:expr;)*) => {$(
+    ($($name:ty = $zero:expr;)*) => {$(
         // SAFETY: bindgen's, of integers and byte arrays, or bytes.
         unsafe impl Element for $name {
             fn zero() -> Self {
@@ -88,11 +97,11 @@ macro_rules! elements {
 }
 
 elements! {
-    ClockChange = Self::default();
-    TransitionCount = Self::default();
-    RingState = Self::default();
-    Hook = Self::default();
-    Cgroup = Self::default();
+    abi::ClockChange = Self::default();
+    abi::TransitionCount = Self::default();
+    abi::RingState = Self::default();
+    abi::Hook = Self::default();
+    abi::Cgroup = Self::default();
     ListenerBytes = [0; LISTENER_SIZE];
     PairBytes = [0; PAIR_SIZE];
 }
@@ -165,9 +174,10 @@ impl Device {
     /// Not the module's device.
     pub fn version(&self) -> Result<Version> {
         // SAFETY: the call fills one Version, which `read` makes room for.
-        self.read("GET_VERSION", |fd, out| unsafe {
+        let version = self.read("GET_VERSION", |fd, out| unsafe {
             ioctl::get_version(fd, out)
-        })
+        });
+        version.map(|version| Version::from_abi(&version))
     }
 
     fn raw(&self) -> i32 {
@@ -184,10 +194,39 @@ impl Device {
         Ok(out)
     }
 
-    fn table<T: Element>(&self, what: &str, request: TableCall) -> Result<Vec<T>> {
+    fn table<T: Element, M>(
+        &self,
+        what: &str,
+        request: TableCall,
+        decode: impl Fn(&T) -> M,
+    ) -> Result<Vec<M>> {
+        let table = self.raw_table(what, request)?;
+        Ok(table.iter().map(decode).collect())
+    }
+
+    fn raw_table<T: Element>(&self, what: &str, request: TableCall) -> Result<Vec<T>> {
         // SAFETY: entries points to `capacity` elements that take any bytes.
         let table = read_table(|table| unsafe { request(self.raw(), table) });
         table.map_err(|e| self.error(what, e))
+    }
+
+    /// The next live connections; none when all were given since the last `restart`.
+    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
+        let mut bytes = vec![0u8; SNAPSHOT_BATCH as usize * CONN_SIZE];
+        let mut call = Snapshot {
+            entries: bytes.as_mut_ptr() as u64,
+            capacity: SNAPSHOT_BATCH,
+            restart: u32::from(restart),
+            ..Snapshot::default()
+        };
+        // SAFETY: entries points to room for `capacity` elements, as bytes.
+        let done = unsafe { ioctl::snapshot(self.raw(), &mut call) };
+        done.map_err(|e| self.error("SNAPSHOT", e))?;
+        let conns = bytes.chunks_exact(CONN_SIZE).take(call.count as usize);
+        Ok(conns
+            .filter_map(|b| b.try_into().ok())
+            .map(Conn::decode)
+            .collect())
     }
 
     fn map(&self, settings: &Settings, cpu: u32) -> std::result::Result<Mapping, Errno> {
@@ -264,14 +303,113 @@ fn ftrace_is_disabled() -> bool {
 }
 
 impl Backend for Device {
-    type Lock = Flock<OwnedFd>;
+    fn settings(&self) -> Result<Option<Settings>> {
+        // SAFETY: the call fills one Settings, which `read` makes room for.
+        let settings = self.read("GET_SETTINGS", |fd, out| unsafe {
+            ioctl::get_settings(fd, out)
+        });
+        settings.map(|settings| Settings::from_abi(&settings))
+    }
 
-    fn activate(&self, config: &Config) -> Result<()> {
+    fn stats(&self) -> Result<Stats> {
+        // SAFETY: the call fills one Stats, which `read` makes room for.
+        let stats = self.read("GET_STATS", |fd, out| unsafe { ioctl::get_stats(fd, out) });
+        stats.map(|stats| Stats::from_abi(&stats))
+    }
+
+    fn clocks(&self) -> Result<Vec<ClockChange>> {
+        self.table("GET_CLOCKS", ioctl::get_clocks, ClockChange::from_abi)
+    }
+
+    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
+        self.table(
+            "GET_TRANSITION_COUNTS",
+            ioctl::get_transition_counts,
+            TransitionCount::from_abi,
+        )
+    }
+
+    fn lives(&self) -> Result<Lives> {
+        // SAFETY: the call fills one Lives, which `read` makes room for.
+        let lives = self.read("GET_LIVES", |fd, out| unsafe { ioctl::get_lives(fd, out) });
+        lives.map(|lives| Lives::from_abi(&lives))
+    }
+
+    fn cgroups(&self) -> Result<Vec<InCgroup>> {
+        let cgroups = self.raw_table("GET_CGROUPS", ioctl::get_cgroups);
+        cgroups.map(|cgroups| lives::cgroups_from_abi(&cgroups))
+    }
+
+    fn hooks(&self) -> Result<Vec<Hook>> {
+        self.table("GET_HOOKS", ioctl::get_hooks, Hook::from_abi)
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        self.table("GET_LISTENERS", ioctl::get_listeners, Listener::decode)
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        self.table("GET_PAIRS", ioctl::get_pairs, Pair::decode)
+    }
+
+    fn rings(&self) -> Result<Vec<RingState>> {
+        self.table("GET_RINGS", ioctl::get_rings, RingState::from_abi)
+    }
+
+    fn live(&self) -> Box<dyn Iterator<Item = Result<Vec<Conn>>> + '_> {
+        Box::new(Live {
+            device: self,
+            restart: true,
+        })
+    }
+
+    fn events(&self, settings: &Settings, start: Start) -> Result<Box<dyn Events + '_>> {
+        events::of_rings(self, settings, start)
+    }
+
+    fn recorder(&self) -> Option<&dyn Recorder> {
+        Some(self)
+    }
+}
+
+/// The batches of one snapshot.
+struct Live<'a> {
+    device: &'a Device,
+    restart: bool,
+}
+
+impl Iterator for Live<'_> {
+    type Item = Result<Vec<Conn>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.device.snapshot(take(&mut self.restart)) {
+            Ok(batch) if batch.is_empty() => None,
+            other => Some(other),
+        }
+    }
+}
+
+impl Rings for Device {
+    fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader> {
+        let mapping = self.map(settings, cpu);
+        let mapping =
+            mapping.map_err(|e| self.error(&format!("mapping the ring of CPU {cpu}"), e))?;
+        let (start, bytes) = (mapping.start.cast(), mapping.bytes);
+        let keep: Arc<dyn Any + Send + Sync> = Arc::new(mapping);
+        // SAFETY: the mapping is page-aligned, `bytes` long, readable, held by `keep`,
+        // and written by the kernel only.
+        let view = unsafe { RingView::with_owner(start, bytes, keep) };
+        RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
+    }
+}
+
+impl Recorder for Device {
+    fn activate(&self, activation: &Activation) -> Result<()> {
         if ftrace_is_disabled() {
             return Err(Error::FtraceDisabled);
         }
         let mut call = Activate {
-            config: *config,
+            config: activation.to_abi(),
             ..Activate::default()
         };
         // SAFETY: the call reads and writes one Activate.
@@ -287,72 +425,8 @@ impl Backend for Device {
         done.map(drop).map_err(|e| self.error("deactivation", e))
     }
 
-    fn settings(&self) -> Result<Settings> {
-        // SAFETY: the call fills one Settings, which `read` makes room for.
-        self.read("GET_SETTINGS", |fd, out| unsafe {
-            ioctl::get_settings(fd, out)
-        })
-    }
-
-    fn stats(&self) -> Result<Stats> {
-        // SAFETY: the call fills one Stats, which `read` makes room for.
-        self.read("GET_STATS", |fd, out| unsafe { ioctl::get_stats(fd, out) })
-    }
-
-    fn clocks(&self) -> Result<Vec<ClockChange>> {
-        self.table("GET_CLOCKS", ioctl::get_clocks)
-    }
-
-    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
-        self.table("GET_TRANSITION_COUNTS", ioctl::get_transition_counts)
-    }
-
-    fn lives(&self) -> Result<Lives> {
-        // SAFETY: the call fills one Lives, which `read` makes room for.
-        self.read("GET_LIVES", |fd, out| unsafe { ioctl::get_lives(fd, out) })
-    }
-
-    fn cgroups(&self) -> Result<Vec<Cgroup>> {
-        self.table("GET_CGROUPS", ioctl::get_cgroups)
-    }
-
-    fn rings(&self) -> Result<Vec<RingState>> {
-        self.table("GET_RINGS", ioctl::get_rings)
-    }
-
-    fn hooks(&self) -> Result<Vec<Hook>> {
-        self.table("GET_HOOKS", ioctl::get_hooks)
-    }
-
-    fn listeners(&self) -> Result<Vec<Listener>> {
-        let listeners = self.table("GET_LISTENERS", ioctl::get_listeners)?;
-        Ok(listeners.iter().map(Listener::decode).collect())
-    }
-
-    fn pairs(&self) -> Result<Vec<Pair>> {
-        let pairs = self.table("GET_PAIRS", ioctl::get_pairs)?;
-        Ok(pairs.iter().map(Pair::decode).collect())
-    }
-
-    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
-        let mut bytes = vec![0u8; SNAPSHOT_BATCH as usize * CONN_SIZE];
-        let mut call = Snapshot {
-            entries: bytes.as_mut_ptr() as u64,
-            capacity: SNAPSHOT_BATCH,
-            restart: u32::from(restart),
-            ..Snapshot::default()
-        };
-        // SAFETY: entries points to room for `capacity` elements, as bytes.
-        let done = unsafe { ioctl::snapshot(self.raw(), &mut call) };
-        done.map_err(|e| self.error("SNAPSHOT", e))?;
-        let conns = bytes.chunks_exact(CONN_SIZE).take(call.count as usize);
-        Ok(conns
-            .filter_map(|b| b.try_into().ok())
-            .map(Conn::decode)
-            .collect())
-    }
-
-    fn consume(&self, generation: u64, positions: &[Consumed]) -> Result<()> {
+    fn consume(&self, generation: u64, read: &[Progress]) -> Result<()> {
+        let positions: Vec<Consumed> = read.iter().map(consumed).collect();
         let call = Consume {
             generation,
             entries: positions.as_ptr() as u64,
@@ -364,22 +438,10 @@ impl Backend for Device {
         done.map(drop).map_err(|e| self.error("CONSUME", e))
     }
 
-    fn seen(&self, sum: u64) -> Result<()> {
+    fn seen(&self, read: &[Progress]) -> Result<()> {
         // SAFETY: the call reads one u64.
-        let done = unsafe { ioctl::seen(self.raw(), &sum) };
+        let done = unsafe { ioctl::seen(self.raw(), &positions(read)) };
         done.map(drop).map_err(|e| self.error("SEEN", e))
-    }
-
-    fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader> {
-        let mapping = self.map(settings, cpu);
-        let mapping =
-            mapping.map_err(|e| self.error(&format!("mapping the ring of CPU {cpu}"), e))?;
-        let (start, bytes) = (mapping.start.cast(), mapping.bytes);
-        let keep: Arc<dyn Any + Send + Sync> = Arc::new(mapping);
-        // SAFETY: the mapping is page-aligned, `bytes` long, readable, held by `keep`,
-        // and written by the kernel only.
-        let view = unsafe { RingView::with_owner(start, bytes, keep) };
-        RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
     }
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
@@ -387,17 +449,27 @@ impl Backend for Device {
     }
 
     /// The lock belongs to the open file, so a killed process gives it back.
-    fn try_lock(&self) -> Result<Option<Self::Lock>> {
+    fn try_lock(&self) -> Result<Option<DrainLock>> {
         let what = || format!("locking {}", self.path.display());
         let file = self
             .file
             .try_clone()
             .map_err(|e| Error::system(what(), e))?;
         match Flock::lock(OwnedFd::from(file), FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
+            Ok(lock) => Ok(Some(DrainLock::new(lock))),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(Error::system(what(), errno)),
         }
+    }
+}
+
+fn consumed(read: &Progress) -> Consumed {
+    Consumed {
+        cpu: read.cpu,
+        reserved: 0,
+        from: read.from,
+        to: read.to,
+        overwritten: read.overwritten,
     }
 }
 
@@ -414,8 +486,8 @@ fn open_error(path: &Path, error: io::Error) -> Error {
 /// # Errors
 /// [`Error::Version`] names both sides and what to reinstall.
 pub fn check_version(version: &Version) -> Result<()> {
-    let ours = (abi::TCPSTATES_CALL_VERSION, abi::TCPSTATES_RECORD_VERSION);
-    let theirs = (version.call_version, version.record_version);
+    let ours = Version::of_controller();
+    let (ours, theirs) = ((ours.call, ours.record), (version.call, version.record));
     if ours == theirs {
         return Ok(());
     }
@@ -425,7 +497,7 @@ pub fn check_version(version: &Version) -> Result<()> {
         "diagnose-tools is older: reinstall it in the module's version"
     };
     Err(Error::Version {
-        module: abi::padded_text(&version.module_version),
+        module: version.name.clone(),
         module_call: theirs.0,
         module_record: theirs.1,
         advice,
@@ -433,7 +505,7 @@ pub fn check_version(version: &Version) -> Result<()> {
 }
 
 /// What `config` takes on this machine, in words.
-fn memory_wanted(config: &Config) -> String {
+fn memory_wanted(config: &abi::Config) -> String {
     let connections = match config.max_conns {
         0 => String::new(),
         most => format!(" and {most} connections"),
@@ -441,7 +513,7 @@ fn memory_wanted(config: &Config) -> String {
     format!("{}{connections}", rings_wanted(config))
 }
 
-fn rings_wanted(config: &Config) -> String {
+fn rings_wanted(config: &abi::Config) -> String {
     let (records, budget) = (config.ring_records, config.ring_budget);
     let bytes = |cpus| cpus * u64::from(records) * abi::RECORD_SIZE as u64;
     match (records, budget, online_cpus()) {
@@ -470,13 +542,11 @@ mod tests {
     use super::*;
 
     fn version(call: u32, record: u32) -> Version {
-        let mut version = Version {
-            call_version: call,
-            record_version: record,
-            ..Version::default()
-        };
-        version.module_version[..3].copy_from_slice(b"9.8");
-        version
+        Version {
+            name: "9.8".into(),
+            call,
+            record,
+        }
     }
 
     #[test]

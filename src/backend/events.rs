@@ -4,10 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::mem::offset_of;
+use std::ops::ControlFlow;
 
 use crate::abi::{self, RECORD_SIZE, RawRecord, RecordBytes};
 use crate::backend::ring::{RingReader, Step};
-use crate::model::event::{Event, Progress};
+use crate::backend::{Backend, Events, Start, Take};
+use crate::error::{Error, Result};
+use crate::model::activation::Settings;
+use crate::model::event::{Event, Progress, RingState};
 
 /// The types of records that this controller knows.
 enum Kind {
@@ -44,9 +48,7 @@ impl Source {
             cpu: reader.cpu(),
             from,
             to: from,
-            overwritten: 0,
-            alarms: 0,
-            unknown: 0,
+            ..Progress::default()
         };
         Self {
             reader,
@@ -88,7 +90,7 @@ impl Source {
 }
 
 /// The merged stream. Within a ring the order is that of the positions.
-pub struct Merge {
+struct Merge {
     sources: Vec<Source>,
     /// Time of the next event of each ring that has one, and the ring's index.
     ready: BinaryHeap<Reverse<(u64, usize)>>,
@@ -97,7 +99,7 @@ pub struct Merge {
 impl Merge {
     /// Merges what lies between the position of each reader and `until`,
     /// which is at most its head.
-    pub fn new(readers: impl IntoIterator<Item = (RingReader, u64)>) -> Self {
+    fn new(readers: impl IntoIterator<Item = (RingReader, u64)>) -> Self {
         let source = |(reader, until)| Source::new(reader, until);
         let sources: Vec<Source> = readers.into_iter().map(source).collect();
         let mut merge = Self {
@@ -109,18 +111,18 @@ impl Merge {
     }
 
     /// A ring that has come later; it is read by the next [`Merge::extend`].
-    pub fn add(&mut self, reader: RingReader) {
+    fn add(&mut self, reader: RingReader) {
         let until = reader.position();
         self.sources.push(Source::new(reader, until));
     }
 
     /// Whether it reads the ring of this CPU.
-    pub fn has(&self, cpu: u32) -> bool {
+    fn has(&self, cpu: u32) -> bool {
         self.sources.iter().any(|s| s.progress.cpu == cpu)
     }
 
     /// Goes on to what the module has written meanwhile.
-    pub fn extend(&mut self) {
+    fn extend(&mut self) {
         for source in &mut self.sources {
             source.until = source.reader.head();
         }
@@ -138,52 +140,165 @@ impl Merge {
     }
 
     /// Lends each event to `take`: it is large, and moved for nothing otherwise.
-    ///
-    /// # Errors
-    /// What `take` fails with; the event counts as taken.
-    pub fn try_each<E>(&mut self, mut take: impl FnMut(&Event) -> Result<(), E>) -> Result<(), E> {
+    fn try_each(&mut self, take: &mut Take) -> Result<()> {
         while let Some(mut first) = self.ready.peek_mut() {
             let Reverse((_, index)) = *first;
             let source = &mut self.sources[index];
-            let taken = source.event().as_ref().map_or(Ok(()), &mut take);
+            let taken = match source.event() {
+                Some(event) => take(&event),
+                None => Ok(ControlFlow::Continue(())),
+            };
             match source.advance() {
                 Some(ts) => *first = Reverse((ts, index)),
                 None => drop(PeekMut::pop(first)),
             }
-            taken?;
+            if taken?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
 
     /// Whether the module said that nothing more will come.
-    pub fn ended(&self) -> bool {
+    fn ended(&self) -> bool {
         self.sources.iter().any(|s| s.reader.ended())
     }
 
     /// What was read of each ring, final when the stream is at its end.
-    pub fn progress(&self) -> Vec<Progress> {
+    fn progress(&self) -> Vec<Progress> {
         self.sources.iter().map(|s| s.progress).collect()
-    }
-
-    /// Sum of all positions.
-    pub fn positions(&self) -> u64 {
-        self.sources
-            .iter()
-            .fold(0, |sum, s| sum.wrapping_add(s.progress.to))
     }
 }
 
-impl Iterator for Merge {
-    type Item = Event;
+/// A backend whose rings can be mapped.
+pub trait Rings: Backend {
+    /// A ring of the activation that `settings` describes, from position 0.
+    ///
+    /// # Errors
+    /// Not active, or the mapping fails.
+    fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader>;
+}
 
-    fn next(&mut self) -> Option<Event> {
-        let mut first = self.ready.peek_mut()?;
-        let source = self.sources.get_mut(first.0.1)?;
-        let event = source.event();
-        match source.advance() {
-            Some(ts) => first.0.0 = ts,
-            None => drop(PeekMut::pop(first)),
+/// The events of rings, for [`Backend::events`].
+///
+/// # Errors
+/// Not active, another activation than that of `settings`, or a ring makes no sense.
+pub fn of_rings<'a>(
+    rings: &'a dyn Rings,
+    settings: &Settings,
+    start: Start,
+) -> Result<Box<dyn Events + 'a>> {
+    let sources = rings.rings()?.into_iter().map(|ring| {
+        let mut reader = map(rings, settings, ring.cpu)?;
+        match start {
+            Start::Consumed => reader.seek(ring.consumed),
+            Start::Now => reader.seek(ring.head),
+            Start::Since(ns) => seek_time(&mut reader, &ring, settings, ns),
         }
-        event
+        Ok((reader, ring.head))
+    });
+    Ok(Box::new(RingEvents {
+        merge: Merge::new(sources.collect::<Result<Vec<_>>>()?),
+        settings: settings.clone(),
+        rings,
+    }))
+}
+
+/// Maps a ring of the activation that `settings` describes.
+fn map(rings: &dyn Rings, settings: &Settings, cpu: u32) -> Result<RingReader> {
+    let reader = match rings.map_ring(settings, cpu) {
+        Ok(reader) => reader,
+        Err(Error::NotActive) => return Err(Error::NotActive),
+        Err(error) => {
+            // The rings of another activation may be shorter or longer.
+            let active = rings.settings()?.map(|active| active.generation);
+            return Err(match active == Some(settings.generation) {
+                true => error,
+                false => Error::Stale,
+            });
+        }
+    };
+    if reader.generation() != settings.generation {
+        return Err(Error::Stale);
+    }
+    if reader.cpu() != cpu {
+        return Err(Error::Ring {
+            cpu,
+            reason: "it is the ring of another CPU",
+        });
+    }
+    Ok(reader)
+}
+
+/// Moves the reader to the first record that is not older than `since`: by halves, because a
+/// ring's records are in the order of time.
+fn seek_time(reader: &mut RingReader, ring: &RingState, settings: &Settings, since: u64) {
+    let capacity = settings.ring_records.into();
+    let (mut low, mut high) = (ring.head.saturating_sub(capacity), ring.head);
+    let mut record = [0; RECORD_SIZE];
+    while low < high {
+        let middle = low + (high - low) / 2;
+        reader.seek(middle);
+        let older = match reader.read_into(ring.head, &mut record) {
+            Step::Record(_) => abi::u64_at(&record, offset_of!(RawRecord, ts)) < since,
+            // Overwritten by something newer: what is still there starts behind it.
+            Step::Lost(_) => true,
+            Step::NotYet | Step::End => false,
+        };
+        if older {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    reader.seek(low);
+}
+
+/// The rings of an activation as they come.
+struct RingEvents<'a> {
+    rings: &'a dyn Rings,
+    settings: Settings,
+    merge: Merge,
+}
+
+impl RingEvents<'_> {
+    /// A CPU that comes online gets a ring, all of whose events are new.
+    fn add_rings(&mut self) -> Result<()> {
+        let rings = match self.rings.rings() {
+            // What is mapped can still be read to its end.
+            Err(Error::NotActive) => return Ok(()),
+            other => other?,
+        };
+        for ring in rings {
+            if self.merge.has(ring.cpu) {
+                continue;
+            }
+            match map(self.rings, &self.settings, ring.cpu) {
+                Ok(reader) => self.merge.add(reader),
+                Err(Error::NotActive | Error::Stale) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Events for RingEvents<'_> {
+    fn try_each(&mut self, take: &mut Take) -> Result<()> {
+        self.merge.try_each(take)
+    }
+
+    fn progress(&self) -> Vec<Progress> {
+        self.merge.progress()
+    }
+
+    fn extend(&mut self) -> Result<bool> {
+        // Before the heads are loaded: they are final when it has ended.
+        let ended = self.merge.ended();
+        if !ended {
+            self.add_rings()?;
+        }
+        self.merge.extend();
+        Ok(!ended)
     }
 }

@@ -8,9 +8,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::abi::Config;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
+use crate::model::activation::Activation;
 use crate::render::i18n::Lang;
 use crate::render::terminal::{Color, StyleOptions};
 
@@ -18,7 +18,7 @@ use crate::render::terminal::{Color, StyleOptions};
 #[derive(Debug)]
 pub enum Action {
     /// `--activate`
-    Activate(Box<Config>),
+    Activate(Box<Activation>),
     /// `--deactivate`
     Deactivate,
     /// `--settings`

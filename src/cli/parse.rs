@@ -1,12 +1,12 @@
 //! The values of the options, checked: from `KEY=VALUE` texts to settings, by the tables of keys.
 
-use crate::abi::Config;
 use crate::cli::keys;
 use crate::cli::keyval::Pairs;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::diagnose::limits::Limits;
 use crate::error::Result;
 use crate::host::lookup::OfHost;
+use crate::model::activation::Activation;
 use crate::model::key::{Keys, Lookup};
 
 /// Reads the value of an option by its keys.
@@ -28,8 +28,8 @@ pub fn read<O: Default>(
 ///
 /// # Errors
 /// [`crate::error::Error::Usage`].
-pub fn activate(text: &str) -> Result<Config> {
-    Ok(read("--activate", text, keys::ACTIVATE, &OfHost)?.to_abi())
+pub fn activate(text: &str) -> Result<Activation> {
+    read("--activate", text, keys::ACTIVATE, &OfHost)
 }
 
 /// Reads the value of `--report`.
@@ -74,10 +74,10 @@ pub fn diagnose(text: &str) -> Result<DiagnoseOptions> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi;
     use crate::command::options::parts;
     use crate::error::Error;
-    use crate::model::activation;
+    use crate::model::activation::{self, TransitionHook};
+    use crate::model::filter::Filter;
     use crate::model::key::joined;
     use crate::render::Format;
 
@@ -88,15 +88,12 @@ mod tests {
     #[test]
     fn an_empty_activation_has_the_defaults() {
         let config = activate("").unwrap();
-        assert_eq!(
-            (config.ring_records, config.max_conns, config.min_ns),
-            (0, 0, 0)
-        );
-        assert_eq!(config.ring_budget, 0);
-        assert_eq!((config.verbose, config.hook), (0, abi::TCPSTATES_HOOK_AUTO));
+        assert_eq!((config.ring, config.ring_bytes), (None, None));
+        assert_eq!((config.max_conns, config.min_ns), (None, 0));
+        assert_eq!((config.verbose, config.hook), (0, TransitionHook::Auto));
         assert_eq!((config.threshold, config.unfinished), (500, 200));
         assert_eq!((config.max_pairs, config.max_listeners), (32_768, 4_096));
-        assert_eq!((config.filter.nr_addrs, config.filter.nr_ports), (0, 0));
+        assert_eq!(config.filter, Filter::default());
     }
 
     #[test]
@@ -123,7 +120,7 @@ mod tests {
     #[test]
     fn rings_have_a_length_or_a_budget() {
         let config = activate("ring-memory=64").unwrap();
-        assert_eq!((config.ring_records, config.ring_budget), (0, 64 << 20));
+        assert_eq!((config.ring, config.ring_bytes), (None, Some(64 << 20)));
         let text = reason(activate("ring=64 ring-memory=1").unwrap_err());
         assert!(
             text.contains("'ring-memory': ring= says how long the rings are"),

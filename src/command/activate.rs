@@ -2,26 +2,23 @@
 
 use std::io::Write;
 
-use crate::abi::{self, Config, Hook, Settings, Stats, padded_text};
-use crate::backend::{Backend, session};
-use crate::error::{Result, write_error};
+use crate::backend::{Backend, Recorder, session};
+use crate::error::{Error, Result, write_error};
 use crate::fmt::escape::printable;
 use crate::fmt::size::mebibytes;
-use crate::model::activation::hook_name;
+use crate::model::activation::{Activation, Settings};
+use crate::model::hook::Hook;
+use crate::model::stats::Stats;
 
 /// Starts recording, and says in one line what that came to.
 ///
 /// # Errors
 /// Already active, a hook is missing, no memory.
-pub fn activate(backend: &impl Backend, config: &Config, out: &mut dyn Write) -> Result<()> {
-    backend.activate(config)?;
-    let (settings, stats) = (backend.settings()?, backend.stats()?);
+pub fn activate(backend: &dyn Backend, activation: &Activation, out: &mut dyn Write) -> Result<()> {
+    recorder_of(backend)?.activate(activation)?;
+    let (settings, stats) = (session::active_settings(backend)?, backend.stats()?);
     let rings = backend.rings()?.len();
-    for hook in backend
-        .hooks()?
-        .iter()
-        .filter(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED == 0)
-    {
+    for hook in backend.hooks()?.iter().filter(|hook| !hook.attached) {
         crate::stderr::warn(&missing(hook));
     }
     writeln!(out, "{}", activated(&settings, rings, &stats))
@@ -29,22 +26,25 @@ pub fn activate(backend: &impl Backend, config: &Config, out: &mut dyn Write) ->
         .map_err(write_error)
 }
 
+fn recorder_of(backend: &dyn Backend) -> Result<&dyn Recorder> {
+    backend.recorder().ok_or(Error::ReadOnly)
+}
+
 fn missing(hook: &Hook) -> String {
-    let (symbol, feeds) = (padded_text(&hook.symbol), padded_text(&hook.feeds));
     format!(
         "this kernel has no `{}` to hook; lost: {}",
-        printable(&symbol),
-        printable(&feeds)
+        printable(&hook.symbol),
+        printable(&hook.feeds)
     )
 }
 
 fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
     format!(
         "active: {}, {} CPUs x {} records, at most {} connections, {}; {} connections found",
-        hook_name(settings.hook_used),
+        settings.hook_used.name(),
         rings,
-        settings.config.ring_records,
-        settings.config.max_conns,
+        settings.ring_records,
+        settings.activation.max_conns.unwrap_or(0),
         mebibytes(settings.memory_bytes),
         stats.seeded
     )
@@ -54,9 +54,9 @@ fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
 ///
 /// # Errors
 /// Not active.
-pub fn deactivate(backend: &impl Backend, out: &mut dyn Write) -> Result<()> {
+pub fn deactivate(backend: &dyn Backend, out: &mut dyn Write) -> Result<()> {
     let lost = session::unreported(backend)?;
-    backend.deactivate()?;
+    recorder_of(backend)?.deactivate()?;
     warn_discarded(lost);
     writeln!(out, "deactivated")
         .and_then(|()| out.flush())

@@ -15,7 +15,7 @@ use crate::render::{Style, findings};
 /// # Errors
 /// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
 pub fn diagnose(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &DiagnoseOptions,
     host: &mut dyn Host,
     style: &Style,

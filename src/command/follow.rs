@@ -3,22 +3,21 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollTimeout;
 
-use crate::abi::Settings;
-use crate::backend::Backend;
-use crate::backend::events::Merge;
-use crate::backend::session::{active_settings, clocks, map, summarize};
+use crate::backend::session::{active_settings, clocks, summarize};
 use crate::backend::wait::{Wake, Watch};
+use crate::backend::{Backend, Events, Recorder, Start, positions};
 use crate::command::options::{Parts, ReportOptions, parts};
 use crate::command::report::{print_event, print_now, shows};
 use crate::error::{Error, Result, write_error};
-use crate::model::event::Event;
-use crate::model::lives;
+use crate::model::activation::Settings;
+use crate::model::event::{Event, Progress};
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Sink;
 
@@ -41,20 +40,21 @@ enum End {
 /// # Errors
 /// Not active, stdout does not take them, a call fails.
 pub fn follow(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     stdout: &File,
 ) -> Result<()> {
+    let recorder = backend.recorder().ok_or(Error::ReadOnly)?;
     let watch = Watch::new()?;
     let mut out = BufWriter::new(watch.guard(stdout));
-    let mut follower = Follower::new(backend, options, sink)?;
+    let mut follower = Follower::new(backend, recorder, options, sink)?;
     follower.start(&mut out)?;
     let end = loop {
         if let Some(end) = follower.batch(&mut out)? {
             break end;
         }
-        match watch.wait(backend.poll_fd(), stdout.as_fd(), follower.patience())? {
+        match watch.wait(recorder.poll_fd(), stdout.as_fd(), follower.patience())? {
             Wake::More | Wake::Idle => {}
             Wake::Signal => break End::Signal,
             Wake::Closed => return Err(Error::ClosedPipe),
@@ -64,13 +64,14 @@ pub fn follow(
     follower.finish(end, &mut out)
 }
 
-struct Follower<'a, R> {
-    backend: &'a R,
+struct Follower<'a> {
+    backend: &'a dyn Backend,
+    recorder: &'a dyn Recorder,
     options: &'a ReportOptions,
     sink: &'a mut dyn Sink,
     settings: Settings,
     parts: Parts,
-    merge: Merge,
+    events: Box<dyn Events + 'a>,
     /// Losses already told, by ring.
     told: Vec<u64>,
     this: ThisReport,
@@ -81,26 +82,27 @@ struct Follower<'a, R> {
     hung_up: bool,
 }
 
-impl<'a, R: Backend> Follower<'a, R> {
+impl<'a> Follower<'a> {
     /// Begins at what is recorded from now on.
-    fn new(backend: &'a R, options: &'a ReportOptions, sink: &'a mut dyn Sink) -> Result<Self> {
+    fn new(
+        backend: &'a dyn Backend,
+        recorder: &'a dyn Recorder,
+        options: &'a ReportOptions,
+        sink: &'a mut dyn Sink,
+    ) -> Result<Self> {
         let settings = active_settings(backend)?;
-        let sources = backend.rings()?.into_iter().map(|ring| {
-            let mut reader = map(backend, &settings, ring.cpu)?;
-            reader.seek(ring.head);
-            Ok((reader, ring.head))
-        });
-        let merge = Merge::new(sources.collect::<Result<Vec<_>>>()?);
+        let events = backend.events(&settings, Start::Now)?;
         let this = ThisReport::default();
         let totals = (summarize(backend, &settings, None, this)?, Instant::now());
         Ok(Self {
-            told: vec![0; merge.progress().len()],
+            told: Vec::new(),
             backend,
+            recorder,
             options,
             sink,
-            parts: parts(options, settings.config.verbose),
+            parts: parts(options, settings.activation.verbose),
             settings,
-            merge,
+            events,
             this,
             totals,
             news: false,
@@ -123,24 +125,20 @@ impl<'a, R: Backend> Follower<'a, R> {
 
     /// Prints all that there is now, and tells the module so.
     fn batch(&mut self, out: &mut dyn Write) -> Result<Option<End>> {
-        // Before the heads are loaded: they are final when this is true.
-        let ended = self.hung_up || self.merge.ended();
-        if !ended {
-            self.add_rings()?;
-        }
-        let before = self.merge.positions();
-        self.merge.extend();
+        let before = positions(&self.events.progress());
+        let ended = !self.events.extend()? || self.hung_up;
         self.sink.clock().learn(&clocks(self.backend)?);
         let full = self.print(out)?;
-        self.print_lost(out)?;
+        let read = self.events.progress();
+        self.print_lost(&read, out)?;
         out.flush().map_err(write_error)?;
         if full {
             return Ok(Some(End::Limit));
         }
-        if ended || !self.tell_seen()? {
+        if ended || !self.tell_seen(&read)? {
             return Ok(Some(End::Deactivated));
         }
-        match self.merge.positions() == before {
+        match positions(&read) == before {
             true => sleep(PAUSE),
             false => self.news = true,
         }
@@ -148,47 +146,36 @@ impl<'a, R: Backend> Follower<'a, R> {
         Ok(None)
     }
 
-    /// A CPU that comes online gets a ring, all of whose events are new.
-    fn add_rings(&mut self) -> Result<()> {
-        let rings = match self.backend.rings() {
-            // What is mapped can still be read to its end.
-            Err(Error::NotActive) => return Ok(()),
-            other => other?,
-        };
-        for ring in rings {
-            if self.merge.has(ring.cpu) {
-                continue;
-            }
-            match map(self.backend, &self.settings, ring.cpu) {
-                Ok(reader) => self.merge.add(reader),
-                Err(Error::NotActive | Error::Stale) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-            self.told.push(0);
-        }
-        Ok(())
-    }
-
     /// Prints a batch of events; returns whether `limit=` is reached.
     fn print(&mut self, out: &mut dyn Write) -> Result<bool> {
-        let full = |shown| self.options.limit.is_some_and(|limit| shown >= limit);
-        while !full(self.this.shown + self.this.alarms_shown) {
-            let Some(event) = self.merge.next() else {
-                return Ok(false);
-            };
-            match event {
-                Event::Transition(_) => self.this.transitions += 1,
-                Event::Alarm(_) => self.this.alarms += 1,
-            }
-            if shows(self.options, self.parts, &event) {
-                print_event(&event, self.sink, out, &mut self.this)?;
-            }
+        let limit = self.options.limit;
+        let full = |this: &ThisReport| {
+            let shown = this.shown + this.alarms_shown;
+            limit.is_some_and(|limit| shown >= limit)
+        };
+        if full(&self.this) {
+            return Ok(true);
         }
-        Ok(true)
+        let this = &mut self.this;
+        self.events.try_each(&mut |event| {
+            match event {
+                Event::Transition(_) => this.transitions += 1,
+                Event::Alarm(_) => this.alarms += 1,
+            }
+            if shows(self.options, self.parts, event) {
+                print_event(event, self.sink, out, this)?;
+            }
+            Ok(match full(this) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(full(&self.this))
     }
 
-    fn print_lost(&mut self, out: &mut dyn Write) -> Result<()> {
-        for (told, ring) in self.told.iter_mut().zip(self.merge.progress()) {
+    fn print_lost(&mut self, read: &[Progress], out: &mut dyn Write) -> Result<()> {
+        self.told.resize(read.len(), 0);
+        for (told, ring) in self.told.iter_mut().zip(read) {
             let new = ring.overwritten - *told;
             *told = ring.overwritten;
             if new > 0 {
@@ -199,8 +186,8 @@ impl<'a, R: Backend> Follower<'a, R> {
     }
 
     /// False when the recording has ended, or another one has begun.
-    fn tell_seen(&self) -> Result<bool> {
-        match self.backend.seen(self.merge.positions()) {
+    fn tell_seen(&self, read: &[Progress]) -> Result<bool> {
+        match self.recorder.seen(read) {
             Err(Error::NotActive) => Ok(false),
             other => other.map(|()| true),
         }
@@ -224,7 +211,8 @@ impl<'a, R: Backend> Follower<'a, R> {
 
     fn ask_totals(&mut self) {
         (self.totals.1, self.news) = (Instant::now(), false);
-        let same = |settings: Settings| settings.generation == self.settings.generation;
+        let generation = self.settings.generation;
+        let same = |now: Option<Settings>| now.is_some_and(|now| now.generation == generation);
         if !self.backend.settings().is_ok_and(same) {
             return;
         }
@@ -240,12 +228,12 @@ impl<'a, R: Backend> Follower<'a, R> {
             self.ask_totals();
             // Not each second: the module looks at each live connection.
             if let Ok(cgroups) = self.backend.cgroups() {
-                self.totals.0.cgroups = lives::cgroups(&cgroups);
+                self.totals.0.cgroups = cgroups;
             }
         }
         if self.options.summary {
             let (transitions, alarms) = (self.this.transitions, self.this.alarms);
-            self.this.add(&self.merge.progress());
+            self.this.add(&self.events.progress());
             let this_report = ThisReport {
                 transitions,
                 alarms,

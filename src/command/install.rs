@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use crate::abi::padded_text;
 use crate::command::activate::warn_discarded;
 use crate::error::{Result, write_error};
 use crate::module::load;
@@ -17,7 +16,7 @@ pub fn install(out: &mut dyn Write) -> Result<()> {
         true => "installed",
         false => "already installed",
     };
-    let version = padded_text(&loaded.version.module_version);
+    let version = loaded.version.name;
     let from = loaded.path;
     let from = from.map_or(String::new(), |path| format!(" from {}", path.display()));
     print(out, &format!("{word}: module {version}{from}"))

@@ -4,21 +4,20 @@
 //! a report that fails, or is killed, loses none: the next one gives them again.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
-use crate::abi::{RingState, Settings};
-use crate::backend::Backend;
-use crate::backend::events::Merge;
-use crate::backend::session::{active_settings, clocks, consumed, lock, map, summarize};
+use crate::backend::session::{active_settings, clocks, lock, summarize};
+use crate::backend::{Backend, Events, Start};
 use crate::command::options::{Parts, ReportOptions, parts};
 use crate::diagnose;
 use crate::error::{Result, write_error};
 use crate::model::conn::Conn;
 use crate::model::event::Event;
 use crate::model::filter::Show;
+use crate::model::handshakes;
 use crate::model::listener::Listener;
 use crate::model::order::{Selection, Sort};
 use crate::model::summary::{FindingCounts, Summary, ThisReport};
-use crate::model::{handshakes, lives};
 use crate::render::Sink;
 
 /// Prints a report.
@@ -26,13 +25,13 @@ use crate::render::Sink;
 /// # Errors
 /// Not active, another report is running, stdout does not take it, a call fails.
 pub fn report(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     out: &mut dyn Write,
 ) -> Result<()> {
     let settings = active_settings(backend)?;
-    let parts = parts(options, settings.config.verbose);
+    let parts = parts(options, settings.activation.verbose);
     let mut this = ThisReport::default();
     let mut unconsumed = None;
     if parts.transitions || parts.alarms {
@@ -45,7 +44,7 @@ pub fn report(
     if options.summary {
         let summary = Summary {
             findings,
-            cgroups: lives::cgroups(&backend.cgroups()?),
+            cgroups: backend.cgroups()?,
             ..summarize(backend, &settings, unconsumed, this)?
         };
         sink.summary(out, &summary).map_err(write_error)?;
@@ -58,7 +57,7 @@ pub fn report(
 
 /// What a diagnosis of the same connections finds; `None` when none is wanted. The report is
 /// out already, or may go on: a diagnosis that fails is no reason to fail.
-fn findings(backend: &impl Backend, options: &ReportOptions) -> Option<FindingCounts> {
+fn findings(backend: &dyn Backend, options: &ReportOptions) -> Option<FindingCounts> {
     if !options.findings {
         return None;
     }
@@ -75,47 +74,35 @@ fn findings(backend: &impl Backend, options: &ReportOptions) -> Option<FindingCo
 /// transitions it is one: who asks for alarms alone must not lose the rest.
 /// Returns how many were overwritten and are not consumed.
 fn drain(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     parts: Parts,
     sink: &mut dyn Sink,
     out: &mut dyn Write,
     this: &mut ThisReport,
 ) -> Result<u64> {
+    let recorder = backend.recorder();
+    let recorder = recorder.filter(|_| !options.peek && parts.transitions);
     // Held to the end of the function: positions move under the lock only.
-    let peek = options.peek || !parts.transitions;
-    let _lock = if peek { None } else { Some(lock(backend)?) };
+    let _lock = recorder.map(lock).transpose()?;
     // Read under the lock: another report may have ended just before.
     let settings = active_settings(backend)?;
-    let rings = backend.rings()?;
-    let mut merge = merge_rings(backend, &settings, &rings)?;
+    let mut events = backend.events(&settings, Start::Consumed)?;
     sink.clock().learn(&clocks(backend)?);
-    print_events(&mut merge, options, parts, sink, out, this)?;
-    let progress = merge.progress();
+    print_events(&mut *events, options, parts, sink, out, this)?;
+    let progress = events.progress();
     this.add(&progress);
     out.flush().map_err(write_error)?;
-    if peek {
-        return Ok(this.overwritten);
+    match recorder {
+        Some(recorder) => recorder.consume(settings.generation, &progress).map(|()| 0),
+        None => Ok(this.overwritten),
     }
-    backend.consume(settings.generation, &consumed(&rings, &progress))?;
-    Ok(0)
-}
-
-/// Maps the rings that have something new, each from its consumed position to its head.
-fn merge_rings(backend: &impl Backend, settings: &Settings, rings: &[RingState]) -> Result<Merge> {
-    let news = rings.iter().filter(|r| r.head != r.consumed);
-    let sources = news.map(|ring| {
-        let mut reader = map(backend, settings, ring.cpu)?;
-        reader.seek(ring.consumed);
-        Ok((reader, ring.head))
-    });
-    Ok(Merge::new(sources.collect::<Result<Vec<_>>>()?))
 }
 
 /// Prints what the keys let through, as it comes when the order is that of
 /// time and there is no limit; otherwise from memory. Counts them.
 fn print_events(
-    merge: &mut Merge,
+    events: &mut dyn Events,
     options: &ReportOptions,
     parts: Parts,
     sink: &mut dyn Sink,
@@ -127,18 +114,23 @@ fn print_events(
         let all = options.show == Show::default();
         let wanted =
             |event: &Event| is_in(parts, event) && (all || lets_through(&options.show, event));
-        return merge.try_each(|event| match wanted(event) {
-            true => print_event(event, sink, out, this),
-            false => Ok(()),
+        return events.try_each(&mut |event| {
+            if wanted(event) {
+                print_event(event, sink, out, this)?;
+            }
+            Ok(ControlFlow::Continue(()))
         });
     }
-    let shown = merge.filter(|event| shows(options, parts, event));
     let mut transitions = Selection::new(options.sort, options.limit);
     let mut alarms = Selection::new(Sort::Time, options.limit);
-    shown.for_each(|event| match event {
-        Event::Transition(event) => transitions.push(event),
-        Event::Alarm(event) => alarms.push(event),
-    });
+    events.try_each(&mut |event| {
+        match *event {
+            _ if !shows(options, parts, event) => {}
+            Event::Transition(event) => transitions.push(event),
+            Event::Alarm(event) => alarms.push(event),
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     let alarms = alarms.into_sorted().map(Event::Alarm);
     let transitions = transitions.into_sorted().map(Event::Transition);
     let mut lines: Vec<_> = alarms.chain(transitions).collect();
@@ -209,7 +201,7 @@ fn print_all<T>(
 /// # Errors
 /// Not active, or stdout does not take them.
 pub fn print_now(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     parts: Parts,
     sink: &mut dyn Sink,
@@ -227,7 +219,7 @@ pub fn print_now(
 
 /// Prints the listeners that the keys let through; returns how many.
 fn print_listeners(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     out: &mut dyn Write,
@@ -249,22 +241,22 @@ fn print_listeners(
 
 /// Prints the live connections that the keys let through; returns how many.
 fn print_live(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     out: &mut dyn Write,
 ) -> Result<u64> {
     let mut selection = Selection::new(options.sort, options.limit);
-    let mut live = backend.snapshot(true)?;
-    // Read after the snapshot: no state was entered later than that.
-    let mut now_ns = backend.stats()?.now_ns;
-    while !live.is_empty() {
+    let mut now_ns = 0;
+    for batch in backend.live() {
+        let batch = batch?;
+        // Read after the batch: no state was entered later than that.
+        now_ns = backend.stats()?.now_ns;
         let shown = |conn: &Conn| options.show.connection(conn, now_ns);
-        live.into_iter()
+        batch
+            .into_iter()
             .filter(shown)
             .for_each(|conn| selection.push(conn));
-        live = backend.snapshot(false)?;
-        now_ns = backend.stats()?.now_ns;
     }
     print_all(selection.into_sorted(), |conn| {
         sink.connection(out, &conn, now_ns)

@@ -13,7 +13,7 @@ use crate::render::{SettingsView, Style, settings_json, settings_text};
 /// # Errors
 /// Stdout does not take them, or a call fails.
 pub fn settings(
-    backend: &impl Backend,
+    backend: &dyn Backend,
     options: SettingsOptions,
     style: &Style,
     out: &mut dyn Write,
@@ -27,7 +27,7 @@ pub fn settings(
     .map_err(write_error)
 }
 
-fn view(backend: &impl Backend) -> Result<SettingsView> {
+fn view(backend: &dyn Backend) -> Result<SettingsView> {
     let settings = backend.settings()?;
     let stats = backend.stats()?;
     let mut view = SettingsView {
@@ -39,17 +39,17 @@ fn view(backend: &impl Backend) -> Result<SettingsView> {
     };
     match fill(backend, &mut view) {
         // Deactivated just now: told as such.
-        Err(Error::NotActive) => view.settings.active = 0,
+        Err(Error::NotActive) => view.settings = None,
         other => other?,
     }
     Ok(view)
 }
 
-fn fill(backend: &impl Backend, view: &mut SettingsView) -> Result<()> {
-    if view.settings.active != 0 {
+fn fill(backend: &dyn Backend, view: &mut SettingsView) -> Result<()> {
+    if let Some(settings) = &view.settings {
         view.hooks = backend.hooks()?;
         let rings = backend.rings()?;
-        let unconsumed = unconsumed_of(&rings, view.settings.config.ring_records);
+        let unconsumed = unconsumed_of(&rings, settings.ring_records);
         view.overwritten = view.overwritten.saturating_add(unconsumed);
         view.rings = rings.len() as u64;
     }

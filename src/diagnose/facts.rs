@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::abi::{Settings, TransitionCount};
 use crate::backend::{Backend, session};
 use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::diagnose::message::SocketAddress;
@@ -20,6 +19,7 @@ use crate::host::netns::Namespace;
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
 use crate::host::{Descriptors, Host};
+use crate::model::activation::Settings;
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
 use crate::model::filter::Filter;
@@ -27,6 +27,7 @@ use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::listener::Listener;
 use crate::model::pair::Pair;
 use crate::model::state::State;
+use crate::model::transition_count::TransitionCount;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// Processes that are tried as a way into a namespace before all others.
@@ -68,7 +69,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// Not active, or a call fails.
     pub fn gather(
-        backend: &impl Backend,
+        backend: &dyn Backend,
         filter: &Filter,
         patience: Duration,
         host: &'a mut dyn Host,
@@ -83,10 +84,8 @@ impl<'a> Facts<'a> {
         let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
         let recent = Recent::read(backend, backend.stats()?.now_ns, wanted)?;
         let mut conns = Vec::new();
-        let mut part = backend.snapshot(true)?;
-        while !part.is_empty() {
-            conns.extend(part.into_iter().filter(|c| filter.matches(&c.who)));
-            part = backend.snapshot(false)?;
+        for batch in backend.live() {
+            conns.extend(batch?.into_iter().filter(|c| filter.matches(&c.who)));
         }
         let mut pairs = backend.pairs()?;
         pairs.retain(|p| filter.matches_pair(&ends_of(p)));

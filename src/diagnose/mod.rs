@@ -73,7 +73,7 @@ impl Diagnosis {
 ///
 /// # Errors
 /// Not active, or a call fails.
-pub fn look(backend: &impl Backend, scope: &Scope, host: &mut dyn Host) -> Result<Diagnosis> {
+pub fn look(backend: &dyn Backend, scope: &Scope, host: &mut dyn Host) -> Result<Diagnosis> {
     let facts = Facts::gather(backend, &scope.filter, scope.patience, host)?;
     let wanted = RULES.iter().filter(|rule| {
         scope.limits.enabled(rule) && rule.names.iter().any(|name| scope.wants(name))
@@ -101,7 +101,7 @@ pub fn look(backend: &impl Backend, scope: &Scope, host: &mut dyn Host) -> Resul
 ///
 /// # Errors
 /// Not active, a call fails, the file of limits is wrong.
-pub fn counts(backend: &impl Backend, filter: &Filter) -> Result<FindingCounts> {
+pub fn counts(backend: &dyn Backend, filter: &Filter) -> Result<FindingCounts> {
     let scope = Scope {
         limits: Limits::load(None)?,
         filter: filter.clone(),

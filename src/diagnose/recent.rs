@@ -2,14 +2,13 @@
 //! by who, which step and why. Reading them moves nothing.
 
 use std::collections::HashMap;
-use std::mem::offset_of;
+use std::ops::ControlFlow;
 
-use crate::abi::{self, RECORD_SIZE, RawRecord};
-use crate::backend::ring::{RingReader, Step};
-use crate::backend::{Backend, session};
+use crate::backend::{Backend, Start, session};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
+use crate::model::event::Event;
 use crate::model::ident::{Ident, Remote};
 use crate::model::reason::Reason;
 use crate::model::state::State;
@@ -94,39 +93,27 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// Reads the newest part of each ring.
+    /// Reads the newest events.
     ///
     /// # Errors
-    /// Not active, or a ring makes no sense.
+    /// Not active, or they cannot be read.
     pub fn read(
-        backend: &impl Backend,
+        backend: &dyn Backend,
         now_ns: u64,
         mut wanted: impl FnMut(&Ident) -> Option<Service>,
     ) -> Result<Self> {
         let settings = session::active_settings(backend)?;
         let since = now_ns.saturating_sub(WINDOW_S * SECOND);
         let mut recent = Self::default();
-        let mut record = [0; RECORD_SIZE];
-        for ring in backend.rings()? {
-            let mut reader = session::map(backend, &settings, ring.cpu)?;
-            let oldest = ring
-                .head
-                .saturating_sub(settings.config.ring_records.into());
-            seek_time(&mut reader, oldest, ring.head, since);
-            loop {
-                match reader.read_into(ring.head, &mut record) {
-                    Step::Record(_) => {
-                        if let Some(step) = Transition::decode(&record).filter(|t| t.ts >= since) {
-                            if let Some(service) = wanted(&step.who) {
-                                recent.add(&step, service, since);
-                            }
-                        }
-                    }
-                    Step::Lost(_) => {}
-                    Step::NotYet | Step::End => break,
+        let mut events = backend.events(&settings, Start::Since(since))?;
+        events.try_each(&mut |event| {
+            if let Event::Transition(event) = event {
+                if let Some(service) = wanted(&event.record.who) {
+                    recent.add(&event.record, service, since);
                 }
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(recent)
     }
 
@@ -155,27 +142,4 @@ impl Recent {
         steps.seconds |= 1 << second.min(63);
         steps.peers.add(step.who.peer(), 1);
     }
-}
-
-/// Moves the reader to the first record of `oldest..head` that is not older than `since`: by
-/// halves, because a ring's records are in the order of time.
-fn seek_time(reader: &mut RingReader, oldest: u64, head: u64, since: u64) {
-    let (mut low, mut high) = (oldest, head);
-    let mut record = [0; RECORD_SIZE];
-    while low < high {
-        let middle = low + (high - low) / 2;
-        reader.seek(middle);
-        let older = match reader.read_into(head, &mut record) {
-            Step::Record(_) => abi::u64_at(&record, offset_of!(RawRecord, ts)) < since,
-            // Overwritten by something newer: what is still there begins behind it.
-            Step::Lost(_) => true,
-            Step::NotYet | Step::End => false,
-        };
-        if older {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    reader.seek(low);
 }

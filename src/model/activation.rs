@@ -1,4 +1,4 @@
-//! The settings of an activation, and the keys of `--activate`.
+//! An activation: the keys of `--activate`, and what the module made of them.
 
 use crate::abi::{self, Config};
 use crate::model::filter::Filter;
@@ -11,16 +11,47 @@ const MOST_RING_MEBIBYTES: u64 = 1 << 20;
 /// No alarm wants more: so many connections are tracked at most.
 const MOST_TO_ALARM: u32 = abi::TCPSTATES_CONNS_MAX;
 
-const HOOKS: &[(&str, u32)] = &[
-    ("auto", abi::TCPSTATES_HOOK_AUTO),
-    ("tracepoint", abi::TCPSTATES_HOOK_TRACEPOINT),
-    ("kprobe", abi::TCPSTATES_HOOK_KPROBE),
+/// The hook that sees the transitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransitionHook {
+    /// The module chooses.
+    #[default]
+    Auto,
+    /// The kernel's tracepoint.
+    Tracepoint,
+    /// A kprobe on the function that changes states.
+    Kprobe,
+}
+
+key::slots!(TransitionHook);
+
+const HOOKS: &[(&str, TransitionHook)] = &[
+    ("auto", TransitionHook::Auto),
+    ("tracepoint", TransitionHook::Tracepoint),
+    ("kprobe", TransitionHook::Kprobe),
 ];
 
-/// The name of a hook's number.
-pub fn hook_name(number: u32) -> &'static str {
-    let known = HOOKS.iter().find(|(_, n)| *n == number);
-    known.map_or("auto", |(name, _)| name)
+impl TransitionHook {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let known = HOOKS.iter().find(|(_, hook)| *hook == self);
+        known.map_or("auto", |(name, _)| name)
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::Auto => abi::TCPSTATES_HOOK_AUTO,
+            Self::Tracepoint => abi::TCPSTATES_HOOK_TRACEPOINT,
+            Self::Kprobe => abi::TCPSTATES_HOOK_KPROBE,
+        }
+    }
+
+    fn from_number(number: u32) -> Self {
+        let mut hooks = HOOKS.iter().map(|(_, hook)| *hook);
+        hooks
+            .find(|hook| hook.number() == number)
+            .unwrap_or_default()
+    }
 }
 
 /// What `--activate` sets; `None`: the module chooses.
@@ -39,7 +70,7 @@ pub struct Activation {
     /// Most live connections.
     pub max_conns: Option<u32>,
     /// How the main transition is hooked.
-    pub hook: u32,
+    pub hook: TransitionHook,
     /// Connections of a pair that raise an alarm.
     pub threshold: u32,
     /// Unfinished handshakes a second that raise an alarm.
@@ -67,7 +98,7 @@ impl Activation {
     pub fn to_abi(&self) -> Config {
         Config {
             verbose: self.verbose,
-            hook: self.hook,
+            hook: self.hook.number(),
             ring_records: self.ring.unwrap_or(0),
             max_conns: self.max_conns.unwrap_or(0),
             min_ns: self.min_ns,
@@ -92,7 +123,7 @@ impl Activation {
             ring,
             ring_bytes,
             max_conns: Some(config.max_conns).filter(|n| *n != 0),
-            hook: config.hook,
+            hook: TransitionHook::from_number(config.hook),
             threshold: config.threshold,
             unfinished: config.unfinished,
             max_pairs: config.max_pairs,
@@ -103,8 +134,45 @@ impl Activation {
 
 /// The pairs that would make this activation, every key with its value; not those that leave a
 /// size to the module.
-pub fn pairs(config: &Config) -> Vec<Pair> {
-    key::pairs(KEYS, Activation::from_abi(config))
+pub fn pairs(activation: &Activation) -> Vec<Pair> {
+    key::pairs(KEYS, activation.clone())
+}
+
+/// What is active.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Counts the activations since the module was loaded.
+    pub generation: u64,
+    /// The hook that sees the transitions, never [`TransitionHook::Auto`].
+    pub hook_used: TransitionHook,
+    /// Records of the ring of each CPU.
+    pub ring_records: u32,
+    /// Bytes of one ring, as it is mapped.
+    pub ring_bytes: u64,
+    /// Bytes of all that the activation needs.
+    pub memory_bytes: u64,
+    /// Monotonic nanoseconds of the activation.
+    pub activated_ns: u64,
+    /// Monotonic nanoseconds of when a report last marked events as reported.
+    pub consumed_ns: Option<u64>,
+    /// What was asked for, with what was chosen where it left the choice.
+    pub activation: Activation,
+}
+
+impl Settings {
+    /// From the form in the ABI; `None`: nothing is active.
+    pub fn from_abi(raw: &abi::Settings) -> Option<Self> {
+        (raw.active != 0).then(|| Self {
+            generation: raw.generation,
+            hook_used: TransitionHook::from_number(raw.hook_used),
+            ring_records: raw.config.ring_records,
+            ring_bytes: raw.ring_bytes,
+            memory_bytes: raw.memory_bytes,
+            activated_ns: raw.activated_ns,
+            consumed_ns: Some(raw.consumed_ns).filter(|ns| *ns != 0),
+            activation: Activation::from_abi(&raw.config),
+        })
+    }
 }
 
 /// The keys of `--activate`.
@@ -204,3 +272,29 @@ const ALARMS: &[Key<Activation>] = &[
         help: "most listeners counted",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_keep_their_names_and_numbers() {
+        for (name, hook) in HOOKS {
+            assert_eq!(hook.name(), *name);
+            assert_eq!(TransitionHook::from_number(hook.number()), *hook);
+        }
+        assert_eq!(TransitionHook::from_number(99), TransitionHook::Auto);
+    }
+
+    #[test]
+    fn nothing_active_has_no_settings() {
+        let mut raw = abi::Settings::default();
+        assert_eq!(Settings::from_abi(&raw), None);
+        (raw.active, raw.generation) = (1, 7);
+        let settings = Settings::from_abi(&raw).unwrap();
+        assert_eq!((settings.generation, settings.consumed_ns), (7, None));
+        raw.consumed_ns = 9;
+        let settings = Settings::from_abi(&raw).unwrap();
+        assert_eq!(settings.consumed_ns, Some(9));
+    }
+}

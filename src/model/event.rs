@@ -1,6 +1,6 @@
 //! What the module records: events, and how far a ring was read.
 
-use crate::abi::RecordBytes;
+use crate::abi::{self, RecordBytes};
 use crate::model::alarm::Alarm;
 use crate::model::transition::Transition;
 
@@ -44,8 +44,33 @@ impl Event {
     }
 }
 
+/// One ring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RingState {
+    /// Number of the CPU.
+    pub cpu: u32,
+    /// Position of the next record.
+    pub head: u64,
+    /// Position from which the next report goes on.
+    pub consumed: u64,
+    /// Of those before it, overwritten before a report could read them.
+    pub overwritten: u64,
+}
+
+impl RingState {
+    /// From the form of the ABI.
+    pub fn from_abi(raw: &abi::RingState) -> Self {
+        Self {
+            cpu: raw.cpu,
+            head: raw.head,
+            consumed: raw.consumed,
+            overwritten: raw.overwritten,
+        }
+    }
+}
+
 /// What reading one ring came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Number of the ring.
     pub cpu: u32,

@@ -2,7 +2,8 @@
 
 use std::mem::offset_of;
 
-use crate::abi::{self, Hook, RawHandshakes, padded_text};
+use crate::abi::{self, RawHandshakes};
+use crate::model::hook::Hook;
 
 /// One counter.
 #[derive(Debug, Clone, Copy)]
@@ -13,23 +14,38 @@ pub struct Counter {
     pub count: Option<u64>,
 }
 
-macro_rules! decoded {
-    ($bytes:expr; $($name:ident)*) => {
-        RawHandshakes {
-            $($name: abi::u64_at($bytes, offset_of!(RawHandshakes, $name)),)*
-            ..RawHandshakes::default()
+macro_rules! handshakes {
+    ($($name:ident)*) => {
+        /// What became of the SYNs that listeners got: `struct tcpstates_handshakes`.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "named as in the header")]
+        pub struct Handshakes {
+            $(pub $name: u64,)*
+        }
+
+        impl Handshakes {
+            /// From the form of the ABI.
+            pub fn from_abi(raw: &RawHandshakes) -> Self {
+                Self {
+                    $($name: raw.$name,)*
+                }
+            }
+
+            /// The same from its bytes.
+            pub(crate) fn decode(bytes: &[u8; size_of::<RawHandshakes>()]) -> Self {
+                Self {
+                    $($name: abi::u64_at(bytes, offset_of!(RawHandshakes, $name)),)*
+                }
+            }
         }
     };
 }
 
-/// Those of a structure of the module.
-pub(crate) fn decode(bytes: &[u8; size_of::<RawHandshakes>()]) -> RawHandshakes {
-    decoded! { bytes;
-        syns requests seeded fast_open cookies_sent cookies_accepted cookies_rejected
-        syn_queue_full syn_accept_queue_full ack_accept_queue_full migrated
-        promoted expired accept_queue_full reset_received reset_sent unreachable aborted
-        listener_closed netns_gone duplicate unknown synacks_sent_again
-    }
+handshakes! {
+    syns requests seeded fast_open cookies_sent cookies_accepted cookies_rejected
+    syn_queue_full syn_accept_queue_full ack_accept_queue_full migrated
+    promoted expired accept_queue_full reset_received reset_sent unreachable aborted
+    listener_closed netns_gone duplicate unknown synacks_sent_again
 }
 
 /// The functions whose hooks feed a counter: of each group one is enough.
@@ -60,7 +76,7 @@ macro_rules! counters {
 
 /// All counters, in the header's order, and the SYNs that were dropped for another reason
 /// than those that have counters.
-pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
+pub fn counters(raw: &Handshakes, hooks: &[Hook]) -> Vec<Counter> {
     counters! { hooks;
         syns, raw.syns, SYN;
         requests, raw.requests, ALWAYS;
@@ -90,7 +106,7 @@ pub fn counters(raw: &RawHandshakes, hooks: &[Hook]) -> Vec<Counter> {
 }
 
 /// SYNs that became nothing, for another reason than a full queue.
-pub fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
+pub fn dropped_otherwise(raw: &Handshakes) -> u64 {
     let told = [
         raw.requests,
         raw.fast_open,
@@ -105,12 +121,8 @@ pub fn dropped_otherwise(raw: &RawHandshakes) -> u64 {
 /// that it does not list it does not need.
 fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
     let of = |group: &[&str]| -> Vec<bool> {
-        let listed = hooks
-            .iter()
-            .filter(|h| group.contains(&padded_text(&h.symbol).as_str()));
-        listed
-            .map(|h| h.flags & abi::TCPSTATES_HOOK_ATTACHED != 0)
-            .collect()
+        let listed = hooks.iter().filter(|h| group.contains(&h.symbol.as_str()));
+        listed.map(|h| h.attached).collect()
     };
     feeds.iter().all(|group| {
         let attached = of(group);
@@ -122,16 +134,15 @@ fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
 mod tests {
     use super::*;
 
-    fn hook(symbol: &str, flags: u32) -> Hook {
-        let mut hook = Hook {
-            flags,
+    fn hook(symbol: &str, attached: bool) -> Hook {
+        Hook {
+            symbol: symbol.into(),
+            attached,
             ..Hook::default()
-        };
-        hook.symbol[..symbol.len()].copy_from_slice(symbol.as_bytes());
-        hook
+        }
     }
 
-    fn count(name: &str, raw: &RawHandshakes, hooks: &[Hook]) -> Option<u64> {
+    fn count(name: &str, raw: &Handshakes, hooks: &[Hook]) -> Option<u64> {
         let all = counters(raw, hooks);
         all.iter().find(|c| c.name == name).unwrap().count
     }
@@ -147,7 +158,7 @@ mod tests {
             .filter(|name| !name.starts_with("reserved"))
             .collect();
         names.insert(9, "syn_dropped_other");
-        let ours = counters(&RawHandshakes::default(), &[]);
+        let ours = counters(&Handshakes::default(), &[]);
         assert_eq!(ours.iter().map(|c| c.name).collect::<Vec<_>>(), names);
     }
 
@@ -157,7 +168,7 @@ mod tests {
         for (number, word) in (1u64..).zip(bytes.chunks_exact_mut(8)) {
             word.copy_from_slice(&number.to_ne_bytes());
         }
-        let counted: Vec<_> = counters(&decode(&bytes), &[])
+        let counted: Vec<_> = counters(&Handshakes::decode(&bytes), &[])
             .into_iter()
             .filter(|c| c.name != "syn_dropped_other")
             .filter_map(|c| c.count)
@@ -167,9 +178,9 @@ mod tests {
 
     #[test]
     fn each_counter_is_its_own() {
-        let raw = RawHandshakes {
+        let raw = Handshakes {
             promoted: 7,
-            ..RawHandshakes::default()
+            ..Handshakes::default()
         };
         let counted: Vec<_> = counters(&raw, &[])
             .into_iter()
@@ -181,9 +192,9 @@ mod tests {
 
     #[test]
     fn what_no_hook_feeds_is_unknown() {
-        let raw = RawHandshakes::default();
+        let raw = Handshakes::default();
         let unknown = |missing: &[&str]| -> Vec<&str> {
-            let hooks: Vec<_> = missing.iter().map(|s| hook(s, 0)).collect();
+            let hooks: Vec<_> = missing.iter().map(|s| hook(s, false)).collect();
             let all = counters(&raw, &hooks);
             let names = all.into_iter().filter(|c| c.count.is_none());
             names.map(|c| c.name).collect()
@@ -218,23 +229,23 @@ mod tests {
 
     #[test]
     fn one_of_two_hooks_is_enough() {
-        let raw = RawHandshakes {
+        let raw = Handshakes {
             cookies_sent: 5,
-            ..RawHandshakes::default()
+            ..Handshakes::default()
         };
         let mut hooks = [
-            hook("cookie_v4_init_sequence", abi::TCPSTATES_HOOK_ATTACHED),
-            hook("cookie_v6_init_sequence", 0),
+            hook("cookie_v4_init_sequence", true),
+            hook("cookie_v6_init_sequence", false),
         ];
         assert_eq!(count("cookies_sent", &raw, &hooks), Some(5));
-        hooks[0].flags = 0;
+        hooks[0].attached = false;
         assert_eq!(count("cookies_sent", &raw, &hooks), None);
         assert_eq!(count("syn_dropped_other", &raw, &hooks), None);
     }
 
     #[test]
     fn syns_that_became_nothing_were_dropped() {
-        let mut raw = RawHandshakes {
+        let mut raw = Handshakes {
             syns: 100,
             requests: 50,
             fast_open: 1,
@@ -242,7 +253,7 @@ mod tests {
             syn_queue_full: 8,
             syn_accept_queue_full: 4,
             seeded: 1000,
-            ..RawHandshakes::default()
+            ..Handshakes::default()
         };
         assert_eq!(count("syn_dropped_other", &raw, &[]), Some(17));
         raw.requests = 500;

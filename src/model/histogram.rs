@@ -2,6 +2,9 @@
 
 use crate::abi;
 
+/// Buckets of a histogram.
+pub const BUCKETS: usize = abi::TCPSTATES_HIST_BUCKETS as usize;
+
 const MIN_SHIFT: u32 = abi::TCPSTATES_HIST_MIN_SHIFT;
 const SUB_BITS: u32 = abi::TCPSTATES_HIST_SUB_BITS;
 

@@ -2,9 +2,9 @@
 
 use std::mem::offset_of;
 
-use crate::abi::{self, ListenerBytes, RawHandshakes, RawListener, array};
+use crate::abi::{self, ListenerBytes, RawListener, array};
 use crate::model::alarm::AlarmKind;
-use crate::model::handshakes;
+use crate::model::handshakes::Handshakes;
 use crate::model::ident::Ident;
 use crate::model::span::Span;
 
@@ -53,7 +53,7 @@ pub struct Listener {
     /// The longest of these waits.
     pub accept_wait_max_ns: u64,
     /// What became of its SYNs, since the activation.
-    pub handshakes: RawHandshakes,
+    pub handshakes: Handshakes,
 }
 
 impl Listener {
@@ -87,7 +87,7 @@ impl Listener {
             accepted: long(offset_of!(RawListener, accepted)),
             accept_wait_ns: long(offset_of!(RawListener, accept_wait_ns)),
             accept_wait_max_ns: long(offset_of!(RawListener, accept_wait_max_ns)),
-            handshakes: handshakes::decode(&array(bytes, offset_of!(RawListener, handshakes))),
+            handshakes: Handshakes::decode(&array(bytes, offset_of!(RawListener, handshakes))),
         }
     }
 

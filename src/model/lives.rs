@@ -73,8 +73,8 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// What the module counted.
-    pub fn new(raw: &abi::Lives) -> Self {
+    /// From the form of the ABI.
+    pub fn from_abi(raw: &abi::Lives) -> Self {
         let room = abi::TCPSTATES_REASONS_MAX as usize;
         let tables = raw.ends.chunks_exact(room).zip(&raw.life);
         let ended = |(role, (ends, life)): (usize, (&[u64], &Times))| {
@@ -123,7 +123,7 @@ pub enum Which {
 }
 
 impl InCgroup {
-    fn new(raw: &Cgroup) -> Self {
+    fn from_abi(raw: &Cgroup) -> Self {
         let mut states = BTreeMap::new();
         let counted = raw
             .states
@@ -146,9 +146,10 @@ impl InCgroup {
     }
 }
 
-/// The cgroups that have connections, those with most first; what stands for several is last.
-pub fn cgroups(raw: &[Cgroup]) -> Vec<InCgroup> {
-    let mut all: Vec<_> = raw.iter().map(InCgroup::new).collect();
+/// The cgroups that have connections, from the form of the ABI: those with most first, and what
+/// stands for several last.
+pub fn cgroups_from_abi(raw: &[Cgroup]) -> Vec<InCgroup> {
+    let mut all: Vec<_> = raw.iter().map(InCgroup::from_abi).collect();
     all.retain(|cgroup| cgroup.total > 0);
     let order = |c: &InCgroup| (c.cgroup == Which::Others, std::cmp::Reverse(c.total));
     all.sort_by_key(order);
@@ -175,7 +176,7 @@ mod tests {
         };
         raw.life[2].hist[0] = 1;
         raw.life[2].hist[4] = 1;
-        let lives = Lives::new(&raw);
+        let lives = Lives::from_abi(&raw);
         let told: Vec<_> = lives
             .ended
             .iter()
@@ -192,7 +193,7 @@ mod tests {
         let life = lives.ended[1].life;
         assert_eq!((life.count, life.times), (2, Some([1_024, 2_000, 2_000])));
         assert_eq!(lives.accept_wait, Durations::default());
-        assert_eq!(Lives::new(&abi::Lives::default()), Lives::default());
+        assert_eq!(Lives::from_abi(&abi::Lives::default()), Lives::default());
         assert_eq!(reason_name(Reason(0)), "unknown");
         assert_eq!(reason_name(Reason(39)), "reason_39");
     }
@@ -214,7 +215,7 @@ mod tests {
             cgroup(9, &[(3, 1), (12, 4)]),
             cgroup(8, &[]),
         ];
-        let all = cgroups(&raw);
+        let all = cgroups_from_abi(&raw);
         let told: Vec<_> = all.iter().map(|c| (c.cgroup, c.total)).collect();
         let others = (Which::Others, 100);
         assert_eq!(
@@ -235,6 +236,6 @@ mod tests {
             cgroup: 1,
             states: [u64::MAX; 13],
         };
-        assert_eq!(cgroups(&[raw])[0].total, u64::MAX);
+        assert_eq!(cgroups_from_abi(&[raw])[0].total, u64::MAX);
     }
 }

@@ -1,16 +1,17 @@
 //! The totals: the last thing that a report says, and always there.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use serde::Serialize;
 
-use crate::abi::{self, Hook, Stats, TransitionCount};
-use crate::model::event::Progress;
+use crate::model::event::{Progress, RingState};
 use crate::model::handshakes::{self, Counter};
 use crate::model::histogram::percentile;
+use crate::model::hook::Hook;
 use crate::model::lives::{InCgroup, Lives};
 use crate::model::state::State;
+use crate::model::stats::Stats;
+use crate::model::transition_count::TransitionCount;
 
 /// What one report did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,8 +73,8 @@ impl TransitionTotal {
         let part = |percent| percentile(&transition.hist, transition.max_ns, percent);
         let percentiles = part(50).zip(part(99));
         Self {
-            old: State(transition.old_state),
-            new: State(transition.new_state),
+            old: transition.old,
+            new: transition.new,
             count: transition.count,
             timed: transition.timed,
             total_ns: transition.total_ns,
@@ -87,47 +88,19 @@ impl TransitionTotal {
 fn merged(transitions: &[TransitionCount]) -> Vec<TransitionTotal> {
     let mut known: BTreeMap<(State, State), TransitionCount> = BTreeMap::new();
     for transition in transitions {
-        let pair = [transition.old_state, transition.new_state].map(|n| State(n).known_as());
-        match known.entry((pair[0], pair[1])) {
-            Entry::Vacant(entry) => {
-                let [old_state, new_state] = pair.map(|s| s.0);
-                entry.insert(TransitionCount {
-                    old_state,
-                    new_state,
-                    ..*transition
-                });
-            }
-            Entry::Occupied(mut entry) => add_transition(entry.get_mut(), transition),
-        }
+        let (old, new) = (transition.old.known_as(), transition.new.known_as());
+        let sum = known.entry((old, new));
+        sum.or_insert_with(|| TransitionCount::new(old, new))
+            .add(transition);
     }
     known.values().map(TransitionTotal::new).collect()
-}
-
-/// Of a transition that the kernel is not known to make, the module keeps no histogram.
-fn has_histogram(transition: &TransitionCount) -> bool {
-    transition.timed == 0 || transition.hist.iter().any(|count| *count > 0)
-}
-
-fn add_transition(sum: &mut TransitionCount, transition: &TransitionCount) {
-    // A percentile of a part would be taken for one of all.
-    let is_whole = has_histogram(sum) && has_histogram(transition);
-    sum.count = sum.count.saturating_add(transition.count);
-    sum.timed = sum.timed.saturating_add(transition.timed);
-    sum.total_ns = sum.total_ns.saturating_add(transition.total_ns);
-    sum.max_ns = sum.max_ns.max(transition.max_ns);
-    for (sum, count) in sum.hist.iter_mut().zip(&transition.hist) {
-        *sum = match is_whole {
-            true => sum.saturating_add(*count),
-            false => 0,
-        };
-    }
 }
 
 /// The totals since the activation, and what this report did.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// What the module counted.
-    pub stats: Counts,
+    pub stats: Stats,
     /// The kinds of transitions, by old and new state.
     pub transition_counts: Vec<TransitionTotal>,
     /// What became of the SYNs that listeners got.
@@ -146,81 +119,14 @@ pub struct Summary {
     pub findings: Option<FindingCounts>,
 }
 
-/// The module's counters; see `struct tcpstates_stats`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the header")]
-pub struct Counts {
-    pub now_ns: u64,
-    pub activated_ns: u64,
-    pub seen: u64,
-    pub filtered: u64,
-    pub too_short: u64,
-    pub ringless: u64,
-    pub recorded: u64,
-    pub reported: u64,
-    pub kprobe_missed: u64,
-    pub tracked: u64,
-    pub untracked: u64,
-    pub unmatched: u64,
-    pub stale: u64,
-    pub seeded: u64,
-    pub alarms: u64,
-    pub pairs: u64,
-    pub evicted: u64,
-    pub uncounted: u64,
-    pub listeners: u64,
-    pub unlisted: u64,
-    /// `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`, which only has
-    /// them, does not belong into a sum.
-    pub states: Vec<(State, u64)>,
-}
-
-impl Counts {
-    fn new(stats: &Stats) -> Self {
-        let of = |state: State| stats.states.get(usize::from(state.0)).copied().unwrap_or(0);
-        let known_as = |state: State| match state {
-            State::SYN_RECV => of(state).saturating_add(of(State::NEW_SYN_RECV)),
-            other => of(other),
-        };
-        Self {
-            now_ns: stats.now_ns,
-            activated_ns: stats.activated_ns,
-            seen: stats.seen,
-            filtered: stats.filtered,
-            too_short: stats.too_short,
-            ringless: stats.ringless,
-            recorded: stats.recorded,
-            reported: stats.reported,
-            kprobe_missed: stats.kprobe_missed,
-            tracked: stats.tracked,
-            untracked: stats.untracked,
-            unmatched: stats.unmatched,
-            stale: stats.stale,
-            seeded: stats.seeded,
-            alarms: stats.alarms,
-            pairs: stats.pairs,
-            evicted: stats.evicted,
-            uncounted: stats.uncounted,
-            listeners: stats.listeners,
-            unlisted: stats.unlisted,
-            states: State::all().map(|s| (s, known_as(s))).collect(),
-        }
-    }
-
-    /// Nanoseconds since the activation.
-    pub fn active_ns(&self) -> u64 {
-        self.now_ns.saturating_sub(self.activated_ns)
-    }
-}
-
 impl Summary {
     /// Makes the books: recorded = reported + overwritten + pending.
     ///
     /// `unconsumed` are records that are known to be overwritten, but that no
     /// report has consumed yet.
     pub fn new(
-        stats: &Stats,
-        (transitions, lives): (&[TransitionCount], &abi::Lives),
+        stats: Stats,
+        (transitions, lives): (&[TransitionCount], Lives),
         hooks: &[Hook],
         unconsumed: u64,
         this_report: ThisReport,
@@ -228,10 +134,10 @@ impl Summary {
         let overwritten = stats.overwritten.saturating_add(unconsumed);
         let gone = stats.reported.saturating_add(overwritten);
         Self {
-            stats: Counts::new(stats),
+            stats,
             transition_counts: merged(transitions),
             handshakes: handshakes::counters(&stats.handshakes, hooks),
-            lives: Lives::new(lives),
+            lives,
             cgroups: Vec::new(),
             overwritten,
             pending: stats.recorded.saturating_sub(gone),
@@ -242,8 +148,8 @@ impl Summary {
 }
 
 /// Records of rings that were overwritten since the last report consumed any.
-pub fn unconsumed_of(rings: &[abi::RingState], ring_records: u32) -> u64 {
-    let gone = |ring: &abi::RingState| {
+pub fn unconsumed_of(rings: &[RingState], ring_records: u32) -> u64 {
+    let gone = |ring: &RingState| {
         let oldest = ring.head.saturating_sub(ring_records.into());
         oldest.saturating_sub(ring.consumed)
     };
@@ -279,9 +185,9 @@ mod tests {
 
     #[test]
     fn positions_that_make_no_sense_are_added_up() {
-        let ring = abi::RingState {
+        let ring = RingState {
             head: u64::MAX,
-            ..abi::RingState::default()
+            ..RingState::default()
         };
         assert_eq!(unconsumed_of(&[ring, ring], 64), u64::MAX);
         let progress = Progress {
@@ -300,13 +206,11 @@ mod tests {
 
     fn transition(old: u8, new: u8, bucket: usize, max_ns: u64) -> TransitionCount {
         let mut transition = TransitionCount {
-            old_state: old,
-            new_state: new,
             count: 3,
             timed: 1,
             total_ns: max_ns,
             max_ns,
-            ..TransitionCount::default()
+            ..TransitionCount::new(State(old), State(new))
         };
         transition.hist[bucket] = 1;
         transition
@@ -364,15 +268,5 @@ mod tests {
             (rows.len(), rows[0].count, rows[0].total_ns),
             (1, u64::MAX, u64::MAX)
         );
-    }
-
-    #[test]
-    fn syn_recv_counts_requests_too() {
-        let mut stats = Stats::default();
-        (stats.states[3], stats.states[12]) = (2, 5);
-        let counts = Counts::new(&stats);
-        let of = |state| counts.states.iter().find(|s| s.0 == state).map(|s| s.1);
-        assert_eq!(of(State::SYN_RECV), Some(7));
-        assert_eq!(of(State::NEW_SYN_RECV), Some(5));
     }
 }

@@ -13,10 +13,11 @@ use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::libc::O_NONBLOCK;
 use nix::unistd::geteuid;
 
-use crate::abi::{self, Version};
+use crate::abi;
 use crate::backend::device::{Device, check_version, device_path};
 use crate::backend::{node, session};
 use crate::error::{Error, Result};
+use crate::model::version::Version;
 use crate::module::compile;
 use crate::module::trust::Owners;
 use crate::module::unpack::{self, Failure, Packing};
@@ -279,8 +280,8 @@ fn stale(path: &Path, version: &Version) -> Error {
         "{} has call version {} and record version {}, diagnose-tools {} has {} and {}: it was \
          unloaded again: remove the file, or install diagnose-tools and the module anew",
         path.display(),
-        version.call_version,
-        version.record_version,
+        version.call,
+        version.record,
         env!("CARGO_PKG_VERSION"),
         abi::TCPSTATES_CALL_VERSION,
         abi::TCPSTATES_RECORD_VERSION
@@ -455,9 +456,9 @@ mod tests {
     #[test]
     fn a_stale_module_is_named_with_both_versions() {
         let version = Version {
-            call_version: 98,
-            record_version: 99,
-            ..Version::default()
+            name: "9.8".into(),
+            call: 98,
+            record: 99,
         };
         let text = stale(Path::new("/x/tcpstates.ko"), &version).to_string();
         assert!(text.starts_with("/x/tcpstates.ko has call version 98 and record version 99, "));

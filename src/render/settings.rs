@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style as Ansi};
 use serde::{Serialize, Serializer};
 
-use crate::abi::{self, Hook, Settings, Stats, padded_text};
 use crate::fmt::escape::printable;
 use crate::fmt::json;
 use crate::fmt::size::mebibytes;
-use crate::model::activation::{self, hook_name};
+use crate::model::activation::{self, Settings};
+use crate::model::hook::Hook;
 use crate::model::key::{Pair, joined};
+use crate::model::stats::Stats;
 use crate::render::json::CausesJson;
 use crate::render::style::Style;
 use crate::render::summary::table;
@@ -18,8 +19,8 @@ use crate::render::time::{Clock, duration};
 
 /// What `--settings` tells.
 pub struct SettingsView {
-    /// What the module was told, and what it made of it.
-    pub settings: Settings,
+    /// What is active; `None`: nothing.
+    pub settings: Option<Settings>,
     /// Its counters.
     pub stats: Stats,
     /// Its hooks.
@@ -45,16 +46,16 @@ impl SettingsView {
 }
 
 #[derive(Serialize)]
-struct SettingsJson {
+struct SettingsJson<'a> {
     r#type: &'static str,
     ts: String,
     active: bool,
     #[serde(flatten)]
-    activation: Option<ActivationJson>,
+    activation: Option<ActivationJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct ActivationJson {
+struct ActivationJson<'a> {
     since: String,
     active_ns: u64,
     generation: u64,
@@ -73,17 +74,17 @@ struct ActivationJson {
     pairs: u64,
     listeners: u64,
     alarms: u64,
-    hooks: Vec<HookJson>,
+    hooks: Vec<HookJson<'a>>,
     lost: CausesJson,
 }
 
 #[derive(Serialize)]
-struct HookJson {
-    symbol: String,
+struct HookJson<'a> {
+    symbol: &'a str,
     kind: &'static str,
     required: bool,
     attached: bool,
-    feeds: String,
+    feeds: &'a str,
     missed: u64,
 }
 
@@ -107,38 +108,32 @@ fn pairs<S: Serializer>(pairs: &[Pair], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(pairs.iter().map(|pair| (pair.key, setting(pair))))
 }
 
-impl HookJson {
-    fn new(hook: &Hook) -> Self {
-        let has = |flag| hook.flags & flag != 0;
-        let kind = match (
-            has(abi::TCPSTATES_HOOK_IS_KPROBE),
-            has(abi::TCPSTATES_HOOK_IS_FTRACE),
-        ) {
-            (true, _) => "kprobe",
-            (false, true) => "ftrace",
-            (false, false) => "tracepoint",
-        };
+impl<'a> HookJson<'a> {
+    fn new(hook: &'a Hook) -> Self {
         Self {
-            symbol: padded_text(&hook.symbol),
-            kind,
-            required: has(abi::TCPSTATES_HOOK_REQUIRED),
-            attached: has(abi::TCPSTATES_HOOK_ATTACHED),
-            feeds: padded_text(&hook.feeds),
+            symbol: &hook.symbol,
+            kind: hook.kind.name(),
+            required: hook.required,
+            attached: hook.attached,
+            feeds: &hook.feeds,
             missed: hook.missed,
         }
     }
 }
 
-fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
-    let (settings, stats) = (&view.settings, &view.stats);
-    let reported = settings.consumed_ns != 0;
+fn activation<'a>(
+    settings: &Settings,
+    view: &'a SettingsView,
+    clock: &Clock,
+) -> ActivationJson<'a> {
+    let stats = &view.stats;
     ActivationJson {
         since: clock.rfc3339(settings.activated_ns),
         active_ns: stats.now_ns.saturating_sub(settings.activated_ns),
         generation: settings.generation,
-        settings: activation::pairs(&settings.config),
-        hook_used: hook_name(settings.hook_used),
-        last_report: reported.then(|| clock.rfc3339(settings.consumed_ns)),
+        settings: activation::pairs(&settings.activation),
+        hook_used: settings.hook_used.name(),
+        last_report: settings.consumed_ns.map(|ns| clock.rfc3339(ns)),
         rings: view.rings,
         ring_bytes: settings.ring_bytes,
         memory_bytes: settings.memory_bytes,
@@ -159,12 +154,12 @@ fn activation(view: &SettingsView, clock: &Clock) -> ActivationJson {
 /// # Errors
 /// Those of `out`.
 pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) -> io::Result<()> {
-    let active = view.settings.active != 0;
+    let settings = view.settings.as_ref();
     let object = SettingsJson {
         r#type: "settings",
         ts: clock.rfc3339(view.stats.now_ns),
-        active,
-        activation: active.then(|| activation(view, clock)),
+        active: settings.is_some(),
+        activation: settings.map(|settings| activation(settings, view, clock)),
     };
     json::line(out, &object)
 }
@@ -175,26 +170,31 @@ pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) ->
 /// Those of `out`.
 pub fn settings_text(out: &mut dyn Write, style: &Style, view: &SettingsView) -> io::Result<()> {
     let l = style.labels;
-    if view.settings.active == 0 {
+    let Some(settings) = &view.settings else {
         return writeln!(out, "{}", l.not_active);
-    }
-    let (settings, stats) = (&view.settings, &view.stats);
+    };
+    let stats = &view.stats;
     let since = style.clock.local(settings.activated_ns);
     let active = duration(stats.now_ns.saturating_sub(settings.activated_ns));
     writeln!(out, "{}: {since} ({active})", style.heading(l.active))?;
-    let pairs = joined(&activation::pairs(&settings.config));
+    let pairs = joined(&activation::pairs(&settings.activation));
     writeln!(out, "{}: {pairs}", l.settings)?;
-    writeln!(out, "{}: {}", l.hook, hook_name(settings.hook_used))?;
-    write_resources(out, style, view)?;
+    writeln!(out, "{}: {}", l.hook, settings.hook_used.name())?;
+    write_resources(out, style, settings, view)?;
     write_missing(out, style, &view.hooks)?;
     writeln!(out, "\n{}", hooks(style, &view.hooks))
 }
 
-fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> io::Result<()> {
-    let (l, settings, stats) = (style.labels, &view.settings, &view.stats);
+fn write_resources(
+    out: &mut dyn Write,
+    style: &Style,
+    settings: &Settings,
+    view: &SettingsView,
+) -> io::Result<()> {
+    let (l, stats, asked) = (style.labels, &view.stats, &settings.activation);
     let reported = match settings.consumed_ns {
-        0 => l.never.to_owned(),
-        ns => style.clock.local(ns),
+        None => l.never.to_owned(),
+        Some(ns) => style.clock.local(ns),
     };
     let causes = view.causes();
     writeln!(out, "{}: {reported}", l.last_report)?;
@@ -203,7 +203,7 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
         "{}: {} x {} {}, {}; {}: {}",
         l.rings,
         view.rings,
-        settings.config.ring_records,
+        settings.ring_records,
         l.records_each,
         mebibytes(view.rings.saturating_mul(settings.ring_bytes)),
         l.memory,
@@ -216,7 +216,7 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
         l.tracked,
         stats.tracked,
         l.of,
-        settings.config.max_conns,
+        asked.max_conns.unwrap_or(0),
         l.untracked,
         stats.untracked
     )?;
@@ -227,7 +227,7 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
         l.tracked,
         stats.pairs,
         l.of,
-        settings.config.max_pairs,
+        asked.max_pairs,
         l.evicted,
         stats.evicted,
         l.uncounted,
@@ -240,7 +240,7 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
         l.tracked,
         stats.listeners,
         l.of,
-        settings.config.max_listeners,
+        asked.max_listeners,
         l.untracked,
         stats.unlisted
     )?;
@@ -263,7 +263,7 @@ fn write_resources(out: &mut dyn Write, style: &Style, view: &SettingsView) -> i
 fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Result<()> {
     let l = style.labels;
     let red = Ansi::new().fg_color(Some(AnsiColor::Red.into()));
-    for hook in hooks.iter().map(HookJson::new).filter(|h| !h.attached) {
+    for hook in hooks.iter().filter(|hook| !hook.attached) {
         let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
         let text = format!("{}: {symbol}; {}: {feeds}", l.not_attached, l.loses);
         writeln!(out, "{}", style.paint(red, &text))?;
@@ -274,7 +274,7 @@ fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Resu
 fn hooks(style: &Style, hooks: &[Hook]) -> String {
     let l = style.labels;
     let mut table = table(style, &[l.hook, l.kind, l.status, l.missed, l.feeds], 3);
-    for hook in hooks.iter().map(HookJson::new) {
+    for hook in hooks {
         let status = if hook.attached { l.attached } else { l.missing };
         let status = match hook.required {
             true => format!("{status}, {}", l.required),
@@ -282,7 +282,7 @@ fn hooks(style: &Style, hooks: &[Hook]) -> String {
         };
         let missed = hook.missed.to_string();
         let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
-        table.add_row([symbol, hook.kind.to_owned(), status, missed, feeds]);
+        table.add_row([symbol, hook.kind.name().to_owned(), status, missed, feeds]);
     }
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(comfy_table::CellAlignment::Left);

@@ -85,10 +85,10 @@ pub(super) fn table(style: &Style, head: &[&str], first: usize) -> Table {
 fn states(style: &Style, summary: &Summary) -> String {
     let l = style.labels;
     let mut table = table(style, &[l.state, l.connections], 1);
-    for (state, count) in &summary.stats.states {
+    for (state, count) in summary.stats.by_state() {
         let name = state.name().into_owned();
         // Part of what SYN_RECV counts: not to be added up.
-        let row = match *state {
+        let row = match state {
             State::NEW_SYN_RECV => [format!("{name}, {}", l.in_syn_recv), format!("({count})")],
             _ => [name, count.to_string()],
         };

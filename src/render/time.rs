@@ -6,9 +6,10 @@ use std::cell::{Cell, RefCell};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::abi::{ClockChange, Stats};
 use crate::fmt::line::{self, Line, Put, last_digits};
+use crate::model::clock::ClockChange;
 use crate::model::span::Span;
+use crate::model::stats::Stats;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -12,16 +12,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Cgroup, ClockChange, Config, Consumed, Hook, ListenerBytes, Lives, PairBytes, RawAlarm,
-    RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, RingState,
-    Settings, Stats, TransitionCount,
+    self, Cgroup, ClockChange, Hook, ListenerBytes, Lives, PairBytes, RawAlarm, RawConn,
+    RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, Stats, TransitionCount,
 };
-use diagnose_tools::backend::Backend;
+use diagnose_tools::backend::events::{Rings, of_rings};
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
+use diagnose_tools::backend::{Backend, DrainLock, Events, Recorder, Start, positions};
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::model::activation::{Activation, Settings, TransitionHook};
 use diagnose_tools::model::conn::Conn;
+use diagnose_tools::model::event::{Progress, RingState};
 use diagnose_tools::model::listener::Listener;
 use diagnose_tools::model::pair::Pair;
+use diagnose_tools::model::{clock, hook, lives, stats, transition_count};
 use nix::errno::Errno;
 
 pub const GENERATION: u64 = 7;
@@ -132,11 +135,10 @@ pub struct Fake {
     /// What happens at each SEEN, in order.
     pub script: RefCell<Vec<Happening>>,
     pub seen: RefCell<Vec<u64>>,
-    given: Cell<usize>,
     ready: (OwnedFd, OwnedFd),
 }
 
-pub struct FakeLock(Rc<Cell<bool>>);
+struct FakeLock(Rc<Cell<bool>>);
 
 impl Drop for FakeLock {
     fn drop(&mut self) {
@@ -180,7 +182,6 @@ impl Fake {
             resized: Cell::new(false),
             script: RefCell::default(),
             seen: RefCell::default(),
-            given: Cell::new(0),
             ready,
         }
     }
@@ -201,61 +202,23 @@ impl Fake {
     }
 }
 
-impl Backend for Fake {
-    type Lock = FakeLock;
-
-    fn activate(&self, _: &Config) -> Result<()> {
-        if self.active.replace(true) {
-            Err(Error::AlreadyActive)
-        } else {
-            Ok(())
+impl Fake {
+    /// What an activation gives, if there is one.
+    fn active<T>(&self, answer: impl FnOnce() -> T) -> Result<T> {
+        match self.active.get() {
+            true => Ok(answer()),
+            false => Err(Error::NotActive),
         }
     }
 
-    fn deactivate(&self) -> Result<()> {
-        self.rings.iter().for_each(FakeRing::end);
-        if self.active.replace(false) {
-            Ok(())
-        } else {
-            Err(Error::NotActive)
-        }
-    }
-
-    fn settings(&self) -> Result<Settings> {
-        if !self.active.get() {
-            return Ok(Settings::default());
-        }
-        let ring_records = self.rings[0].capacity as u32;
-        let config = Config {
-            verbose: self.verbose,
-            ring_records,
-            max_conns: 100,
-            threshold: self.threshold,
-            unfinished: 200,
-            max_pairs: 32,
-            max_listeners: 8,
-            ..Config::default()
-        };
-        Ok(Settings {
-            active: 1,
-            hook_used: abi::TCPSTATES_HOOK_TRACEPOINT,
-            generation: self.generation.get(),
-            nr_rings: self.rings.len() as u32,
-            nr_hooks: 1,
-            activated_ns: ACTIVATED,
-            config,
-            ..Settings::default()
-        })
-    }
-
-    fn stats(&self) -> Result<Stats> {
+    fn raw_stats(&self) -> Stats {
         let clocks = Stats {
             now_ns: NOW,
             now_real_ns: NOW_REAL,
             ..Stats::default()
         };
         if !self.active.get() {
-            return Ok(clocks);
+            return clocks;
         }
         let overwritten = self.sum(|r| r.overwritten.get());
         let alarms = self.sum(|r| r.alarms.get());
@@ -278,59 +241,61 @@ impl Backend for Fake {
         (stats.states[1], stats.states[10]) = (1, 1);
         [stats.states[3], stats.states[12]] = self.half_open;
         stats.handshakes = self.handshakes;
-        Ok(stats)
+        stats
     }
+}
 
-    fn clocks(&self) -> Result<Vec<ClockChange>> {
-        match self.active.get() {
-            true => Ok(self.clocks.borrow().clone()),
-            false => Err(Error::NotActive),
-        }
-    }
-
-    fn transition_counts(&self) -> Result<Vec<TransitionCount>> {
-        if self.active.get() {
-            Ok(self.transition_counts.clone())
-        } else {
-            Err(Error::NotActive)
-        }
-    }
-
-    fn lives(&self) -> Result<Lives> {
-        if self.active.get() {
-            Ok(self.lives)
-        } else {
-            Err(Error::NotActive)
-        }
-    }
-
-    fn cgroups(&self) -> Result<Vec<Cgroup>> {
-        if self.active.get() {
-            Ok(self.cgroups.clone())
-        } else {
-            Err(Error::NotActive)
-        }
-    }
-
-    fn rings(&self) -> Result<Vec<RingState>> {
-        let state = |(cpu, ring): (usize, &FakeRing)| RingState {
-            cpu: cpu as u32,
-            reserved: 0,
-            head: ring.head(),
-            consumed: ring.consumed.get(),
-            overwritten: ring.overwritten.get(),
+impl Backend for Fake {
+    fn settings(&self) -> Result<Option<Settings>> {
+        let ring_records = self.rings[0].capacity as u32;
+        let activation = Activation {
+            verbose: self.verbose,
+            ring: Some(ring_records),
+            max_conns: Some(100),
+            threshold: self.threshold,
+            unfinished: 200,
+            max_pairs: 32,
+            max_listeners: 8,
+            ..Activation::default()
         };
-        match self.active.get() {
-            true => {
-                let listed = self.rings.iter().take(self.listed.get());
-                Ok(listed.enumerate().map(state).collect())
-            }
-            false => Err(Error::NotActive),
-        }
+        Ok(self.active.get().then(|| Settings {
+            hook_used: TransitionHook::Tracepoint,
+            generation: self.generation.get(),
+            activated_ns: ACTIVATED,
+            ring_records,
+            activation,
+            ..Settings::default()
+        }))
     }
 
-    fn hooks(&self) -> Result<Vec<Hook>> {
-        Ok(self.hooks.clone())
+    fn stats(&self) -> Result<stats::Stats> {
+        Ok(stats::Stats::from_abi(&self.raw_stats()))
+    }
+
+    fn clocks(&self) -> Result<Vec<clock::ClockChange>> {
+        let clocks = self.clocks.borrow();
+        self.active(|| clocks.iter().map(clock::ClockChange::from_abi).collect())
+    }
+
+    fn transition_counts(&self) -> Result<Vec<transition_count::TransitionCount>> {
+        self.active(|| {
+            self.transition_counts
+                .iter()
+                .map(transition_count::TransitionCount::from_abi)
+                .collect()
+        })
+    }
+
+    fn lives(&self) -> Result<lives::Lives> {
+        self.active(|| lives::Lives::from_abi(&self.lives))
+    }
+
+    fn cgroups(&self) -> Result<Vec<lives::InCgroup>> {
+        self.active(|| lives::cgroups_from_abi(&self.cgroups))
+    }
+
+    fn hooks(&self) -> Result<Vec<hook::Hook>> {
+        Ok(self.hooks.iter().map(hook::Hook::from_abi).collect())
     }
 
     fn listeners(&self) -> Result<Vec<Listener>> {
@@ -341,29 +306,73 @@ impl Backend for Fake {
         Ok(self.pairs.iter().map(Pair::decode).collect())
     }
 
-    fn snapshot(&self, restart: bool) -> Result<Vec<Conn>> {
-        if restart {
-            self.given.set(0);
-        }
-        let conns = self.conns.borrow();
-        let next: Vec<_> = conns
-            .iter()
-            .skip(self.given.get())
-            .take(self.batch)
-            .map(Conn::decode)
-            .collect();
-        self.given.set(self.given.get() + next.len());
-        Ok(next)
+    fn rings(&self) -> Result<Vec<RingState>> {
+        let state = |(cpu, ring): (usize, &FakeRing)| RingState {
+            cpu: cpu as u32,
+            head: ring.head(),
+            consumed: ring.consumed.get(),
+            overwritten: ring.overwritten.get(),
+        };
+        let listed = self.rings.iter().take(self.listed.get());
+        self.active(|| listed.enumerate().map(state).collect())
     }
 
-    fn consume(&self, generation: u64, positions: &[Consumed]) -> Result<()> {
+    fn live(&self) -> Box<dyn Iterator<Item = Result<Vec<Conn>>> + '_> {
+        let mut given = 0;
+        Box::new(std::iter::from_fn(move || {
+            let conns = self.conns.borrow();
+            let next = conns.iter().skip(given).take(self.batch);
+            let batch: Vec<_> = next.map(Conn::decode).collect();
+            given += batch.len();
+            (!batch.is_empty()).then_some(Ok(batch))
+        }))
+    }
+
+    fn events(&self, settings: &Settings, start: Start) -> Result<Box<dyn Events + '_>> {
+        of_rings(self, settings, start)
+    }
+
+    fn recorder(&self) -> Option<&dyn Recorder> {
+        Some(self)
+    }
+}
+
+impl Rings for Fake {
+    fn map_ring(&self, _: &Settings, cpu: u32) -> Result<RingReader> {
+        if self.resized.get() {
+            return Err(Error::system("mapping", Errno::EINVAL));
+        }
+        let view = RingView::from_words(self.rings[cpu as usize].words.clone());
+        RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
+    }
+}
+
+impl Recorder for Fake {
+    fn activate(&self, _: &Activation) -> Result<()> {
+        if self.active.replace(true) {
+            Err(Error::AlreadyActive)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn deactivate(&self) -> Result<()> {
+        self.rings.iter().for_each(FakeRing::end);
+        if self.active.replace(false) {
+            Ok(())
+        } else {
+            Err(Error::NotActive)
+        }
+    }
+
+    fn consume(&self, generation: u64, read: &[Progress]) -> Result<()> {
         assert!(self.held.get(), "consumed without the lock");
         self.consume_calls.set(self.consume_calls.get() + 1);
-        let moved = |p: &Consumed| self.rings[p.cpu as usize].consumed.get() != p.from;
-        if generation != self.generation.get() || positions.iter().any(moved) {
+        let moved = |p: &Progress| self.rings[p.cpu as usize].consumed.get() != p.from;
+        if generation != self.generation.get() || read.iter().any(moved) {
             return Err(Error::Stale);
         }
-        for p in positions {
+        for p in read {
             let ring = &self.rings[p.cpu as usize];
             assert!(p.to >= p.from && p.to <= ring.head() && p.overwritten <= p.to - p.from);
             ring.consumed.set(p.to);
@@ -372,38 +381,26 @@ impl Backend for Fake {
         Ok(())
     }
 
-    fn seen(&self, sum: u64) -> Result<()> {
-        self.seen.borrow_mut().push(sum);
+    fn seen(&self, read: &[Progress]) -> Result<()> {
+        self.seen.borrow_mut().push(positions(read));
         if !self.script.borrow().is_empty() {
             let next = self.script.borrow_mut().remove(0);
             next(self);
         }
-        if self.active.get() {
-            Ok(())
-        } else {
-            Err(Error::NotActive)
-        }
-    }
-
-    fn map_ring(&self, _: &Settings, cpu: u32) -> Result<RingReader> {
-        if self.resized.get() {
-            return Err(Error::system("mapping", Errno::EINVAL));
-        }
-        let view = RingView::from_words(self.rings[cpu as usize].words.clone());
-        RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })
+        self.active(|| ())
     }
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
         self.ready.0.as_fd()
     }
 
-    fn try_lock(&self) -> Result<Option<FakeLock>> {
+    fn try_lock(&self) -> Result<Option<DrainLock>> {
         if let Some(left) = self.busy.get().checked_sub(1) {
             self.busy.set(left);
             return Ok(None);
         }
         assert!(!self.held.replace(true), "locked twice");
-        Ok(Some(FakeLock(self.held.clone())))
+        Ok(Some(DrainLock::new(FakeLock(self.held.clone()))))
     }
 }
 

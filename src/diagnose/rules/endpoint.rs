@@ -1,12 +1,12 @@
 //! The listening sockets of one address and port as one: with `SO_REUSEPORT`
 //! there are several.
 
-use crate::abi::RawHandshakes;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::alarm::AlarmKind;
 use crate::model::conn::Conn;
+use crate::model::handshakes::Handshakes;
 use crate::model::ident::Ident;
 use crate::model::listener::{Listener, Queue};
 use crate::model::state::State;
@@ -37,7 +37,7 @@ impl<'a> Endpoint<'a> {
     }
 
     /// A counter of handshakes, of all of them together.
-    pub fn handshakes(&self, of: impl Fn(&RawHandshakes) -> u64) -> u64 {
+    pub fn handshakes(&self, of: impl Fn(&Handshakes) -> u64) -> u64 {
         self.sum(|l| of(&l.handshakes))
     }
 

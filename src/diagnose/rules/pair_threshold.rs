@@ -91,7 +91,7 @@ pub struct Share {
 type Key = (u32, u32, u8, [u8; 16], [u8; 16]);
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let threshold = u64::from(facts.settings.config.threshold);
+    let threshold = u64::from(facts.settings.activation.threshold);
     let is_over = |p: &&Pair| threshold > 0 && (p.alarm || p.connections() >= threshold);
     let pairs: Vec<_> = facts.pairs.iter().filter(is_over).collect();
     let mut conns: HashMap<Key, Vec<&Conn>> = pairs.iter().map(|p| (key(p), vec![])).collect();
@@ -121,7 +121,7 @@ fn key(pair: &Pair) -> Key {
 }
 
 fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Finding {
-    let threshold = u64::from(facts.settings.config.threshold);
+    let threshold = u64::from(facts.settings.activation.threshold);
     let all = pair.connections();
     let is_unused = |conn: &&&Conn| {
         let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;

@@ -58,7 +58,7 @@ fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<F
     let of = facts
         .transition_counts
         .iter()
-        .filter(|e| State(e.old_state) == old && State(e.new_state) == new);
+        .filter(|e| e.old == old && e.new == new);
     let total = sum(of.map(|e| e.count));
     let steps = facts.recent.steps.iter();
     let mut recent: Vec<(&Service, &Steps)> = steps

@@ -217,7 +217,7 @@ fn never_finished(endpoint: &Endpoint) -> u64 {
 
 /// Whether the module's alarm says so too, if it is on for as few: it waits for two bad seconds.
 fn is_confirmed(facts: &Facts, endpoint: &Endpoint, least: u64) -> bool {
-    let alarm = u64::from(facts.settings.config.unfinished);
+    let alarm = u64::from(facts.settings.activation.unfinished);
     alarm == 0 || alarm > least || endpoint.has_alarm(AlarmKind::UNFINISHED)
 }
 

@@ -230,8 +230,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::RawHandshakes;
-    use crate::model::handshakes::counters;
+    use crate::model::handshakes::{Handshakes, counters};
 
     #[test]
     fn every_word_is_there() {
@@ -244,7 +243,7 @@ mod tests {
     #[test]
     fn every_counter_of_handshakes_has_its_words() {
         for labels in [&EN, &ZH] {
-            for counter in counters(&RawHandshakes::default(), &[]) {
+            for counter in counters(&Handshakes::default(), &[]) {
                 assert_ne!(labels.handshake(counter.name), counter.name);
             }
         }

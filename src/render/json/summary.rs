@@ -10,7 +10,7 @@ use crate::fmt::json;
 use crate::host::names::Names;
 use crate::model::handshakes::Counter;
 use crate::model::lives::{Durations, Ended, InCgroup, Which, reason_name};
-use crate::model::state::State;
+use crate::model::stats::Stats;
 use crate::model::summary::{FindingCounts, Summary, ThisReport, TransitionTotal};
 use crate::render::time::Clock;
 
@@ -21,7 +21,7 @@ struct SummaryJson<'a> {
     since: String,
     active_ns: u64,
     #[serde(serialize_with = "states")]
-    states: &'a [(State, u64)],
+    states: &'a Stats,
     transitions: Vec<TransitionTotalJson>,
     handshakes: Counts<'a>,
     tracked: u64,
@@ -180,8 +180,8 @@ impl CgroupJson {
     }
 }
 
-fn states<S: Serializer>(states: &&[(State, u64)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(states.iter().map(|(state, n)| (state.name(), n)))
+fn states<S: Serializer>(stats: &&Stats, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(stats.by_state().map(|(state, n)| (state.name(), n)))
 }
 
 /// Counters by their names.
@@ -236,7 +236,7 @@ pub fn write(
         ts: clock.rfc3339(stats.now_ns),
         since: clock.rfc3339(stats.activated_ns),
         active_ns: stats.active_ns(),
-        states: &stats.states,
+        states: stats,
         transitions: summary
             .transition_counts
             .iter()

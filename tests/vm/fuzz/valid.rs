@@ -1,18 +1,22 @@
 //! What a program may ask for, in orders that make sense.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
-use diagnose_tools::abi::{Config, Consumed};
 use diagnose_tools::backend::device::Device;
-use diagnose_tools::backend::events::Merge;
-use diagnose_tools::backend::{Backend, session};
+use diagnose_tools::backend::{Backend, Recorder, Start, session};
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::model::event::Progress;
+use diagnose_tools::model::activation::{Activation, TransitionHook};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::support::device::Mapping;
 use crate::support::random::Random;
 
+const HOOKS: [TransitionHook; 3] = [
+    TransitionHook::Auto,
+    TransitionHook::Tracepoint,
+    TransitionHook::Kprobe,
+];
 /// Mappings that are kept beyond the recording that made them.
 const HELD: usize = 4;
 
@@ -62,18 +66,18 @@ impl Valid {
     }
 
     fn activate(&mut self, random: &mut Random) -> Result<()> {
-        let config = Config {
-            hook: random.below(3) as u32,
-            ring_records: 64 << random.below(6),
-            max_conns: 1 + random.below(5000) as u32,
+        let activation = Activation {
+            hook: *random.of_these(&HOOKS),
+            ring: Some(64 << random.below(6)),
+            max_conns: Some(1 + random.below(5000) as u32),
             min_ns: random.below(2) * random.below(1_000_000),
             threshold: random.below(5) as u32,
             unfinished: random.below(5) as u32,
             max_pairs: 1 + random.below(1000) as u32,
             max_listeners: 1 + random.below(50) as u32,
-            ..Config::default()
+            ..Activation::default()
         };
-        self.ask(|device| device.activate(&config))
+        self.ask(|device| device.activate(&activation))
     }
 
     /// The kernel takes long to let go of its functions.
@@ -92,17 +96,16 @@ impl Valid {
 
     /// All that is new is read, and most often consumed.
     fn report(&mut self, random: &mut Random) -> Result<()> {
-        let settings = self.ask(session::active_settings)?;
-        let rings = self.ask(Device::rings)?;
-        let mut sources = Vec::new();
-        for ring in rings {
-            let mut reader = self.ask(|device| session::map(device, &settings, ring.cpu))?;
-            reader.seek(ring.consumed);
-            sources.push((reader, ring.head));
-        }
-        let mut merge = Merge::new(sources);
-        merge.by_ref().for_each(|event| _ = black_box(event.ts()));
-        let read: Vec<_> = merge.progress().iter().map(consumed).collect();
+        let settings = self.ask(|device| session::active_settings(device))?;
+        let read = self.ask(|device| {
+            let mut events = device.events(&settings, Start::Consumed)?;
+            events.try_each(&mut |event| {
+                black_box(event.ts());
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(events.progress())
+        })?;
+        self.operations += read.len() as u64;
         if random.one_in(4) {
             return Ok(());
         }
@@ -112,9 +115,9 @@ impl Valid {
     /// Has it seen all, there is nothing to wait for, but what came meanwhile.
     fn follow(&mut self) -> Result<()> {
         self.poll();
-        let rings = self.ask(Device::rings)?;
-        let heads = rings.iter().map(|ring| ring.head).sum();
-        self.ask(|device| device.seen(heads))?;
+        let settings = self.ask(|device| session::active_settings(device))?;
+        let heads = self.ask(|device| Ok(device.events(&settings, Start::Now)?.progress()))?;
+        self.ask(|device| device.seen(&heads))?;
         self.poll();
         Ok(())
     }
@@ -130,9 +133,12 @@ impl Valid {
 
     /// From the beginning to the end, or not so far.
     fn snapshot(&mut self, random: &mut Random) -> Result<()> {
-        let mut restart = true;
-        while !self.ask(|device| device.snapshot(restart))?.is_empty() && !random.one_in(20) {
-            restart = false;
+        for batch in self.device.live() {
+            self.operations += 1;
+            batch?;
+            if random.one_in(20) {
+                break;
+            }
         }
         Ok(())
     }
@@ -150,7 +156,7 @@ impl Valid {
         self.ask(Device::version)?;
         let settings = self.ask(Device::settings)?;
         let stats = self.ask(Device::stats)?;
-        assert!(settings.active <= 1 && stats.now_ns > 0);
+        assert!(settings.is_none_or(|settings| settings.generation > 0) && stats.now_ns > 0);
         Ok(())
     }
 
@@ -166,8 +172,9 @@ impl Valid {
 
     /// A mapping more.
     fn hold(&mut self, random: &mut Random) -> Result<()> {
-        let settings = self.ask(session::active_settings)?;
-        let cpu = random.below(settings.nr_rings.into());
+        let settings = self.ask(|device| session::active_settings(device))?;
+        let rings = self.ask(Device::rings)?;
+        let cpu = u64::from(random.of_these(&rings).cpu);
         let offset = cpu * settings.ring_bytes;
         let flags = *random.of_these(&[libc::MAP_SHARED, libc::MAP_PRIVATE]);
         self.operations += 1;
@@ -204,15 +211,5 @@ impl Valid {
             self.held[at].shorten();
         }
         Ok(())
-    }
-}
-
-fn consumed(read: &Progress) -> Consumed {
-    Consumed {
-        cpu: read.cpu,
-        reserved: 0,
-        from: read.from,
-        to: read.to,
-        overwritten: read.overwritten,
     }
 }

@@ -1,0 +1,92 @@
+//! The hooks of an activation.
+
+use crate::abi::{self, padded_text};
+
+/// How a hook is attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HookKind {
+    /// To a tracepoint.
+    #[default]
+    Tracepoint,
+    /// To a function's entry, by ftrace.
+    Ftrace,
+    /// By a kprobe.
+    Kprobe,
+}
+
+impl HookKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracepoint => "tracepoint",
+            Self::Ftrace => "ftrace",
+            Self::Kprobe => "kprobe",
+        }
+    }
+}
+
+/// One hook.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hook {
+    /// The tracepoint or function.
+    pub symbol: String,
+    /// What is lost without it.
+    pub feeds: String,
+    /// How it is attached.
+    pub kind: HookKind,
+    /// Whether there is no activation without it.
+    pub required: bool,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Calls that the kernel could not pass on.
+    pub missed: u64,
+}
+
+impl Hook {
+    /// From the form of the ABI.
+    pub fn from_abi(raw: &abi::Hook) -> Self {
+        let has = |flag| raw.flags & flag != 0;
+        Self {
+            symbol: padded_text(&raw.symbol),
+            feeds: padded_text(&raw.feeds),
+            kind: match () {
+                () if has(abi::TCPSTATES_HOOK_IS_KPROBE) => HookKind::Kprobe,
+                () if has(abi::TCPSTATES_HOOK_IS_FTRACE) => HookKind::Ftrace,
+                () => HookKind::Tracepoint,
+            },
+            required: has(abi::TCPSTATES_HOOK_REQUIRED),
+            attached: has(abi::TCPSTATES_HOOK_ATTACHED),
+            missed: raw.missed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_have_their_meaning() {
+        let hook = |flags| {
+            let mut raw = abi::Hook {
+                flags,
+                missed: 4,
+                ..abi::Hook::default()
+            };
+            raw.symbol[..2].copy_from_slice(b"ab");
+            raw.feeds[0] = b'c';
+            Hook::from_abi(&raw)
+        };
+        let bare = Hook {
+            symbol: "ab".into(),
+            feeds: "c".into(),
+            missed: 4,
+            ..Hook::default()
+        };
+        assert_eq!(hook(0), bare);
+        assert_eq!(hook(abi::TCPSTATES_HOOK_IS_KPROBE).kind, HookKind::Kprobe);
+        assert_eq!(hook(abi::TCPSTATES_HOOK_IS_FTRACE).kind, HookKind::Ftrace);
+        assert!(hook(abi::TCPSTATES_HOOK_REQUIRED).required);
+        assert!(hook(abi::TCPSTATES_HOOK_ATTACHED).attached);
+    }
+}
