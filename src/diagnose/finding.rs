@@ -177,6 +177,13 @@ impl Finding {
         self
     }
 
+    /// Adds the counters of a namespace that it has, with the names of `nstat`.
+    pub fn counters(self, namespace: &Namespace, names: &[&'static str]) -> Self {
+        let counter =
+            |finding: Self, name: &&'static str| finding.number_if(name, namespace.counter(name));
+        names.iter().fold(self, counter)
+    }
+
     /// Adds something to do.
     pub fn remedy(mut self, action: impl Into<Action>) -> Self {
         self.remedies.push(Remedy {

@@ -9,7 +9,7 @@ use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
 use crate::model::alarm::AlarmKind;
 use crate::model::ident::Owner;
-use crate::model::listener::Listener;
+use crate::model::listener::{Listener, Queue};
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -93,16 +93,11 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         false => return None,
     };
     let subject = facts.subject(&endpoint.service, endpoint.whos());
-    let listener = facts.at(&endpoint.service);
-    let problem = match now {
-        true => Problem::Full {
-            owner: subject.owner,
-            listener,
-            waiting: queue.length,
-            limit: queue.limit,
-        },
-        false => Problem::WasFull { listener },
-    };
+    let problem = problem(
+        facts.at(&endpoint.service),
+        subject.owner,
+        now.then_some(queue),
+    );
     let namespace = facts.namespace(endpoint.service.netns);
     let finding = Finding::new("accept-queue-full", severity, problem, subject)
         .number("accept_queue", queue.length)
@@ -113,11 +108,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         .number("last_acks_dropped", acks)
         .number("handshakes_ended", ended)
         .number("drops", drops)
-        .number_if(
-            "TcpExtListenOverflows",
-            namespace.counter("TcpExtListenOverflows"),
-        )
-        .number_if("TcpExtListenDrops", namespace.counter("TcpExtListenDrops"))
+        .counters(&namespace, &["TcpExtListenOverflows", "TcpExtListenDrops"])
         .remedy(Action::SeeProgram);
     Some(settings(
         facts,
@@ -125,6 +116,19 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         queue.limit.into(),
         finding,
     ))
+}
+
+/// What is wrong with a queue that is full now, or was.
+fn problem(listener: SocketAddress, owner: Option<Owner>, full: Option<Queue>) -> Problem {
+    match full {
+        Some(queue) => Problem::Full {
+            owner,
+            listener,
+            waiting: queue.length,
+            limit: queue.limit,
+        },
+        None => Problem::WasFull { listener },
+    }
 }
 
 fn settings(facts: &Facts, service: &Service, backlog: u64, finding: Finding) -> Finding {

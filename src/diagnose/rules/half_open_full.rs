@@ -2,7 +2,7 @@
 //! answered by cookies.
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
@@ -94,60 +94,70 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     if !now && !was {
         return None;
     }
-    let netns = endpoint.service.netns;
-    let namespace = facts.namespace(netns);
-    let cookies = namespace.number("net.ipv4.tcp_syncookies");
-    let dropped = endpoint.handshakes(|h| h.syn_queue_full);
-    let severity = match (now, cookies) {
-        (false, _) => Severity::Info,
-        (true, Some(0)) => Severity::Critical,
-        (true, _) => Severity::Warning,
-    };
+    let namespace = facts.namespace(endpoint.service.netns);
+    let cookies = namespace.number("net.ipv4.tcp_syncookies") != Some(0);
     let listener = facts.at(&endpoint.service);
-    let problem = match now {
-        true => Problem::Full {
-            listener,
-            length: queue.length,
-            limit: queue.limit,
-            cookies: cookies != Some(0),
-        },
-        false => Problem::WasFull { listener },
+    let (severity, problem) = match now {
+        true => (
+            if cookies {
+                Severity::Warning
+            } else {
+                Severity::Critical
+            },
+            Problem::Full {
+                listener,
+                length: queue.length,
+                limit: queue.limit,
+                cookies,
+            },
+        ),
+        false => (Severity::Info, Problem::WasFull { listener }),
     };
+    let finding = Finding::new(
+        "half-open-full",
+        severity,
+        problem,
+        subject(facts, endpoint),
+    )
+    .number("half_open", queue.length)
+    .number("half_open_peak", queue.max)
+    .number("half_open_limit", queue.limit)
+    .number("accept_queue_limit", fullest.accept_queue.limit)
+    .number("listeners", endpoint.listeners.len() as u64)
+    .number("syn_queue_full", endpoint.handshakes(|h| h.syn_queue_full))
+    .number("cookies_sent", endpoint.handshakes(|h| h.cookies_sent))
+    .number("expired", endpoint.handshakes(|h| h.expired))
+    .counters(
+        &namespace,
+        &[
+            "TcpExtTCPReqQFullDrop",
+            "TcpExtTCPReqQFullDoCookies",
+            "TcpExtListenDrops",
+        ],
+    );
+    Some(remedies(facts, endpoint, cookies, finding))
+}
+
+/// The listener, and the sources of its half-open requests.
+fn subject(facts: &Facts, endpoint: &Endpoint) -> Subject {
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
     facts.set_peers(&mut subject, &sources);
-    let finding = Finding::new("half-open-full", severity, problem, subject)
-        .number("half_open", queue.length)
-        .number("half_open_peak", fullest.half_open.max)
-        .number("half_open_limit", queue.limit)
-        .number("accept_queue_limit", fullest.accept_queue.limit)
-        .number("listeners", endpoint.listeners.len() as u64)
-        .number("syn_queue_full", dropped)
-        .number("cookies_sent", endpoint.handshakes(|h| h.cookies_sent))
-        .number("expired", endpoint.handshakes(|h| h.expired))
-        .number_if(
-            "TcpExtTCPReqQFullDrop",
-            namespace.counter("TcpExtTCPReqQFullDrop"),
-        )
-        .number_if(
-            "TcpExtTCPReqQFullDoCookies",
-            namespace.counter("TcpExtTCPReqQFullDoCookies"),
-        )
-        .number_if("TcpExtListenDrops", namespace.counter("TcpExtListenDrops"));
+    subject
+}
+
+fn remedies(facts: &Facts, endpoint: &Endpoint, cookies: bool, finding: Finding) -> Finding {
+    let netns = endpoint.service.netns;
+    let setting = |name, action| facts.remedy(netns, name, action);
     let finding = match cookies {
-        Some(0) => {
-            finding.remedy_if(facts.remedy(netns, "net.ipv4.tcp_syncookies", Action::EnableCookies))
-        }
-        _ => finding,
+        true => finding,
+        false => finding.remedy_if(setting("net.ipv4.tcp_syncookies", Action::EnableCookies)),
     };
-    Some(
-        queue_remedies(facts, endpoint, finding).remedy_if(facts.remedy(
-            netns,
-            "net.ipv4.tcp_synack_retries",
-            Action::SynackRetries,
-        )),
-    )
+    queue_remedies(facts, endpoint, finding).remedy_if(setting(
+        "net.ipv4.tcp_synack_retries",
+        Action::SynackRetries,
+    ))
 }
 
 /// Which of the limits applies here, and how to raise it.

@@ -53,6 +53,17 @@ const RECENT: Limit = Limit {
     why: "what has stopped is not worth a night's sleep: a server was restarted",
 };
 
+/// What the kernel counts of resets.
+const COUNTERS: [&str; 7] = [
+    "TcpOutRsts",
+    "TcpEstabResets",
+    "TcpAttemptFails",
+    "TcpExtTCPAbortOnData",
+    "TcpExtTCPAbortOnClose",
+    "TcpExtTCPAbortOnTimeout",
+    "TcpExtTCPAbortOnMemory",
+];
+
 /// What is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -206,26 +217,9 @@ fn finding(
         .number("percent", share)
         .number("seconds", steps.seconds())
         .number("seconds_ago", ago)
-        .number("established", facts.live(service).established);
-    remedies(facts, service, kind, counters(facts, service, finding))
-}
-
-/// Adds what the kernel has counted.
-fn counters(facts: &Facts, service: &Service, finding: Finding) -> Finding {
-    let namespace = facts.namespace(service.netns);
-    [
-        "TcpOutRsts",
-        "TcpEstabResets",
-        "TcpAttemptFails",
-        "TcpExtTCPAbortOnData",
-        "TcpExtTCPAbortOnClose",
-        "TcpExtTCPAbortOnTimeout",
-        "TcpExtTCPAbortOnMemory",
-    ]
-    .into_iter()
-    .fold(finding, |f, name| {
-        f.number_if(name, namespace.counter(name))
-    })
+        .number("established", facts.live(service).established)
+        .counters(&facts.namespace(service.netns), &COUNTERS);
+    remedies(facts, service, kind, finding)
 }
 
 fn remedies(facts: &Facts, service: &Service, kind: Kind, finding: Finding) -> Finding {

@@ -293,8 +293,7 @@ fn information(facts: &Facts, endpoint: &Endpoint, rates: Rates) -> Finding {
 
 fn numbers(facts: &Facts, endpoint: &Endpoint, finding: Finding, now: u64) -> Finding {
     let namespace = facts.namespace(endpoint.service.netns);
-    let counter = |finding: Finding, name| finding.number_if(name, namespace.counter(name));
-    let finding = finding
+    finding
         .number("unfinished_per_second", now)
         .number("unfinished_peak", endpoint.sum(|l| l.unfinished_max))
         .number("half_open", endpoint.sum(|l| l.half_open.length))
@@ -309,13 +308,14 @@ fn numbers(facts: &Facts, endpoint: &Endpoint, finding: Finding, now: u64) -> Fi
             endpoint.handshakes(|h| h.cookies_accepted),
         )
         .number("syn_queue_full", endpoint.handshakes(|h| h.syn_queue_full))
-        .number("syn_dropped_other", endpoint.handshakes(dropped_otherwise));
-    [
-        "TcpExtTCPReqQFullDrop",
-        "TcpExtTCPReqQFullDoCookies",
-        "TcpExtListenDrops",
-        "TcpExtListenOverflows",
-    ]
-    .into_iter()
-    .fold(finding, counter)
+        .number("syn_dropped_other", endpoint.handshakes(dropped_otherwise))
+        .counters(
+            &namespace,
+            &[
+                "TcpExtTCPReqQFullDrop",
+                "TcpExtTCPReqQFullDoCookies",
+                "TcpExtListenDrops",
+                "TcpExtListenOverflows",
+            ],
+        )
 }

@@ -91,10 +91,7 @@ fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
         .finding("time-wait", Severity::Info, problem, service, whos)
         .number("timewait", conns.len() as u64)
         .number("live", facts.live(service).all)
-        .number_if(
-            "TcpExtTCPTimeWaitOverflow",
-            namespace.counter("TcpExtTCPTimeWaitOverflow"),
-        )
+        .counters(&namespace, &["TcpExtTCPTimeWaitOverflow"])
         .remedy(match service.side {
             Side::Server => Action::SaveHandshakes,
             Side::Client => Action::ReuseConnections,
