@@ -233,7 +233,7 @@ fn share(keys: &str, held: usize) {
     drop(held);
     let cleared = || tool::report("peek=1").alarms.len() == usize::from(raised);
     traffic::until("the alarm is over with its connections", cleared);
-    drop(netns);
+    drop((listener, netns));
     tool::end();
 }
 
