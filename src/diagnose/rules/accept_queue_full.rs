@@ -14,8 +14,8 @@ use crate::model::listener::{Listener, Queue};
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["accept-queue-full"],
-    looks_at: "a listener's accept queue, which is full above its limit; without one that is full \
-               now, drops since the activation are information",
+    looks_at: "a listener's accept queue, which is full above its limit; if none is full now, \
+               drops since the activation are information",
     limits: &[],
     find,
 };

@@ -15,7 +15,7 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["close-wait"],
-    looks_at: "connections in CLOSE_WAIT, by process; of those that no process has accepted, by \
+    looks_at: "connections in CLOSE_WAIT, by process; those that no process has accepted, by \
                listener",
     limits: &[COUNT, CRITICAL, AGE],
     find,

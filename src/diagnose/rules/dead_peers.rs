@@ -14,8 +14,8 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["dead-peers"],
-    looks_at: "ESTABLISHED connections, by listener or destination, whose data is retransmitted in \
-               vain or whose keepalives are not answered; and, as information, those idle for long \
+    looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions or \
+               keepalives are not answered; and, as information, those that are idle for long \
                without keepalive or TCP_USER_TIMEOUT",
     limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
     find,
@@ -54,7 +54,7 @@ const IDLE: Limit = Limit {
     default: 7_200,
     range: (1, 31_536_000),
     unit: "seconds without data in either direction",
-    why: "keepalive would ask after so long by default, and few firewalls remember for longer",
+    why: "the default time of keepalive; few firewalls remember a connection for longer",
 };
 
 /// What to do.

@@ -10,8 +10,8 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["fin-wait1"],
-    looks_at: "connections in FIN_WAIT1, by listener or destination: data that is not sent, windows \
-               that are zero, orphans",
+    looks_at: "connections in FIN_WAIT1, by listener or destination: unsent data, zero windows, \
+               orphans",
     limits: &[COUNT, AGE, pile::SHARE],
     find,
 };

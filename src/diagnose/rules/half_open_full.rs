@@ -13,8 +13,8 @@ use crate::model::alarm::AlarmKind;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["half-open-full"],
-    looks_at: "half-open requests of a listener against their limit, now and the highest since the \
-               activation (then it is information)",
+    looks_at: "half-open requests of a listener compared with their limit: now, or the highest \
+               since the activation (then it is information)",
     limits: &[PERCENT],
     find,
 };
@@ -24,7 +24,7 @@ const PERCENT: Limit = Limit {
     default: 95,
     range: (1, 100),
     unit: "percent of the limit",
-    why: "at the limit SYNs are dropped already, and requests that time out make it sway",
+    why: "SYNs are already dropped at the limit, and requests that expire make the number vary",
 };
 
 /// What is found.

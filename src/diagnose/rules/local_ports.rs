@@ -18,7 +18,7 @@ pub const SHARE: Limit = Limit {
     default: 70,
     range: (1, 100),
     unit: "percent of ip_local_port_range, less the reserved ones, used to one destination",
-    why: "time to act is left; above it, connect() searches longer for each port",
+    why: "leaves time to act; above it, connect() searches longer for each port",
 };
 
 /// What to do.

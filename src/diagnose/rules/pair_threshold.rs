@@ -18,9 +18,9 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["pair-threshold"],
-    looks_at: "connections of one pair of addresses, without those in TIME_WAIT, against the \
-               `threshold` of the activation: information when they are used (a pool, a proxy), a \
-               warning when they are not or are far too many",
+    looks_at: "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
+               `threshold` of the activation: information if they are used (a pool, a proxy), a \
+               warning if they are unused or far above the threshold",
     limits: &[UNUSED, UNUSED_AGE, TIMES],
     find,
 };
@@ -36,15 +36,15 @@ const UNUSED_AGE: Limit = Limit {
     key: "age-s",
     default: 5,
     range: (0, 86_400),
-    unit: "seconds of a connection, before which it cannot be called unused",
-    why: "it has not had the time yet",
+    unit: "age in seconds: a younger connection cannot be called unused",
+    why: "it has not had time to be used",
 };
 const TIMES: Limit = Limit {
     key: "times",
     default: 4,
     range: (1, 1_000_000),
     unit: "times the threshold",
-    why: "so many are a leak or an attack, however they are used",
+    why: "that many are a leak or an attack, however they are used",
 };
 
 /// What is found.

@@ -16,8 +16,8 @@ use crate::model::reason::Reason;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["port-exhaustion"],
-    looks_at: "connect()s of the last minute that found no local port; and the share of the local \
-               ports that connections to one destination use, not counting what TIME_WAIT keeps",
+    looks_at: "calls of connect() in the last minute that found no local port; and the share of \
+               the local ports that connections to one destination use, TIME_WAIT excluded",
     limits: &[COUNT, local_ports::SHARE],
     find,
 };
@@ -26,7 +26,7 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 1,
     range: (1, 100_000_000),
-    unit: "connect()s of the last minute that failed for it",
+    unit: "calls of connect() in the last minute that failed because no port was free",
     why: "each is a request that failed",
 };
 

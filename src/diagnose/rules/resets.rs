@@ -17,8 +17,9 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["resets"],
-    looks_at: "ends of the last minute by a reset, by listener or destination and by who sent it: a \
-               warning when most connections end so and it goes on, else information",
+    looks_at: "connections that ended by a reset in the last minute, by listener or destination \
+               and by sender: a warning if most connections end so and it continues, else \
+               information",
     limits: &[COUNT, SHARE, SECONDS, RECENT],
     find,
 };
@@ -28,7 +29,7 @@ const COUNT: Limit = Limit {
     default: 50,
     range: (1, 100_000_000),
     unit: "resets of one kind in the last minute",
-    why: "about one a second: browsers that go elsewhere cause fewer",
+    why: "about one a second: browsers that leave a page cause fewer",
 };
 const SHARE: Limit = Limit {
     key: "share",
@@ -42,7 +43,7 @@ const SECONDS: Limit = Limit {
     default: 5,
     range: (1, 60),
     unit: "different seconds of the last minute in which there were any",
-    why: "a program that ends and drops what it has does so at one moment",
+    why: "a program that ends resets all its connections at one moment",
 };
 
 const RECENT: Limit = Limit {
@@ -50,7 +51,7 @@ const RECENT: Limit = Limit {
     default: 10,
     range: (1, 60),
     unit: "seconds since the last one, at most",
-    why: "what has stopped is not worth a night's sleep: a server was restarted",
+    why: "resets that have stopped need nobody at night: a server was restarted",
 };
 
 /// What the kernel counts of resets.

@@ -14,8 +14,8 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["slow-read"],
     looks_at: "connections of a listener in ESTABLISHED, FIN_WAIT1 or CLOSE_WAIT that have data to \
-               send to a peer whose window is small, or that must be probed, and that has taken few \
-               bytes a second",
+               send, to a peer that has a small window or must be probed, and that has \
+               acknowledged few bytes a second",
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,
@@ -34,7 +34,7 @@ const AGE: Limit = Limit {
     default: 8,
     range: (1, 86_400),
     unit: "seconds of the connection, at least",
-    why: "an answer is under way for longer only if it is large or the client is slow",
+    why: "an answer takes longer only if it is large or the client is slow",
 };
 const WINDOW: Limit = Limit {
     key: "window",
@@ -54,7 +54,7 @@ const STUCK: Limit = Limit {
     key: "stuck-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds since data could be sent: then the average does not count",
+    unit: "seconds since data could last be sent; from then on the average does not count",
     why: "a first window that was large makes the average look good for minutes",
 };
 

@@ -16,9 +16,10 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["slow-request", "slow-headers", "slow-body"],
-    looks_at: "ESTABLISHED connections of a listener that get few bytes a second, on which data \
-               still comes though nothing was answered since; some seconds of what they send \
-               (`sample=`) tell headers from bodies, and without that it is `slow-request`",
+    looks_at: "ESTABLISHED connections of a listener that receive few bytes a second, and on which \
+               data still comes although the server has not answered; a sample of the packets \
+               (`sample=`) distinguishes headers from bodies, and without one the finding is \
+               `slow-request`",
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,
@@ -50,9 +51,9 @@ const GAP: Limit = Limit {
     key: "gap-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds between the begin, or the last answer, and the last data that came",
-    why: "what comes so late belongs to a request that the server has long been waiting for; a \
-          long poll is answered after its last data",
+    unit: "seconds between the start, or the last answer, and the last data received",
+    why: "data that comes so late belongs to a request that the server has long been waiting for; \
+          a long poll is answered after its last data",
 };
 const QUIET: Limit = Limit {
     key: "quiet-s",

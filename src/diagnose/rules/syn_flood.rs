@@ -18,9 +18,9 @@ use crate::model::listener::Listener;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["syn-flood"],
-    looks_at: "handshakes a second that a listener does not see finished, with and without SYN \
-               cookies, and whether the alarm of kind `unfinished` is raised, if that is on; the \
-               sources are those of its half-open requests",
+    looks_at: "unfinished handshakes of a listener, a second, with and without SYN cookies, and \
+               its alarm `unfinished`, if that is on; the sources are those of its half-open \
+               requests",
     limits: &[UNFINISHED, RECENT, FEW],
     find,
 };
@@ -30,14 +30,14 @@ const UNFINISHED: Limit = Limit {
     default: 200,
     range: (1, 100_000_000),
     unit: "handshakes a second that are not finished",
-    why: "the default of --activate='unfinished=': more than lost ACKs and vanished clients of a \
-          busy server leave, less than any flood that does harm",
+    why: "the default of --activate='unfinished=': above what lost ACKs and vanished clients of a \
+          busy server cause, below any flood that does harm",
 };
 const RECENT: Limit = Limit {
     key: "recent-s",
     default: 10,
     range: (1, 3_600),
-    unit: "seconds ago, at most: what is longer over is information only",
+    unit: "seconds ago, at most: what ended earlier is information only",
     why: "a flood that pauses for longer has stopped doing harm",
 };
 const FEW: Limit = Limit {

@@ -16,7 +16,7 @@ use crate::model::state::State;
 /// One destination.
 pub static SYN_SENT: Rule = Rule {
     names: &["syn-sent"],
-    looks_at: "connections in SYN_SENT to one destination, with those that timed out or were \
+    looks_at: "connections in SYN_SENT to one destination, and those that timed out or were \
                unreachable in the last minute",
     limits: &[COUNT, AGE],
     find: find_unanswered,
@@ -25,8 +25,8 @@ pub static SYN_SENT: Rule = Rule {
 /// Many destinations.
 pub static SCANNER: Rule = Rule {
     names: &["scanner"],
-    looks_at: "the destinations that one process calls without success: those in SYN_SENT, and \
-               those that refused, timed out or were unreachable in the last minute",
+    looks_at: "destinations to which one process cannot connect: those in SYN_SENT, and those that \
+               refused, timed out or were unreachable in the last minute",
     limits: &[DESTINATIONS],
     find: find_scanners,
 };
@@ -50,7 +50,7 @@ const DESTINATIONS: Limit = Limit {
     default: 100,
     range: (1, 100_000_000),
     unit: "different addresses and ports",
-    why: "a crawler or a monitor that fails so often in a minute is broken, and worms do it",
+    why: "a crawler or a monitor that fails so often in a minute is broken; worms do it, too",
 };
 
 /// What is found.

@@ -17,7 +17,7 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["time-wait"],
-    looks_at: "connections in TIME_WAIT by listener or destination; with a destination, its share \
+    looks_at: "connections in TIME_WAIT, by listener or destination; of a destination, the share \
                of the local ports that connect() may choose from",
     limits: &[COUNT, local_ports::SHARE],
     find,
