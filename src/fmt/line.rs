@@ -55,6 +55,8 @@ macro_rules! numbers {
 
 numbers! { u8 u16 u32 u64 }
 
+// Digits are made here and not by itoa: with it a line of JSON takes 9 % more time.
+
 /// What eight digits can tell.
 const EIGHT: u64 = 100_000_000;
 
