@@ -18,7 +18,8 @@ const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";
 const RING: &str = "; allowed: a power of two from 64 to 4194304";
 const STATES: &str = "; allowed: ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV, ! negates, | separates";
 const REASONS: &str = "; allowed: closed_local closed_peer closed_both reset_sent reset_received timeout_retransmit timeout_keepalive timeout_probe timeout_syn refused unreachable unread_data aborted listener_closed netns_gone accept_queue_full no_port fin_timeout reused duplicate syn_cookie fast_open out_of_timewait out_of_orphans out_of_memory cancelled repair, ! negates, | separates";
-const NETNS: &str = "; allowed: inode number, or a name under /run/netns";
+const NETNS: &str =
+    "; allowed: inode number, name under /run/netns, path such as /proc/PID/ns/net, or pid:PID";
 
 /// Arguments, and what stderr says in two parts.
 type Case = (&'static [&'static str], &'static str, &'static str);
@@ -89,7 +90,12 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--activate=min-ms=18446744073710"], "--activate: bad value '18446744073710' of 'min-ms': it is out of range; allowed: 0 to 18446744073709", ""),
     (&["tcpstates", "--activate=netns=0"], "--activate: bad value '0' of 'netns': it is out of range", NETNS),
     (&["tcpstates", "--activate=netns=no-such-one"], "--activate: bad value 'no-such-one' of 'netns': /run/netns/no-such-one: No such file or directory (os error 2)", NETNS),
-    (&["tcpstates", "--activate=netns=../etc"], "--activate: bad value '../etc' of 'netns': it is not a name", NETNS),
+    (&["tcpstates", "--activate=netns=../etc"], "--activate: bad value '../etc' of 'netns': it is neither a name nor a path from /", NETNS),
+    (&["tcpstates", "--activate=netns=/etc/passwd"], "--activate: bad value '/etc/passwd' of 'netns': /etc/passwd: it is not a network namespace", NETNS),
+    (&["tcpstates", "--activate=netns=/proc/self/ns/mnt"], "--activate: bad value '/proc/self/ns/mnt' of 'netns': /proc/self/ns/mnt: it is not a network namespace", NETNS),
+    (&["tcpstates", "--activate=netns=/run/netns/no-such-one"], "--activate: bad value '/run/netns/no-such-one' of 'netns': /run/netns/no-such-one: No such file or directory (os error 2)", NETNS),
+    (&["tcpstates", "--activate=netns=pid:0"], "--activate: bad value 'pid:0' of 'netns': /proc/0/ns/net: No such file or directory (os error 2)", NETNS),
+    (&["tcpstates", "--activate=netns=pid:nginx"], "--activate: bad value 'pid:nginx' of 'netns': it is not a number", NETNS),
     (&["tcpstates", "--activate=addr=10.1.2.3/8"], "--activate: bad value '10.1.2.3/8' of 'addr': host bits are set, did you mean 10.0.0.0/8?", ADDRESSES),
     (&["tcpstates", "--activate=laddr=10.0.0.0/33"], "--activate: bad value '10.0.0.0/33' of 'laddr': the prefix length is not 0 to 32", ADDRESSES),
     (&["tcpstates", "--activate=raddr=10.0.0.256"], "--activate: bad value '10.0.0.256' of 'raddr': '10.0.0.256' is not an address", ADDRESSES),
@@ -100,6 +106,16 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--activate=port=65536"], "--activate: bad value '65536' of 'port': '65536' is not a port (0 to 65535)", PORTS),
     (&["tcpstates", "--activate=lport=90-80"], "--activate: bad value '90-80' of 'lport': the range 90-80 is upside down", PORTS),
     (&["tcpstates", "--activate=rport=http"], "--activate: bad value 'http' of 'rport': 'http' is not a port (0 to 65535)", PORTS),
+    (&["tcpstates", "--report=laddr=10.0.0.1:80"], "--report: bad value '10.0.0.1:80' of 'laddr': '10.0.0.1:80' has a port: write laddr=10.0.0.1 lport=80", ADDRESSES),
+    (&["tcpstates", "--report=raddr=[::1]:80"], "--report: bad value '[::1]:80' of 'raddr': '[::1]:80' has a port: write raddr=::1 rport=80", ADDRESSES),
+    (&["tcpstates", "--report=addr=[::1]"], "--report: bad value '[::1]' of 'addr': '[::1]' has brackets: write addr=::1", ADDRESSES),
+    (&["tcpstates", "--report=addr=*:80"], "--report: bad value '*:80' of 'addr': '*:80' is a port: write port=80", ADDRESSES),
+    (&["tcpstates", "--report=port=80,443"], "--report: bad value '80,443' of 'port': pairs are separated by spaces or commas, so write port=80|443", PORTS),
+    (&["tcpstates", "--report=port=80, 443,8080 peek=1"], "--report: bad value '80,443,8080' of 'port': pairs are separated by spaces or commas, so write port=80|443|8080", PORTS),
+    (&["tcpstates", "--report=state=ESTAB,SYN_SENT"], "--report: bad value 'ESTAB,SYN_SENT' of 'state': pairs are separated by spaces or commas, so write state=ESTAB|SYN_SENT", STATES),
+    (&["tcpstates", "--diagnose=rules=resets,time-wait"], "--diagnose: bad value 'resets,time-wait' of 'rules': pairs are separated by spaces or commas, so write rules=resets|time-wait", RULES),
+    (&["tcpstates", "--report=sort=age,bytes"], "--report: 'bytes' is not KEY=VALUE", REPORT_KEYS),
+    (&["tcpstates", "--report=state=time-wiat"], "--report: bad value 'time-wiat' of 'state': 'time-wiat' is not a state, did you mean TIME_WAIT?", STATES),
     (&["tcpstates", "--report=peek=yes"], "--report: bad value 'yes' of 'peek': it is not 0 or 1; allowed: 0 or 1", ""),
     (&["tcpstates", "--report=format=xml"], "--report: bad value 'xml' of 'format': it is not a format; allowed: table, detail or json", ""),
     (&["tcpstates", "--report=format=table json=1"], "--report: bad value '1' of 'json': format= says otherwise; allowed: 0 or 1", ""),

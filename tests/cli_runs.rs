@@ -62,12 +62,134 @@ fn help_of_each_level_shows_examples_and_every_key() {
     assert_shown(&help, keys::DIAGNOSE);
 }
 
+/// Each key with its texts, whose lines may be broken anywhere.
 fn assert_shown<O>(help: &str, keys: Keys<O>) {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = words(help);
     for key in key::all(keys) {
         let (name, initial) = (key.name, key.initial.text());
-        let line = format!("  {name:<13} {} [default: {initial}]", key.help);
-        assert!(help.contains(&line), "{line}");
-        assert!(help.contains(&key.value.allowed()), "{line}");
+        let line = format!("{name} {} [default: {initial}]", key.help);
+        assert!(help.contains(&words(&line)), "{line}");
+        assert!(help.contains(&words(&key.value.allowed())), "{line}");
+    }
+}
+
+#[test]
+fn help_describes_shared_keys_once() {
+    let help = run(&["tcpstates", "--help"]).out;
+    for key in [
+        "addr",
+        "lport",
+        "netns",
+        "min-ms",
+        "state",
+        "transitions",
+        "check",
+    ] {
+        let line = format!("\n  {key:<13} ");
+        assert_eq!(help.matches(&line).count(), 1, "{key}");
+    }
+    for section in [
+        "Filters (--activate, --report, --follow, --diagnose):",
+        "States and reasons (--report, --follow):",
+    ] {
+        assert!(help.contains(section), "{section}");
+    }
+    let texts = help.split("\n\n").skip(3);
+    let long = texts
+        .flat_map(str::lines)
+        .find(|l| !l.contains("diagnose-tools ") && l.len() > 100);
+    assert_eq!(long, None);
+}
+
+/// The command lines of `diagnose-tools tcpstates` in a text, as the shell splits them.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.split_once("diagnose-tools tcpstates --"));
+    lines
+        .map(|(_, rest)| arguments(&format!("--{rest}")))
+        .collect()
+}
+
+/// Up to what the shell takes as the end of a command.
+fn arguments(line: &str) -> Vec<String> {
+    let (mut all, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => all.push(std::mem::take(&mut word)),
+            '|' | '>' | '#' | '`' | ';' if !quoted => break,
+            c => word.push(c),
+        }
+    }
+    all.push(word);
+    all.retain(|word| !word.is_empty());
+    all
+}
+
+#[test]
+fn command_lines_in_help_and_documents_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let mut texts: Vec<_> = docs
+        .chain([root.join("README.md")])
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    texts.push(run(&["tcpstates", "--help"]).out);
+    let lines: Vec<_> = texts.iter().flat_map(|text| command_lines(text)).collect();
+    assert!(lines.len() > 20, "{lines:?}");
+    for line in lines {
+        // Usage, not an example; and no namespace has the names of the examples here.
+        if line.iter().any(|arg| arg.contains("KEY=VALUE")) {
+            continue;
+        }
+        let line: Vec<_> = line
+            .iter()
+            .map(|arg| arg.replace("netns=web", "netns=1"))
+            .collect();
+        let args = ["tcpstates"]
+            .into_iter()
+            .chain(line.iter().map(String::as_str));
+        let done = run(&args.collect::<Vec<_>>());
+        assert!(done.status != 2, "{line:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn states_are_taken_as_ss_writes_them() {
+    for state in [
+        "ESTAB",
+        "estab",
+        "time-wait",
+        "TIME-WAIT",
+        "syn-recv",
+        "close-wait",
+        "FIN-WAIT-1",
+        "fin-wait-2",
+        "LISTEN",
+        "UNCONN",
+        "last-ack",
+        "connected",
+        "!bucket",
+    ] {
+        let done = run(&["tcpstates", &format!("--report=state={state}")]);
+        assert_eq!((done.status, done.err.as_str()), (1, NOT_LOADED), "{state}");
+    }
+}
+
+#[test]
+fn namespaces_are_taken_by_path_and_by_process() {
+    let pid = std::process::id();
+    for netns in [
+        "/proc/self/ns/net".to_owned(),
+        format!("pid:{pid}"),
+        format!("/proc/{pid}/ns/net"),
+    ] {
+        let done = run(&["tcpstates", &format!("--report=netns={netns}")]);
+        assert_eq!((done.status, done.err.as_str()), (1, NOT_LOADED), "{netns}");
     }
 }
 
@@ -77,6 +199,15 @@ fn versions_name_both_interfaces_and_the_module() {
     let expected = "diagnose-tools 0.1.0 (call version 5, record version 4)\nmodule: not loaded\n";
     assert_eq!((done.status, done.out.as_str()), (0, expected));
     assert_eq!(run(&["-V"]).out, expected);
+    for args in [
+        &["tcpstates", "--version"][..],
+        &["tcpstates", "-V"],
+        &["tcpstates", "--report", "--version"],
+        &["install", "--version"],
+    ] {
+        let done = run(args);
+        assert_eq!((done.status, done.out.as_str()), (0, expected), "{args:?}");
+    }
 }
 
 #[test]
@@ -88,6 +219,10 @@ fn completions_know_the_options() {
             done.out.contains("follow") && done.out.contains("uninstall"),
             "{shell}"
         );
+        // PowerShell and elvish complete no values.
+        if ["bash", "zsh", "fish"].contains(&shell) {
+            assert!(done.out.contains("max-conns="), "{shell}");
+        }
     }
 }
 

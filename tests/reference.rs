@@ -8,37 +8,28 @@
 
 use std::path::Path;
 
-use diagnose_tools::cli::keys;
-use diagnose_tools::model::key::{Keys, all};
+use diagnose_tools::cli::help::{Section, sections};
 
 const BEGIN: &str = "<!-- keys: begin -->\n";
 const END: &str = "<!-- keys: end -->\n";
 
-/// A table of the keys of one option.
-fn table<O>(title: &str, keys: Keys<O>) -> String {
-    let mut text =
-        format!("\n### {title}\n\n| key | values | default | meaning |\n|---|---|---|---|\n");
-    for key in all(keys) {
-        let cells = [&key.value.allowed(), key.initial.text(), key.help]
-            .map(|cell| cell.replace('|', "\\|"));
+/// A table of the keys of a section of `--help`.
+fn table(section: &Section) -> String {
+    let options: Vec<_> = section.options.iter().map(|o| format!("`{o}`")).collect();
+    let mut text = format!(
+        "\n### {} ({})\n\n| key | values | default | meaning |\n|---|---|---|---|\n",
+        section.title,
+        options.join(", ")
+    );
+    for key in &section.keys {
+        let cells = [&key.allowed, key.initial, key.help].map(|cell| cell.replace('|', "\\|"));
         text += &format!("| `{}` | {} |\n", key.name, cells.join(" | "));
     }
     text
 }
 
 fn tables() -> String {
-    [
-        table("Keys of `--activate`", keys::ACTIVATE),
-        table("Keys of `--report`", keys::REPORT),
-        table(
-            "Keys of `--follow`: those of `--report` but `peek` and `findings`, and",
-            keys::FOLLOW_OWN,
-        ),
-        table("Keys of `--settings`", keys::SETTINGS),
-        table("Keys of `--diagnose`", keys::DIAGNOSE),
-    ]
-    .concat()
-        + "\n"
+    sections().iter().map(table).collect::<String>() + "\n"
 }
 
 #[test]
@@ -57,12 +48,4 @@ fn the_reference_has_every_key() {
         expected,
         "docs/reference.md: run with UPDATE=1"
     );
-}
-
-#[test]
-fn follow_lacks_what_the_reference_says() {
-    let names = |keys| all(keys).map(|key| key.name).collect::<Vec<_>>();
-    let (report, follow) = (names(keys::REPORT), names(keys::FOLLOW));
-    let lacks: Vec<_> = report.iter().filter(|n| !follow.contains(n)).collect();
-    assert_eq!(lacks, [&"findings", &"peek"]);
 }

@@ -2,7 +2,6 @@
 //! accepted, what help says and what an error says come from these tables.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
@@ -11,7 +10,7 @@ use crate::model::activation::{self, Activation};
 use crate::model::filter::keys::{Expression, Filtered, Timed, filter_keys, min_ms};
 use crate::model::filter::{self, Filter, parse_reasons, parse_states};
 use crate::model::key::{
-    Choice, Context, Flag, Initial, Key, Keys, Number, Parsed, Value, all, flag, slots,
+    Choice, Context, Flag, Group, Initial, Key, Keys, Number, Parsed, Value, all, flag, slots,
 };
 use crate::model::order::Sort;
 use crate::model::reason::reason_names;
@@ -32,8 +31,6 @@ pub const REPORT: Keys<ReportOptions> = &[
 ];
 /// Keys of `--follow`.
 pub const FOLLOW: Keys<ReportOptions> = &[PARTS, filter_keys(), min_ms(), CHOICE, FOLLOW_LINES];
-/// Those of them that are not as for `--report`.
-pub const FOLLOW_OWN: Keys<ReportOptions> = &[FOLLOW_LINES];
 /// Keys of `--settings`.
 pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM];
 /// Keys of `--diagnose`.
@@ -68,93 +65,106 @@ impl Filtered for DiagnoseKeys {
 
 slots!(Sort, Format);
 
-const PARTS: &[Key<ReportOptions>] = &[
-    Key {
-        name: "transitions",
-        value: &Flag(|o: &mut ReportOptions| &mut o.transitions),
-        initial: Initial::Words("by verbose; --follow 1"),
-        help: "print the transitions",
-    },
-    Key {
-        name: "alarms",
-        value: &Flag(|o: &mut ReportOptions| &mut o.alarms),
-        initial: Initial::Value("1"),
-        help: "print the alarms; without transitions they stay, for the next report as well",
-    },
-    Key {
-        name: "connections",
-        value: &Flag(|o: &mut ReportOptions| &mut o.connections),
-        initial: Initial::Words("by verbose; --follow 0"),
-        help: "print the live connections",
-    },
-    Key {
-        name: "listeners",
-        value: &Flag(|o: &mut ReportOptions| &mut o.listeners),
-        initial: Initial::Words("as connections"),
-        help: "print the listeners with their queues, each as now/most/limit",
-    },
-    Key {
-        name: "summary",
-        value: &Flag(|o: &mut ReportOptions| &mut o.summary),
-        initial: Initial::Value("1"),
-        help: "print the totals, last",
-    },
-    Key {
-        name: "format",
-        value: &Choice {
-            what: "a format",
-            names: Format::NAMES,
-            field: |o: &mut ReportOptions| &mut o.format,
+const PARTS: Group<ReportOptions> = Group {
+    title: "What is printed",
+    keys: &[
+        Key {
+            name: "transitions",
+            value: &Flag(|o: &mut ReportOptions| &mut o.transitions),
+            initial: Initial::Words("by verbose; --follow 1"),
+            help: "print the transitions",
         },
-        initial: Initial::Value("table"),
-        help: "one line each, all fields, JSON lines",
-    },
-    Key {
-        name: "json",
-        value: &IsJson,
+        Key {
+            name: "alarms",
+            value: &Flag(|o: &mut ReportOptions| &mut o.alarms),
+            initial: Initial::Value("1"),
+            help: "print the alarms; without transitions they stay, for the next report as well",
+        },
+        Key {
+            name: "connections",
+            value: &Flag(|o: &mut ReportOptions| &mut o.connections),
+            initial: Initial::Words("by verbose; --follow 0"),
+            help: "print the live connections",
+        },
+        Key {
+            name: "listeners",
+            value: &Flag(|o: &mut ReportOptions| &mut o.listeners),
+            initial: Initial::Words("as connections"),
+            help: "print the listeners with their queues, each as now/most/limit",
+        },
+        Key {
+            name: "summary",
+            value: &Flag(|o: &mut ReportOptions| &mut o.summary),
+            initial: Initial::Value("1"),
+            help: "print the totals, last",
+        },
+        Key {
+            name: "format",
+            value: &Choice {
+                what: "a format",
+                names: Format::NAMES,
+                field: |o: &mut ReportOptions| &mut o.format,
+            },
+            initial: Initial::Value("table"),
+            help: "one line each, all fields, JSON lines",
+        },
+        Key {
+            name: "json",
+            value: &IsJson,
+            initial: Initial::Value("0"),
+            help: "json=1 is format=json",
+        },
+    ],
+};
+
+const FINDINGS: Group<ReportOptions> = Group {
+    title: "Report",
+    keys: &[Key {
+        name: "findings",
+        value: &Flag(|o: &mut ReportOptions| &mut o.findings),
+        initial: Initial::Value("1"),
+        help: "diagnose as well, without looking at packets: say how many findings there are",
+    }],
+};
+
+const PEEK: Group<ReportOptions> = Group {
+    title: "Report",
+    keys: &[Key {
+        name: "peek",
+        value: &Flag(|o: &mut ReportOptions| &mut o.peek),
         initial: Initial::Value("0"),
-        help: "json=1 is format=json",
-    },
-];
+        help: "do not mark events as reported",
+    }],
+};
 
-const FINDINGS: &[Key<ReportOptions>] = &[Key {
-    name: "findings",
-    value: &Flag(|o: &mut ReportOptions| &mut o.findings),
-    initial: Initial::Value("1"),
-    help: "diagnose as well, without looking at packets: say how many findings there are",
-}];
-
-const PEEK: &[Key<ReportOptions>] = &[Key {
-    name: "peek",
-    value: &Flag(|o: &mut ReportOptions| &mut o.peek),
-    initial: Initial::Value("0"),
-    help: "do not mark events as reported",
-}];
-
-const CHOICE: &[Key<ReportOptions>] = &[
-    Key {
-        name: "state",
-        value: &Expression {
-            names: state_names,
-            parse: parse_states,
-            name: |state| state.name().into_owned(),
-            field: |o: &mut ReportOptions| &mut o.show.states,
+const CHOICE: Group<ReportOptions> = Group {
+    title: "States and reasons",
+    keys: &[
+        Key {
+            name: "state",
+            value: &Expression {
+                names: state_names,
+                parse: parse_states,
+                name: |state| state.name().into_owned(),
+                field: |o: &mut ReportOptions| &mut o.show.states,
+            },
+            initial: Initial::Words("any"),
+            help: "states to show, also as ss writes them (estab, time-wait, connected); of a transition, \
+               the old or the new one",
         },
-        initial: Initial::Words("any"),
-        help: "states to show; of a transition, the old or the new one",
-    },
-    Key {
-        name: "reason",
-        value: &Expression {
-            names: reason_names,
-            parse: parse_reasons,
-            name: |reason| reason.name().unwrap_or_default().into_owned(),
-            field: |o: &mut ReportOptions| &mut o.show.reasons,
+        Key {
+            name: "reason",
+            value: &Expression {
+                names: reason_names,
+                parse: parse_reasons,
+                name: |reason| reason.name().unwrap_or_default().into_owned(),
+                field: |o: &mut ReportOptions| &mut o.show.reasons,
+            },
+            initial: Initial::Words("any"),
+            help: "reasons to show: why connections end, or how they began",
         },
-        initial: Initial::Words("any"),
-        help: "reasons to show: why connections end, or how they began",
-    },
-];
+    ],
+};
 
 const LIMIT: Number<ReportOptions, Option<u64>> = Number {
     low: 1,
@@ -163,83 +173,95 @@ const LIMIT: Number<ReportOptions, Option<u64>> = Number {
     field: |o| &mut o.limit,
 };
 
-const REPORT_LINES: &[Key<ReportOptions>] = &[
-    Key {
-        name: "sort",
-        value: &Choice {
-            what: "an order",
-            names: Sort::NAMES,
-            field: |o: &mut ReportOptions| &mut o.sort,
+const REPORT_LINES: Group<ReportOptions> = Group {
+    title: "Report",
+    keys: &[
+        Key {
+            name: "sort",
+            value: &Choice {
+                what: "an order",
+                names: Sort::NAMES,
+                field: |o: &mut ReportOptions| &mut o.sort,
+            },
+            initial: Initial::Value("time"),
+            help: "oldest first; longest in the state, most bytes, most retransmissions first",
         },
-        initial: Initial::Value("time"),
-        help: "oldest first; longest in the state, most bytes, most retransmissions first",
-    },
-    Key {
-        name: "limit",
-        value: &LIMIT,
-        initial: Initial::Words("none"),
-        help: "most lines of each part: the latest by time, else the first of the order",
-    },
-];
+        Key {
+            name: "limit",
+            value: &LIMIT,
+            initial: Initial::Words("none"),
+            help: "most lines of each part: the latest by time, else the first of the order",
+        },
+    ],
+};
 
-const FOLLOW_LINES: &[Key<ReportOptions>] = &[
-    Key {
-        name: "sort",
-        value: &ByTime,
-        initial: Initial::Value("time"),
-        help: "as events happen",
-    },
-    Key {
-        name: "limit",
-        value: &LIMIT,
-        initial: Initial::Words("none"),
-        help: "end after so many events",
-    },
-];
+const FOLLOW_LINES: Group<ReportOptions> = Group {
+    title: "Events",
+    keys: &[
+        Key {
+            name: "sort",
+            value: &ByTime,
+            initial: Initial::Value("time"),
+            help: "as events happen",
+        },
+        Key {
+            name: "limit",
+            value: &LIMIT,
+            initial: Initial::Words("none"),
+            help: "end after so many events",
+        },
+    ],
+};
 
-const SETTINGS_FORM: &[Key<SettingsOptions>] = &[Key {
-    name: "json",
-    value: &Flag(|o: &mut SettingsOptions| &mut o.json),
-    initial: Initial::Value("0"),
-    help: "one JSON line",
-}];
-
-const DIAGNOSIS: &[Key<DiagnoseKeys>] = &[
-    Key {
+const SETTINGS_FORM: Group<SettingsOptions> = Group {
+    title: "Settings",
+    keys: &[Key {
         name: "json",
-        value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.json),
+        value: &Flag(|o: &mut SettingsOptions| &mut o.json),
         initial: Initial::Value("0"),
-        help: "JSON lines",
-    },
-    Key {
-        name: "check",
-        value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.check),
-        initial: Initial::Value("0"),
-        help: "when a finding is at least a warning, exit status 3, and no further option is carried \
+        help: "one JSON line",
+    }],
+};
+
+const DIAGNOSIS: Group<DiagnoseKeys> = Group {
+    title: "Diagnosis",
+    keys: &[
+        Key {
+            name: "json",
+            value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.json),
+            initial: Initial::Value("0"),
+            help: "JSON lines",
+        },
+        Key {
+            name: "check",
+            value: &Flag(|o: &mut DiagnoseKeys| &mut o.options.check),
+            initial: Initial::Value("0"),
+            help: "when a finding is at least a warning, exit status 3, and no further option is carried \
                out",
-    },
-    Key {
-        name: "config",
-        value: &TomlFile,
-        initial: Initial::Words("/etc/diagnose-tools/tcpstates.toml, if it is there"),
-        help: "limits of the rules",
-    },
-    Key {
-        name: "sample",
-        value: &Number::new(0, MOST_SAMPLE_S, |o: &mut DiagnoseKeys| {
-            &mut o.options.scope.patience
-        }),
-        // Slow clients send a piece every ten seconds or more often, or the server gives them up.
-        initial: Initial::Value("10"),
-        help: "most seconds to look at what slow clients send, when there are any; 0: not at all",
-    },
-    Key {
-        name: "rules",
-        value: &RuleNames,
-        initial: Initial::Words("all"),
-        help: "findings to look for",
-    },
-];
+        },
+        Key {
+            name: "config",
+            value: &TomlFile,
+            initial: Initial::Words("/etc/diagnose-tools/tcpstates.toml, if it is there"),
+            help: "limits of the rules",
+        },
+        Key {
+            name: "sample",
+            value: &Number::new(0, MOST_SAMPLE_S, |o: &mut DiagnoseKeys| {
+                &mut o.options.scope.patience
+            }),
+            // Slow clients send a piece every ten seconds or more often, or the server gives them up.
+            initial: Initial::Value("10"),
+            help: "most seconds to look at what slow clients send, when there are any; 0: not at all",
+        },
+        Key {
+            name: "rules",
+            value: &RuleNames,
+            initial: Initial::Words("all"),
+            help: "findings to look for",
+        },
+    ],
+};
 
 const MOST_SAMPLE_S: u32 = 60;
 
@@ -330,6 +352,10 @@ impl Value<DiagnoseKeys> for RuleNames {
         let rules = &options.options.scope.rules;
         (!rules.is_empty()).then(|| rules.join("|"))
     }
+
+    fn is_list(&self) -> bool {
+        true
+    }
 }
 
 /// Keys that have another name now.
@@ -344,21 +370,6 @@ pub fn new_name(old: &str) -> Option<&'static str> {
 /// The names, separated by spaces.
 pub fn names<O>(keys: Keys<O>) -> String {
     all(keys).map(|k| k.name).collect::<Vec<_>>().join(" ")
-}
-
-/// Two lines per key for `--help`.
-pub fn help<O>(title: &str, keys: Keys<O>) -> String {
-    let mut text = format!("{title}\n");
-    for key in all(keys) {
-        let (name, help, initial) = (key.name, key.help, key.initial.text());
-        let allowed = key.value.allowed();
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  {name:<13} {help} [default: {initial}]\n                {allowed}"
-        );
-    }
-    text
 }
 
 #[cfg(test)]

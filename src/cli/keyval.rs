@@ -21,8 +21,11 @@ impl<'a, O> Pairs<'a, O> {
     pub fn parse(option: &'static str, text: &'a str, keys: Keys<O>) -> Result<Self> {
         let mut pairs: Vec<(&'static Key<O>, &'a str)> = Vec::new();
         let separator = |c: char| c == ',' || c.is_whitespace();
-        for pair in text.split(separator).filter(|p| !p.is_empty()) {
-            let (name, value) = split(option, pair, keys)?;
+        let words: Vec<_> = text.split(separator).filter(|p| !p.is_empty()).collect();
+        for (at, word) in words.iter().enumerate() {
+            let Some((name, value)) = word.split_once('=') else {
+                return Err(no_pair(option, &words[at..], &pairs, keys));
+            };
             let key = find(option, name, value, keys)?;
             if value.is_empty() {
                 return Err(bad_value(option, key, value, "it is empty"));
@@ -70,14 +73,29 @@ impl<'a, O> Pairs<'a, O> {
     }
 }
 
-fn split<'a, O>(option: &str, pair: &'a str, keys: Keys<O>) -> Result<(&'a str, &'a str)> {
-    pair.split_once('=').ok_or_else(|| {
-        let allowed = keys::names(keys);
-        let pair = printable(pair);
-        Error::Usage(format!(
-            "{option}: '{pair}' is not KEY=VALUE; allowed keys: {allowed}"
-        ))
-    })
+/// What is wrong with the first of these words, which has no `=`: most likely it is another value
+/// of the last key.
+fn no_pair<O>(
+    option: &str,
+    words: &[&str],
+    before: &[(&'static Key<O>, &str)],
+    keys: Keys<O>,
+) -> Error {
+    if let Some((key, first)) = before.last().filter(|(key, _)| key.value.is_list()) {
+        let more = words.iter().take_while(|word| !word.contains('='));
+        let values: Vec<_> = [first].into_iter().chain(more).copied().collect();
+        let right = printable(&values.join("|"));
+        let reason = format!(
+            "pairs are separated by spaces or commas, so write {}={right}",
+            key.name
+        );
+        return bad_value(option, key, &values.join(","), &reason);
+    }
+    let word = words.first().copied().unwrap_or_default();
+    let (allowed, word) = (keys::names(keys), printable(word));
+    Error::Usage(format!(
+        "{option}: '{word}' is not KEY=VALUE; allowed keys: {allowed}"
+    ))
 }
 
 fn find<O>(option: &str, name: &str, value: &str, keys: Keys<O>) -> Result<&'static Key<O>> {

@@ -1,9 +1,13 @@
 //! The command line: from arguments to actions, all checked before any is done.
 
+pub mod help;
 pub mod keys;
 pub mod keyval;
 pub mod parse;
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -11,6 +15,7 @@ use clap_complete::Shell;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
+use crate::model::key::Keys;
 use crate::render::i18n::Lang;
 use crate::render::terminal::{Color, StyleOptions};
 
@@ -59,30 +64,66 @@ Examples:
 
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 --diagnose='check=1' found something.";
 
-const NARROWED: &str = "\
-What a key narrows: an alarm of a pair has two addresses and no ports; a listener, and an alarm
-of one, has a local end only, so rules of the remote end leave it; a listener on any address has
-every local address. Alarms have no state, no reason and no age; a listener is in LISTEN.
+const TCPSTATES: &str = "\
+Options are carried out from left to right; the first failure stops. KEY=VALUE pairs are separated
+by spaces or commas, several values of one key by |; ! before a value excludes it. The keys below
+are listed with what they do, their defaults, and the values that they take.
 ";
 
-const TCPSTATES_EXAMPLES: &str = "\
-Options are carried out from left to right; the first failure stops. KEY=VALUE pairs are
-separated by spaces or commas.
+const NARROWED: &str = "\
+What a filter applies to: an alarm of a pair has two addresses and no ports. A listener, and an
+alarm of one, has a local end only, so rules of the remote end do not apply; a listener on any
+address has every local address. Alarms have no state, no reason and no age; a listener is in
+LISTEN.
+";
 
-Examples:
-  diagnose-tools tcpstates --activate='port=80|443 min-ms=5 verbose=2'
-  diagnose-tools tcpstates --report='state=CLOSE_WAIT connections=1 sort=age limit=20'
-  diagnose-tools tcpstates --report='json=1 peek=1' | jq -c 'select(.type==\"transition\")'
-  diagnose-tools tcpstates --follow='raddr=10.0.0.0/8|!10.1.0.0/16'
-  diagnose-tools tcpstates --deactivate --activate='verbose=1' --settings
-  diagnose-tools tcpstates --diagnose
-  diagnose-tools tcpstates --diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json";
+/// What an option does in an example, and the command line.
+type Example = (&'static str, &'static str);
+
+/// Each option has one at least.
+const TCPSTATES_EXAMPLES: &[Example] = &[
+    ("record everything", "--activate"),
+    (
+        "record ports 80 and 443, and only what lasted 5 ms in its old state",
+        "--activate='port=80|443 min-ms=5'",
+    ),
+    (
+        "record one network namespace, without 10.1.0.0/16",
+        "--activate='netns=web raddr=!10.1.0.0/16'",
+    ),
+    (
+        "start again, and show the settings",
+        "--deactivate --activate='verbose=1' --settings",
+    ),
+    ("what is new since the last report", "--report"),
+    (
+        "the 20 connections that are longest in CLOSE_WAIT; mark nothing as reported",
+        "--report='peek=1 transitions=0 connections=1 state=close-wait sort=age limit=20'",
+    ),
+    (
+        "connections that failed, as JSON",
+        "--report='json=1 peek=1 reason=refused|unreachable|timeout_syn' | jq -c .",
+    ),
+    (
+        "resets as they happen",
+        "--follow='reason=reset_sent|reset_received'",
+    ),
+    ("alarms alone", "--follow='transitions=0'"),
+    ("the settings for a script", "--settings='json=1'"),
+    ("what is wrong", "--diagnose"),
+    (
+        "two findings, for a script: exit status 3 if one is at least a warning",
+        "--diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json",
+    ),
+];
 
 /// The whole grammar.
 pub fn command() -> Command {
     let version = Arg::new("version")
         .short('V')
         .long("version")
+        .global(true)
+        .display_order(91)
         .action(ArgAction::SetTrue);
     Command::new(NAME)
         .about("Diagnoses a Linux host: TCP state transitions, recorded by a kernel module")
@@ -133,42 +174,48 @@ fn completions() -> Command {
 
 fn tcpstates() -> Command {
     let after = [
-        keys::help("Keys of --activate:", keys::ACTIVATE),
-        keys::help("Keys of --report:", keys::REPORT),
-        keys::help(
-            "Keys of --follow: those of --report, but for peek, and",
-            keys::FOLLOW_OWN,
-        ),
-        keys::help("Keys of --settings:", keys::SETTINGS),
-        keys::help("Keys of --diagnose:", keys::DIAGNOSE),
+        TCPSTATES.to_owned(),
+        help::text(),
         NARROWED.to_owned(),
-        TCPSTATES_EXAMPLES.to_owned(),
+        examples(),
     ];
     Command::new("tcpstates")
         .about("Record and report TCP state transitions and live connections")
-        .arg(keyed("activate", "Start recording"))
+        .arg(keyed("activate", "Start recording", keys::ACTIVATE))
         .arg(plain("deactivate", "Stop recording, free everything"))
         .arg(keyed(
             "settings",
             "What is active, with which settings, hooks and losses",
+            keys::SETTINGS,
         ))
         .arg(keyed(
             "report",
             "What was recorded since the last report, and what is live now",
+            keys::REPORT,
         ))
         .arg(keyed(
             "follow",
             "Events as they happen; never moves the position of --report",
+            keys::FOLLOW,
         ))
         .arg(keyed(
             "diagnose",
             "What is wrong, who does it, and what to do about it, worst first",
+            keys::DIAGNOSE,
         ))
         .after_help(after.join("\n"))
 }
 
+fn examples() -> String {
+    let mut text = String::from("Examples:");
+    for (what, line) in TCPSTATES_EXAMPLES {
+        text += &format!("\n  # {what}\n  {NAME} tcpstates {line}");
+    }
+    text
+}
+
 /// An option with or without `=KEY=VALUE…`, any number of times.
-fn keyed(name: &'static str, help: &'static str) -> Arg {
+fn keyed<O>(name: &'static str, help: &'static str, keys: Keys<O>) -> Arg {
     let arg = Arg::new(name)
         .long(name)
         .help(help)
@@ -177,6 +224,32 @@ fn keyed(name: &'static str, help: &'static str) -> Arg {
         .require_equals(true)
         .default_missing_value("")
         .value_name("KEY=VALUE …")
+        .value_parser(AnyPairs(help::names(keys)))
+        .hide_possible_values(true)
+}
+
+/// Takes any text, and completes the names of keys.
+#[derive(Clone)]
+struct AnyPairs(Vec<(&'static str, &'static str)>);
+
+impl TypedValueParser for AnyPairs {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> std::result::Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let value = |(name, help): &(&str, &'static str)| {
+            PossibleValue::new(format!("{name}=")).help(*help)
+        };
+        Some(Box::new(self.0.iter().map(value)))
+    }
 }
 
 fn plain(name: &'static str, help: &'static str) -> Arg {

@@ -7,6 +7,8 @@ use crate::fmt::escape::printable;
 use crate::host::devices;
 use crate::model::key::{Lookup, Parsed};
 
+/// The namespace of the caller.
+const HERE: &str = "/proc/self/ns/net";
 /// Names of network namespaces.
 const NAMED: &str = "/run/netns";
 
@@ -23,15 +25,28 @@ impl Lookup for OfHost {
     }
 
     fn netns(&self, name: &str) -> Parsed<u32> {
-        if name.contains('/') || name.starts_with('.') {
-            return Err("it is not a name".into());
+        if !name.starts_with('/') && (name.contains('/') || name.starts_with('.')) {
+            return Err("it is neither a name nor a path from /".into());
         }
-        let inode = Path::new(NAMED).join(name).metadata();
-        let inode = inode
-            .map_err(|e| format!("{NAMED}/{}: {e}", printable(name)))?
-            .ino();
+        // A path from / replaces the folder.
+        let path = Path::new(NAMED).join(name);
+        let inode = netns_at(&path)
+            .map_err(|reason| format!("{}: {reason}", printable(&path.to_string_lossy())))?;
         u32::try_from(inode).map_err(|_| "its inode is out of range".into())
     }
+}
+
+/// The inode number of the network namespace that a path leads to.
+fn netns_at(path: &Path) -> Parsed<u64> {
+    let data = path.metadata().map_err(|e| e.to_string())?;
+    let here = Path::new(HERE).metadata().map_err(|e| e.to_string())?;
+    // Of the namespaces of a process the links tell the kind.
+    let kind = path.read_link().unwrap_or_default();
+    let of_net = |kind: &str| !kind.contains(":[") || kind.starts_with("net:[");
+    if data.dev() != here.dev() || !of_net(&kind.to_string_lossy()) {
+        return Err("it is not a network namespace".into());
+    }
+    Ok(data.ino())
 }
 
 #[cfg(test)]
@@ -40,9 +55,34 @@ mod tests {
 
     #[test]
     fn a_namespace_is_looked_up_by_its_name() {
-        assert_eq!(OfHost.netns("../x"), Err("it is not a name".into()));
-        assert_eq!(OfHost.netns("."), Err("it is not a name".into()));
+        for odd in ["../x", ".", "a/b"] {
+            let reason = OfHost.netns(odd).unwrap_err();
+            assert_eq!(reason, "it is neither a name nor a path from /");
+        }
         let reason = OfHost.netns("no-such-netns").unwrap_err();
         assert!(reason.starts_with("/run/netns/no-such-netns: "), "{reason}");
+    }
+
+    #[test]
+    fn a_namespace_is_looked_up_by_its_path() {
+        let here = Path::new(HERE).metadata().unwrap().ino();
+        let here = u32::try_from(here).unwrap();
+        let of_this = format!("/proc/{}/ns/net", std::process::id());
+        assert_eq!(OfHost.netns(&of_this), Ok(here));
+        assert_eq!(OfHost.netns(HERE), Ok(here));
+        let link = std::env::temp_dir().join(format!("netns-{}", std::process::id()));
+        std::os::unix::fs::symlink(HERE, &link).unwrap();
+        let by_link = OfHost.netns(link.to_str().unwrap());
+        std::fs::remove_file(&link).unwrap();
+        assert_eq!(by_link, Ok(here));
+        for other in ["/proc/self/ns/mnt", "/etc/passwd", "/"] {
+            let reason = OfHost.netns(other).unwrap_err();
+            assert_eq!(reason, format!("{other}: it is not a network namespace"));
+        }
+        let reason = OfHost.netns("/proc/0/ns/net").unwrap_err();
+        assert!(
+            reason.starts_with("/proc/0/ns/net: No such file"),
+            "{reason}"
+        );
     }
 }

@@ -3,7 +3,9 @@
 use crate::abi::{self, Config};
 use crate::model::filter::Filter;
 use crate::model::filter::keys::{Filtered, Timed, filter_keys, min_ms};
-use crate::model::key::{self, Choice, Initial, Key, Keys, Number, Pair, PowerOfTwo, Without};
+use crate::model::key::{
+    self, Choice, Group, Initial, Key, Keys, Number, Pair, PowerOfTwo, Without,
+};
 
 const MEBIBYTE: u64 = 1 << 20;
 /// A tebibyte.
@@ -178,100 +180,111 @@ impl Settings {
 /// The keys of `--activate`.
 pub const KEYS: Keys<Activation> = &[VERBOSE, filter_keys(), min_ms(), RECORDING, ALARMS];
 
-const VERBOSE: &[Key<Activation>] = &[Key {
-    name: "verbose",
-    value: &Number::new(0, abi::TCPSTATES_VERBOSE_MAX, |a: &mut Activation| {
-        &mut a.verbose
-    }),
-    initial: Initial::Value("0"),
-    help: "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
-}];
+const VERBOSE: Group<Activation> = Group {
+    title: "Recording",
+    keys: &[Key {
+        name: "verbose",
+        value: &Number::new(0, abi::TCPSTATES_VERBOSE_MAX, |a: &mut Activation| {
+            &mut a.verbose
+        }),
+        initial: Initial::Value("0"),
+        help: "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
+    }],
+};
 
-const RECORDING: &[Key<Activation>] = &[
-    Key {
-        name: "ring",
-        value: &PowerOfTwo {
-            low: abi::TCPSTATES_RING_MIN,
-            high: abi::TCPSTATES_RING_MAX,
-            field: |a: &mut Activation| &mut a.ring,
-        },
-        initial: Initial::Words("auto: as many as fit in ring-memory"),
-        help: "records kept per CPU",
-    },
-    Key {
-        name: "ring-memory",
-        value: &Without {
-            value: Number {
-                low: 1,
-                high: MOST_RING_MEBIBYTES,
-                unit: MEBIBYTE,
-                field: |a: &mut Activation| &mut a.ring_bytes,
+const RECORDING: Group<Activation> = Group {
+    title: "Recording",
+    keys: &[
+        Key {
+            name: "ring",
+            value: &PowerOfTwo {
+                low: abi::TCPSTATES_RING_MIN,
+                high: abi::TCPSTATES_RING_MAX,
+                field: |a: &mut Activation| &mut a.ring,
             },
-            other: "ring",
-            reason: "ring= says how long the rings are",
+            initial: Initial::Words("auto: as many as fit in ring-memory"),
+            help: "records kept per CPU",
         },
-        initial: Initial::Words(
-            "auto: 1/64 of the memory, 16 to 512, and no more than 65536 records per CPU",
-        ),
-        help: "MiB for the rings of all CPUs that are online",
-    },
-    Key {
-        name: "max-conns",
-        value: &Number::new(
-            abi::TCPSTATES_CONNS_MIN,
-            abi::TCPSTATES_CONNS_MAX,
-            |a: &mut Activation| &mut a.max_conns,
-        ),
-        initial: Initial::Words("auto: by the kernel's own limits, and at most 1/32 of the memory"),
-        help: "most live connections tracked",
-    },
-    Key {
-        name: "hook",
-        value: &Choice {
-            what: "a hook",
-            names: HOOKS,
-            field: |a: &mut Activation| &mut a.hook,
+        Key {
+            name: "ring-memory",
+            value: &Without {
+                value: Number {
+                    low: 1,
+                    high: MOST_RING_MEBIBYTES,
+                    unit: MEBIBYTE,
+                    field: |a: &mut Activation| &mut a.ring_bytes,
+                },
+                other: "ring",
+                reason: "ring= says how long the rings are",
+            },
+            initial: Initial::Words(
+                "auto: 1/64 of the memory, 16 to 512, and no more than 65536 records per CPU",
+            ),
+            help: "MiB for the rings of all CPUs that are online",
         },
-        initial: Initial::Value("auto"),
-        help: "how the main transition is hooked",
-    },
-];
+        Key {
+            name: "max-conns",
+            value: &Number::new(
+                abi::TCPSTATES_CONNS_MIN,
+                abi::TCPSTATES_CONNS_MAX,
+                |a: &mut Activation| &mut a.max_conns,
+            ),
+            initial: Initial::Words(
+                "auto: by the kernel's own limits, and at most 1/32 of the memory",
+            ),
+            help: "most live connections tracked",
+        },
+        Key {
+            name: "hook",
+            value: &Choice {
+                what: "a hook",
+                names: HOOKS,
+                field: |a: &mut Activation| &mut a.hook,
+            },
+            initial: Initial::Value("auto"),
+            help: "how the main transition is hooked",
+        },
+    ],
+};
 
-const ALARMS: &[Key<Activation>] = &[
-    Key {
-        name: "threshold",
-        value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.threshold),
-        initial: Initial::Value("500"),
-        help: "connections of one pair of addresses that raise an alarm, 0: none do",
-    },
-    Key {
-        name: "unfinished",
-        value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.unfinished),
-        initial: Initial::Value("200"),
-        help: "handshakes a second that a listener does not see finished and that raise an alarm, \
+const ALARMS: Group<Activation> = Group {
+    title: "Alarms",
+    keys: &[
+        Key {
+            name: "threshold",
+            value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.threshold),
+            initial: Initial::Value("500"),
+            help: "connections of one pair of addresses that raise an alarm, 0: none do",
+        },
+        Key {
+            name: "unfinished",
+            value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.unfinished),
+            initial: Initial::Value("200"),
+            help: "handshakes a second that a listener does not see finished and that raise an alarm, \
                0: none do",
-    },
-    Key {
-        name: "max-pairs",
-        value: &Number::new(
-            abi::TCPSTATES_PAIRS_MIN,
-            abi::TCPSTATES_PAIRS_MAX,
-            |a: &mut Activation| &mut a.max_pairs,
-        ),
-        initial: Initial::Value("32768"),
-        help: "most pairs of addresses counted",
-    },
-    Key {
-        name: "max-listeners",
-        value: &Number::new(
-            abi::TCPSTATES_LISTENERS_MIN,
-            abi::TCPSTATES_LISTENERS_MAX,
-            |a: &mut Activation| &mut a.max_listeners,
-        ),
-        initial: Initial::Value("4096"),
-        help: "most listeners counted",
-    },
-];
+        },
+        Key {
+            name: "max-pairs",
+            value: &Number::new(
+                abi::TCPSTATES_PAIRS_MIN,
+                abi::TCPSTATES_PAIRS_MAX,
+                |a: &mut Activation| &mut a.max_pairs,
+            ),
+            initial: Initial::Value("32768"),
+            help: "most pairs of addresses counted",
+        },
+        Key {
+            name: "max-listeners",
+            value: &Number::new(
+                abi::TCPSTATES_LISTENERS_MIN,
+                abi::TCPSTATES_LISTENERS_MAX,
+                |a: &mut Activation| &mut a.max_listeners,
+            ),
+            initial: Initial::Value("4096"),
+            help: "most listeners counted",
+        },
+    ],
+};
 
 #[cfg(test)]
 mod tests {

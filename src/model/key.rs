@@ -20,8 +20,17 @@ pub struct Key<O: 'static> {
     pub help: &'static str,
 }
 
+/// Keys that belong together.
+pub struct Group<O: 'static> {
+    /// Title of their section in help. Groups of several options that have the same title have
+    /// the same keys, which are described once.
+    pub title: &'static str,
+    /// The keys.
+    pub keys: &'static [Key<O>],
+}
+
 /// The keys of an option, in the order in which they are listed.
-pub type Keys<O> = &'static [&'static [Key<O>]];
+pub type Keys<O> = &'static [Group<O>];
 
 /// What holds where a key is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +62,7 @@ pub trait Lookup {
     /// # Errors
     /// What to write instead, in words.
     fn netns_of_devices(&self, netns: u32) -> Parsed<u32>;
-    /// The inode number of the namespace with this name.
+    /// The inode number of the network namespace with this name, or at this path.
     ///
     /// # Errors
     /// Why there is none, in words.
@@ -90,6 +99,10 @@ pub trait Value<O>: Sync {
     fn comes_first(&self) -> bool {
         false
     }
+    /// Whether `|` separates several values.
+    fn is_list(&self) -> bool {
+        false
+    }
     /// Whether each text is a decimal number.
     fn is_number(&self) -> bool {
         false
@@ -115,7 +128,7 @@ impl fmt::Display for Pair {
 
 /// All keys of an option.
 pub fn all<O>(keys: Keys<O>) -> impl Iterator<Item = &'static Key<O>> {
-    keys.iter().copied().flatten()
+    keys.iter().flat_map(|group| group.keys)
 }
 
 /// The pairs that would set what is set.

@@ -78,11 +78,33 @@ impl State {
         self.known_as().name()
     }
 
-    /// The one of the twelve states with this name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|s| s.name().eq_ignore_ascii_case(name))
+    /// The states that a name means, as this program or `ss` writes it: one state, or one of the
+    /// groups of `ss`. In any case, with `-` or `_` or neither; none: nobody knows the name.
+    pub fn named(name: &str) -> Vec<Self> {
+        let letters = |name: &str| name.replace(['-', '_'], "").to_ascii_lowercase();
+        let name = letters(name);
+        let other = OTHER_NAMES.iter().find(|(other, _)| *other == name);
+        if let Some((_, state)) = other {
+            return vec![*state];
+        }
+        let not = |states: &[Self]| Self::all().filter(|s| !states.contains(s)).collect();
+        match name.as_str() {
+            "connected" => not(&[Self::CLOSE, Self::LISTEN]),
+            "synchronized" => not(&[Self::CLOSE, Self::LISTEN, Self::SYN_SENT]),
+            "bucket" => vec![Self::SYN_RECV, Self::TIME_WAIT],
+            "big" => not(&[Self::SYN_RECV, Self::NEW_SYN_RECV, Self::TIME_WAIT]),
+            _ => Self::all().filter(|s| letters(&s.name()) == name).collect(),
+        }
     }
 }
+
+/// Names that `ss` and others use where the kernel has another one.
+const OTHER_NAMES: [(&str, State); 4] = [
+    ("estab", State::ESTABLISHED),
+    ("closed", State::CLOSE),
+    ("unconn", State::CLOSE),
+    ("listening", State::LISTEN),
+];
 
 /// The names of the twelve states, separated by spaces.
 pub fn state_names() -> String {
@@ -118,9 +140,40 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_in_any_case() {
-        assert_eq!(State::from_name("time_wait"), Some(State(6)));
-        assert_eq!(State::from_name("NEW"), None);
-        assert_eq!(State::from_name(""), None);
+    fn states_are_found_as_ss_writes_them() {
+        for state in State::all() {
+            let name = state.name();
+            let dashes = name.replace('_', "-").to_lowercase();
+            assert_eq!(State::named(&name), [state]);
+            assert_eq!(State::named(&dashes), [state], "{dashes}");
+        }
+        // What `ss` prints, and what it takes, where that is not the same.
+        for (name, state) in [
+            ("ESTAB", State::ESTABLISHED),
+            ("FIN-WAIT-1", State::FIN_WAIT1),
+            ("fin-wait-2", State::FIN_WAIT2),
+            ("UNCONN", State::CLOSE),
+            ("closed", State::CLOSE),
+            ("listening", State::LISTEN),
+        ] {
+            assert_eq!(State::named(name), [state], "{name}");
+        }
+        for none in ["NEW", "", "-", "undef", "all"] {
+            assert!(State::named(none).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
+    fn groups_are_those_of_ss() {
+        let connected = State::named("connected");
+        assert_eq!(connected.len(), 10);
+        assert!(!connected.contains(&State::LISTEN) && !connected.contains(&State::CLOSE));
+        let synchronized = State::named("Synchronized");
+        assert_eq!(synchronized.len(), 9);
+        assert!(!synchronized.contains(&State::SYN_SENT));
+        assert_eq!(State::named("bucket"), [State::SYN_RECV, State::TIME_WAIT]);
+        let big = State::named("big");
+        assert!(big.iter().all(|s| s.known_as() != State::SYN_RECV));
+        assert_eq!((big.len(), big.contains(&State::TIME_WAIT)), (9, false));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::fmt::escape::printable;
 use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
 use crate::model::key::{Parsed, number};
@@ -37,6 +38,9 @@ pub fn parse_addrs(
     device: impl Fn(&str) -> Parsed<u32>,
 ) -> Parsed<Vec<AddrRule>> {
     alternatives(text, |part, negate| {
+        if let Some(advice) = with_port(part, side) {
+            return Err(advice);
+        }
         let (part, scope) = split_scope(part)?;
         Ok(AddrRule {
             network: parse_network(&part, scope)?,
@@ -45,6 +49,39 @@ pub fn parse_addrs(
             ifindex: scope.map_or(Ok(0), &device)?,
         })
     })
+}
+
+/// What to write instead of an address with a port, or in brackets.
+fn with_port(text: &str, side: Side) -> Option<String> {
+    let (address, port) = split_port(text)?;
+    let side = side.letter();
+    let (addr, lport) = (
+        format!("{side}addr={address}"),
+        format!("{side}port={port}"),
+    );
+    let written = printable(text);
+    Some(match (address, port) {
+        (_, "") => format!("'{written}' has brackets: write {}", printable(&addr)),
+        ("" | "*", _) => format!("'{written}' is a port: write {lport}"),
+        _ => format!("'{written}' has a port: write {} {lport}", printable(&addr)),
+    })
+}
+
+/// Splits `10.0.0.1:80`, `*:80`, `:80`, `[::1]:80` and `[::1]`; `None` of all else.
+fn split_port(text: &str) -> Option<(&str, &str)> {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        let bare = address.split('%').next()?;
+        bare.parse::<Ipv6Addr>().ok()?;
+        let port = rest.strip_prefix(':').filter(|port| is_port(port));
+        return port
+            .or(rest.is_empty().then_some(""))
+            .map(|port| (address, port));
+    }
+    let (address, port) = text.rsplit_once(':')?;
+    let known = matches!(address, "" | "*") || address.parse::<Ipv4Addr>().is_ok();
+    (known && is_port(port)).then_some((address, port))
 }
 
 /// Takes the device out of `fe80::%eth0/10`: it belongs to the address.
@@ -67,19 +104,16 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<Ipv6Net> {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
     };
-    let address: IpAddr = address.parse().map_err(|_| {
-        format!(
-            "'{}' is not an address",
-            crate::fmt::escape::printable(address)
-        )
-    })?;
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| format!("'{}' is not an address", printable(address)))?;
     let written = match prefix {
         Some(text) => with_prefix(address, text)?,
         None => address.into(),
     };
     let network = mapped(written.trunc());
     if written.trunc() != written {
-        let scope = scope.map(crate::fmt::escape::printable);
+        let scope = scope.map(printable);
         let right = network_text(network, scope.as_deref());
         return Err(format!("host bits are set, did you mean {right}?"));
     }
@@ -214,7 +248,32 @@ pub(super) mod tests {
             ("1.2.3.300", "error: '1.2.3.300' is not an address"),
             ("01.2.3.4", "error: '01.2.3.4' is not an address"),
             ("localhost", "error: 'localhost' is not an address"),
-            ("[::1]", "error: '[::1]' is not an address"),
+            ("[::1]", "error: '[::1]' has brackets: write addr=::1"),
+            (
+                "10.0.0.1:80",
+                "error: '10.0.0.1:80' has a port: write addr=10.0.0.1 port=80",
+            ),
+            (
+                "10.0.0.2|!10.0.0.1:80",
+                "error: '10.0.0.1:80' has a port: write addr=10.0.0.1 port=80",
+            ),
+            (
+                "[::1]:80",
+                "error: '[::1]:80' has a port: write addr=::1 port=80",
+            ),
+            ("*:80", "error: '*:80' is a port: write port=80"),
+            (":80", "error: ':80' is a port: write port=80"),
+            ("*", "error: '*' is not an address"),
+            ("::1:80", "::1:80"),
+            (
+                "[fe80::1%eth0]:80",
+                "error: '[fe80::1%eth0]:80' has a port: write addr=fe80::1%eth0 port=80",
+            ),
+            ("[10.0.0.1]:80", "error: '[10.0.0.1]:80' is not an address"),
+            (
+                "10.0.0.1:99999",
+                "error: '10.0.0.1:99999' is not an address",
+            ),
             ("1.1.1.1||2.2.2.2", "error: an alternative is empty"),
             ("!", "error: an alternative is empty"),
             ("!!1.1.1.1", "error: '!1.1.1.1' is not an address"),

@@ -38,6 +38,17 @@ impl Side {
     }
 }
 
+impl Side {
+    /// What stands before `addr` and `port` in the key of this side.
+    pub(super) fn letter(self) -> &'static str {
+        match self {
+            Self::Either => "",
+            Self::Local => "l",
+            Self::Remote => "r",
+        }
+    }
+}
+
 /// Splits `a|!b` into its alternatives and whether each is negated.
 pub(super) fn alternatives<T>(
     text: &str,

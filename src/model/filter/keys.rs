@@ -3,7 +3,7 @@
 use crate::abi;
 use crate::model::filter::expression::of_side;
 use crate::model::filter::{self, Filter, Rules, Side};
-use crate::model::key::{Choice, Context, Initial, Key, Number, Parsed, Value, number};
+use crate::model::key::{Choice, Context, Group, Initial, Key, Number, Parsed, Value, number};
 
 /// Settings that a filter is a part of.
 pub trait Filtered: 'static {
@@ -54,8 +54,8 @@ const fn port<O: Filtered>(
 }
 
 /// The keys of a filter.
-pub const fn filter_keys<O: Filtered>() -> &'static [Key<O>] {
-    const {
+pub const fn filter_keys<O: Filtered>() -> Group<O> {
+    let keys = const {
         &[
             address("addr", &Addresses(Side::Either), "local or remote address"),
             address("laddr", &Addresses(Side::Local), "local address"),
@@ -80,12 +80,16 @@ pub const fn filter_keys<O: Filtered>() -> &'static [Key<O>] {
                 help: "network namespace",
             },
         ]
+    };
+    Group {
+        title: "Filters",
+        keys,
     }
 }
 
 /// The key of a least time.
-pub const fn min_ms<O: Timed>() -> &'static [Key<O>] {
-    const {
+pub const fn min_ms<O: Timed>() -> Group<O> {
+    let keys = const {
         &[Key {
             name: "min-ms",
             value: &Number {
@@ -97,6 +101,10 @@ pub const fn min_ms<O: Timed>() -> &'static [Key<O>] {
             initial: Initial::Value("0"),
             help: "least time in the old state, in milliseconds",
         }]
+    };
+    Group {
+        title: "Time in a state",
+        keys,
     }
 }
 
@@ -128,6 +136,10 @@ impl<O: Filtered> Value<O> for Addresses {
     fn get(&self, options: &mut O) -> Option<String> {
         of_side(&options.filter().addrs, |rule| rule.side == self.0)
     }
+
+    fn is_list(&self) -> bool {
+        true
+    }
 }
 
 /// Ports of one side.
@@ -149,6 +161,10 @@ impl<O: Filtered> Value<O> for Ports {
     fn get(&self, options: &mut O) -> Option<String> {
         of_side(&options.filter().ports, |rule| rule.side == self.0)
     }
+
+    fn is_list(&self) -> bool {
+        true
+    }
 }
 
 /// Whether `new` rules fit behind `used` others.
@@ -167,13 +183,16 @@ struct Netns;
 
 impl<O: Filtered> Value<O> for Netns {
     fn allowed(&self) -> String {
-        "inode number, or a name under /run/netns".into()
+        "inode number, name under /run/netns, path such as /proc/PID/ns/net, or pid:PID".into()
     }
 
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
-        options.filter().netns = match text.bytes().all(|b| b.is_ascii_digit()) {
-            true => inode(text)?,
-            false => context.host.netns(text)?,
+        options.filter().netns = match text.strip_prefix("pid:") {
+            Some(pid) => context
+                .host
+                .netns(&format!("/proc/{}/ns/net", number(pid)?))?,
+            None if text.bytes().all(|b| b.is_ascii_digit()) => inode(text)?,
+            None => context.host.netns(text)?,
         };
         Ok(())
     }
@@ -224,5 +243,9 @@ impl<O, T> Value<O> for Expression<O, T> {
 
     fn get(&self, options: &mut O) -> Option<String> {
         (self.field)(options).text(self.name)
+    }
+
+    fn is_list(&self) -> bool {
+        true
     }
 }

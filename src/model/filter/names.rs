@@ -22,15 +22,19 @@ impl<T> Default for Rules<T> {
     }
 }
 
-pub(super) fn parse_rules<T>(text: &str, value: impl Fn(&str) -> Parsed<T>) -> Parsed<Rules<T>> {
+/// `values` finds what a name means.
+pub(super) fn parse_rules<T>(
+    text: &str,
+    values: impl Fn(&str) -> Parsed<Vec<T>>,
+) -> Parsed<Rules<T>> {
     let mut rules = Rules::default();
-    for (value, negate) in alternatives(text, |part, negate| Ok((value(part)?, negate)))? {
+    for (values, negate) in alternatives(text, |part, negate| Ok((values(part)?, negate)))? {
         let list = if negate {
             &mut rules.refused
         } else {
             &mut rules.wanted
         };
-        list.push(value);
+        list.extend(values);
     }
     Ok(rules)
 }

@@ -11,7 +11,8 @@ use crate::model::reason::Reason;
 pub fn parse_reasons(text: &str) -> Parsed<Rules<Reason>> {
     let unknown = |name: &str| unknown_name(name, "reason", Reason::all().filter_map(Reason::name));
     parse_rules(text, |name| {
-        Reason::from_name(name).ok_or_else(|| unknown(name))
+        let reason = Reason::from_name(name).ok_or_else(|| unknown(name))?;
+        Ok(vec![reason])
     })
 }
 

@@ -10,7 +10,11 @@ use crate::model::state::State;
 /// What is wrong with it, in words.
 pub fn parse_states(text: &str) -> Parsed<Rules<State>> {
     parse_rules(text, |name| {
-        State::from_name(name).ok_or_else(|| unknown_state(name))
+        let states = State::named(name);
+        match states.is_empty() {
+            true => Err(unknown_state(name)),
+            false => Ok(states),
+        }
     })
 }
 
@@ -53,6 +57,15 @@ mod tests {
         let new = "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV";
         assert_eq!((error("new"), error("!NEW")), (new.into(), new.into()));
         assert_eq!(error("LISTEN|"), "an alternative is empty");
+    }
+
+    #[test]
+    fn groups_are_read_as_their_states() {
+        let shows = |text, state| parse_states(text).unwrap().matches(&[state]);
+        assert!(shows("connected", State::NEW_SYN_RECV) && !shows("connected", State::LISTEN));
+        assert!(shows("bucket|LISTEN", State::LISTEN) && shows("bucket", State::NEW_SYN_RECV));
+        assert!(!shows("!bucket", State::TIME_WAIT) && shows("!bucket", State::ESTABLISHED));
+        assert!(shows("estab|time-wait", State::TIME_WAIT));
     }
 
     #[test]
