@@ -25,7 +25,7 @@ use crate::support::device::{self, Mapping};
 use crate::support::netns::{Netns, ip};
 use crate::support::process::Process;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
-use crate::support::segment::{ACK, RST, SYN, Segment};
+use crate::support::segment::{RST, SYN, Segment};
 use crate::support::{memory, scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
@@ -607,7 +607,8 @@ fn flood() {
             let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 0)) + number);
             let mut segment = Segment::new(SocketAddrV4::new(from, 4000), v4(&listener), SYN);
             wire.send(&segment);
-            (segment.flags, segment.seq) = (RST | ACK, 1);
+            // 5.10 ignores a RST with an ACK of what was not sent.
+            (segment.flags, segment.seq) = (RST, 1);
             wire.send(&segment);
             if number % 1000 == 0 {
                 wire.drain(Duration::ZERO);
