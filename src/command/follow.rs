@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollTimeout;
 
-use crate::backend::session::{active_settings, clocks, summarize};
+use crate::backend::session::Session;
 use crate::backend::wait::{Wake, Watch};
-use crate::backend::{Backend, Events, Recorder, Start, positions};
-use crate::command::options::{Parts, ReportOptions, parts};
-use crate::command::report::{print_event, print_now, shows};
-use crate::error::{Error, Result, write_error};
-use crate::model::activation::Settings;
+use crate::backend::{Backend, Recorder, positions};
+use crate::command::options::{ReportOptions, parts};
+use crate::command::print::Printer;
+use crate::error::{Error, Result};
 use crate::model::event::{Event, Progress};
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Sink;
@@ -48,10 +47,9 @@ pub fn follow(
     let recorder = backend.recorder().ok_or(Error::ReadOnly)?;
     let watch = Watch::new()?;
     let mut out = BufWriter::new(watch.guard(stdout));
-    let mut follower = Follower::new(backend, recorder, options, sink)?;
-    follower.start(&mut out)?;
+    let mut follower = Follower::new(backend, recorder, options, sink, &mut out)?;
     let end = loop {
-        if let Some(end) = follower.batch(&mut out)? {
+        if let Some(end) = follower.batch()? {
             break end;
         }
         match watch.wait(recorder.poll_fd(), stdout.as_fd(), follower.patience())? {
@@ -61,20 +59,16 @@ pub fn follow(
             Wake::HungUp => follower.hung_up = true,
         }
     };
-    follower.finish(end, &mut out)
+    follower.finish(end)
 }
 
 struct Follower<'a> {
-    backend: &'a dyn Backend,
     recorder: &'a dyn Recorder,
     options: &'a ReportOptions,
-    sink: &'a mut dyn Sink,
-    settings: Settings,
-    parts: Parts,
-    events: Box<dyn Events + 'a>,
+    session: Session<'a>,
+    printer: Printer<'a>,
     /// Losses already told, by ring.
     told: Vec<u64>,
-    this: ThisReport,
     /// The last totals, and when they were asked for.
     totals: (Summary, Instant),
     /// Whether there were events since.
@@ -83,55 +77,41 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    /// Begins at what is recorded from now on.
+    /// Begins at what is recorded from now on, and prints what is there already if it is wanted.
     fn new(
         backend: &'a dyn Backend,
         recorder: &'a dyn Recorder,
         options: &'a ReportOptions,
         sink: &'a mut dyn Sink,
+        out: &'a mut dyn Write,
     ) -> Result<Self> {
-        let settings = active_settings(backend)?;
-        let events = backend.events(&settings, Start::Now)?;
-        let this = ThisReport::default();
-        let totals = (summarize(backend, &settings, None, this)?, Instant::now());
+        let session = Session::follow(backend)?;
+        let totals = (session.totals(ThisReport::default())?, Instant::now());
+        let parts = parts(options, session.settings().activation.verbose);
+        let mut printer = Printer::new(options, parts, sink, out)?;
+        printer.now(&session)?;
+        printer.flush()?;
         Ok(Self {
-            told: Vec::new(),
-            backend,
             recorder,
             options,
-            sink,
-            parts: parts(options, settings.activation.verbose),
-            settings,
-            events,
-            this,
+            session,
+            printer,
+            told: Vec::new(),
             totals,
             news: false,
             hung_up: false,
         })
     }
 
-    /// Prints what is there already, if it is wanted.
-    fn start(&mut self, out: &mut dyn Write) -> Result<()> {
-        print_now(
-            self.backend,
-            self.options,
-            self.parts,
-            self.sink,
-            out,
-            &mut self.this,
-        )?;
-        out.flush().map_err(write_error)
-    }
-
     /// Prints all that there is now, and tells the module so.
-    fn batch(&mut self, out: &mut dyn Write) -> Result<Option<End>> {
-        let before = positions(&self.events.progress());
-        let ended = !self.events.extend()? || self.hung_up;
-        self.sink.clock().learn(&clocks(self.backend)?);
-        let full = self.print(out)?;
-        let read = self.events.progress();
-        self.print_lost(&read, out)?;
-        out.flush().map_err(write_error)?;
+    fn batch(&mut self) -> Result<Option<End>> {
+        let before = positions(&self.session.progress());
+        let ended = !self.session.extend()? || self.hung_up;
+        self.printer.learn(&self.session.clocks()?);
+        let full = self.print()?;
+        let read = self.session.progress();
+        self.print_lost(&read)?;
+        self.printer.flush()?;
         if full {
             return Ok(Some(End::Limit));
         }
@@ -147,39 +127,39 @@ impl<'a> Follower<'a> {
     }
 
     /// Prints a batch of events; returns whether `limit=` is reached.
-    fn print(&mut self, out: &mut dyn Write) -> Result<bool> {
+    fn print(&mut self) -> Result<bool> {
         let limit = self.options.limit;
         let full = |this: &ThisReport| {
             let shown = this.shown + this.alarms_shown;
             limit.is_some_and(|limit| shown >= limit)
         };
-        if full(&self.this) {
+        if full(&self.printer.this) {
             return Ok(true);
         }
-        let this = &mut self.this;
-        self.events.try_each(&mut |event| {
+        let printer = &mut self.printer;
+        self.session.events(&mut |event| {
             match event {
-                Event::Transition(_) => this.transitions += 1,
-                Event::Alarm(_) => this.alarms += 1,
+                Event::Transition(_) => printer.this.transitions += 1,
+                Event::Alarm(_) => printer.this.alarms += 1,
             }
-            if shows(self.options, self.parts, event) {
-                print_event(event, self.sink, out, this)?;
+            if printer.wants(event) {
+                printer.event(event)?;
             }
-            Ok(match full(this) {
+            Ok(match full(&printer.this) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
         })?;
-        Ok(full(&self.this))
+        Ok(full(&self.printer.this))
     }
 
-    fn print_lost(&mut self, read: &[Progress], out: &mut dyn Write) -> Result<()> {
+    fn print_lost(&mut self, read: &[Progress]) -> Result<()> {
         self.told.resize(read.len(), 0);
         for (told, ring) in self.told.iter_mut().zip(read) {
             let new = ring.overwritten - *told;
             *told = ring.overwritten;
             if new > 0 {
-                self.sink.lost(out, ring.cpu, new).map_err(write_error)?;
+                self.printer.lost(ring.cpu, new)?;
             }
         }
         Ok(())
@@ -211,40 +191,42 @@ impl<'a> Follower<'a> {
 
     fn ask_totals(&mut self) {
         (self.totals.1, self.news) = (Instant::now(), false);
-        let generation = self.settings.generation;
-        let same = |now: Option<Settings>| now.is_some_and(|now| now.generation == generation);
-        if !self.backend.settings().is_ok_and(same) {
+        if !self.session.is_current() {
             return;
         }
-        if let Ok(summary) = summarize(self.backend, &self.settings, None, self.this) {
+        if let Ok(summary) = self.session.totals(self.printer.this) {
             self.totals.0 = summary;
         }
     }
 
-    fn finish(mut self, end: End, out: &mut dyn Write) -> Result<()> {
+    fn finish(mut self, end: End) -> Result<()> {
         if end == End::Deactivated {
             crate::stderr::progress("the recording was deactivated: nothing more will come");
         } else {
             self.ask_totals();
             // Not each second: the module looks at each live connection.
-            if let Ok(cgroups) = self.backend.cgroups() {
+            if let Ok(cgroups) = self.session.cgroups() {
                 self.totals.0.cgroups = cgroups;
             }
         }
         if self.options.summary {
-            let (transitions, alarms) = (self.this.transitions, self.this.alarms);
-            self.this.add(&self.events.progress());
-            let this_report = ThisReport {
+            let mut this_report = self.printer.this;
+            this_report.add(&self.session.progress());
+            // What was read ahead, and not given, does not count.
+            let ThisReport {
                 transitions,
                 alarms,
-                ..self.this
-            };
-            let summary = Summary {
-                this_report,
+                ..
+            } = self.printer.this;
+            self.printer.summary(&Summary {
+                this_report: ThisReport {
+                    transitions,
+                    alarms,
+                    ..this_report
+                },
                 ..self.totals.0
-            };
-            self.sink.summary(out, &summary).map_err(write_error)?;
+            })?;
         }
-        out.flush().map_err(write_error)
+        self.printer.finish()
     }
 }

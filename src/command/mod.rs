@@ -5,5 +5,6 @@ pub mod diagnose;
 pub mod follow;
 pub mod install;
 pub mod options;
+pub mod print;
 pub mod report;
 pub mod settings;

@@ -29,8 +29,19 @@ use crate::render::time::Clock;
 pub use settings::{SettingsView, settings_json, settings_text};
 pub use style::Style;
 
-/// Prints the parts of a report, in one format.
+/// Takes a report, in one format, and writes it to `out`.
+///
+/// The calls come in this order: [`Sink::begin`]; events, losses, connections and listeners;
+/// [`Sink::summary`] and [`Sink::findings`], if there are any; [`Sink::finish`]. Only when that has
+/// succeeded the report is out, and its events may be marked as reported.
 pub trait Sink {
+    /// The report starts.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
     /// One transition.
     ///
     /// # Errors
@@ -75,6 +86,13 @@ pub trait Sink {
     /// # Errors
     /// Those of `out`.
     fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()>;
+    /// The report ends: what is held back is written, and `out` has handed on all of it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        out.flush()
+    }
 }
 
 /// How a report looks.

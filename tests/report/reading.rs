@@ -130,6 +130,33 @@ fn what_was_not_written_is_not_reported() {
     }
 }
 
+/// Takes all but the totals.
+struct NoTotals(Vec<u8>);
+
+impl Write for NoTotals {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes.windows(7).any(|part| part == b"summary") {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => self.0.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_report_without_its_end_marks_nothing() {
+    let fake = Fake::new(1, 64);
+    fake.record(0, 3, NOW, 1);
+    let mut out = NoTotals(Vec::new());
+    run_to(&fake, "json=1", &mut out).unwrap_err();
+    let given = String::from_utf8(out.0).unwrap();
+    assert_eq!(given.matches("\"transition\"").count(), 3);
+    assert_eq!((fake.consumed(), fake.consume_calls.get()), (vec![0], 0));
+    assert!(!fake.held.get(), "the lock is given back");
+}
+
 #[test]
 fn a_restart_during_the_report_is_told() {
     let fake = Fake::new(1, 64);
