@@ -2,6 +2,7 @@
 //! wants to run every 100 us, and looks how late it gets to. Whoever holds a
 //! lock with preemption, or interrupts, off keeps it waiting.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,11 +32,12 @@ const LONG: Duration = Duration::from_millis(1);
 
 /// What some work kept it waiting.
 pub fn of(work: impl FnOnce()) -> Waits {
-    let over = AtomicBool::new(false);
+    let (over, begun) = (AtomicBool::new(false), Barrier::new(2));
     thread::scope(|scope| {
-        let over = &over;
+        let (over, begun) = (&over, &begun);
         let urgent = scope.spawn(move || {
             become_urgent();
+            begun.wait();
             let mut waits = Waits::default();
             while !over.load(Ordering::Relaxed) {
                 let before = Instant::now();
@@ -46,8 +48,7 @@ pub fn of(work: impl FnOnce()) -> Waits {
             }
             waits
         });
-        // It is at its work.
-        thread::sleep(Duration::from_millis(50));
+        begun.wait();
         let stop = Stop(over);
         work();
         drop(stop);

@@ -104,6 +104,7 @@ fn begin_under_churn() {
         for round in 0..rounds {
             let hook = ["tracepoint", "kprobe"][round % 2];
             tool::tcpstates(&[&format!("--activate=hook={hook} ring=65536")]);
+            // Some of what was found ends, and some that was not begins.
             thread::sleep(Duration::from_millis(500));
             let report = tool::report("transitions=1 connections=1");
             assert_true(&report, netns.inode());

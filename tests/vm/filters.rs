@@ -1,6 +1,5 @@
 //! What is recorded, and what is shown, when only some of it is wanted.
 
-use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -132,11 +131,12 @@ fn min_ms() {
     // A busy host may leave a FIN without its ACK for 200 ms: FIN_WAIT1 lasts so long then.
     tool::activate_here("min-ms=300");
     let listener = traffic::listen(traffic::V4);
-    for _ in 0..10 {
-        traffic::client_first(&listener);
-    }
-    traffic::half_closed(&listener, 5, Duration::from_millis(700));
-    thread::sleep(Duration::from_millis(50));
+    traffic::to_their_end(|| {
+        for _ in 0..10 {
+            traffic::client_first(&listener);
+        }
+        traffic::half_closed(&listener, 5, Duration::from_millis(700));
+    });
     let report = tool::report("transitions=1");
     let known: Vec<_> = report
         .transitions

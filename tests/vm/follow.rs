@@ -136,7 +136,7 @@ fn ticks(pid: u32) -> u64 {
 fn idle() {
     tool::activate("");
     let follower = follow("");
-    // It has begun, too.
+    // What it does at its start is not counted.
     thread::sleep(guest::patience(1));
     let before = ticks(follower.child.id());
     thread::sleep(Duration::from_secs(3));

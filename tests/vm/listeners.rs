@@ -265,7 +265,9 @@ fn equals_nstat() {
     traffic::until("all is dropped that is to be", || {
         Counters::of(&netns.name).get("TcpExtListenOverflows") == 2 + 3 + 7
     });
-    thread::sleep(Duration::from_millis(100));
+    traffic::until("the last SYN has come", || {
+        handshakes(&told(&netns)[&ports[2]], "syns") == 12
+    });
     let (lines, truth) = (told(&netns), Counters::of(&netns.name));
     let line = |index: usize| &lines[&ports[index]];
     assert_eq!([0, 1, 2].map(|index| overflows(line(index))), [5, 7, 0]);

@@ -13,7 +13,7 @@ use crate::support::link::{FAR, Link};
 use crate::support::netns::{self, Netns};
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, FIN};
-use crate::support::{scenario, ss, tool, traffic};
+use crate::support::{guest, scenario, ss, tool, traffic};
 use crate::transitions::{addr, port};
 
 pub fn trials() -> Vec<Trial> {
@@ -90,7 +90,11 @@ fn cut_link(count: usize) -> CutLink {
         near_ends.push(client);
         held.streams.push(server);
     }
-    thread::sleep(Duration::from_millis(200));
+    traffic::until("the FINs are acknowledged", || {
+        let rows = ss::table(Some(&link.far.name));
+        let closing = rows.iter().filter(|row| row.0 == "FIN_WAIT2").count();
+        closing == count.div_ceil(2)
+    });
     link.cut();
     drop(near_ends);
     CutLink { link, held }
@@ -284,7 +288,9 @@ fn equals_ss() {
     let more = hold(20, None);
     thin.add(1000, 20);
     here.streams.truncate(here.streams.len() - 10);
-    thread::sleep(Duration::from_millis(100));
+    traffic::until("one is in TIME_WAIT", || {
+        ss::table(None).iter().any(|row| row.0 == "TIME_WAIT")
+    });
 
     let mut states = assert_same(None, netns::current_inode());
     for netns in [&spare, &cut.link.near, &own_hash, &thin.netns] {
@@ -376,12 +382,13 @@ fn changes_while_seeding() {
         }
         for _ in 0..10 {
             tool::tcpstates(&["--activate"]);
+            // Some connections begin, and some end.
             thread::sleep(Duration::from_millis(50));
             tool::tcpstates(&["--deactivate"]);
         }
         tool::tcpstates(&["--activate"]);
     });
-    thread::sleep(Duration::from_millis(300));
+    tool::when_all_have_ended(guest::patience(20));
     assert_same(None, netns::current_inode());
     drop(held);
     tool::end();
@@ -394,6 +401,7 @@ fn ages() {
     let listener = traffic::listen(traffic::V4);
     let old = traffic::pair(&listener);
     tool::tcpstates(&["--activate"]);
+    // So that neither is as old as the recording, nor as young as the report.
     thread::sleep(Duration::from_millis(50));
     let born = Instant::now();
     let new = traffic::pair(&listener);
@@ -453,6 +461,7 @@ fn waiting_ages() {
     let began = Instant::now();
     (0..3).for_each(|_| traffic::client_first(&listener));
     let done = Instant::now();
+    // An age that is not taken for the recording's.
     thread::sleep(Duration::from_millis(1200));
     tool::tcpstates(&["--activate"]);
     let least = done.elapsed();

@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::support::netns::Netns;
-use crate::support::{guest, scenario, ss, tool, traffic};
+use crate::support::{scenario, ss, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -204,10 +204,7 @@ fn cgroups() {
     for (path, _, child) in &mut crowds {
         drop(child.stdin.take().map(|mut stdin| stdin.write_all(b"\n")));
         child.wait().expect("bash ends");
-        let gone = Instant::now() + guest::patience(20);
-        while fs::remove_dir(&*path).is_err() && Instant::now() < gone {
-            thread::sleep(Duration::from_millis(50));
-        }
+        traffic::until("the cgroup is empty", || fs::remove_dir(&*path).is_ok());
     }
     tool::tcpstates(&["--deactivate"]);
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::support::ss;
 use crate::support::tool::{self, Report};
 use crate::support::trace::Trace;
-use crate::support::{scenario, traffic};
+use crate::support::{guest, scenario, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -381,7 +381,7 @@ fn concurrent() {
             }
         }
     });
-    thread::sleep(Duration::from_millis(300));
+    tool::when_all_have_ended(guest::patience(20));
     let followed = follower.finish();
     assert!(Started::new("report-last.json").enter(&mut books));
 

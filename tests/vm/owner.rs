@@ -1,5 +1,6 @@
 //! Whose connection it is: checked against the processes' own ids.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -307,15 +308,12 @@ fn listen_and_accept() -> TcpStream {
 
 /// The port is open as soon as somebody listens there.
 fn connect(netns: &Netns) -> TcpStream {
-    let mut connected = None;
-    for _ in 0..500 {
-        connected = netns.run(|| TcpStream::connect(SERVER)).ok();
-        if connected.is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    connected.expect("a server")
+    let connected = OnceCell::new();
+    traffic::until("somebody listens", || {
+        let stream = netns.run(|| TcpStream::connect(SERVER));
+        stream.is_ok_and(|stream| connected.set(stream).is_ok())
+    });
+    connected.into_inner().expect("it is connected")
 }
 
 fn passed() {

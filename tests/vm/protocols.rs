@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -229,7 +228,13 @@ fn joins() {
         // A server's connection is joined when its first data have come.
         joined() == JOINED
     });
-    thread::sleep(Duration::from_millis(200));
+    traffic::until("each subflow has its socket and its owner", || {
+        let report = tool::report("peek=1 transitions=0 connections=1");
+        ["lport", "rport"].iter().all(|port| {
+            let known = |c: &&&Value| c["ino"].is_u64() && c["pid"].is_u64();
+            subflows(&report, port).iter().filter(known).count() as u64 == 2 * JOINED
+        })
+    });
     let report = tool::report("transitions=1 connections=1 listeners=1");
     assert_eq!(report.number("/handshakes/promoted"), 2 * JOINED);
     assert_eq!(report.number("/handshakes/duplicate"), 0);
@@ -246,10 +251,14 @@ fn joins() {
     tool::end();
 }
 
+fn subflows<'a>(report: &'a tool::Report, port: &str) -> Vec<&'a Value> {
+    let ours = |c: &&Value| c[port] == SERVER.port() && c["state"] == "ESTABLISHED";
+    report.connections.iter().filter(ours).collect()
+}
+
 /// Each MPTCP connection has two subflows, which are its socket's and its owner's.
 fn assert_subflows(report: &tool::Report, port: &str, comm: &str, pid: u64) {
-    let ours = |c: &&Value| c[port] == SERVER.port() && c["state"] == "ESTABLISHED";
-    let subflows: Vec<_> = report.connections.iter().filter(ours).collect();
+    let subflows = subflows(report, port);
     assert_eq!(subflows.len() as u64, 2 * JOINED);
     let mut sockets = std::collections::BTreeMap::new();
     for subflow in subflows {

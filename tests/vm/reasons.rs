@@ -563,8 +563,10 @@ fn earlier_error() {
         let told = || socket.take_error().expect("SO_ERROR").is_some();
         traffic::until("the error is there", told);
         // Once read it is gone: another one stays.
+        let unreachable = || Counters::of(&netns.name).get("IcmpInDestUnreachs");
+        let before = unreachable();
         wire.send_unreachable(1, &data);
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        traffic::until("another error is there", || unreachable() > before);
         let who = (peer.remote.port(), peer.local.port());
         end(socket, &mut peer);
         let report = tool::report("transitions=1");

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -28,11 +27,15 @@ pub fn trials() -> Vec<Trial> {
 /// 2,000 connections and more, of every kind, in four namespaces.
 fn workload() {
     let share = guest::share();
-    traffic::mixed(traffic::V4, 1000 / share);
-    traffic::mixed(traffic::V6, 400 / share);
-    traffic::same_ports(&traffic::listen(traffic::V4), 200 / share);
+    traffic::to_their_end(|| {
+        traffic::mixed(traffic::V4, 1000 / share);
+        traffic::mixed(traffic::V6, 400 / share);
+        traffic::same_ports(&traffic::listen(traffic::V4), 200 / share);
+    });
     for name in ["truth1", "truth2", "truth3"] {
-        Netns::new(name).run(|| traffic::mixed(traffic::V4, 200 / share));
+        Netns::new(name).run(|| {
+            traffic::to_their_end(|| traffic::mixed(traffic::V4, 200 / share));
+        });
     }
 }
 
@@ -157,7 +160,6 @@ fn truth(hook: &str) -> u64 {
     tool::activate(&format!("hook={hook}"));
     let trace = Trace::start();
     workload();
-    std::thread::sleep(Duration::from_millis(300));
     let truth = shown(trace.stop());
     let mut report = tool::report("transitions=1");
     tool::end();

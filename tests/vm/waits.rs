@@ -343,8 +343,10 @@ fn assert_orphan(netns: &Netns, seconds: u8, expected: Duration) {
     let wire = Wire::new(netns);
     let (peer, mut seen) = orphan(netns, &wire, seconds);
     let port = peer.remote.port();
+    let deadline = Instant::now() + expected + guest::patience(30);
     while !seen.is_over() {
         let began = Instant::now();
+        assert!(began < deadline, "FIN_WAIT2 does not end");
         let state = state_of(netns, port);
         assert!(
             state.as_deref().is_none_or(|s| s == "FIN_WAIT2"),

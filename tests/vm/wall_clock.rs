@@ -3,14 +3,13 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::follow::follow;
+use crate::follow::{Follower, follow};
 use crate::support::{scenario, tool, traffic};
 
 pub fn trials() -> Vec<Trial> {
@@ -91,6 +90,15 @@ fn is_refusal(line: &&Value) -> bool {
     line["type"] == "transition" && line["reason"] == "refused" && line["new"] == "CLOSE"
 }
 
+/// The lines up to the next refusal, which are waited for.
+fn next_refusal(follower: &Follower) -> Vec<Value> {
+    let mut lines = Vec::new();
+    while !lines.last().as_ref().is_some_and(is_refusal) {
+        lines.push(follower.next().1);
+    }
+    lines
+}
+
 fn assert_refusals<'a>(lines: impl Iterator<Item = &'a Value>, truth: &[Happened]) {
     let lines: Vec<_> = lines.filter(is_refusal).collect();
     assert_eq!(lines.len(), truth.len(), "{lines:#?}");
@@ -142,15 +150,16 @@ fn steps() {
 
     let follower = follow("");
     let mut followed = vec![refused(closed)];
+    let mut lines = next_refusal(&follower);
     for minutes in [30, -45, 200] {
         step(minutes);
         followed.push(refused(closed));
-        thread::sleep(Duration::from_millis(300));
+        lines.extend(next_refusal(&follower));
     }
-    thread::sleep(Duration::from_secs(1));
     follower.signal(Signal::SIGINT);
-    let (status, stderr, lines) = follower.end();
+    let (status, stderr, rest) = follower.end();
     assert_eq!(status, 0, "{stderr}");
+    lines.extend(rest);
     assert_refusals(lines.iter(), &followed);
 
     // More steps than are kept: the first and the last ones are.

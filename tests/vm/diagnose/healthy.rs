@@ -1,6 +1,7 @@
 //! Servers that are well, however busy: nothing is found that anybody should
 //! look at.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
@@ -29,6 +30,7 @@ fn healthy() {
     let database = Database::start();
     let download = Download::start();
     let mut restarted = Restarted::start();
+    // As long as a client may be slow before it counts as an attack.
     thread::sleep(Duration::from_secs(8));
     assert_nothing("while they are busy");
     restarted.restart();
@@ -258,10 +260,9 @@ fn come_back(mut line: Line, to: SocketAddr) {
 
 fn connect(number: usize, to: SocketAddr) -> TcpStream {
     let from = Ipv4Addr::new(10, 78, 0, 1 + (number % 10) as u8);
-    loop {
-        match traffic::try_connect_from(from, to) {
-            Ok(stream) => return stream,
-            Err(_) => thread::sleep(Duration::from_millis(50)),
-        }
-    }
+    let connected = OnceCell::new();
+    traffic::within(Duration::from_secs(60), "the server is there again", || {
+        traffic::try_connect_from(from, to).is_ok_and(|stream| connected.set(stream).is_ok())
+    });
+    connected.into_inner().expect("it is connected")
 }

@@ -314,6 +314,7 @@ fn unanswered() {
     caller.line.hear();
     scanner.line.hear();
     wait_for(&netns, "SYN_SENT", 2 * CALLS);
+    // Long enough that the rules call it unanswered.
     thread::sleep(Duration::from_secs(10));
 
     let diagnosis = Diagnosis::of(&netns, &mut crowd, "");

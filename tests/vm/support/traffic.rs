@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::netns::Reuse;
-use super::{guest, netns};
+use super::{guest, netns, ss};
 
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -158,6 +158,17 @@ pub fn half_closed(listener: &TcpListener, count: usize, hold: Duration) {
         drop(server);
         wait_for_fin(&mut client);
     }
+}
+
+/// Does some work, and waits until its connections in this namespace have ended, but for TIME_WAIT.
+pub fn to_their_end(work: impl FnOnce()) {
+    let before = ss::table(None);
+    work();
+    until("the connections have ended", || {
+        let rows = ss::table(None);
+        rows.iter()
+            .all(|row| row.0 == "TIME_WAIT" || before.contains(row))
+    });
 }
 
 /// The same four-tuple again and again, ended by resets so that no TIME_WAIT
