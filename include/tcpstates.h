@@ -28,7 +28,7 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		5
+#define TCPSTATES_CALL_VERSION		6
 #define TCPSTATES_RECORD_VERSION	4
 
 /*
@@ -522,12 +522,49 @@ struct tcpstates_ring_state {
 #define TCPSTATES_HOOK_ATTACHED		0x0004
 #define TCPSTATES_HOOK_IS_FTRACE	0x0008	/* a function's entry, by ftrace */
 
+/*
+ * tcpstates_hook.id: which event a hook reports, whatever the function is called
+ * on this kernel. An id is never given another meaning. The controller has the
+ * text of what is lost without each of them. In the comments: the function or
+ * tracepoint, or the first of its names.
+ */
+#define TCPSTATES_HOOK_ID_SOCK_DESTROY		1	/* tcp_destroy_sock */
+#define TCPSTATES_HOOK_ID_V4_REQUEST_FREE	2	/* tcp_v4_reqsk_destructor */
+#define TCPSTATES_HOOK_ID_V6_REQUEST_FREE	3	/* tcp_v6_reqsk_destructor */
+#define TCPSTATES_HOOK_ID_TIMEWAIT_FREE		4	/* tcp_twsk_destructor */
+#define TCPSTATES_HOOK_ID_STATE_TRACEPOINT	5	/* inet_sock_set_state */
+#define TCPSTATES_HOOK_ID_STATE_STORE		6	/* inet_sk_state_store */
+#define TCPSTATES_HOOK_ID_STATE_SET		7	/* inet_sk_set_state */
+#define TCPSTATES_HOOK_ID_CONNECT		8	/* tcp_connect */
+#define TCPSTATES_HOOK_ID_TIMEWAIT_START	9	/* inet_twsk_hashdance */
+#define TCPSTATES_HOOK_ID_TIMEWAIT_TIMER	10	/* __inet_twsk_schedule */
+#define TCPSTATES_HOOK_ID_TIMEWAIT_PACKET	11	/* tcp_timewait_state_process */
+#define TCPSTATES_HOOK_ID_REQUEST_DONE		12	/* inet_csk_complete_hashdance */
+#define TCPSTATES_HOOK_ID_SYNACK_TIMEOUT	13	/* tcp_syn_ack_timeout */
+#define TCPSTATES_HOOK_ID_REQUEST_TIMER		14	/* reqsk_timer_handler */
+#define TCPSTATES_HOOK_ID_REQUEST_PACKET	15	/* tcp_check_req */
+#define TCPSTATES_HOOK_ID_REQUEST_ICMP		16	/* tcp_req_err */
+#define TCPSTATES_HOOK_ID_ABORT			17	/* tcp_abort */
+#define TCPSTATES_HOOK_ID_RESET			18	/* tcp_reset */
+#define TCPSTATES_HOOK_ID_REQUEST_MIGRATE	19	/* inet_reqsk_clone */
+#define TCPSTATES_HOOK_ID_REQUEST_START		20	/* inet_csk_reqsk_queue_hash_add */
+#define TCPSTATES_HOOK_ID_CHILD_QUEUE		21	/* inet_csk_reqsk_queue_add */
+#define TCPSTATES_HOOK_ID_ACCEPT		22	/* security_sock_graft */
+#define TCPSTATES_HOOK_ID_SYNACK_AGAIN		23	/* tcp_retransmit_synack */
+#define TCPSTATES_HOOK_ID_SYN			24	/* tcp_conn_request */
+#define TCPSTATES_HOOK_ID_V4_COOKIE_SENT	25	/* cookie_v4_init_sequence */
+#define TCPSTATES_HOOK_ID_V6_COOKIE_SENT	26	/* cookie_v6_init_sequence */
+#define TCPSTATES_HOOK_ID_V4_COOKIE_CHECK	27	/* cookie_v4_check */
+#define TCPSTATES_HOOK_ID_V6_COOKIE_CHECK	28	/* cookie_v6_check */
+#define TCPSTATES_HOOK_ID_COOKIE_SOCK		29	/* tcp_get_cookie_sock */
+#define TCPSTATES_HOOK_ID_CLOCK_SET		30	/* clock_was_set */
+#define TCPSTATES_NR_HOOK_IDS			31	/* 0 is no hook */
+
 /* TCPSTATES_GET_HOOKS: one element per hook of the activation. */
 struct tcpstates_hook {
 	__u8  symbol[TCPSTATES_SYMBOL_LEN];	/* tracepoint's or function's name, NUL padded */
-	__u8  feeds[64];	/* what is lost without it, NUL padded */
-	__u32 flags;
-	__u32 reserved;
+	__u32 flags;		/* TCPSTATES_HOOK_IS_*, _REQUIRED, _ATTACHED */
+	__u32 id;		/* TCPSTATES_HOOK_ID_* */
 	__u64 missed;		/* calls that the kernel could not pass on */
 };
 

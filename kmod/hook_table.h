@@ -25,7 +25,7 @@ struct tcps_session;
 /* Exactly one of @probe and @at_entry is set. */
 struct tcps_hook_spec {
 	const char *symbols[TCPS_SYMBOLS_MAX];
-	const char *feeds;	/* what is lost without it */
+	u32 id;			/* TCPSTATES_HOOK_ID_* */
 	unsigned int modes;	/* bits of TCPSTATES_HOOK_*: where it belongs */
 	bool required;
 	bool by_kprobe;		/* even where ftrace could be used */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The hooks of an activation, attached all or none. A hook that is required
- * and missing fails the activation by its name, an optional one is listed with
- * what is lost without it.
+ * and missing fails the activation by its name, an optional one is listed as not
+ * attached.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -346,7 +346,7 @@ void tcps_hook_describe(const struct tcps_hook *hook, struct tcpstates_hook *out
 {
 	memset(out, 0, sizeof(*out));
 	strscpy(out->symbol, hook->symbol, sizeof(out->symbol));
-	strscpy(out->feeds, hook->spec->feeds, sizeof(out->feeds));
+	out->id = hook->spec->id;
 	out->flags = way_flags(hook);
 	if (hook->spec->required)
 		out->flags |= TCPSTATES_HOOK_REQUIRED;

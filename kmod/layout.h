@@ -61,7 +61,7 @@ ASSERT_OFFSET(tcpstates_stats, handshakes, 304);
 ASSERT_SIZE(tcpstates_transition_count, 1320);
 ASSERT_SIZE(tcpstates_table, 16);
 ASSERT_SIZE(tcpstates_ring_state, 32);
-ASSERT_SIZE(tcpstates_hook, 128);
+ASSERT_SIZE(tcpstates_hook, 64);
 ASSERT_SIZE(tcpstates_conn, 240);
 ASSERT_OFFSET(tcpstates_conn, since_ns, 112);
 ASSERT_OFFSET(tcpstates_conn, reason, 132);

@@ -65,6 +65,36 @@ pub mod call {
     };
 }
 
+/// Ids of hooks: which event each of them reports.
+pub mod hook_id {
+    pub use super::raw::{
+        TCPSTATES_HOOK_ID_ABORT as ABORT, TCPSTATES_HOOK_ID_ACCEPT as ACCEPT,
+        TCPSTATES_HOOK_ID_CHILD_QUEUE as CHILD_QUEUE, TCPSTATES_HOOK_ID_CLOCK_SET as CLOCK_SET,
+        TCPSTATES_HOOK_ID_CONNECT as CONNECT, TCPSTATES_HOOK_ID_COOKIE_SOCK as COOKIE_SOCK,
+        TCPSTATES_HOOK_ID_REQUEST_DONE as REQUEST_DONE,
+        TCPSTATES_HOOK_ID_REQUEST_ICMP as REQUEST_ICMP,
+        TCPSTATES_HOOK_ID_REQUEST_MIGRATE as REQUEST_MIGRATE,
+        TCPSTATES_HOOK_ID_REQUEST_PACKET as REQUEST_PACKET,
+        TCPSTATES_HOOK_ID_REQUEST_START as REQUEST_START,
+        TCPSTATES_HOOK_ID_REQUEST_TIMER as REQUEST_TIMER, TCPSTATES_HOOK_ID_RESET as RESET,
+        TCPSTATES_HOOK_ID_SOCK_DESTROY as SOCK_DESTROY, TCPSTATES_HOOK_ID_STATE_SET as STATE_SET,
+        TCPSTATES_HOOK_ID_STATE_STORE as STATE_STORE,
+        TCPSTATES_HOOK_ID_STATE_TRACEPOINT as STATE_TRACEPOINT, TCPSTATES_HOOK_ID_SYN as SYN,
+        TCPSTATES_HOOK_ID_SYNACK_AGAIN as SYNACK_AGAIN,
+        TCPSTATES_HOOK_ID_SYNACK_TIMEOUT as SYNACK_TIMEOUT,
+        TCPSTATES_HOOK_ID_TIMEWAIT_FREE as TIMEWAIT_FREE,
+        TCPSTATES_HOOK_ID_TIMEWAIT_PACKET as TIMEWAIT_PACKET,
+        TCPSTATES_HOOK_ID_TIMEWAIT_START as TIMEWAIT_START,
+        TCPSTATES_HOOK_ID_TIMEWAIT_TIMER as TIMEWAIT_TIMER,
+        TCPSTATES_HOOK_ID_V4_COOKIE_CHECK as V4_COOKIE_CHECK,
+        TCPSTATES_HOOK_ID_V4_COOKIE_SENT as V4_COOKIE_SENT,
+        TCPSTATES_HOOK_ID_V4_REQUEST_FREE as V4_REQUEST_FREE,
+        TCPSTATES_HOOK_ID_V6_COOKIE_CHECK as V6_COOKIE_CHECK,
+        TCPSTATES_HOOK_ID_V6_COOKIE_SENT as V6_COOKIE_SENT,
+        TCPSTATES_HOOK_ID_V6_REQUEST_FREE as V6_REQUEST_FREE, TCPSTATES_NR_HOOK_IDS as COUNT,
+    };
+}
+
 /// Name under `/sys/module` and in `delete_module(2)`.
 pub const MODULE_NAME: &str = text_constant(raw::TCPSTATES_MODULE_NAME);
 /// Name under `/dev` and in `/proc/misc`.
@@ -135,7 +165,7 @@ mod layout {
     use std::mem::offset_of;
 
     const _: () = {
-        assert!(TCPSTATES_CALL_VERSION == 5 && TCPSTATES_RECORD_VERSION == 4);
+        assert!(TCPSTATES_CALL_VERSION == 6 && TCPSTATES_RECORD_VERSION == 4);
         assert!(size_of::<RawIdent>() == 112);
         assert!(offset_of!(RawIdent, ifindex) == 104);
         assert!(offset_of!(RawIdent, cgroup) == 8);
@@ -205,7 +235,7 @@ mod layout {
         assert!(size_of::<ClockChange>() == 16);
         assert!(size_of::<Table>() == 16);
         assert!(size_of::<RingState>() == 32);
-        assert!(size_of::<Hook>() == 48 + 64 + 16);
+        assert!(size_of::<Hook>() == 48 + 16);
         assert!(size_of::<Snapshot>() == 24);
         assert!(size_of::<Consumed>() == 32);
         assert!(size_of::<Consume>() == 24);

@@ -8,7 +8,7 @@ use std::io::{Read, Seek};
 use std::mem::offset_of;
 use std::time::Duration;
 
-use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats};
+use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats, hook_id};
 use diagnose_tools::backend::{Backend, Recorder};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
@@ -422,7 +422,8 @@ fn the_table_of_listeners_reads_as_that_of_ss() {
             "1.0 ms/4.0 ms 141/nginx"
         ]
     );
-    fake.hooks.push(hook("tcp_check_req", "dropped ACKs", 0));
+    fake.hooks
+        .push(hook("tcp_check_req", hook_id::REQUEST_PACKET, 0));
     let text = SCRIPT.reads(&fake, "listeners=1 summary=0");
     assert!(text.contains(" - "), "{text}");
 }

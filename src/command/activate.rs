@@ -9,6 +9,7 @@ use crate::fmt::size::mebibytes;
 use crate::model::activation::{Activation, Settings};
 use crate::model::hook::Hook;
 use crate::model::stats::Stats;
+use crate::render::i18n::Lang;
 
 /// Starts recording, and says in one line what that came to.
 ///
@@ -31,11 +32,11 @@ fn recorder_of(backend: &dyn Backend) -> Result<&dyn Recorder> {
 }
 
 fn missing(hook: &Hook) -> String {
-    format!(
-        "this kernel has no `{}` to hook; lost: {}",
-        printable(&hook.symbol),
-        printable(&hook.feeds)
-    )
+    let text = format!("this kernel has no `{}` to hook", printable(&hook.symbol));
+    match Lang::En.lost_without(hook.id) {
+        Some(feeds) => format!("{text}; lost: {feeds}"),
+        None => text,
+    }
 }
 
 fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {

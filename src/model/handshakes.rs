@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::abi::{self, RawHandshakes};
-use crate::model::hook::Hook;
+use crate::model::hook::{Hook, id};
 
 /// One counter.
 #[derive(Debug, Clone, Copy)]
@@ -48,22 +48,22 @@ handshakes! {
     listener_closed netns_gone duplicate unknown synacks_sent_again
 }
 
-/// The functions whose hooks feed a counter: of each group one is enough.
-type Feeds = &'static [&'static [&'static str]];
+/// The hooks that feed a counter: of each set one is enough.
+type Feeds = &'static [&'static [u32]];
 
 const ALWAYS: Feeds = &[];
-const SYN: Feeds = &[&["tcp_conn_request"]];
-const FAST_OPEN: Feeds = &[&["inet_csk_reqsk_queue_add"]];
-const COOKIE_SENT: Feeds = &[&["cookie_v4_init_sequence", "cookie_v6_init_sequence"]];
+const SYN: Feeds = &[&[id::SYN]];
+const FAST_OPEN: Feeds = &[&[id::CHILD_QUEUE]];
+const COOKIE_SENT: Feeds = &[&[id::V4_COOKIE_SENT, id::V6_COOKIE_SENT]];
 const COOKIE_ACCEPTED: Feeds = FAST_OPEN;
-const COOKIE_REJECTED: Feeds = &[&["cookie_v4_check", "cookie_v6_check"], FAST_OPEN[0]];
+const COOKIE_REJECTED: Feeds = &[&[id::V4_COOKIE_CHECK, id::V6_COOKIE_CHECK], FAST_OPEN[0]];
 const SYN_DROPPED: Feeds = &[SYN[0], FAST_OPEN[0], COOKIE_SENT[0]];
-const PACKET: Feeds = &[&["tcp_check_req"]];
-const MIGRATION: Feeds = &[&["inet_reqsk_clone"], &["tcp_syn_ack_timeout"]];
-const TIMER: Feeds = &[&["tcp_syn_ack_timeout", "reqsk_timer_handler"]];
-const ICMP: Feeds = &[&["tcp_req_err"]];
-const SYNACK_AGAIN: Feeds = &[&["tcp_retransmit_synack"]];
-const ABORT: Feeds = &[&["tcp_abort"]];
+const PACKET: Feeds = &[&[id::REQUEST_PACKET]];
+const MIGRATION: Feeds = &[&[id::REQUEST_MIGRATE], &[id::SYNACK_TIMEOUT]];
+const TIMER: Feeds = &[&[id::SYNACK_TIMEOUT, id::REQUEST_TIMER]];
+const ICMP: Feeds = &[&[id::REQUEST_ICMP]];
+const SYNACK_AGAIN: Feeds = &[&[id::SYNACK_AGAIN]];
+const ABORT: Feeds = &[&[id::ABORT]];
 
 macro_rules! counters {
     ($hooks:expr; $($name:ident, $count:expr, $feeds:expr;)*) => {
@@ -117,15 +117,15 @@ pub fn dropped_otherwise(raw: &Handshakes) -> u64 {
     told.into_iter().fold(raw.syns, u64::saturating_sub)
 }
 
-/// Whether no group of hooks is missing. The module lists those that it could not attach; one
+/// Whether no set of hooks is missing. The module lists those that it could not attach; one
 /// that it does not list it does not need.
 fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
-    let of = |group: &[&str]| -> Vec<bool> {
-        let listed = hooks.iter().filter(|h| group.contains(&h.symbol.as_str()));
+    let of = |set: &[u32]| -> Vec<bool> {
+        let listed = hooks.iter().filter(|h| set.contains(&h.id));
         listed.map(|h| h.attached).collect()
     };
-    feeds.iter().all(|group| {
-        let attached = of(group);
+    feeds.iter().all(|set| {
+        let attached = of(set);
         attached.is_empty() || attached.contains(&true)
     })
 }
@@ -134,9 +134,9 @@ fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
 mod tests {
     use super::*;
 
-    fn hook(symbol: &str, attached: bool) -> Hook {
+    fn hook(id: u32, attached: bool) -> Hook {
         Hook {
-            symbol: symbol.into(),
+            id,
             attached,
             ..Hook::default()
         }
@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn what_no_hook_feeds_is_unknown() {
         let raw = Handshakes::default();
-        let unknown = |missing: &[&str]| -> Vec<&str> {
-            let hooks: Vec<_> = missing.iter().map(|s| hook(s, false)).collect();
+        let unknown = |missing: &[u32]| -> Vec<&str> {
+            let hooks: Vec<_> = missing.iter().map(|id| hook(*id, false)).collect();
             let all = counters(&raw, &hooks);
             let names = all.into_iter().filter(|c| c.count.is_none());
             names.map(|c| c.name).collect()
@@ -205,18 +205,18 @@ mod tests {
             "syn_accept_queue_full",
             "syn_dropped_other",
         ];
-        assert_eq!(unknown(&["tcp_conn_request"]), syns);
+        assert_eq!(unknown(&[id::SYN]), syns);
         assert_eq!(
-            unknown(&["tcp_syn_ack_timeout"]),
+            unknown(&[id::SYNACK_TIMEOUT]),
             ["migrated", "expired", "duplicate"]
         );
-        assert_eq!(unknown(&["tcp_abort", "some_hook"]), ["aborted"]);
+        assert_eq!(unknown(&[id::ABORT, 99]), ["aborted"]);
         assert_eq!(
-            unknown(&["cookie_v4_check", "cookie_v6_check"]),
+            unknown(&[id::V4_COOKIE_CHECK, id::V6_COOKIE_CHECK]),
             ["cookies_rejected"]
         );
         assert_eq!(
-            unknown(&["inet_csk_reqsk_queue_add"]),
+            unknown(&[id::CHILD_QUEUE]),
             [
                 "fast_open",
                 "cookies_accepted",
@@ -224,7 +224,7 @@ mod tests {
                 "syn_dropped_other"
             ]
         );
-        assert_eq!(unknown(&["tcp_conn"]), [""; 0]);
+        assert_eq!(unknown(&[0]), [""; 0]);
     }
 
     #[test]
@@ -234,8 +234,8 @@ mod tests {
             ..Handshakes::default()
         };
         let mut hooks = [
-            hook("cookie_v4_init_sequence", true),
-            hook("cookie_v6_init_sequence", false),
+            hook(id::V4_COOKIE_SENT, true),
+            hook(id::V6_COOKIE_SENT, false),
         ];
         assert_eq!(count("cookies_sent", &raw, &hooks), Some(5));
         hooks[0].attached = false;

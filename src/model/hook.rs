@@ -2,6 +2,8 @@
 
 use crate::abi::{self, padded_text};
 
+pub use crate::abi::hook_id as id;
+
 /// How a hook is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HookKind {
@@ -30,8 +32,8 @@ impl HookKind {
 pub struct Hook {
     /// The tracepoint or function.
     pub symbol: String,
-    /// What is lost without it.
-    pub feeds: String,
+    /// What it reports: one of [`id`], or that of a later module.
+    pub id: u32,
     /// How it is attached.
     pub kind: HookKind,
     /// Whether there is no activation without it.
@@ -48,7 +50,7 @@ impl Hook {
         let has = |flag| raw.flags & flag != 0;
         Self {
             symbol: padded_text(&raw.symbol),
-            feeds: padded_text(&raw.feeds),
+            id: raw.id,
             kind: match () {
                 () if has(abi::TCPSTATES_HOOK_IS_KPROBE) => HookKind::Kprobe,
                 () if has(abi::TCPSTATES_HOOK_IS_FTRACE) => HookKind::Ftrace,
@@ -74,12 +76,12 @@ mod tests {
                 ..abi::Hook::default()
             };
             raw.symbol[..2].copy_from_slice(b"ab");
-            raw.feeds[0] = b'c';
+            raw.id = id::SYN;
             Hook::from_abi(&raw)
         };
         let bare = Hook {
             symbol: "ab".into(),
-            feeds: "c".into(),
+            id: id::SYN,
             missed: 4,
             ..Hook::default()
         };

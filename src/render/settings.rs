@@ -12,6 +12,7 @@ use crate::model::activation::{self, Settings};
 use crate::model::hook::Hook;
 use crate::model::key::{Pair, joined};
 use crate::model::stats::Stats;
+use crate::render::i18n::Lang;
 use crate::render::json::CausesJson;
 use crate::render::style::Style;
 use crate::render::summary::table;
@@ -84,7 +85,8 @@ struct HookJson<'a> {
     kind: &'static str,
     required: bool,
     attached: bool,
-    feeds: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feeds: Option<&'static str>,
     missed: u64,
 }
 
@@ -115,7 +117,7 @@ impl<'a> HookJson<'a> {
             kind: hook.kind.name(),
             required: hook.required,
             attached: hook.attached,
-            feeds: &hook.feeds,
+            feeds: Lang::En.lost_without(hook.id),
             missed: hook.missed,
         }
     }
@@ -264,8 +266,10 @@ fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Resu
     let l = style.labels;
     let red = Ansi::new().fg_color(Some(AnsiColor::Red.into()));
     for hook in hooks.iter().filter(|hook| !hook.attached) {
-        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
-        let text = format!("{}: {symbol}; {}: {feeds}", l.not_attached, l.loses);
+        let mut text = format!("{}: {}", l.not_attached, printable(&hook.symbol));
+        if let Some(feeds) = l.lang.lost_without(hook.id) {
+            text += &format!("; {}: {feeds}", l.loses);
+        }
         writeln!(out, "{}", style.paint(red, &text))?;
     }
     Ok(())
@@ -281,8 +285,9 @@ fn hooks(style: &Style, hooks: &[Hook]) -> String {
             false => status.to_owned(),
         };
         let missed = hook.missed.to_string();
-        let (symbol, feeds) = (printable(&hook.symbol), printable(&hook.feeds));
-        table.add_row([symbol, hook.kind.name().to_owned(), status, missed, feeds]);
+        let (symbol, kind) = (printable(&hook.symbol), hook.kind.name().to_owned());
+        let feeds = l.lang.lost_without(hook.id).unwrap_or_default().to_owned();
+        table.add_row([symbol, kind, status, missed, feeds]);
     }
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(comfy_table::CellAlignment::Left);

@@ -170,11 +170,7 @@ impl Fake {
                 since_ns: ACTIVATED,
                 offset_ns: (NOW_REAL - NOW) as i64,
             }]),
-            hooks: vec![hook(
-                "some_hook",
-                "some things",
-                abi::TCPSTATES_HOOK_REQUIRED,
-            )],
+            hooks: vec![hook("some_hook", 0, abi::TCPSTATES_HOOK_REQUIRED)],
             half_open: [0, 0],
             busy: Cell::new(0),
             held: Rc::default(),
@@ -405,14 +401,14 @@ impl Recorder for Fake {
 }
 
 /// A hook that missed four calls.
-pub fn hook(symbol: &str, feeds: &str, flags: u32) -> Hook {
+pub fn hook(symbol: &str, id: u32, flags: u32) -> Hook {
     let mut hook = Hook {
+        id,
         flags,
         missed: 4,
         ..Hook::default()
     };
     hook.symbol[..symbol.len()].copy_from_slice(symbol.as_bytes());
-    hook.feeds[..feeds.len()].copy_from_slice(feeds.as_bytes());
     hook
 }
 

@@ -1,7 +1,7 @@
 //! The summary at the end.
 
 use diagnose_tools::abi::{
-    Cgroup, TCPSTATES_HOOK_ATTACHED, TCPSTATES_REASONS_MAX, TransitionCount,
+    Cgroup, TCPSTATES_HOOK_ATTACHED, TCPSTATES_REASONS_MAX, TransitionCount, hook_id,
 };
 use serde_json::Value;
 
@@ -144,7 +144,7 @@ fn handshakes_are_told() {
     fake.handshakes.syns = 10;
     fake.handshakes.requests = 7;
     fake.handshakes.expired = 3;
-    fake.hooks.push(hook("tcp_conn_request", "SYNs", 0));
+    fake.hooks.push(hook("tcp_conn_request", hook_id::SYN, 0));
     let untold = json(&fake, "");
     assert!(untold[0]["handshakes"].get("syns").is_none());
     assert_eq!(untold[0]["handshakes"]["requests"], 7);

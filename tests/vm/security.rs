@@ -326,8 +326,6 @@ fn reserved() {
     );
     let states = table::<RingState>(&device, call::GET_RINGS);
     assert_zero::<RingState>("rings", &states, &[field!(0, RingState, reserved, 4)]);
-    let hooks = table::<Hook>(&device, call::GET_HOOKS);
-    assert_zero::<Hook>("hooks", &hooks, &[field!(0, Hook, reserved, 4)]);
     let pairs = table::<RawPair>(&device, call::GET_PAIRS);
     assert_zero::<RawPair>(
         "pairs",

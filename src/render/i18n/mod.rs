@@ -2,6 +2,7 @@
 //! same in every language.
 
 pub mod findings;
+mod hooks;
 pub mod labels;
 
 use crate::render::i18n::labels::Labels;
