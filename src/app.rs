@@ -11,7 +11,7 @@ use crate::backend::device::Device;
 use crate::backend::{Backend, session};
 use crate::cli::{self, Action, Task};
 use crate::command::options::ReportOptions;
-use crate::command::{activate, diagnose, follow, install, report, settings};
+use crate::command::{activate, diagnose, doubts, follow, install, report, settings};
 use crate::error::{Error, Result, write_error};
 use crate::host::ThisHost;
 use crate::host::names::Names;
@@ -46,6 +46,7 @@ fn carry_out(task: Task) -> Result<()> {
         Task::Uninstall => install::uninstall(&mut out),
         Task::Completions(shell) => print(&mut out, &completions(shell)),
         Task::TcpStates(actions, chosen) => {
+            warn_of_doubts(&actions);
             let device = Device::open()?;
             // A closed pipe stops the chain as a failure does: in `--report --deactivate`
             // the events that nobody took must not be thrown away.
@@ -60,6 +61,20 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(write_error)
+}
+
+/// Says each thing once.
+fn warn_of_doubts(actions: &[Action]) {
+    let mut host = ThisHost::default();
+    let mut said = Vec::new();
+    for filter in actions.iter().filter_map(Action::filter) {
+        for doubt in doubts::of_filter(filter, &mut host) {
+            if !said.contains(&doubt) {
+                stderr::warn(&doubt);
+                said.push(doubt);
+            }
+        }
+    }
 }
 
 fn tcpstates(device: &Device, action: &Action, chosen: StyleOptions, file: &File) -> Result<()> {

@@ -181,6 +181,35 @@ fn states_are_taken_as_ss_writes_them() {
 }
 
 #[test]
+fn what_does_not_exist_here_is_a_warning_and_said_once() {
+    let here = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let here = here
+        .to_str()
+        .unwrap()
+        .replace(|c: char| !c.is_ascii_digit(), "");
+    let told = |keys: &str| {
+        let (activate, report) = (format!("--activate={keys}"), format!("--report={keys}"));
+        let done = run(&["tcpstates", &activate, &report]);
+        assert_eq!((done.status, done.out.as_str()), (1, ""), "{keys}");
+        done.err
+    };
+    let none = format!("laddr=192.0.2.77 netns={here}");
+    let warning = format!(
+        "diagnose-tools: warning: laddr=192.0.2.77: no interface of network namespace {here} has this \
+         address\n"
+    );
+    assert_eq!(told(&none), warning + NOT_LOADED);
+    assert_eq!(told(&format!("laddr=127.0.0.1 netns={here}")), NOT_LOADED);
+    let pid = std::process::id();
+    let warning = format!(
+        "diagnose-tools: warning: netns={pid}: no process and no name under /run/netns leads to a \
+         network namespace with this inode number; for that of process {pid} write \
+         netns=/proc/{pid}/ns/net\n"
+    );
+    assert_eq!(told(&format!("netns={pid}")), warning + NOT_LOADED);
+}
+
+#[test]
 fn namespaces_are_taken_by_path_and_by_process() {
     let pid = std::process::id();
     for netns in [

@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
+use crate::model::filter::Filter;
 use crate::model::key::Keys;
 use crate::render::i18n::Lang;
 use crate::render::terminal::{Color, StyleOptions};
@@ -34,6 +35,18 @@ pub enum Action {
     Follow(Box<ReportOptions>),
     /// `--diagnose`
     Diagnose(Box<DiagnoseOptions>),
+}
+
+impl Action {
+    /// Which connections it is about.
+    pub fn filter(&self) -> Option<&Filter> {
+        match self {
+            Self::Activate(activation) => Some(&activation.filter),
+            Self::Report(options) | Self::Follow(options) => Some(&options.show.filter),
+            Self::Diagnose(options) => Some(&options.scope.filter),
+            Self::Deactivate | Self::Settings(_) => None,
+        }
+    }
 }
 
 /// What to do.

@@ -2,6 +2,7 @@
 
 pub mod activate;
 pub mod diagnose;
+pub mod doubts;
 pub mod follow;
 pub mod install;
 pub mod options;

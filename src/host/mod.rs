@@ -1,6 +1,7 @@
 //! What the rules ask of the host, beside the module: names, settings, open
 //! descriptors, packets. A trait, so that rules are tested without them.
 
+pub mod addresses;
 pub mod devices;
 pub mod lookup;
 pub mod names;
@@ -14,6 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::host::addresses::Local;
 use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, Namespaces};
 use crate::host::sample::{Carried, Target};
@@ -45,6 +47,19 @@ pub trait Host {
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
     /// The process that has a listening socket.
     fn holder(&mut self, socket: &Listening) -> Option<Owner>;
+    /// Whether a process or a name leads to a namespace with this inode number.
+    fn has_namespace(&mut self, _inode: u32) -> bool {
+        true
+    }
+    /// Whether there is such a process.
+    fn has_process(&mut self, _pid: u32) -> bool {
+        false
+    }
+    /// Which of these local addresses certainly no socket can have, in a namespace, or on the whole
+    /// host.
+    fn absent(&mut self, _netns: Option<u32>, _addresses: &[Local]) -> Vec<Local> {
+        Vec::new()
+    }
     /// What the next data carries that comes in on these connections, each target's in its place.
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried>;
 }
@@ -88,6 +103,18 @@ impl Host for ThisHost {
 
     fn holder(&mut self, socket: &Listening) -> Option<Owner> {
         sockets::holder(Path::new("/proc"), socket.inode)
+    }
+
+    fn has_namespace(&mut self, inode: u32) -> bool {
+        self.namespaces.is_here(inode) || self.namespaces.find(inode.into(), &[]).is_some()
+    }
+
+    fn has_process(&mut self, pid: u32) -> bool {
+        Path::new("/proc").join(pid.to_string()).exists()
+    }
+
+    fn absent(&mut self, netns: Option<u32>, addresses: &[Local]) -> Vec<Local> {
+        addresses::absent(&mut self.namespaces, netns, addresses)
     }
 
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {

@@ -129,8 +129,7 @@ impl Default for Namespaces {
 impl Namespaces {
     /// Reads the namespace with this inode number; `pids` are processes that are likely in it.
     pub fn read(&mut self, inode: u32, pids: &[u32]) -> Namespace {
-        let here = self.proc.join("thread-self/ns/net");
-        if inode_of(&here) == Some(inode.into()) {
+        if self.is_here(inode) {
             return read_here(&self.proc);
         }
         let read = match self.find(inode.into(), pids) {
@@ -147,6 +146,30 @@ impl Namespaces {
                 ..Namespace::default()
             }
         })
+    }
+
+    /// Whether this is the namespace of the caller.
+    pub fn is_here(&self, inode: u32) -> bool {
+        inode_of(&self.here()) == Some(inode.into())
+    }
+
+    fn here(&self) -> PathBuf {
+        self.proc.join("thread-self/ns/net")
+    }
+
+    /// A path into each namespace that a process or a name leads to, but for the caller's;
+    /// `None`: there are more than `most`.
+    pub fn others(&mut self, most: usize) -> Option<Vec<(u32, PathBuf)>> {
+        let running = self.running.get_or_insert_with(|| of_processes(&self.proc));
+        let mut all = running.clone();
+        for entry in fs::read_dir(&self.named).into_iter().flatten().flatten() {
+            if let Some(inode) = inode_of(&entry.path()) {
+                all.entry(inode).or_insert_with(|| entry.path());
+            }
+        }
+        inode_of(&self.here()).map(|here| all.remove(&here));
+        let of_this_kind = |(inode, path)| Some((u32::try_from(inode).ok()?, path));
+        (all.len() <= most).then(|| all.into_iter().filter_map(of_this_kind).collect())
     }
 
     /// A path that leads into a namespace.

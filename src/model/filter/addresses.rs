@@ -168,6 +168,12 @@ fn network_text(network: Ipv6Net, scope: Option<&str>) -> String {
 }
 
 impl AddrRule {
+    /// The address, if it is a single one.
+    pub fn address(&self) -> Option<IpAddr> {
+        let network = unmapped(self.network);
+        (network.prefix_len() == network.max_prefix_len()).then(|| network.addr())
+    }
+
     fn inside(&self, address: &[u8; 16]) -> bool {
         self.network.contains(&Ipv6Addr::from(*address))
     }
