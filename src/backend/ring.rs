@@ -487,13 +487,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_read_in_bounded_steps() {
-        let mut seed = 88_172_645_463_325_252u64;
-        let mut random = || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
+        let mut numbers = fastrand::Rng::with_seed(88_172_645_463_325_252);
+        let mut random = || numbers.u64(..);
         for _ in 0..40 {
             let ring = Writer::new(CAPACITY);
             for word in &ring.0[HEAD_WORD..] {

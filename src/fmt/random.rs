@@ -1,13 +1,12 @@
 //! Bytes for tests.
 
-/// xorshift64*: repeatable bytes without another dependency.
+use fastrand::Rng;
+
+/// The same for the same seed, which is another one then.
 pub(crate) fn random_bytes<const N: usize>(seed: &mut u64) -> [u8; N] {
+    let mut random = Rng::with_seed(*seed);
     let mut bytes = [0; N];
-    for byte in &mut bytes {
-        *seed ^= *seed >> 12;
-        *seed ^= *seed << 25;
-        *seed ^= *seed >> 27;
-        *byte = (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8;
-    }
+    random.fill(&mut bytes);
+    *seed = random.get_seed();
     bytes
 }

@@ -6,23 +6,12 @@ use std::net::Ipv6Addr;
 use diagnose_tools::abi::{RawFilter, RawIdent};
 use diagnose_tools::model::filter::{AddrRule, Filter, PortRule, Side};
 use diagnose_tools::model::ident::Ident;
+use fastrand::Rng;
 use ipnet::Ipv6Net;
 use kernel_shim::{filter_match, filter_valid};
 
-/// A small generator of its own: the same cases in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
+fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
+    from[random.usize(..from.len())]
 }
 
 const ADDRS: [&str; 8] = [
@@ -40,58 +29,58 @@ const PORTS: [u16; 6] = [0, 1, 79, 80, 443, 65535];
 const INDICES: [u32; 4] = [0, 0, 2, 3];
 const PREFIXES: [u8; 12] = [0, 1, 33, 96, 97, 104, 112, 120, 127, 128, 64, 32];
 
-fn addr(random: &mut Random) -> Ipv6Addr {
-    random.pick(&ADDRS).parse().expect("an address")
+fn addr(random: &mut Rng) -> Ipv6Addr {
+    pick(random, &ADDRS).parse().expect("an address")
 }
 
-fn addr_rule(random: &mut Random) -> AddrRule {
-    let prefix = random.pick(&PREFIXES);
+fn addr_rule(random: &mut Rng) -> AddrRule {
+    let prefix = pick(random, &PREFIXES);
     let network = Ipv6Net::new(addr(random), prefix).expect("128 at the most");
     AddrRule {
         network: network.trunc(),
-        side: random.pick(&Side::ALL),
-        negate: random.below(3) == 0,
-        ifindex: random.pick(&INDICES),
+        side: pick(random, &Side::ALL),
+        negate: random.u64(..3) == 0,
+        ifindex: pick(random, &INDICES),
     }
 }
 
-fn port_rule(random: &mut Random) -> PortRule {
-    let (one, two) = (random.pick(&PORTS), random.pick(&PORTS));
+fn port_rule(random: &mut Rng) -> PortRule {
+    let (one, two) = (pick(random, &PORTS), pick(random, &PORTS));
     PortRule {
         low: one.min(two),
         high: one.max(two),
-        side: random.pick(&Side::ALL),
-        negate: random.below(3) == 0,
+        side: pick(random, &Side::ALL),
+        negate: random.u64(..3) == 0,
     }
 }
 
-fn filter(random: &mut Random) -> Filter {
+fn filter(random: &mut Rng) -> Filter {
     Filter {
-        netns: if random.below(4) == 0 { 7 } else { 0 },
-        family: random.pick(&[0, 0, 0, 4, 6]),
-        addrs: (0..random.below(5)).map(|_| addr_rule(random)).collect(),
-        ports: (0..random.below(5)).map(|_| port_rule(random)).collect(),
+        netns: if random.u64(..4) == 0 { 7 } else { 0 },
+        family: pick(random, &[0, 0, 0, 4, 6]),
+        addrs: (0..random.u64(..5)).map(|_| addr_rule(random)).collect(),
+        ports: (0..random.u64(..5)).map(|_| port_rule(random)).collect(),
     }
 }
 
 /// The same identity in the controller's form and in the module's.
-fn ident(random: &mut Random) -> (Ident, RawIdent) {
+fn ident(random: &mut Rng) -> (Ident, RawIdent) {
     let ident = Ident {
         conn: 1,
         laddr: addr(random).octets(),
         raddr: addr(random).octets(),
-        lport: random.pick(&PORTS),
-        rport: random.pick(&PORTS),
+        lport: pick(random, &PORTS),
+        rport: pick(random, &PORTS),
         listener: None,
-        netns: random.pick(&[7, 8]),
+        netns: pick(random, &[7, 8]),
         cgroup: None,
         owner: None,
         uid: None,
-        family: random.pick(&[4, 6]),
+        family: pick(random, &[4, 6]),
         role: None,
         seeded: false,
         subflow: false,
-        ifindex: random.pick(&INDICES),
+        ifindex: pick(random, &INDICES),
     };
     let raw = RawIdent {
         laddr: ident.laddr,
@@ -108,7 +97,7 @@ fn ident(random: &mut Random) -> (Ident, RawIdent) {
 
 #[test]
 fn module_and_controller_agree() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Rng::with_seed(0x9e37_79b9_7f4a_7c15);
     let (mut held, mut failed) = (0, 0);
     for _ in 0..20_000 {
         let filter = filter(&mut random);
@@ -137,7 +126,7 @@ fn module_and_controller_agree() {
 
 #[test]
 fn the_module_refuses_what_is_not_well_formed() {
-    let mut random = Random(1);
+    let mut random = Rng::with_seed(1);
     let good = Filter {
         addrs: vec![addr_rule(&mut random)],
         ports: vec![port_rule(&mut random)],
@@ -171,11 +160,11 @@ fn the_module_refuses_what_is_not_well_formed() {
 /// Any bytes at all: the check itself must stay inside of the structure.
 #[test]
 fn any_bytes_are_judged() {
-    let mut random = Random(2);
+    let mut random = Rng::with_seed(2);
     let mut valid = 0;
     for _ in 0..100_000 {
         let mut filter = RawFilter::default();
-        let mut byte = || random.below(256) as u8;
+        let mut byte = || random.u64(..256) as u8;
         filter.nr_addrs = byte() % 40;
         filter.nr_ports = byte() % 40;
         for rule in &mut filter.addrs {

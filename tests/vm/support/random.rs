@@ -3,28 +3,23 @@
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A small generator of our own: a seed gives the same numbers everywhere.
-pub struct Random(u64);
+use fastrand::Rng;
+
+/// A seed gives the same numbers everywhere.
+pub struct Random(Rng);
 
 impl Random {
     /// One of several that are made of the same seed.
     pub fn of(seed: u64, number: u64) -> Self {
-        let state = seed.wrapping_add(number).wrapping_add(1);
-        let mut random = Self(state.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        // Seeds that are close to each other have parted after a few.
-        (0..16).for_each(|_| _ = random.next());
-        random
+        Self(Rng::with_seed(seed.wrapping_add(number)))
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        self.0.u64(..)
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 11) % limit
+        self.0.u64(..limit)
     }
 
     pub fn one_in(&mut self, n: u64) -> bool {
