@@ -1,8 +1,9 @@
 //! Segments of TCP in packets as they come in: the classic BPF program that
 //! picks those to one port, and what user space reads of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use socket2::SockFilter;
 
 /// Bytes of a packet that are looked at.
@@ -63,44 +64,30 @@ pub struct Segment<'a> {
     pub data: &'a [u8],
 }
 
-/// Reads a packet from its network header on; `None` when it is not one of these.
+/// Reads a packet from its network header on, without the padding of the link; `None` when it is
+/// not one of these.
 pub fn parse(packet: &[u8]) -> Option<Segment<'_>> {
-    let (from, tcp) = match packet.first()? >> 4 {
-        4 => ipv4(packet)?,
-        6 => ipv6(packet)?,
-        _ => return None,
+    let packet = LaxSlicedPacket::from_ip(packet).ok()?;
+    let from = match packet.net? {
+        LaxNetSlice::Ipv4(ip) => ip.header().source_addr().into(),
+        LaxNetSlice::Ipv6(ip) => ip.header().source_addr().into(),
+        LaxNetSlice::Arp(_) => return None,
     };
-    let half = |at: usize| Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?]));
-    let header = usize::from(tcp.get(12)? >> 4) * 4;
+    let TransportSlice::Tcp(tcp) = packet.transport? else {
+        return None;
+    };
     Some(Segment {
-        from: (from, half(0)?),
-        to: half(2)?,
-        seq: u32::from(half(4)?) << 16 | u32::from(half(6)?),
-        data: tcp.get(header.max(20)..)?,
+        from: (from, tcp.source_port()),
+        to: tcp.destination_port(),
+        seq: tcp.sequence_number(),
+        data: tcp.payload(),
     })
-}
-
-/// The sender, and what follows the header, without padding of the link.
-fn ipv4(packet: &[u8]) -> Option<(IpAddr, &[u8])> {
-    let header = usize::from(packet.first()? & 15) * 4;
-    let length = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
-    let from: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    let end = length.min(packet.len());
-    let is_tcp = u32::from(*packet.get(9)?) == TCP;
-    is_tcp.then_some((Ipv4Addr::from(from).into(), packet.get(header..end)?))
-}
-
-fn ipv6(packet: &[u8]) -> Option<(IpAddr, &[u8])> {
-    let length = usize::from(u16::from_be_bytes([*packet.get(4)?, *packet.get(5)?]));
-    let from: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
-    let end = (IPV6_HEADER + length).min(packet.len());
-    let is_tcp = u32::from(*packet.get(6)?) == TCP;
-    is_tcp.then_some((Ipv6Addr::from(from).into(), packet.get(IPV6_HEADER..end)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     fn tcp(data: &[u8]) -> Vec<u8> {
         let mut segment = vec![0x9c, 0x40, 0, 80, 1, 2, 3, 4, 0, 0, 0, 0, 0x50, 0x18];
@@ -138,6 +125,16 @@ mod tests {
         let segment = parse(&packet).unwrap();
         assert_eq!(segment.from, ("::1".parse().unwrap(), 40000));
         assert_eq!(segment.data, b"X-a: b\r\n");
+    }
+
+    #[test]
+    fn a_segment_that_is_cut_off_is_read_as_far_as_it_goes() {
+        for (packet, header) in [(v4(b"GET / HTTP/1.1"), 40), (v6(b"GET / HTTP/1.1"), 60)] {
+            let segment = parse(&packet[..header + 5]).unwrap();
+            assert_eq!((segment.to, segment.data), (80, &b"GET /"[..]));
+            assert_eq!(parse(&packet[..header]).unwrap().data, b"");
+            assert_eq!(parse(&packet[..header - 1]), None);
+        }
     }
 
     #[test]
