@@ -34,7 +34,7 @@
 /*
  * States are the kernel's (include/net/tcp_states.h), which are those of
  * RFC 9293 and NEW_SYN_RECV, the state of a request socket. 0 is the old
- * state of a connection that a SYN begins: it was not there before.
+ * state of a connection that a SYN starts; conntrack calls it NONE.
  */
 #define TCPSTATES_STATE_NEW	0
 #define TCPSTATES_NR_STATES	13
@@ -54,7 +54,7 @@
 #define TCPSTATES_IS_SUBFLOW	0x0010	/* of an MPTCP connection */
 
 /*
- * Who: the identity of a connection, from the socket (struct sock_common,
+ * The identity of a connection, from the socket (struct sock_common,
  * struct inet_sock, struct inet_request_sock, struct inet_timewait_sock). An
  * IPv4 address is stored as ::ffff:a.b.c.d.
  *
@@ -82,7 +82,7 @@ struct tcpstates_ident {
 };
 
 /*
- * How much: the socket's own meters at one moment. Only a full socket has
+ * The socket's own meters at one moment. Only a full socket has
  * them (TCPSTATES_HAS_METERS), a request or timewait socket has not.
  */
 struct tcpstates_meters {
@@ -117,7 +117,7 @@ struct tcpstates_meters {
 
 /*
  * tcpstates_record.reason, tcpstates_conn.reason: why a connection ends, from
- * the first sign of it on; or, on its first record, by which way it began.
+ * the first sign of it on; or, on its first record, how it started.
  */
 #define TCPSTATES_REASON_NONE			0	/* no end in sight, or not known why */
 #define TCPSTATES_REASON_CLOSED_LOCAL		1	/* our FIN came first */
@@ -140,15 +140,15 @@ struct tcpstates_meters {
 #define TCPSTATES_REASON_FIN_TIMEOUT		18	/* the peer's FIN never came */
 #define TCPSTATES_REASON_REUSED			19	/* a new connection took over a TIME_WAIT */
 #define TCPSTATES_REASON_DUPLICATE		20	/* two CPUs served the same SYN */
-#define TCPSTATES_REASON_SYN_COOKIE		21	/* began: by the return of a SYN cookie */
-#define TCPSTATES_REASON_FAST_OPEN		22	/* began: by a SYN with its cookie */
+#define TCPSTATES_REASON_SYN_COOKIE		21	/* started: by the return of a SYN cookie */
+#define TCPSTATES_REASON_FAST_OPEN		22	/* started: by a SYN with its cookie */
 #define TCPSTATES_REASON_OUT_OF_TIMEWAIT	23	/* no timewait socket: tcp_max_tw_buckets */
 #define TCPSTATES_REASON_OUT_OF_ORPHANS		24	/* too many orphans: tcp_max_orphans */
 #define TCPSTATES_REASON_OUT_OF_MEMORY		25	/* tcp_mem, or no memory for an orphan */
 #define TCPSTATES_REASON_CANCELLED		26	/* connect() was given up unanswered */
 #define TCPSTATES_REASON_REPAIR			27	/* closed in repair mode, silently */
 #define TCPSTATES_NR_REASONS			28
-#define TCPSTATES_REASONS_MAX			40	/* room in tables by reason */
+#define TCPSTATES_REASONS_MAX			40	/* size of tables by reason */
 #define TCPSTATES_NR_ENDS	(TCPSTATES_NR_ROLES * TCPSTATES_REASONS_MAX)
 
 /*
@@ -316,7 +316,7 @@ struct tcpstates_config {
 	__u32 hook;		/* TCPSTATES_HOOK_* */
 	__u32 ring_records;	/* per CPU, a power of two; 0: as ring_budget allows */
 	__u32 max_conns;	/* 0: what the kernel's own limits and memory allow */
-	__u64 min_ns;		/* record only if the old state lasted so long */
+	__u64 min_ns;		/* record only if the old state lasted at least this long */
 	struct tcpstates_filter filter;
 	__u32 threshold;	/* connections that raise TCPSTATES_ALARM_PAIR, 0: off */
 	__u32 unfinished;	/* a second, that raise TCPSTATES_ALARM_UNFINISHED, 0: off */
@@ -358,9 +358,9 @@ struct tcpstates_settings {
  */
 struct tcpstates_handshakes {
 	__u64 syns;			/* SYNs that came to a listener */
-	__u64 requests;			/* half-open requests that they began */
+	__u64 requests;			/* half-open requests that they started */
 	__u64 seeded;			/* half-open requests found at the activation */
-	__u64 fast_open;		/* connections that began with data in the SYN */
+	__u64 fast_open;		/* connections that started with data in the SYN */
 	__u64 cookies_sent;		/* SYN cookies */
 	__u64 cookies_accepted;		/* that came back right */
 	__u64 cookies_rejected;		/* that came back wrong, or too late */
@@ -394,7 +394,7 @@ struct tcpstates_stats {
 	__u64 now_real_ns;	/* read together */
 	__u64 activated_ns;
 
-	/* The books: seen + alarms = recorded + filtered + too_short + ringless */
+	/* Totals balance: seen + alarms = recorded + filtered + too_short + ringless */
 	__u64 seen;		/* transitions that reached the hook */
 	__u64 filtered;		/* not recorded: outside of the filter */
 	__u64 too_short;	/* not recorded: min_ns */
@@ -418,7 +418,7 @@ struct tcpstates_stats {
 	__u64 evicted;		/* pairs without a connection, taken out for others: table full */
 	__u64 uncounted;	/* connections not counted: no pair could be evicted */
 	__u64 listeners;	/* gauge: listeners that are known */
-	__u64 unlisted;		/* listeners that found no room */
+	__u64 unlisted;		/* listeners not counted: table full */
 	__u64 clocks;		/* times that the wall clock was set: see TCPSTATES_GET_CLOCKS */
 	__u64 ringless;		/* not recorded: on a CPU that has no ring */
 	struct tcpstates_handshakes handshakes;
@@ -469,7 +469,7 @@ struct tcpstates_lives {
 /*
  * TCPSTATES_GET_CGROUPS: live connections by cgroup (tcpstates_ident.cgroup)
  * and state, at the moment of the call. At most TCPSTATES_CGROUPS_MAX: the
- * connections of those that found no room are counted in one more element,
+ * connections of those that do not fit are counted in one more element,
  * whose @cgroup is TCPSTATES_CGROUP_OTHERS.
  */
 #define TCPSTATES_CGROUPS_MAX	0x2000
@@ -597,8 +597,8 @@ struct tcpstates_conn {
 
 /*
  * TCPSTATES_GET_PAIRS: the connections between two addresses, whichever side
- * began them. Of a host's connection with its own address, both ends count.
- * A pair without a connection is kept until its room is wanted.
+ * opened them. Of a host's connection with its own address, both ends count.
+ * A pair without a connection is kept until it is evicted for another one.
  *
  * All is exact when nothing moves. But @peak, below half of the threshold, may
  * miss up to 64 connections of each CPU but one that were there at the same time.
@@ -620,7 +620,7 @@ struct tcpstates_pair {
 	__u64 started;		/* connections, with those found at the activation */
 	__u64 unfinished;	/* requests that ended half-open */
 	__u64 first_ns;		/* since when it is known */
-	__u64 last_ns;		/* when a connection last began */
+	__u64 last_ns;		/* when a connection last started */
 };
 
 /*

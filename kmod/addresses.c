@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where functions of the kernel are. To let a kprobe look for one by its name
- * keeps the CPU for milliseconds: the kernel compares the names of all symbols.
- * The loader knows the addresses of those that are exported; a look at the
- * symbols beside a known address finds the others.
+ * Addresses of kernel functions. A kprobe that looks up a function by its name
+ * keeps the CPU for milliseconds, because the kernel compares the names of all
+ * symbols. The loader knows the addresses of exported functions; the others are
+ * found among the symbols next to a known address.
  */
 #include <linux/hrtimer.h>
 #include <linux/kallsyms.h>
@@ -15,8 +15,8 @@
 #include "addresses.h"
 
 /*
- * Kernels differ in what they export, and in the prototypes: these are weak, 0
- * where the loader finds none, and declared by a name of our own.
+ * Exports and prototypes differ between kernels: these symbols are weak, so 0 if
+ * the loader finds none, and declared under names of our own.
  */
 #define EXPORTED(name)	extern const char exported_##name[] asm(#name) __weak
 
@@ -66,10 +66,10 @@ static const struct {
 	{ "tcp_twsk_destructor", exported_tcp_twsk_destructor },
 };
 
-/* Symbols that are looked at on each side of a known address. */
+/* Most symbols that are checked on each side of a known address. */
 #define STEPS_MAX	600
 
-/* ... between two chances for others to run. */
+/* ... between two calls of cond_resched(). */
 #define STEPS_AT_A_TIME	16
 
 /* What lies at an address. */
@@ -93,7 +93,7 @@ static bool look_up(unsigned long address, struct symbol *symbol)
 	return symbol->size;
 }
 
-/* Away from @address, which is known, to higher or lower ones. */
+/* From @address, which is known, to higher or lower addresses. */
 static unsigned long search(const char *name, unsigned long address, bool up)
 {
 	struct symbol symbol;

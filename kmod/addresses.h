@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where functions of the kernel are. */
+/* Addresses of kernel functions. */
 #ifndef TCPS_ADDRESSES_H
 #define TCPS_ADDRESSES_H
 

@@ -15,7 +15,7 @@
 
 static_assert(TCPSTATES_CGROUPS_MAX < 1 << 16);
 
-/* The last entry is that of all that find no room. */
+/* The last entry counts for all cgroups that do not fit in the table. */
 static struct tcpstates_cgroup *entry_of(struct tcps_cgroups *cgroups, u64 id)
 {
 	unsigned int slot = hash_64(id, ilog2(TCPS_CGROUP_SLOTS));

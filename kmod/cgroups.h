@@ -9,7 +9,7 @@
 
 struct tcps_session;
 
-/* Twice the room, so that a search is short. */
+/* Twice the number of entries, so that a search is short. */
 #define TCPS_CGROUP_SLOTS	(2 * TCPSTATES_CGROUPS_MAX)
 
 struct tcps_cgroups {

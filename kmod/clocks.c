@@ -3,10 +3,10 @@
  * By how much the wall clock is ahead of CLOCK_MONOTONIC, and since when: so
  * that the wall-clock time of an event stays what it was.
  *
- * The difference does not change but in steps, as both clocks are slewed
- * together. A step is learned when it is made, by a hook, and at a resume, as
- * CLOCK_MONOTONIC stands still meanwhile; should both not be had, whoever asks
- * compares. The hooks of TCP do nothing for it.
+ * The difference changes in steps only, because both clocks are slewed together.
+ * A hook notes each step, and a PM notifier the one of a suspend, during which
+ * CLOCK_MONOTONIC stands still. Without the hook, the clocks are compared when
+ * the offsets are read. The hooks of TCP do no work for this.
  */
 #include <linux/ktime.h>
 #include <linux/string.h>
@@ -21,7 +21,7 @@ static s64 offset_at(u64 now)
 	return ktime_to_ns(ktime_mono_to_real(ns_to_ktime(now))) - now;
 }
 
-/* If there is no room the oldest one goes, but the first one stays. */
+/* If the table is full, the oldest offset but the first one is dropped. */
 static void add(struct tcps_clocks *clocks, u64 now, s64 offset)
 {
 	lockdep_assert_held(&clocks->lock);

@@ -26,7 +26,7 @@ void tcps_clocks_end(struct tcps_clocks *clocks);
 /* In any context: the wall clock may have been set. */
 void tcps_clocks_compare(struct tcps_clocks *clocks);
 
-/* In process context; false: there is no such one. */
+/* In process context. False: there is none of this number. */
 bool tcps_clocks_get(struct tcps_clocks *clocks, unsigned int index,
 		     struct tcpstates_clock *out);
 unsigned int tcps_clocks_nr(struct tcps_clocks *clocks);

@@ -68,8 +68,8 @@ static inline u32 tcps_snd_cwnd(const struct tcp_sock *tp)
 #endif
 
 /*
- * An ops that is not registered any more lets its filter go. Before it was to be
- * had by modules (6.1.9) there was only a way that needs memory, and leaks without.
+ * Frees the filter of an ops that is no longer registered. Before modules could
+ * call ftrace_free_filter() (6.1.9), the only way needed memory, and leaked without.
  */
 #ifdef TCPS_HAVE_FTRACE
 static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
@@ -90,9 +90,9 @@ static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
 #endif
 
 /*
- * May the timer of a request not call tcp_syn_ack_timeout(), but contain it?
- * That was called by its address until 6.18, and with link-time optimisation
- * the compiler is free since. (From 7.2 on it is not, which nothing tells.)
+ * May the timer of a request contain tcp_syn_ack_timeout() instead of calling it?
+ * Until 6.18 it was called by its address; since then, link-time optimisation may
+ * inline it. (From 7.2 on it may not, which no probe can find out.)
  */
 #if defined(CONFIG_LTO_CLANG) && !defined(TCPS_HAVE_SYN_ACK_TIMEOUT_OP)
 #define TCPS_INLINES_SYN_ACK_TIMEOUT	true
@@ -107,7 +107,7 @@ static inline void tcps_ftrace_free_filter(struct ftrace_ops *ops)
 #define TCPS_RESET_HAS_PACKET	false
 #endif
 
-/* Is there no room for another timewait socket in this namespace? */
+/* Has this namespace as many timewait sockets as it may have? */
 static inline bool tcps_timewait_is_full(const struct net *net)
 {
 	const struct inet_timewait_death_row *row = &net->ipv4.tcp_death_row;
@@ -130,7 +130,7 @@ static inline bool tcps_takes_over_timewait(const struct sk_buff *skb)
 #endif
 }
 
-/* Has this listener given SYN cookies of late? */
+/* Has this listener sent SYN cookies recently? */
 static inline bool tcps_synq_overflowed(const struct sock *listener)
 {
 #ifdef CONFIG_SYN_COOKIES
@@ -140,7 +140,7 @@ static inline bool tcps_synq_overflowed(const struct sock *listener)
 #endif
 }
 
-/* Unlike its number, no later namespace has it; before 5.12 not every one has one. */
+/* Unlike the inode number it is never used again. Before 5.12 not every namespace has one. */
 static inline u64 tcps_net_cookie(const struct net *net)
 {
 #ifdef TCPS_HAVE_NET_COOKIE
@@ -158,8 +158,8 @@ static inline struct inet_hashinfo *tcps_hashinfo(const struct net *net)
 
 /*
  * Listening sockets: all of them are in lhash2, linked by the socket's nulls
- * node or, before, by a node of its own. Call next with NULL first, under the
- * bucket's lock.
+ * node or, until 5.18, by a node for lhash2 alone. Call next with NULL first, under
+ * the bucket's lock.
  */
 static inline unsigned int tcps_nr_listen_buckets(const struct inet_hashinfo *hashinfo)
 {

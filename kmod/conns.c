@@ -10,12 +10,12 @@
 #include "compat.h"
 #include "conns.h"
 
-/* When all are in use, a tree of so many is shallow; most of the time it has one or none. */
+/* Nodes of a tree when all are in use: it is shallow then. Usually it has one or none. */
 #define CONNS_PER_SHARD	16
 #define SHARDS_MIN	256
 #define SHARDS_MAX	65536
 
-/* Nodes take so much of the memory at the most: a 32nd. */
+/* Nodes take at most this part of the memory: a 32nd. */
 #define MEMORY_SHIFT	5
 /* Where the kernel's own limits are lower, as on a host with little memory. */
 #define DEFAULT_LEAST	(256U << 10)

@@ -179,8 +179,8 @@ static inline void tcps_conns_link(struct tcps_shard *shard, struct tcps_insert_
 }
 
 /*
- * Unique in the activation, and free of any common counter. It tells the CPU,
- * but nothing of where the socket is: reports are passed on.
+ * Unique in the activation, without a counter that CPUs share. It contains the
+ * number of the CPU, but no address of the socket, because reports are passed on.
  */
 static inline u64 tcps_new_id(struct tcps_conns *conns)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What each CPU has of its own in an activation: a ring and counters. A CPU
- * has them from before it comes online, when no hook can run on it, and keeps
- * them until the end: it may come again, and its events are not read yet.
+ * The parts of an activation that belong to one CPU: a ring and counters. A CPU
+ * gets them before it comes online, when no hook can run on it, and keeps them
+ * until the activation ends: it may come online again, and its events may not
+ * have been read yet.
  *
  * A CPU for which there is no memory for a ring comes online without one: what
  * happens on it is counted (ringless). Counters are a small part of what the
@@ -10,8 +11,8 @@
  * for which not even that is left does not come online for now, as when the
  * kernel's own preparations for it fail.
  *
- * Locking rule: the kernel makes these calls one at a time. It holds its lock of
- * CPUs coming and going, so they take no lock that is held when that is asked for.
+ * Locking rule: the kernel makes these calls one at a time. It holds
+ * cpu_hotplug_lock, so they take no lock inside of which that is taken.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
@@ -27,7 +28,7 @@ static int prepare(unsigned int cpu, struct hlist_node *node)
 	struct tcps_session *session = hlist_entry(node, struct tcps_session, cpus);
 	struct tcps_ring *ring = tcps_rings_add(session->rings, cpu);
 
-	/* An activation has all that it asks for, or is none. */
+	/* An activation without a ring for each CPU that is online fails. */
 	if (!ring && cpu_online(cpu))
 		return -ENOMEM;
 	return tcps_stats_add(&session->stats, cpu, ring, session->is_selective);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What each CPU has of its own in an activation, from before it comes online. */
+/* The parts of an activation that belong to one CPU, from before it comes online. */
 #ifndef TCPS_CPUS_H
 #define TCPS_CPUS_H
 

@@ -59,7 +59,7 @@ static int activate(unsigned long arg)
 	memset(call->failed_symbol, 0, sizeof(call->failed_symbol));
 	if (err && failed) {
 		strscpy(call->failed_symbol, failed, sizeof(call->failed_symbol));
-		/* The activation's error tells more than a bad address. */
+		/* The error of the activation says more than -EFAULT. */
 		copy_out(arg, call, sizeof(*call));
 	}
 	kfree(call);

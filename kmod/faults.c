@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Failures at will: fail_tcpstates in debugfs, and /proc/self/fail-nth, which
- * counts these places along with the kernel's allocations.
+ * Fault injection: fail_tcpstates in debugfs, and /proc/self/fail-nth, which
+ * counts these calls together with the kernel's allocations.
  */
 #include <linux/debugfs.h>
 #include <linux/fault-inject.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Failures at will, on kernels that are built to inject faults: what the
- * kernel's own allocations cannot be made to do. Others have none of this.
+ * Fault injection, on kernels that are built with it: failures that cannot be
+ * caused by those of the kernel's own allocations. Other kernels have none of this.
  */
 #ifndef TCPS_FAULTS_H
 #define TCPS_FAULTS_H

@@ -10,8 +10,8 @@
 #ifdef TCPS_HAVE_FTRACE
 
 /*
- * Functions are aligned to this: the bits above are as good as a hash. As large
- * as an entry, it makes these bits its offset.
+ * Alignment of functions: the bits of an address above it serve as a hash. An entry
+ * has the same size, so that these bits are its offset in the table, too.
  */
 #define ALIGNMENT	16
 static_assert(sizeof(struct tcps_ftrace_func) == ALIGNMENT);

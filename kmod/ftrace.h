@@ -25,8 +25,8 @@ struct tcps_ftrace_func {
 };
 
 /*
- * Locking rule: @by_ip does not change while @ops is registered. A part of
- * struct tcps_hooks, which tells whether calls are acted upon.
+ * Locking rule: @by_ip does not change while @ops is registered. This is a part of
+ * struct tcps_hooks, whose @session is NULL while calls are ignored.
  */
 struct tcps_ftrace {
 #ifdef TCPS_HAVE_FTRACE

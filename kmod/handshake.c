@@ -26,7 +26,7 @@
 #include "session.h"
 #include "sockinfo.h"
 
-/* The hooks of one SYN ask for its listener again and again. */
+/* Several hooks of one SYN look up its listener. */
 static struct tcps_listener *entry_of(struct tcps_session *session, const struct sock *sk)
 {
 	struct tcps_listener *last = tcps_stats_this_cpu(&session->stats)->listener;
@@ -52,7 +52,7 @@ static void count_nr(struct tcps_session *session, struct tcps_listener *entry, 
 
 #define count(session, entry, member) count_nr(session, entry, TCPS_HANDSHAKE(member))
 
-/* The same, of a SYN that may be one to be @dropped as well (else TCPS_NR_HANDSHAKES). */
+/* The same for a SYN, which may count as @dropped as well (else TCPS_NR_HANDSHAKES). */
 static void count_syn(struct tcps_session *session, struct tcps_listener *entry,
 		      unsigned int dropped)
 {
@@ -217,10 +217,11 @@ static noinline void ack_finds_queue_full(struct tcps_session *session, const st
 
 /*
  * The last ACK of a subflow that joins an MPTCP connection makes a child that
- * never waits for accept(): the request is dropped, and nothing but this tells
- * of both. From the look at the packet on, all is done by one CPU with softirqs
- * off: the request, its clone, the drop, and the child's first step, which
- * ends it at the latest, so that the child is alive as long as it is known here.
+ * never waits for accept(): the request is dropped, and no hook is called with
+ * both. One CPU does all of this with softirqs off: it checks the packet for the
+ * request, clones the listener, drops the request, and makes the child's first
+ * step. The child is forgotten then at the latest, so it is alive while it is known
+ * here.
  */
 static noinline void subflow_checked(struct tcps_session *session, const struct request_sock *req)
 {
@@ -256,7 +257,7 @@ void tcps_subflow_cloned(struct tcps_session *session, const struct sock *sk)
 /**
  * tcps_forget_clone() - a socket is no fresh clone any more
  * @session: the activation
- * @sk: socket without a node that changes its state
+ * @sk: untracked socket that changes its state
  *
  * Context: Any, interrupts off.
  */
@@ -519,7 +520,7 @@ void tcps_request_timer(struct tcps_session *session, struct request_sock *req)
 		take_over(session, req);
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	conn = tcps_conns_find(shard, sk);
-	/* It was answered, but had to wait for room in the accept queue. */
+	/* It was answered, but the accept queue was full. */
 	if (conn && conn->hint != TCPSTATES_REASON_ACCEPT_QUEUE_FULL)
 		conn->hint = TCPSTATES_REASON_TIMEOUT_SYN;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);

@@ -190,8 +190,8 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
 }
 
 /*
- * Which protocols call what is hooked, 5.10 to 7.3, and what keeps those out
- * that are not TCP. A subflow of MPTCP and the socket below an SMC one are TCP
+ * Which protocols call the hooked functions, 5.10 to 7.3, and which function keeps
+ * out those that are not TCP. A subflow of MPTCP and the socket below an SMC one are TCP
  * sockets, and are recorded; an MPTCP socket itself is none. L2TP, UDP and
  * others call none of these.
  *
@@ -219,12 +219,12 @@ static void on_clock_set(struct tcps_session *session, struct pt_regs *regs)
  *  clock_was_set                       the kernel's clock      looks at no socket
  *  seeding                             TCP's hash alone        is_ours()
  *
- * Without a node there is nothing to change: only who makes a node, or shows
- * a step of a socket that has none, has to ask.
+ * An untracked socket has nothing to change: only code that makes a node, or
+ * records a step of an untracked socket, has to ask for the protocol.
  */
 
 /*
- * In the order in which they are attached. None is acted upon before all are.
+ * In the order in which they are attached. Calls are ignored until all are.
  */
 const struct tcps_hook_spec tcps_hook_table[] = {
 	{

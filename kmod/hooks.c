@@ -107,7 +107,7 @@ static int attach_kprobe(struct tcps_hooks *hooks, struct tcps_hook *hook)
 	return err;
 }
 
-/* By ftrace if it is known where. A kprobe finds a function that is not known, too. */
+/* By ftrace if the address is known. A kprobe finds the function by its name, too. */
 static int attach_function(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
 	int err = -EINVAL;
@@ -136,8 +136,8 @@ static int attach_symbol(struct tcps_hooks *hooks, struct tcps_hook *hook)
 }
 
 /*
- * By the first of its symbols that is there; else it keeps the first one's name.
- * That there is no memory says nothing of the kernel's symbols.
+ * By the first of its symbols that the kernel has; without any, the first one names
+ * it. -ENOMEM ends the search, because it says nothing about the kernel's symbols.
  */
 static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 {
@@ -156,9 +156,8 @@ static int attach(struct tcps_hooks *hooks, struct tcps_hook *hook)
 }
 
 /*
- * The kernel could not let it go: to take a kprobe from where ftrace is called
- * needs memory. It tells by the address, which finds it no more; but its table
- * still leads through it.
+ * The kernel could not remove it: to remove a kprobe from a call of ftrace needs
+ * memory. The address is NULL then, but the kernel's table still contains it.
  */
 static bool is_stuck(const struct kprobe *kprobe)
 {
@@ -198,7 +197,7 @@ void tcps_hooks_detach(struct tcps_hooks *hooks)
 	unregister_kprobes(kprobes, nr);
 	for (i = 0; i < nr; i++)
 		hooks->stuck |= is_stuck(kprobes[i]);
-	/* Tracepoints let the last callers go on. */
+	/* The last callers of tracepoints may still be running. */
 	tracepoint_synchronize_unregister();
 }
 
@@ -219,7 +218,7 @@ static int attach_each(struct tcps_hooks *hooks, const char **failed)
 		hook->hooks = hooks;
 		hooks->nr++;
 		err = attach(hooks, hook);
-		/* A kernel that lacks it is one thing, a moment without memory another. */
+		/* A lack of memory does not mean that the kernel lacks the function. */
 		if (err && (spec->required || err == -ENOMEM)) {
 			*failed = hook->symbol;
 			return err;
@@ -229,8 +228,8 @@ static int attach_each(struct tcps_hooks *hooks, const char **failed)
 }
 
 /*
- * The kprobes that have found where ftrace is called go before it is: who
- * comes upon the breakpoint of the patching late must not find one there.
+ * The kprobes that have found the calls of ftrace are removed before ftrace is
+ * attached: a CPU that is late at the breakpoint of the patching must find none.
  */
 static void drop_finders(struct tcps_hooks *hooks)
 {

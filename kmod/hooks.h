@@ -42,8 +42,8 @@ struct tcps_hooks {
 	u32 mode;		/* TCPSTATES_HOOK_TRACEPOINT or _KPROBE */
 	unsigned int nr;
 	unsigned int sees;	/* TCPS_SEES_* */
-	bool stuck;		/* the kernel keeps one for good: so must we */
-	bool called;		/* ftrace calls for good: keep all that hooks look at */
+	bool stuck;		/* the kernel keeps a kprobe for good: so must we */
+	bool called;		/* ftrace calls for good: keep all that hooks read */
 	struct tcps_hook hook[TCPS_HOOKS_MAX];
 	struct tcps_ftrace ftrace;
 };

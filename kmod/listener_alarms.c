@@ -202,7 +202,7 @@ void tcps_listener_look_at_accept_queue(struct tcps_session *session,
 		      value, READ_ONCE(sk->sk_max_ack_backlog) + 1);
 }
 
-/* What a second amounts to: SYNs, and those of them that stay unfinished. */
+/* SYNs of a second, and those of them that stay unfinished. */
 struct unfinished {
 	u64 syns;
 	u64 nr;
@@ -214,8 +214,8 @@ static struct unfinished unfinished_of(const struct tcps_second *second)
 }
 
 /*
- * Too many, and not just some of very many. What is in flight when a second
- * ends is finished in the next one, so that one bad second alone says little.
+ * At least the threshold, and half of all. Handshakes in flight when a second ends
+ * are finished in the next one, so that one bad second alone raises no alarm.
  */
 static bool is_bad(struct unfinished unfinished, u64 rate, u32 threshold)
 {

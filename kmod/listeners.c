@@ -260,7 +260,7 @@ static struct tcps_endpoint *find_endpoint(struct tcps_listeners *listeners,
 	return NULL;
 }
 
-/* The same, or a new one; NULL: there is no room. */
+/* The same, or a new one; NULL: the table is full. */
 static struct tcps_endpoint *take_endpoint(struct tcps_listeners *listeners,
 					   const struct tcpstates_ident *who)
 {
@@ -401,7 +401,7 @@ static struct tcps_listener *start_listener(struct tcps_listeners *listeners,
 /**
  * tcps_listener_start() - a full socket starts to listen
  * @session: the activation
- * @conn: its node, which is then counted as a listener if there is room in the table
+ * @conn: its node, which is then counted as a listener unless the table is full
  *
  * Context: Any, interrupts off. The lock of the shard of @conn.
  */

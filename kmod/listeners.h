@@ -25,10 +25,10 @@ struct tcps_session;
 /* One of a listener's queues. */
 struct tcps_queue {
 	u32 max;	/* most that were in it at once */
-	u32 calm;	/* so many or more need a closer look */
+	u32 calm;	/* a length below this needs no closer look */
 };
 
-/* What is known of the second, or more if no SYN comes, that goes on. */
+/* The current second, which is longer if no SYN comes. */
 struct tcps_second {
 	u64 syns;		/* the listener's counts at its start */
 	u64 done;		/* with those that were rejected */
@@ -66,7 +66,7 @@ struct tcps_endpoint {
  * slots.h. @life is even while it listens; slots that were taken in an earlier
  * life do not count any more. After the end no slot is taken, and once all
  * hooks have seen it those that are left are added (@settled): from then on
- * @counts.holders tells who still holds the entry, which is free without any.
+ * @counts.holders is exact, and the entry is free when it is 0.
  */
 struct tcps_listener {
 	/* Read by hooks; written when it starts or ends, at a peak, and each second. */

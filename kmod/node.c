@@ -80,7 +80,7 @@ void tcps_node_change_class(struct tcps_session *session, struct tcps_conn *conn
 	struct tcps_pair_slot *of_pair;
 
 	tcps_conns_assert_held(&session->conns, conn);
-	/* So that one comparison tells that both are less. */
+	/* One comparison for both: both are less. */
 	static_assert(!(TCPS_NR_CLASSES & (TCPS_NR_CLASSES - 1)));
 	of_pair = tcps_pair_slot(pairs, stats, conn->pair);
 	if (unlikely((from | to) >= TCPS_NR_CLASSES ||
@@ -202,7 +202,7 @@ void tcps_node_remove_closed(struct tcps_session *session, struct tcps_shard *sh
 }
 
 /**
- * tcps_node_drop_stale() - remove a node whose socket has gone unseen
+ * tcps_node_drop_stale() - remove a node whose socket was freed unseen
  * @session: the activation
  * @shard: shard of @conn
  * @conn: node of an earlier socket at this address, freed
@@ -317,7 +317,7 @@ void tcps_node_join_listener(struct tcps_session *session, struct tcps_conn *con
 /**
  * tcps_node_hint() - what an end of the connection would be due to, from now on
  * @session: the activation
- * @sk: socket of any kind, with or without a node
+ * @sk: socket of any kind, tracked or untracked
  * @reason: TCPSTATES_REASON_*
  *
  * Context: Any. Takes the lock of the shard of @sk.

@@ -75,7 +75,7 @@ struct tcps_pair {
 	bool with_itself;	/* both addresses are the same */
 	struct tcps_pair_key key;
 
-	/* Written by who looks for a pair, and when a slot is emptied. */
+	/* Written by a look-up, and when a slot is emptied. */
 	struct rb_node rb ____cacheline_aligned_in_smp;
 	struct list_head idle;
 	u32 hash;		/* the key's first part */

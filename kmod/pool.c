@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Free nodes for live connections, to be had without allocating.
+ * Free nodes for live connections, which hooks take without allocating.
  *
  * Each CPU has a part: an open chain and a spare batch, so that most moves
  * touch its own cache lines only; whole batches go to and from a common list,
- * which a worker keeps between half of @reserve and four times that. Who finds
- * the list empty says so in @dry, and all others see that without the lock until
- * a batch is there again. The worker is called once for that, and comes by itself
- * as long as it lasts.
+ * which a worker keeps between half of @reserve and four times that. A CPU that
+ * finds the list empty sets @dry, which all others read without the lock until a
+ * batch is there again. The worker is called once for that, and runs again and
+ * again until then.
  */
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
@@ -409,7 +409,7 @@ int tcps_pool_init(struct tcps_pool *pool, unsigned int max)
 	return 0;
 }
 
-/* Nodes that are freed between two chances for others to run. */
+/* Nodes that are freed between two calls of cond_resched(). */
 #define FREED_AT_A_TIME 256
 
 static void free_all(struct tcps_pool *pool)

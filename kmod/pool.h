@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Free nodes for live connections, to be had without allocating. */
+/* Free nodes for live connections, which hooks take without allocating. */
 #ifndef TCPS_POOL_H
 #define TCPS_POOL_H
 
@@ -36,7 +36,7 @@ struct tcps_pool {
 	struct tcps_pool_cpu __percpu *cpu;
 	unsigned int batch;		/* nodes that go from hand to hand at once */
 	unsigned int max;
-	unsigned int reserve;		/* the worker keeps so many in @batches */
+	unsigned int reserve;		/* nodes that the worker keeps in @batches */
 	bool dry;			/* @batches was found empty; written under @lock */
 
 	raw_spinlock_t lock ____cacheline_aligned_in_smp;

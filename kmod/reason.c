@@ -24,7 +24,7 @@ static u8 timeout_reason(const struct sock *sk, u8 old)
 		return TCPSTATES_REASON_TIMEOUT_SYN;
 	if (READ_ONCE(inet_csk(sk)->icsk_retransmits))
 		return TCPSTATES_REASON_TIMEOUT_RETRANSMIT;
-	/* Nothing is in flight: either there is no room for the rest, or no rest. */
+	/* Nothing is in flight: the peer's window is zero, or nothing is left to send. */
 	if (READ_ONCE(tp->write_seq) != READ_ONCE(tp->snd_nxt))
 		return TCPSTATES_REASON_TIMEOUT_PROBE;
 	return TCPSTATES_REASON_TIMEOUT_KEEPALIVE;

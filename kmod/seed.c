@@ -2,8 +2,8 @@
 /*
  * Connections that exist at the activation, of every network namespace.
  *
- * The hooks act already: a socket that is found in the tree was
- * seen by one, and is left alone. A socket is unhashed before its CLOSE is
+ * The hooks are active already: one of them has seen a socket that is found in
+ * the tree, and the socket is left alone. A socket is unhashed before its CLOSE is
  * seen, a request or timewait socket before it is freed, so under the bucket's
  * lock it is alive, and will leave the tree again.
  */
@@ -26,7 +26,7 @@
 #include "session.h"
 #include "sockinfo.h"
 
-/* Walked buckets between two chances for others to run. */
+/* Buckets that are walked between two calls of cond_resched(). */
 #define BUCKETS_AT_A_TIME 64
 
 /*
@@ -153,7 +153,7 @@ static bool is_ours(struct tcps_session *session, const struct sock *sk)
  * tcps_seed_now() - a node for a socket that seeding has not found yet
  * @session: the activation
  * @shard: shard of @sk
- * @sk: socket without a node
+ * @sk: untracked socket
  *
  * Context: Any, interrupts off. The lock of @shard.
  * Return: the node; NULL: none is free.
@@ -167,12 +167,12 @@ struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard 
 /* A walk through all buckets. */
 struct walk {
 	struct tcps_session *session;
-	bool again;		/* another one follows, which counts what has no node */
+	bool again;		/* another one follows, which counts what stays untracked */
 	bool gathered;		/* other CPUs have given what they had */
 	unsigned int patience;	/* sleeps that are left for who holds a socket */
 	unsigned int tries;	/* to find the sockets of this bucket not held */
 	/* What the bucket has that is not in the tree: */
-	unsigned int nodeless;	/* no node was free */
+	unsigned int untracked;	/* no node was free */
 	unsigned int held;
 };
 
@@ -211,7 +211,7 @@ static void add_socket(struct walk *walk, const struct sock *sk)
 		 is_held(sk))
 		walk->held++;
 	else if (!seed_conn(session, shard, point, sk))
-		walk->nodeless++;
+		walk->untracked++;
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -282,7 +282,7 @@ typedef void (*seed_bucket_t)(struct walk *walk, struct inet_hashinfo *hashinfo,
  */
 static bool is_worth_another(struct walk *walk)
 {
-	if (walk->nodeless && tcps_pool_more(&walk->session->conns.pool, &walk->gathered))
+	if (walk->untracked && tcps_pool_more(&walk->session->conns.pool, &walk->gathered))
 		return true;
 	if (!walk->held)
 		return false;
@@ -309,12 +309,12 @@ static void seed_buckets(struct walk *walk, struct inet_hashinfo *hashinfo,
 	for (i = 0; i < nr; i++) {
 		walk->tries = 0;
 		do {
-			walk->nodeless = 0;
+			walk->untracked = 0;
 			walk->held = 0;
 			seed_bucket(walk, hashinfo, i);
 		} while (is_worth_another(walk));
-		if (walk->nodeless && !walk->again)
-			tcps_stats_add_untracked(&session->stats, walk->nodeless);
+		if (walk->untracked && !walk->again)
+			tcps_stats_add_untracked(&session->stats, walk->untracked);
 		tcps_table_refill(&session->pairs.table);
 		if (i % BUCKETS_AT_A_TIME == 0)
 			cond_resched();

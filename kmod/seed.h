@@ -15,7 +15,7 @@ struct tcps_conn *tcps_seed_now(struct tcps_session *session, struct tcps_shard 
  * tcps_seed_early() - a node for a socket that existed at the activation
  * @session: the activation
  * @shard: shard of @sk
- * @sk: socket of a hook, without a node
+ * @sk: untracked socket of a hook
  *
  * Context: Any, interrupts off. The lock of @shard.
  * Return: the node, made now; NULL: seeding has ended, or none is free.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A count of the atomic operations of hooks on what all CPUs share, which on a
- * big host cost most. That of the lock of a connection's shard is not counted:
- * there are so many that two CPUs seldom want the same one.
+ * A count of the atomic operations of hooks on memory that all CPUs share, which
+ * cost most on a host with many CPUs. The lock of a connection's shard is not
+ * counted, because two CPUs seldom need the same shard at the same time.
  */
 #ifndef TCPS_SHARED_H
 #define TCPS_SHARED_H

@@ -32,9 +32,9 @@ struct tcps_listener;
 #define TCPS_PAIR_SLOTS	16
 
 /*
- * While a slot serves one entry, so many uses of others are counted without a
- * slot, under their lock; then it is given to the last of these. One that is
- * used alternately by many is thus not emptied each time.
+ * While a slot serves one entry, this number of uses of other entries is counted
+ * without a slot, under their lock; then the slot goes to the last of them. A slot
+ * that entries use alternately is thus not emptied each time.
  */
 #define TCPS_SLOT_MISSES	8
 

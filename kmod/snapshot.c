@@ -65,7 +65,7 @@ static u16 describe_stamp(const u32 *stamp, __u64 *ago_ms, u16 flag)
 	return flag;
 }
 
-/* What a full socket is about. */
+/* What only a full socket has. */
 static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
 {
 	const struct inet_connection_sock *icsk = inet_csk(sk);
@@ -102,9 +102,9 @@ static void describe(struct tcps_session *session, struct tcps_conn *conn, void 
 }
 
 /*
- * Call @with under the lock of the node's shard. Which one that is, its socket
- * tells, which changes when the connection moves on: look again until
- * both belong together. False for a node that is free.
+ * Call @with under the lock of the node's shard. The shard follows from the socket,
+ * which changes when the connection moves to another one: look again until both
+ * match. False for a node that is free.
  */
 static bool with_node(struct tcps_session *session, struct tcps_conn *conn,
 		      tcps_with_conn_t with, void *data)

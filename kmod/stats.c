@@ -149,7 +149,7 @@ size_t tcps_stats_memory(const struct tcps_stats *stats)
 }
 
 /**
- * tcps_stats_add_untracked() - count connections without a node
+ * tcps_stats_add_untracked() - count untracked connections
  * @stats: the counters
  * @nr: how many
  *

@@ -47,7 +47,7 @@ struct tcps_cpu_stats {
 	u64 seeded;
 	u64 alarms;
 	u64 ringless;
-	s64 states[TCPSTATES_NR_STATES];	/* what transitions do not tell of the gauges */
+	s64 states[TCPSTATES_NR_STATES];	/* changes of the gauges without a transition */
 	struct tcpstates_handshakes handshakes;
 	struct tcpstates_lives lives;
 	/* No counters: what the hooks of this CPU need at each call. */
@@ -112,7 +112,7 @@ static inline struct tcps_cpu_stats *tcps_stats_this_cpu(const struct tcps_stats
  */
 #define tcps_add(counter, n)	data_race((counter) += (n))
 
-/* Bucket of the histogram whose shape tcpstates.h tells. */
+/* Bucket of the histogram that tcpstates.h describes. */
 static inline unsigned int tcps_hist_bucket(u64 ns)
 {
 	unsigned int shift, sub, bucket;
@@ -141,7 +141,7 @@ static inline unsigned int tcps_transition_nr(unsigned int old, unsigned int new
 	return old * TCPSTATES_NR_STATES + new;
 }
 
-/* A connection is in the state @to, not @from, and no transition tells of it. */
+/* A connection is in the state @to, not @from, without a transition. */
 static inline void tcps_stats_rename(struct tcps_cpu_stats *stats, unsigned int from,
 				     unsigned int to)
 {

@@ -27,7 +27,7 @@ struct tcps_table {
 	void **chunks;
 	size_t entry_size;
 	unsigned int max;
-	unsigned int reserve;		/* the worker keeps so many untaken */
+	unsigned int reserve;		/* entries that the worker keeps untaken */
 	raw_spinlock_t lock;
 	unsigned int nr;		/* entries that are there */
 	unsigned int taken;		/* [0, taken) were */
@@ -41,7 +41,7 @@ int tcps_table_init(struct tcps_table *table, size_t entry_size, unsigned int ma
 void tcps_table_destroy(struct tcps_table *table);
 size_t tcps_table_memory(const struct tcps_table *table);
 
-/* In process context, may sleep: try to have so many untaken, as far as the most allows. */
+/* In process context, may sleep: allocate until @untaken are free, or all are allocated. */
 void tcps_table_provide(struct tcps_table *table, unsigned int untaken);
 
 /* Interrupts are off. NULL: none is left for now, or for ever. */

@@ -47,7 +47,7 @@ static struct tcps_conn *start(struct tcps_session *session, struct tcps_shard *
 
 /*
  * In repair mode connect() puts a socket into the state that it had elsewhere:
- * nothing is sent, and its local port tells whether it is a client or a server.
+ * nothing is sent, and its local port shows whether it is a client or a server.
  */
 static noinline void start_repaired(struct tcps_session *session, struct tcps_shard *shard,
 				    const struct sock *sk, u64 now)

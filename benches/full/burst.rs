@@ -30,7 +30,7 @@ fn burst(count: u32) -> Burst {
     let seconds = began.elapsed().as_secs_f64();
     let changes = trace.stop().len() as u64;
     let report = tool::report("");
-    report.assert_books();
+    report.assert_totals_balance();
     let (recorded, overwritten) = (
         report.number("/recorded"),
         report.number("/this_report/overwritten"),

@@ -120,7 +120,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Makes the books: recorded = reported + overwritten + pending.
+    /// Makes the totals balance: recorded = reported + overwritten + pending.
     ///
     /// `unconsumed` are records that are known to be overwritten, but that no
     /// report has consumed yet.

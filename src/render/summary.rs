@@ -241,13 +241,13 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
     write_line(out, l.connections, &tracked)?;
     write_line(out, l.pairs, &pairs)?;
     write_line(out, l.listeners, &listeners)?;
-    write_books(out, l, summary)?;
+    write_totals(out, l, summary)?;
     write_line(out, l.lost, &lost)?;
     write_line(out, l.this_report, &read)
 }
 
 /// Two lines that each add up.
-fn write_books(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+fn write_totals(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
     let s = &summary.stats;
     let seen = [
         ("", l.seen, s.seen),

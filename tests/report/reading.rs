@@ -7,7 +7,7 @@ use diagnose_tools::backend::{Backend, Start};
 use diagnose_tools::error::Error;
 
 use crate::fake::{Fake, NOW, record};
-use crate::support::{check_books, json, of_type, run_to};
+use crate::support::{check_totals, json, of_type, run_to};
 
 #[test]
 fn a_second_report_goes_on_where_the_first_stopped() {
@@ -26,7 +26,7 @@ fn a_second_report_goes_on_where_the_first_stopped() {
     let events = of_type(&second, "transition");
     assert_eq!((events.len(), &events[0]["seq"]), (1, &2.into()));
     let summary = second.last().unwrap();
-    check_books(summary);
+    check_totals(summary);
     assert_eq!(summary["reported"], 6);
     assert_eq!(of_type(&json(&fake, ""), "transition").len(), 0);
 }
@@ -39,7 +39,7 @@ fn a_peek_moves_nothing_and_takes_no_lock() {
     for _ in 0..2 {
         let lines = json(&fake, "peek=1");
         assert_eq!(of_type(&lines, "transition").len(), 5);
-        check_books(lines.last().unwrap());
+        check_totals(lines.last().unwrap());
         assert_eq!(lines.last().unwrap()["pending"], 5);
     }
     assert_eq!((fake.consumed(), fake.consume_calls.get()), (vec![0], 0));
@@ -53,7 +53,7 @@ fn losses_are_exact_for_reports_and_peeks() {
     for keys in ["peek=1", "transitions=0", "", "peek=1"] {
         let lines = json(&fake, keys);
         let summary = lines.last().unwrap();
-        check_books(summary);
+        check_totals(summary);
         assert_eq!(summary["lost"]["overwritten"], 7 * 64, "{keys}");
     }
     assert_eq!(fake.consumed(), [512, 64]);

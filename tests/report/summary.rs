@@ -90,7 +90,7 @@ fn a_report_ends_with_what_a_diagnosis_would_find() {
 }
 
 #[test]
-fn the_books_are_lines_that_add_up() {
+fn totals_are_lines_that_balance() {
     let fake = Fake::new(1, 64);
     fake.record(0, 70, NOW, 1);
     let text = text(&fake, "port=1");

@@ -55,8 +55,8 @@ pub fn of_type<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
     lines.iter().filter(|l| l["type"] == kind).collect()
 }
 
-/// The books must add up in every summary.
-pub fn check_books(summary: &Value) {
+/// The totals must balance in every summary.
+pub fn check_totals(summary: &Value) {
     let n = |name: &str| summary[name].as_u64().unwrap();
     let overwritten = summary["lost"]["overwritten"].as_u64().unwrap();
     assert_eq!(

@@ -100,7 +100,7 @@ fn comes_online() {
     assert_eq!((number(&settings(), "/rings"), cpus("online")), (2, 2));
     on_cpu(1, || traffic::client_first(&traffic::listen(traffic::V4)));
     let report = tool::report("transitions=1 peek=1");
-    report.assert_books();
+    report.assert_totals_balance();
     assert_eq!(report.number("/lost/ringless"), 0);
     let there = |event: &&Value| event["cpu"] == 1;
     let told: Vec<_> = report.transitions.iter().filter(there).cloned().collect();
@@ -125,7 +125,7 @@ fn comes_online() {
     assert_eq!(rings_in_memory(&settings()), 2);
     on_cpu(1, || traffic::client_first(&traffic::listen(traffic::V4)));
     let report = tool::report("transitions=1");
-    report.assert_books();
+    report.assert_totals_balance();
     assert!(report.transitions.iter().filter(there).count() >= 12);
     tool::end();
     drop(follower);
@@ -192,6 +192,6 @@ fn for_those_that_are_there() {
     assert!(of_others > more, "{of_others} bytes would not be seen");
     assert!(taken < of_rings + more, "{before:?} {after:?}");
     let report = tool::report("");
-    report.assert_books();
+    report.assert_totals_balance();
     tool::end();
 }

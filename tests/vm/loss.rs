@@ -239,9 +239,9 @@ impl Started {
     }
 
     /// Waits for its end, and enters what it has printed.
-    fn enter(mut self, books: &mut Books) -> bool {
+    fn enter(mut self, account: &mut Account) -> bool {
         let complete = self.child.wait().expect("its end").success();
-        books.enter(&self.path, complete);
+        account.enter(&self.path, complete);
         complete
     }
 }
@@ -255,7 +255,7 @@ impl Drop for Started {
 
 /// How the events of one report are booked.
 #[derive(Default)]
-struct Books {
+struct Account {
     /// Positions, of all reports that came to their end.
     seen: BTreeSet<(u64, u64)>,
     /// Those that two of these reports have.
@@ -264,7 +264,7 @@ struct Books {
     killed: BTreeSet<(u64, u64)>,
 }
 
-impl Books {
+impl Account {
     fn enter(&mut self, path: &Path, complete: bool) {
         let mut own = BTreeSet::new();
         let file = BufReader::new(File::open(path).expect("the report's output"));
@@ -359,7 +359,7 @@ impl Follower {
 fn concurrent() {
     tool::activate_here("ring=4096");
     let stop = AtomicBool::new(false);
-    let mut books = Books::default();
+    let mut account = Account::default();
     let follower = Follower::start();
     thread::scope(|scope| {
         let _stop = traffic::Stop(&stop);
@@ -377,13 +377,13 @@ fn concurrent() {
                 one.child.kill().expect("kill");
             }
             for report in [one, two] {
-                report.enter(&mut books);
+                report.enter(&mut account);
             }
         }
     });
     tool::when_all_have_ended(guest::patience(20));
     let followed = follower.finish();
-    assert!(Started::new("report-last.json").enter(&mut books));
+    assert!(Started::new("report-last.json").enter(&mut account));
 
     let summary = tool::report("peek=1").summary;
     let number = |path: &str| {
@@ -392,10 +392,10 @@ fn concurrent() {
             .and_then(|v| v.as_u64())
             .expect("a number")
     };
-    assert_eq!(books.twice, 0, "events in two complete reports");
+    assert_eq!(account.twice, 0, "events in two complete reports");
     // What a killed report had already marked as reported stands in its own output.
-    let only_killed = books.killed.difference(&books.seen).count();
-    let accounted = books.seen.len() + only_killed;
+    let only_killed = account.killed.difference(&account.seen).count();
+    let accounted = account.seen.len() + only_killed;
     assert_eq!(number("/pending"), 0);
     assert!(accounted as u64 + number("/lost/overwritten") >= number("/recorded"));
     assert_eq!(
@@ -403,10 +403,14 @@ fn concurrent() {
         number("/recorded")
     );
     assert!(
-        books.seen.len() as u64 <= number("/reported"),
+        account.seen.len() as u64 <= number("/reported"),
         "more were printed than marked"
     );
-    assert!(books.seen.len() > 1000, "only {} events", books.seen.len());
+    assert!(
+        account.seen.len() > 1000,
+        "only {} events",
+        account.seen.len()
+    );
     followed.assert_whole();
     tool::end();
 }

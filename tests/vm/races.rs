@@ -1,5 +1,5 @@
 //! Races on purpose: processes that load, begin, end, report, follow and unload
-//! as they like, in the midst of a storm. Afterwards all books are exact.
+//! as they like, in the midst of a storm. Afterwards all totals are exact.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -22,7 +22,10 @@ use crate::support::{is_long, scenario, storm, traffic};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        scenario("four_processes_race_and_leave_exact_books", race_in_a_storm),
+        scenario(
+            "four_processes_race_and_leave_exact_totals",
+            race_in_a_storm,
+        ),
         scenario(
             "a_reader_that_was_stopped_tells_exactly_what_it_lost",
             stopped_reader,
@@ -273,7 +276,7 @@ fn race_in_a_storm() {
     }
     assert!(counts[Deed::Kill as usize] >= kills, "{counts:?}");
     tool::unloaded();
-    storm::assert_exact_books(seed, &CPUS);
+    storm::assert_exact_totals(seed, &CPUS);
     tool::unloaded();
     KernelMemory::assert_back_at(&before);
     memory::assert_none_left();

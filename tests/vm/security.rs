@@ -634,7 +634,7 @@ fn flood() {
         [all; 3]
     );
     assert_eq!(report.number("/untracked"), 0);
-    report.assert_books();
+    report.assert_totals_balance();
     // It is as good as before.
     let before = report.number("/seen");
     traffic::client_first(&traffic::listen(traffic::V4));

@@ -2,7 +2,7 @@
 //! gets slower.
 //!
 //! Each minute is like every other: the same connections at the same pace, a
-//! quiet moment in which all books are compared with the kernel's, and a burst
+//! quiet moment in which all totals are compared with the kernel's, and a burst
 //! that is timed. At a fixed pace the number of sockets in TIME_WAIT, which
 //! live in memory for a minute, is the same from the second minute on.
 
@@ -330,7 +330,7 @@ impl Soak {
     /// A report, which takes all events that are new.
     fn report(&mut self) -> Report {
         let report = tool::report("transitions=1");
-        report.assert_books();
+        report.assert_totals_balance();
         self.reported += report.transitions.len() as u64;
         assert_eq!(report.number("/reported"), self.reported);
         let lost = report.summary["lost"].as_object().expect("causes");

@@ -86,7 +86,7 @@ fn random_calls() {
     assert!(operations >= wanted());
     // The device is as good as new.
     tool::fresh();
-    storm::assert_exact_books(seed, &CPUS);
+    storm::assert_exact_totals(seed, &CPUS);
     KernelMemory::assert_back_at(&before);
     memory::assert_none_left();
 }

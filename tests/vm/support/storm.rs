@@ -54,9 +54,9 @@ pub fn around<T>(seed: u64, cpus: &RangeInclusive<u64>, work: impl FnOnce() -> T
     })
 }
 
-/// A recording that lasts through it has exact books: each transition is
+/// A recording that lasts through it has exact totals: each transition is
 /// reported or known to be lost, and the connections that it keeps are those that are there.
-pub fn assert_exact_books(seed: u64, cpus: &RangeInclusive<u64>) {
+pub fn assert_exact_totals(seed: u64, cpus: &RangeInclusive<u64>) {
     tool::activate("ring=4096");
     let ((), storm) = around(seed, cpus, || thread::sleep(Duration::from_secs(5)));
     storm.assert_raged();
@@ -64,7 +64,7 @@ pub fn assert_exact_books(seed: u64, cpus: &RangeInclusive<u64>) {
     // What ends while the report is made is recorded after the report's last record.
     tool::when_all_have_ended(guest::patience(60));
     let report = tool::report("transitions=1 alarms=1");
-    report.assert_books();
+    report.assert_totals_balance();
     let given = (report.transitions.len() + report.alarms.len()) as u64;
     assert_eq!(
         given + report.number("/lost/overwritten"),

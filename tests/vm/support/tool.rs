@@ -196,7 +196,7 @@ impl Report {
     }
 
     /// What was seen, raised and cleared is recorded, or known not to be.
-    pub fn assert_books(&self) {
+    pub fn assert_totals_balance(&self) {
         let sum = |paths: &[&str]| paths.iter().map(|p| self.number(p)).sum::<u64>();
         assert_eq!(
             sum(&["/seen", "/alarms"]),
