@@ -107,10 +107,13 @@ impl Recent {
         let mut recent = Self::default();
         let mut events = backend.events(&settings, Start::Since(since))?;
         events.try_each(&mut |event| {
-            if let Event::Transition(event) = event {
-                if let Some(service) = wanted(&event.record.who) {
-                    recent.add(&event.record, service, since);
-                }
+            let step = match event {
+                // A ring that makes no sense may have older ones behind.
+                Event::Transition(event) if event.record.ts >= since => &event.record,
+                _ => return Ok(ControlFlow::Continue(())),
+            };
+            if let Some(service) = wanted(&step.who) {
+                recent.add(step, service, since);
             }
             Ok(ControlFlow::Continue(()))
         })?;
