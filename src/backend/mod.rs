@@ -3,6 +3,7 @@
 //! [`Backend`] is what can be read, [`Events`] the stream of what was recorded, and [`Recorder`]
 //! what can be told to a backend that records.
 
+pub mod capture;
 pub mod device;
 pub mod events;
 pub mod node;

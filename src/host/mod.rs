@@ -2,6 +2,7 @@
 //! descriptors, packets. A trait, so that rules are tested without them.
 
 pub mod addresses;
+pub mod captured;
 pub mod devices;
 pub mod lookup;
 pub mod names;

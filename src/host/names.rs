@@ -75,7 +75,7 @@ impl ConnNames {
 /// The names of numbers, read from the file system and kept.
 pub struct Names {
     cgroup_root: Option<PathBuf>,
-    netns_dir: PathBuf,
+    netns_dir: Option<PathBuf>,
     refresh: Duration,
     cgroups: Cgroups,
     cgroups_read: Option<Duration>,
@@ -97,13 +97,25 @@ impl Names {
     pub fn new(cgroup_root: Option<PathBuf>, netns_dir: PathBuf, refresh: Duration) -> Self {
         Self {
             cgroup_root,
-            netns_dir,
+            netns_dir: Some(netns_dir),
             refresh,
             cgroups: FxHashMap::default(),
             cgroups_read: None,
             namespaces: FxHashMap::default(),
             namespaces_read: None,
             devices: Devices::new(Box::new(|_, _| None)),
+        }
+    }
+
+    /// These paths of cgroups and names of namespaces, and no others. Devices have no names.
+    pub fn known(cgroups: &[(u64, String)], namespaces: &[(u32, String)]) -> Self {
+        let cgroup = |(id, path): &(u64, String)| (*id, Some(Rc::new(Cgroup::new(path.clone()))));
+        let namespace = |(inode, name): &(u32, String)| (u64::from(*inode), name.as_str().into());
+        Self {
+            netns_dir: None,
+            cgroups: cgroups.iter().map(cgroup).collect(),
+            namespaces: namespaces.iter().map(namespace).collect(),
+            ..Self::new(None, PathBuf::new(), Duration::MAX)
         }
     }
 
@@ -153,8 +165,10 @@ impl Names {
 
     fn netns(&mut self, inode: u32) -> Option<Rc<str>> {
         // Names and inode numbers are used again, so they are not kept for long.
-        if due(&mut self.namespaces_read, self.refresh) {
-            self.namespaces = read_namespaces(&self.netns_dir);
+        if let Some(dir) = &self.netns_dir {
+            if due(&mut self.namespaces_read, self.refresh) {
+                self.namespaces = read_namespaces(dir);
+            }
         }
         self.namespaces.get(&inode.into()).cloned()
     }

@@ -2,6 +2,7 @@
 
 use crate::abi::{self, RecordBytes};
 use crate::model::alarm::Alarm;
+use crate::model::ident::Ident;
 use crate::model::transition::Transition;
 
 /// What happened and where it was recorded.
@@ -25,6 +26,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// The CPU whose ring carried it, and its position there.
+    pub fn position(&self) -> (u32, u64) {
+        match self {
+            Self::Transition(event) => (event.cpu, event.seq),
+            Self::Alarm(event) => (event.cpu, event.seq),
+        }
+    }
+
+    /// Whom it is about.
+    pub fn who(&self) -> &Ident {
+        match self {
+            Self::Transition(event) => &event.record.who,
+            Self::Alarm(event) => &event.record.who,
+        }
+    }
+
     /// Decodes a record; `None` when it is of another type.
     #[inline]
     pub(crate) fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {

@@ -1,0 +1,512 @@
+//! What a host answers, kept in a capture: for all that the capture has, as it was when that was
+//! written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::backend::capture::backend::Capture;
+use crate::backend::capture::codec::fields;
+use crate::backend::capture::read::{Reader, Source};
+use crate::backend::capture::write::Writer;
+use crate::backend::capture::{self, Problem};
+use crate::error::Result;
+use crate::host::devices::Devices;
+use crate::host::names::{ConnNames, Names};
+use crate::host::netns::{Namespace, SETTINGS};
+use crate::host::sample::{Carried, Target};
+use crate::host::sockets::Listening;
+use crate::host::{Descriptors, Host};
+use crate::model::endpoint::Dev;
+use crate::model::ident::{Ident, Owner};
+use crate::model::key::{Lookup, Parsed, number};
+
+/// Processes that are tried as a way into a namespace before all others.
+const LIKELY_PIDS: usize = 8;
+
+/// Something with a name in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Device {
+    netns: u32,
+    index: u32,
+    name: String,
+}
+
+/// What a namespace is set to and has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Space {
+    inode: u32,
+    closed: Option<String>,
+    settings: Vec<(String, String)>,
+    counters: Vec<(String, u64)>,
+}
+
+/// A listening socket, its namespace, and who has it where the module does not know that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Socket {
+    netns: u32,
+    socket: Listening,
+    holder: Option<Owner>,
+}
+
+/// The open files of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Files {
+    pid: u32,
+    files: Descriptors,
+}
+
+fields! {
+    Device { netns index name }
+    Space { inode closed settings counters }
+    Listening { addr port inode }
+    Socket { netns socket holder }
+    Descriptors { open limit }
+    Files { pid files }
+}
+
+/// A namespace that connections are in.
+struct Seen {
+    example: Ident,
+    /// Processes that are likely in it.
+    pids: Vec<u32>,
+}
+
+/// What a capture refers to, and a host has names for.
+#[derive(Default)]
+pub struct Referred {
+    /// By id, each with a connection that is in it.
+    cgroups: FxHashMap<u64, Ident>,
+    namespaces: FxHashMap<u32, Seen>,
+    /// By namespace and index, each with a process that is likely there.
+    devices: FxHashMap<(u32, u32), Option<u32>>,
+    pids: BTreeSet<u32>,
+    /// Namespaces, addresses and ports of listeners without an owner.
+    unowned: HashSet<(u32, IpAddr, u16)>,
+}
+
+impl Referred {
+    /// Remembers where a connection was.
+    pub fn add(&mut self, who: &Ident) {
+        if let Some(id) = who.cgroup {
+            self.cgroups.entry(id).or_insert(*who);
+        }
+        let seen = || Seen {
+            example: *who,
+            pids: Vec::new(),
+        };
+        self.namespaces.entry(who.netns).or_insert_with(seen);
+        if who.ifindex != 0 {
+            let device = self.devices.entry((who.netns, who.ifindex));
+            let pid = device.or_default();
+            *pid = pid.or(who.owner.map(|owner| owner.pid));
+        }
+    }
+
+    /// Remembers where a connection or a listener is now, and whose it is.
+    pub fn add_live(&mut self, who: &Ident) {
+        self.add(who);
+        let Some(Owner { pid, .. }) = who.owner else {
+            return;
+        };
+        self.pids.insert(pid);
+        if let Some(seen) = self.namespaces.get_mut(&who.netns) {
+            if seen.pids.len() < LIKELY_PIDS && !seen.pids.contains(&pid) {
+                seen.pids.push(pid);
+            }
+        }
+    }
+
+    /// Remembers a listener.
+    pub fn add_listener(&mut self, who: &Ident) {
+        self.add_live(who);
+        if who.owner.is_none() {
+            self.unowned.insert((who.netns, who.local(), who.lport));
+        }
+    }
+
+    /// Asks the host for all of it.
+    ///
+    /// # Errors
+    /// The capture cannot be written.
+    pub fn write<W: Write>(mut self, host: &mut dyn Host, writer: &mut Writer<W>) -> Result<()> {
+        for (id, who) in &self.cgroups {
+            if let Some(path) = host.names(who).cgroup_path() {
+                writer.put(capture::CGROUP_PATHS, &(*id, path.to_owned()))?;
+            }
+        }
+        for (inode, seen) in &self.namespaces {
+            if let Some(name) = host.names(&seen.example).netns {
+                writer.put(capture::NETNS_NAMES, &(*inode, name.to_string()))?;
+            }
+        }
+        for ((netns, index), pid) in &self.devices {
+            if let Some(name) = host.dev(*netns, *index, *pid).name {
+                let (netns, index, name) = (*netns, *index, name.to_string());
+                writer.put(capture::DEVICES, &Device { netns, index, name })?;
+            }
+        }
+        let sockets = self.write_namespaces(host, writer)?;
+        writer.put_all(capture::SOCKETS, &sockets)?;
+        let holders = sockets.iter().filter_map(|s| s.holder);
+        self.pids.extend(holders.map(|owner| owner.pid));
+        for pid in self.pids {
+            if let Some(files) = host.descriptors(pid) {
+                writer.put(capture::DESCRIPTORS, &Files { pid, files })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the namespaces; returns the sockets that listen in them.
+    fn write_namespaces<W: Write>(
+        &self,
+        host: &mut dyn Host,
+        writer: &mut Writer<W>,
+    ) -> Result<Vec<Socket>> {
+        let mut sockets = Vec::new();
+        for (netns, seen) in &self.namespaces {
+            let read = host.namespace(*netns, &seen.pids);
+            for socket in &read.listening {
+                let holder = match self.unowned.contains(&(*netns, socket.addr, socket.port)) {
+                    true => host.holder(socket),
+                    false => None,
+                };
+                let (netns, socket) = (*netns, *socket);
+                sockets.push(Socket {
+                    netns,
+                    socket,
+                    holder,
+                });
+            }
+            writer.put(capture::NAMESPACES, &Space::new(*netns, read))?;
+        }
+        Ok(sockets)
+    }
+}
+
+impl Space {
+    fn new(inode: u32, read: Namespace) -> Self {
+        let settings = read.settings.into_iter();
+        let settings: BTreeMap<_, _> = settings.map(|(n, v)| (n.to_owned(), v)).collect();
+        let counters: BTreeMap<_, _> = read.counters.into_iter().collect();
+        Self {
+            inode,
+            closed: read.closed,
+            settings: settings.into_iter().collect(),
+            counters: counters.into_iter().collect(),
+        }
+    }
+
+    /// Settings that this version does not know no advice names.
+    fn into_namespace(self) -> Namespace {
+        let known = |(name, value): (String, String)| {
+            let name = SETTINGS.iter().find(|known| **known == name)?;
+            Some((*name, value))
+        };
+        Namespace {
+            settings: self.settings.into_iter().filter_map(known).collect(),
+            counters: self.counters.into_iter().collect(),
+            listening: Vec::new(),
+            closed: self.closed,
+        }
+    }
+}
+
+/// The host that a capture was taken on, as far as the capture refers to it.
+pub struct CapturedHost {
+    cgroups: Vec<(u64, String)>,
+    netns: Vec<(u32, String)>,
+    devices: Vec<Device>,
+    names: Names,
+    namespaces: HashMap<u32, Namespace>,
+    descriptors: HashMap<u32, Descriptors>,
+    holders: HashMap<u64, Owner>,
+}
+
+impl CapturedHost {
+    /// Reads what a capture has of its host.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    pub fn new(capture: &Capture<impl Source>) -> Result<Self> {
+        Self::read(capture.reader()).map_err(|problem| capture.error(problem))
+    }
+
+    fn read(reader: &Reader<impl Source>) -> std::result::Result<Self, Problem> {
+        let (cgroups, netns) = (
+            reader.table(capture::CGROUP_PATHS)?,
+            reader.table(capture::NETNS_NAMES)?,
+        );
+        let devices = reader.table(capture::DEVICES)?;
+        let mut namespaces = HashMap::new();
+        for space in reader.table::<Space>(capture::NAMESPACES)? {
+            namespaces.insert(space.inode, space.into_namespace());
+        }
+        let mut holders = HashMap::new();
+        for Socket {
+            netns,
+            socket,
+            holder,
+        } in reader.table(capture::SOCKETS)?
+        {
+            if let Some(namespace) = namespaces.get_mut(&netns) {
+                namespace.listening.push(socket);
+            }
+            holders.extend(holder.map(|holder| (socket.inode, holder)));
+        }
+        let descriptors = reader.table::<Files>(capture::DESCRIPTORS)?;
+        Ok(Self {
+            names: names(&cgroups, &netns, &devices),
+            cgroups,
+            netns,
+            devices,
+            namespaces,
+            descriptors: descriptors.into_iter().map(|f| (f.pid, f.files)).collect(),
+            holders,
+        })
+    }
+
+    /// The same names, for who prints them.
+    pub fn all_names(&self) -> Names {
+        names(&self.cgroups, &self.netns, &self.devices)
+    }
+}
+
+fn names(cgroups: &[(u64, String)], netns: &[(u32, String)], devices: &[Device]) -> Names {
+    let mut by_netns: FxHashMap<u32, Vec<(u32, String)>> = FxHashMap::default();
+    for Device { netns, index, name } in devices {
+        by_netns
+            .entry(*netns)
+            .or_default()
+            .push((*index, name.clone()));
+    }
+    let devices = Devices::new(Box::new(move |netns, _| by_netns.get(&netns).cloned()));
+    Names::known(cgroups, netns).with_devices(devices)
+}
+
+/// Looks names up in a capture.
+pub struct InCapture<'a>(pub &'a Path);
+
+impl InCapture<'_> {
+    fn host(&self) -> Parsed<CapturedHost> {
+        let host = Capture::open(self.0).and_then(|capture| CapturedHost::new(&capture));
+        host.map_err(|error| error.to_string())
+    }
+}
+
+impl Lookup for InCapture<'_> {
+    fn device(&self, name: &str, netns: u32) -> Parsed<u32> {
+        let netns = self.netns_of_devices(netns)?;
+        let devices = self.host()?.devices;
+        let is_it = |device: &&Device| (device.netns, device.name.as_str()) == (netns, name);
+        let known = devices.iter().find(is_it).map(|device| device.index);
+        // A device may have a number as its name.
+        let index = || number(name).ok().and_then(|n| u32::try_from(n).ok());
+        known
+            .or_else(|| index().filter(|index| *index != 0))
+            .ok_or_else(|| "the capture has no device of this name there".into())
+    }
+
+    fn netns_of_devices(&self, netns: u32) -> Parsed<u32> {
+        match netns {
+            0 => Err("say with netns= whose device that is".into()),
+            netns => Ok(netns),
+        }
+    }
+
+    fn netns(&self, name: &str) -> Parsed<u32> {
+        // Where it was found then, it may be written now.
+        let name = name.strip_prefix("/run/netns/").unwrap_or(name);
+        let namespaces = self.host()?.netns;
+        let known = namespaces.iter().find(|(_, known)| known == name);
+        known
+            .map(|(inode, _)| *inode)
+            .ok_or_else(|| "the capture has no namespace of this name".into())
+    }
+}
+
+impl Host for CapturedHost {
+    fn names(&mut self, who: &Ident) -> ConnNames {
+        self.names.of(who)
+    }
+
+    fn dev(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        self.names.dev_at(netns, index, pid)
+    }
+
+    fn namespace(&mut self, inode: u32, _: &[u32]) -> Namespace {
+        let known = self.namespaces.get(&inode).cloned();
+        known.unwrap_or_else(|| Namespace {
+            closed: Some("the capture has nothing of it".into()),
+            ..Namespace::default()
+        })
+    }
+
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {
+        self.descriptors.get(&pid).copied()
+    }
+
+    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
+        self.holders.get(&socket.inode).copied()
+    }
+
+    /// What comes in now is not what came in then.
+    fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {
+        vec![Carried::default(); targets.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::capture::codec::tests::assert_round_trip;
+    use crate::model::ident::tests::ident;
+
+    #[test]
+    fn what_a_host_answers_comes_back() {
+        let name = || "x".to_owned();
+        let socket = Listening {
+            addr: [10, 0, 0, 1].into(),
+            port: 80,
+            inode: 1 << 40,
+        };
+        let owner = Owner {
+            pid: 7,
+            comm: *b"nginx\0\0\0\0\0\0\0\0\0\0\0",
+        };
+        let files = Descriptors {
+            open: 5,
+            limit: Some(9),
+        };
+        assert_round_trip(&Device {
+            netns: 1,
+            index: 2,
+            name: name(),
+        });
+        assert_round_trip(&Space {
+            inode: 1,
+            closed: Some(name()),
+            settings: vec![(name(), name())],
+            counters: vec![(name(), 1)],
+        });
+        assert_round_trip(&Socket {
+            netns: 1,
+            socket,
+            holder: Some(owner),
+        });
+        assert_round_trip(&Files { pid: 7, files });
+    }
+
+    /// A host of which everything is said by its number.
+    struct Numbered;
+
+    impl Host for Numbered {
+        fn names(&mut self, who: &Ident) -> ConnNames {
+            let cgroups: Vec<_> = who
+                .cgroup
+                .map(|id| (id, format!("/g{id}")))
+                .into_iter()
+                .collect();
+            Names::known(&cgroups, &[(who.netns, format!("n{}", who.netns))]).of(who)
+        }
+
+        fn dev(&mut self, netns: u32, index: u32, _: Option<u32>) -> Dev {
+            let name = Some(format!("d{netns}-{index}").into());
+            Dev { index, name }
+        }
+
+        fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
+            let closed = pids.is_empty().then(|| "no way".to_owned());
+            let listening = Listening {
+                addr: [10, 0, 0, 1].into(),
+                port: 80,
+                inode: inode.into(),
+            };
+            Namespace {
+                settings: [(SETTINGS[0], inode.to_string())].into(),
+                counters: [("C".to_owned(), inode.into())].into(),
+                listening: vec![listening],
+                closed,
+            }
+        }
+
+        fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {
+            let open = pid.into();
+            (pid != 9).then_some(Descriptors { open, limit: None })
+        }
+
+        fn holder(&mut self, socket: &Listening) -> Option<Owner> {
+            let pid = 100 + socket.inode as u32;
+            Some(Owner {
+                pid,
+                comm: [b'h'; 16],
+            })
+        }
+
+        fn sample(&mut self, _: &[Target], _: Duration) -> Vec<Carried> {
+            Vec::new()
+        }
+    }
+
+    fn captured(referred: Referred) -> CapturedHost {
+        let mut writer = Writer::new(Vec::new(), "memory").unwrap();
+        referred.write(&mut Numbered, &mut writer).unwrap();
+        let bytes = writer.finish().unwrap();
+        let reader = Reader::new(bytes, capture::KINDS).unwrap();
+        CapturedHost::read(&reader).unwrap()
+    }
+
+    fn owned(mut who: Ident, netns: u32, pid: u32) -> Ident {
+        who.netns = netns;
+        who.cgroup = Some(pid.into());
+        who.owner = (pid != 0).then_some(Owner { pid, comm: [0; 16] });
+        who
+    }
+
+    #[test]
+    fn all_that_is_referred_to_has_its_answer() {
+        let who = ident("10.0.0.1:80", "10.0.0.2:9");
+        let mut referred = Referred::default();
+        let past = owned(Ident { ifindex: 3, ..who }, 1, 7);
+        referred.add(&past);
+        referred.add_live(&owned(who, 2, 8));
+        referred.add_live(&owned(who, 2, 9));
+        referred.add_listener(&owned(who, 3, 0));
+        let mut host = captured(referred);
+        let names = host.names(&past);
+        assert_eq!(
+            (names.cgroup_path(), names.netns.as_deref()),
+            (Some("/g7"), Some("n1"))
+        );
+        let dev = names.dev.unwrap();
+        assert_eq!((dev.index, dev.name.as_deref()), (3, Some("d1-3")));
+        assert!(host.all_names().of(&owned(who, 2, 8)).cgroup_path() == Some("/g8"));
+        let space = host.namespace(2, &[]);
+        assert_eq!(
+            (space.setting(SETTINGS[0]), space.counter("C")),
+            (Some("2"), Some(2))
+        );
+        assert_eq!((space.closed, space.listening[0].inode), (None, 2));
+        assert_eq!(host.namespace(1, &[]).closed.as_deref(), Some("no way"));
+        assert_eq!(
+            host.namespace(4, &[]).closed.as_deref(),
+            Some("the capture has nothing of it")
+        );
+        let open = |host: &mut CapturedHost, pid| host.descriptors(pid).map(|d| d.open);
+        let counts = [7, 8, 9, 103].map(|pid| open(&mut host, pid));
+        assert_eq!(counts, [None, Some(8), None, Some(103)]);
+        let holder = |host: &mut CapturedHost, netns| {
+            let socket = Numbered.namespace(netns, &[]).listening[0];
+            host.holder(&socket).map(|owner| owner.pid)
+        };
+        assert_eq!(
+            [2, 3].map(|netns| holder(&mut host, netns)),
+            [None, Some(103)]
+        );
+    }
+}
