@@ -7,18 +7,19 @@ use std::os::fd::AsFd;
 
 use clap_complete::Shell;
 
+use crate::backend::capture::backend::Capture;
 use crate::backend::device::Device;
 use crate::backend::{Backend, session};
 use crate::cli::{self, Action, Task};
-use crate::command::options::ReportOptions;
-use crate::command::{activate, diagnose, doubts, follow, install, report, settings};
+use crate::command::{activate, diagnose, doubts, dump, follow, install, report, settings};
 use crate::error::{Error, Result, write_error};
-use crate::host::ThisHost;
+use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
+use crate::host::{Host, ThisHost};
 use crate::model::version::Version;
 use crate::render::terminal::StyleOptions;
 use crate::render::time::Clock;
-use crate::render::{Sink, Style, sink};
+use crate::render::{Style, sink};
 use crate::stderr;
 
 /// Runs the program; returns its exit status, after the reason is on stderr.
@@ -47,12 +48,16 @@ fn carry_out(task: Task) -> Result<()> {
         Task::Completions(shell) => print(&mut out, &completions(shell)),
         Task::TcpStates(actions, chosen) => {
             warn_of_doubts(&actions);
-            let device = Device::open()?;
+            let is_captured = |action: &Action| action.from().is_some();
+            let device = match actions.iter().all(is_captured) {
+                true => None,
+                false => Some(Device::open()?),
+            };
             // A closed pipe stops the chain as a failure does: in `--report --deactivate`
             // the events that nobody took must not be thrown away.
             actions
                 .iter()
-                .try_for_each(|action| tcpstates(&device, action, chosen, &file))
+                .try_for_each(|action| tcpstates(device.as_ref(), action, chosen, &file))
         }
     }
 }
@@ -63,11 +68,12 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
         .map_err(write_error)
 }
 
-/// Says each thing once.
+/// Says each thing once. What a capture refers to may be on another host.
 fn warn_of_doubts(actions: &[Action]) {
     let mut host = ThisHost::default();
     let mut said = Vec::new();
-    for filter in actions.iter().filter_map(Action::filter) {
+    let of_this_host = actions.iter().filter(|action| action.from().is_none());
+    for filter in of_this_host.filter_map(Action::filter) {
         for doubt in doubts::of_filter(filter, &mut host) {
             if !said.contains(&doubt) {
                 stderr::warn(&doubt);
@@ -77,33 +83,52 @@ fn warn_of_doubts(actions: &[Action]) {
     }
 }
 
-fn tcpstates(device: &Device, action: &Action, chosen: StyleOptions, file: &File) -> Result<()> {
+/// Carries out one action, on the module's device unless it names a capture.
+fn tcpstates(
+    device: Option<&Device>,
+    action: &Action,
+    chosen: StyleOptions,
+    file: &File,
+) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, file);
+    if let Some(path) = action.from() {
+        let capture = Capture::open(path)?;
+        let mut host = CapturedHost::new(&capture)?;
+        let names = host.all_names();
+        return print_action(&capture, &mut host, names, action, chosen, &mut out);
+    }
+    let device = device.ok_or(Error::NotLoaded)?;
+    let (mut host, names) = (ThisHost::default(), Names::of_host());
     match action {
         Action::Activate(config) => activate::activate(device, config, &mut out),
         Action::Deactivate => activate::deactivate(device, &mut out),
-        Action::Settings(options) => {
-            settings::settings(device, *options, &style(device, chosen)?, &mut out)
+        Action::Follow(options) => {
+            let mut sink = sink(options.format, style(device, chosen)?, names);
+            follow::follow(device, options, &mut *sink, file)
         }
-        Action::Report(options) => report::report(
-            device,
-            options,
-            &mut *new_sink(device, options, chosen)?,
-            &mut out,
-        ),
-        Action::Follow(options) => follow::follow(
-            device,
-            options,
-            &mut *new_sink(device, options, chosen)?,
-            file,
-        ),
-        Action::Diagnose(options) => diagnose::diagnose(
-            device,
-            options,
-            &mut ThisHost::default(),
-            &style(device, chosen)?,
-            &mut out,
-        ),
+        Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
+        _ => print_action(device, &mut host, names, action, chosen, &mut out),
+    }
+}
+
+/// Carries out an action that prints what a backend and its host say.
+fn print_action(
+    backend: &dyn Backend,
+    host: &mut dyn Host,
+    names: Names,
+    action: &Action,
+    chosen: StyleOptions,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let style = style(backend, chosen)?;
+    match action {
+        Action::Settings(options) => settings::settings(backend, options, &style, out),
+        Action::Report(options) => {
+            let mut sink = sink(options.format, style, names);
+            report::report(backend, host, options, &mut *sink, out)
+        }
+        Action::Diagnose(options) => diagnose::diagnose(backend, options, host, &style, out),
+        Action::Activate(_) | Action::Deactivate | Action::Follow(_) | Action::Dump(_) => Ok(()),
     }
 }
 
@@ -111,15 +136,6 @@ fn style(backend: &dyn Backend, chosen: StyleOptions) -> Result<Style> {
     let clock = Clock::new(&backend.stats()?);
     clock.learn(&session::clocks(backend)?);
     Ok(chosen.style(clock))
-}
-
-fn new_sink(
-    backend: &dyn Backend,
-    options: &ReportOptions,
-    chosen: StyleOptions,
-) -> Result<Box<dyn Sink>> {
-    let style = style(backend, chosen)?;
-    Ok(sink(options.format, style, Names::of_host()))
 }
 
 fn completions(shell: Shell) -> String {

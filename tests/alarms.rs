@@ -16,6 +16,7 @@ use diagnose_tools::command::options::SettingsOptions;
 use diagnose_tools::command::report::report;
 use diagnose_tools::command::settings::settings;
 use diagnose_tools::fmt::width::width;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
@@ -55,14 +56,21 @@ impl Reader {
         let options = parse::report(keys).unwrap();
         let mut sink = sink(options.format, self.style(fake), nowhere());
         let mut out = Vec::new();
-        report(fake, &options, &mut *sink, &mut out).unwrap();
+        report(
+            fake,
+            &mut ThisHost::default(),
+            &options,
+            &mut *sink,
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
     fn reads_settings(&self, fake: &Fake, json: bool) -> String {
         let mut out = Vec::new();
-        let options = SettingsOptions { json };
-        settings(fake, options, &self.style(fake), &mut out).unwrap();
+        let options = SettingsOptions { json, from: None };
+        settings(fake, &options, &self.style(fake), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 }

@@ -7,10 +7,9 @@ use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-pairs max-listeners";
-const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek addr laddr raddr port lport rport family netns min-ms state reason sort limit";
+const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek from addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
-const DIAGNOSE_KEYS: &str =
-    "; allowed keys: json check config sample rules addr laddr raddr port lport rport family netns";
+const DIAGNOSE_KEYS: &str = "; allowed keys: json check config sample rules from addr laddr raddr port lport rport family netns";
 const RULES: &str = "; allowed: syn-flood slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to \
      that, ! negates, | separates";
@@ -38,8 +37,8 @@ const CASES: &[Case] = &[
     (&["--color=sometimes", "tcpstates", "--settings"], "invalid value 'sometimes' for '--color <WHEN>'; allowed: auto always never", HELP),
     (&["completions"], "the following required arguments were not provided: <SHELL>", HELP),
     (&["completions", "tcsh"], "invalid value 'tcsh' for '<SHELL>', did you mean 'zsh'?; allowed: bash elvish fish powershell zsh", HELP),
-    (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or --diagnose; see 'diagnose-tools tcpstates --help'", ""),
-    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or --diagnose; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose or --dump; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose or --dump; see 'diagnose-tools tcpstates --help'", ""),
     (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", HELP),
     (&["tcpstates", "--diagnos"], "unexpected argument '--diagnos' found, did you mean '--diagnose'?", HELP),
     (&["tcpstates", "--diagnose=jsn=1"], "--diagnose: unknown key 'jsn' with value '1', did you mean 'json'?", DIAGNOSE_KEYS),
@@ -131,7 +130,7 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--report=limit=many"], "--report: bad value 'many' of 'limit': it is not a number; allowed: 1 or more", ""),
     (&["tcpstates", "--follow=peek=1"], "--follow: unknown key 'peek' with value '1'", FOLLOW_KEYS),
     (&["tcpstates", "--follow=sort=age"], "--follow: bad value 'age' of 'sort': events are printed as they happen; allowed: time", ""),
-    (&["tcpstates", "--settings=jsn=1"], "--settings: unknown key 'jsn' with value '1', did you mean 'json'?; allowed keys: json", ""),
+    (&["tcpstates", "--settings=jsn=1"], "--settings: unknown key 'jsn' with value '1', did you mean 'json'?; allowed keys: json from", ""),
     (&["tcpstates", "--settings=json=yes"], "--settings: bad value 'yes' of 'json': it is not 0 or 1; allowed: 0 or 1", ""),
     (&["tcpstates", "--activate", "--report=limit=0"], "--report: bad value '0' of 'limit': it is out of range; allowed: 1 or more", ""),
     (&["tcpstates", "--deactivate", "--activate=ring=5"], "--activate: bad value '5' of 'ring': it is out of range", RING),

@@ -23,7 +23,13 @@ fn text(fake: &Fake, lang: Lang, json: bool) -> String {
         color: false,
     };
     let mut out = Vec::new();
-    settings(fake, SettingsOptions { json }, &style, &mut out).unwrap();
+    settings(
+        fake,
+        &SettingsOptions { json, from: None },
+        &style,
+        &mut out,
+    )
+    .unwrap();
     String::from_utf8(out).unwrap()
 }
 

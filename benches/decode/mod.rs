@@ -15,6 +15,7 @@ use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::command::report::report;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Sink, Style, sink};
@@ -140,7 +141,7 @@ impl Case {
 /// One whole report; returns its bytes.
 fn round(fake: &Fake, options: &ReportOptions, sink: &mut dyn Sink) -> u64 {
     let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
-    report(fake, options, sink, &mut out).expect("a report");
+    report(fake, &mut ThisHost::default(), options, sink, &mut out).expect("a report");
     out.get_ref().0
 }
 

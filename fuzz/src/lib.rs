@@ -4,6 +4,7 @@
 //! Each target is a function of the input. `fuzz_targets/` hands them to libFuzzer, and
 //! `tests/replay.rs` runs them on the corpora and on what has failed once.
 
+mod captures;
 mod config;
 mod device;
 mod expressions;
@@ -14,6 +15,7 @@ mod words;
 #[path = "../../tests/fake/mod.rs"]
 mod fake;
 
+pub use captures::captures;
 pub use config::limits;
 pub use expressions::filters;
 pub use output::records;
@@ -23,11 +25,12 @@ pub use words::options;
 pub type Target = fn(&[u8]);
 
 /// Those of `fuzz_targets/`, by their names.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("records", records),
     ("options", options),
     ("filters", filters),
     ("limits", limits),
+    ("captures", captures),
 ];
 
 /// Characters that change how a terminal shows others: never in what is printed for people.

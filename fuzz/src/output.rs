@@ -15,6 +15,7 @@ use diagnose_tools::command::settings::settings;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::limits::Limits;
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::model::order::Sort;
 use diagnose_tools::model::state::State;
@@ -38,7 +39,13 @@ pub fn records(input: &[u8]) {
             let mut sink = sink(format, view.style(&device), names());
             sink.lost(out, view.bits.into(), view.bits.into())
                 .map_err(Error::Write)?;
-            report(&device, &view.report(format), &mut *sink, out)
+            report(
+                &device,
+                &mut ThisHost::default(),
+                &view.report(format),
+                &mut *sink,
+                out,
+            )
         });
         assert_text(&text, view.color);
     }
@@ -46,12 +53,19 @@ pub fn records(input: &[u8]) {
         let mut sink = sink(Format::Json, view.style(&device), names());
         sink.lost(out, view.bits.into(), view.bits.into())
             .map_err(Error::Write)?;
-        report(&device, &view.report(Format::Json), &mut *sink, out)
+        report(
+            &device,
+            &mut ThisHost::default(),
+            &view.report(Format::Json),
+            &mut *sink,
+            out,
+        )
     });
     assert_report(&lines, &device, &view);
     for json in [false, true] {
         let style = view.style(&device);
-        let told = printed(|out| settings(&device, SettingsOptions { json }, &style, out));
+        let told =
+            printed(|out| settings(&device, &SettingsOptions { json, from: None }, &style, out));
         let options = view.diagnose(json);
         let found =
             printed(|out| diagnose(&device, &options, &mut Strange::new(input), &style, out));
@@ -153,7 +167,7 @@ fn printed(print: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> String {
 }
 
 /// Nothing in it changes a terminal, but for the colours that we put there ourselves.
-fn assert_text(text: &str, color: bool) {
+pub(crate) fn assert_text(text: &str, color: bool) {
     let plain = match color {
         true => without_colors(text),
         false => text.to_owned(),
@@ -181,7 +195,7 @@ fn without_colors(text: &str) -> String {
 }
 
 /// One object a line, each with its type, no name twice.
-fn objects(text: &str) -> Vec<Map<String, Value>> {
+pub(crate) fn objects(text: &str) -> Vec<Map<String, Value>> {
     assert!(
         text.is_empty() || text.ends_with('\n'),
         "the last line is whole"

@@ -19,7 +19,8 @@ const FILTER: Keys<Filter> = &[filter_keys()];
 /// Reads the lines of the input as arguments.
 pub fn options(input: &[u8]) {
     // Files of this host are no part of the input.
-    if input.windows(7).any(|bytes| bytes == b"config=") {
+    let names = |key: &[u8]| input.windows(key.len()).any(|bytes| bytes == key);
+    if names(b"config=") || names(b"from=") {
         return;
     }
     let args = input.split(|byte| *byte == b'\n');
@@ -46,7 +47,7 @@ fn assert_action(action: &Action) {
             assert_filter(&options.show.filter);
         }
         Action::Diagnose(options) => assert_filter(&options.scope.filter),
-        Action::Deactivate | Action::Settings(_) => {}
+        Action::Deactivate | Action::Settings(_) | Action::Dump(_) => {}
     }
 }
 

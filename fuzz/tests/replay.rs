@@ -60,6 +60,11 @@ fn limits() {
 }
 
 #[test]
+fn captures() {
+    replay("captures");
+}
+
+#[test]
 fn every_target_has_its_main_and_its_replay() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let names = |entry: std::io::Result<fs::DirEntry>| {

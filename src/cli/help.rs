@@ -39,6 +39,7 @@ pub fn sections() -> Vec<Section> {
         .with("--follow", keys::FOLLOW)
         .with("--settings", keys::SETTINGS)
         .with("--diagnose", keys::DIAGNOSE)
+        .with("--dump", keys::DUMP)
         .0;
     sections.sort_by_key(|section| section.options.len());
     sections

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::diagnose;
@@ -24,6 +25,7 @@ pub const REPORT: Keys<ReportOptions> = &[
     PARTS,
     FINDINGS,
     PEEK,
+    REPORT_SOURCE,
     filter_keys(),
     min_ms(),
     CHOICE,
@@ -32,9 +34,11 @@ pub const REPORT: Keys<ReportOptions> = &[
 /// Keys of `--follow`.
 pub const FOLLOW: Keys<ReportOptions> = &[PARTS, filter_keys(), min_ms(), CHOICE, FOLLOW_LINES];
 /// Keys of `--settings`.
-pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM];
+pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM, SETTINGS_SOURCE];
 /// Keys of `--diagnose`.
-pub const DIAGNOSE: Keys<DiagnoseKeys> = &[DIAGNOSIS, filter_keys()];
+pub const DIAGNOSE: Keys<DiagnoseKeys> = &[DIAGNOSIS, DIAGNOSIS_SOURCE, filter_keys()];
+/// Keys of `--dump`.
+pub const DUMP: Keys<DumpKeys> = &[DUMP_FILE];
 
 impl Filtered for ReportOptions {
     fn filter(&mut self) -> &mut Filter {
@@ -55,6 +59,13 @@ pub struct DiagnoseKeys {
     pub options: DiagnoseOptions,
     /// The file of limits.
     pub config: Option<PathBuf>,
+}
+
+/// What the keys of `--dump` set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DumpKeys {
+    /// The file to write.
+    pub file: Option<PathBuf>,
 }
 
 impl Filtered for DiagnoseKeys {
@@ -134,6 +145,58 @@ const PEEK: Group<ReportOptions> = Group {
         value: &Flag(|o: &mut ReportOptions| &mut o.peek),
         initial: Initial::Value("0"),
         help: "do not mark events as reported",
+    }],
+};
+
+/// The key that names a capture.
+pub(crate) const FROM: &str = "from";
+const SOURCE: &str = "Source";
+
+const fn from<O>(value: &'static PathOf<O>) -> Key<O> {
+    Key {
+        name: FROM,
+        value,
+        initial: Initial::Words("the module"),
+        help: "read a file that --dump has written, and nothing of this machine; marks nothing",
+    }
+}
+
+const CAPTURE: &str = "a capture";
+
+const REPORT_SOURCE: Group<ReportOptions> = Group {
+    title: SOURCE,
+    keys: &[from(&PathOf {
+        what: CAPTURE,
+        field: |o: &mut ReportOptions| &mut o.from,
+    })],
+};
+
+const SETTINGS_SOURCE: Group<SettingsOptions> = Group {
+    title: SOURCE,
+    keys: &[from(&PathOf {
+        what: CAPTURE,
+        field: |o: &mut SettingsOptions| &mut o.from,
+    })],
+};
+
+const DIAGNOSIS_SOURCE: Group<DiagnoseKeys> = Group {
+    title: SOURCE,
+    keys: &[from(&PathOf {
+        what: CAPTURE,
+        field: |o: &mut DiagnoseKeys| &mut o.options.from,
+    })],
+};
+
+const DUMP_FILE: Group<DumpKeys> = Group {
+    title: "Capture",
+    keys: &[Key {
+        name: "file",
+        value: &PathOf {
+            what: "the file to write",
+            field: |o: &mut DumpKeys| &mut o.file,
+        },
+        initial: Initial::Words("none, it must be given"),
+        help: "where to write all that is known now; an older capture there is replaced",
     }],
 };
 
@@ -241,15 +304,16 @@ const DIAGNOSIS: Group<DiagnoseKeys> = Group {
         },
         Key {
             name: "config",
-            value: &TomlFile,
+            value: &PathOf {
+                what: "a TOML file",
+                field: |o: &mut DiagnoseKeys| &mut o.config,
+            },
             initial: Initial::Words("/etc/diagnose-tools/tcpstates.toml, if it is there"),
             help: "limits of the rules",
         },
         Key {
             name: "sample",
-            value: &Number::new(0, MOST_SAMPLE_S, |o: &mut DiagnoseKeys| {
-                &mut o.options.scope.patience
-            }),
+            value: &Sample,
             // Slow clients send a piece every ten seconds or more often, or the server gives them up.
             initial: Initial::Value("10"),
             help: "most seconds to look at what slow clients send, when there are any; 0: not at all",
@@ -310,22 +374,59 @@ impl Value<ReportOptions> for ByTime {
     }
 }
 
-/// The path of the file of limits.
-struct TomlFile;
+/// The path of a file.
+struct PathOf<O> {
+    /// What file that is, with its article.
+    what: &'static str,
+    /// Where it goes.
+    field: fn(&mut O) -> &mut Option<PathBuf>,
+}
 
-impl Value<DiagnoseKeys> for TomlFile {
+impl<O> Value<O> for PathOf<O> {
     fn allowed(&self) -> String {
-        "path of a TOML file".into()
+        format!("path of {}", self.what)
     }
 
-    fn set(&self, options: &mut DiagnoseKeys, text: &str, _: &Context) -> Parsed<()> {
-        options.config = Some(text.into());
+    fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
+        *(self.field)(options) = Some(text.into());
         Ok(())
     }
 
-    fn get(&self, options: &mut DiagnoseKeys) -> Option<String> {
-        let path = options.config.as_ref()?;
+    fn get(&self, options: &mut O) -> Option<String> {
+        let path = (self.field)(options).as_ref()?;
         Some(path.to_string_lossy().into_owned())
+    }
+}
+
+/// How long to look at packets, of which a capture has none.
+struct Sample;
+
+impl Sample {
+    const SECONDS: Number<DiagnoseKeys, Duration> =
+        Number::new(0, MOST_SAMPLE_S, |o: &mut DiagnoseKeys| {
+            &mut o.options.scope.patience
+        });
+}
+
+impl Value<DiagnoseKeys> for Sample {
+    fn allowed(&self) -> String {
+        Self::SECONDS.allowed()
+    }
+
+    fn set(&self, options: &mut DiagnoseKeys, text: &str, context: &Context) -> Parsed<()> {
+        Self::SECONDS.set(options, text, context)?;
+        match context.given(FROM) {
+            Some(_) if text != "0" => Err("a capture has no packets".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn get(&self, options: &mut DiagnoseKeys) -> Option<String> {
+        Self::SECONDS.get(options)
+    }
+
+    fn is_number(&self) -> bool {
+        true
     }
 }
 
@@ -410,6 +511,7 @@ mod tests {
         assert_consistent("--follow", FOLLOW);
         assert_consistent("--settings", SETTINGS);
         assert_consistent("--diagnose", DIAGNOSE);
+        assert_consistent("--dump", DUMP);
     }
 
     #[test]

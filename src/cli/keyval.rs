@@ -42,6 +42,12 @@ impl<'a, O> Pairs<'a, O> {
         })
     }
 
+    /// The value of a key as the user wrote it.
+    pub fn given(&self, name: &str) -> Option<&'a str> {
+        let pair = self.pairs.iter().find(|(key, _)| key.name == name);
+        pair.map(|(_, value)| *value)
+    }
+
     /// Sets the initial values of all keys, and then what is given, in the order of the keys.
     ///
     /// # Errors

@@ -6,13 +6,14 @@ pub mod keyval;
 pub mod parse;
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{DiagnoseOptions, DumpOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::filter::Filter;
@@ -35,16 +36,28 @@ pub enum Action {
     Follow(Box<ReportOptions>),
     /// `--diagnose`
     Diagnose(Box<DiagnoseOptions>),
+    /// `--dump`
+    Dump(DumpOptions),
 }
 
 impl Action {
+    /// The capture to read instead of the module.
+    pub fn from(&self) -> Option<&Path> {
+        match self {
+            Self::Settings(options) => options.from.as_deref(),
+            Self::Report(options) => options.from.as_deref(),
+            Self::Diagnose(options) => options.from.as_deref(),
+            Self::Activate(_) | Self::Deactivate | Self::Follow(_) | Self::Dump(_) => None,
+        }
+    }
+
     /// Which connections it is about.
     pub fn filter(&self) -> Option<&Filter> {
         match self {
             Self::Activate(activation) => Some(&activation.filter),
             Self::Report(options) | Self::Follow(options) => Some(&options.show.filter),
             Self::Diagnose(options) => Some(&options.scope.filter),
-            Self::Deactivate | Self::Settings(_) => None,
+            Self::Deactivate | Self::Settings(_) | Self::Dump(_) => None,
         }
     }
 }
@@ -127,6 +140,14 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
     (
         "two findings, for a script: exit status 3 if one is at least a warning",
         "--diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json",
+    ),
+    (
+        "keep all that is known, for later and elsewhere",
+        "--dump='file=web1.cap'",
+    ),
+    (
+        "what is wrong on that host, as anybody, on any machine",
+        "--diagnose='from=web1.cap'",
     ),
 ];
 
@@ -215,6 +236,11 @@ fn tcpstates() -> Command {
             "diagnose",
             "What is wrong, who does it, and what to do about it, worst first",
             keys::DIAGNOSE,
+        ))
+        .arg(keyed(
+            "dump",
+            "All that is known now into a file, for from=; never moves the position of --report",
+            keys::DUMP,
         ))
         .after_help(after.join("\n"))
 }
@@ -322,6 +348,7 @@ fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
         "report",
         "follow",
         "diagnose",
+        "dump",
     ] {
         let values = matches.get_many::<String>(name).into_iter().flatten();
         let indices = matches.indices_of(name).into_iter().flatten();
@@ -338,8 +365,8 @@ fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
         .collect::<Result<_>>()?;
     if actions.is_empty() {
         return Err(Error::Usage(format!(
-            "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow or \
-             --diagnose; see '{NAME} tcpstates --help'"
+            "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, \
+             --diagnose or --dump; see '{NAME} tcpstates --help'"
         )));
     }
     Ok(actions)
@@ -352,6 +379,7 @@ fn action(name: &str, value: &str) -> Result<Action> {
         "report" => Action::Report(Box::new(parse::report(value)?)),
         "follow" => Action::Follow(Box::new(parse::follow(value)?)),
         "diagnose" => Action::Diagnose(Box::new(parse::diagnose(value)?)),
+        "dump" => Action::Dump(parse::dump(value)?),
         _ => Action::Deactivate,
     })
 }
@@ -412,6 +440,7 @@ mod tests {
             Action::Report(_) => "report",
             Action::Follow(_) => "follow",
             Action::Diagnose(_) => "diagnose",
+            Action::Dump(_) => "dump",
         };
         actions.iter().map(name).collect()
     }

@@ -1,10 +1,14 @@
 //! The values of the options, checked: from `KEY=VALUE` texts to settings, by the tables of keys.
 
+use std::path::Path;
+use std::time::Duration;
+
 use crate::cli::keys;
 use crate::cli::keyval::Pairs;
-use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{DiagnoseOptions, DumpOptions, ReportOptions, SettingsOptions};
 use crate::diagnose::limits::Limits;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::host::captured::InCapture;
 use crate::host::lookup::OfHost;
 use crate::model::activation::Activation;
 use crate::model::key::{Keys, Lookup};
@@ -24,6 +28,18 @@ pub fn read<O: Default>(
     Ok(options)
 }
 
+/// The same of an option that may read a capture: then names are those of the host that it was
+/// taken on.
+fn read_any<O: Default>(option: &'static str, text: &str, keys: Keys<O>) -> Result<O> {
+    let mut options = O::default();
+    let pairs = Pairs::parse(option, text, keys)?;
+    match pairs.given(keys::FROM) {
+        Some(path) => pairs.set(&mut options, &InCapture(Path::new(path)))?,
+        None => pairs.set(&mut options, &OfHost)?,
+    }
+    Ok(options)
+}
+
 /// Reads the value of `--activate`.
 ///
 /// # Errors
@@ -37,7 +53,7 @@ pub fn activate(text: &str) -> Result<Activation> {
 /// # Errors
 /// [`crate::error::Error::Usage`].
 pub fn report(text: &str) -> Result<ReportOptions> {
-    read("--report", text, keys::REPORT, &OfHost)
+    read_any("--report", text, keys::REPORT)
 }
 
 /// Reads the value of `--follow`.
@@ -58,7 +74,20 @@ pub fn follow(text: &str) -> Result<ReportOptions> {
 /// # Errors
 /// [`crate::error::Error::Usage`].
 pub fn settings(text: &str) -> Result<SettingsOptions> {
-    read("--settings", text, keys::SETTINGS, &OfHost)
+    read_any("--settings", text, keys::SETTINGS)
+}
+
+/// Reads the value of `--dump`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn dump(text: &str) -> Result<DumpOptions> {
+    match read("--dump", text, keys::DUMP, &OfHost)?.file {
+        Some(file) => Ok(DumpOptions { file }),
+        None => Err(Error::Usage(
+            "--dump: 'file' is missing; allowed: --dump='file=PATH'".into(),
+        )),
+    }
 }
 
 /// Reads the value of `--diagnose`, and the file of limits.
@@ -66,7 +95,10 @@ pub fn settings(text: &str) -> Result<SettingsOptions> {
 /// # Errors
 /// [`crate::error::Error::Usage`].
 pub fn diagnose(text: &str) -> Result<DiagnoseOptions> {
-    let mut read = read("--diagnose", text, keys::DIAGNOSE, &OfHost)?;
+    let mut read = read_any("--diagnose", text, keys::DIAGNOSE)?;
+    if read.options.from.is_some() {
+        read.options.scope.patience = Duration::ZERO;
+    }
     read.options.scope.limits = Limits::load(read.config.as_deref())?;
     Ok(read.options)
 }

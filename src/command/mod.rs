@@ -3,6 +3,7 @@
 pub mod activate;
 pub mod diagnose;
 pub mod doubts;
+pub mod dump;
 pub mod follow;
 pub mod install;
 pub mod options;

@@ -1,5 +1,7 @@
 //! What the user asks for, as values: `cli::parse` reads them from the command line.
 
+use std::path::PathBuf;
+
 use crate::diagnose::Scope;
 use crate::model::filter::Show;
 use crate::model::order::Sort;
@@ -24,6 +26,8 @@ pub struct ReportOptions {
     pub findings: bool,
     /// Leave the position where it is.
     pub peek: bool,
+    /// The capture to read instead of the module.
+    pub from: Option<PathBuf>,
     /// What is shown.
     pub show: Show,
     /// In which order.
@@ -43,10 +47,12 @@ pub struct Parts {
 }
 
 /// The value of `--settings`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsOptions {
     /// One JSON line instead of text.
     pub json: bool,
+    /// The capture to read instead of the module.
+    pub from: Option<PathBuf>,
 }
 
 /// The value of `--diagnose`.
@@ -58,6 +64,15 @@ pub struct DiagnoseOptions {
     pub check: bool,
     /// What to look for.
     pub scope: Scope,
+    /// The capture to read instead of the module.
+    pub from: Option<PathBuf>,
+}
+
+/// The value of `--dump`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DumpOptions {
+    /// The file to write.
+    pub file: PathBuf,
 }
 
 /// The parts that are wanted, where their keys may have left it to `verbose`.

@@ -12,6 +12,7 @@ use crate::command::options::{Parts, ReportOptions, parts};
 use crate::command::print::Printer;
 use crate::diagnose;
 use crate::error::Result;
+use crate::host::Host;
 use crate::model::event::Event;
 use crate::model::order::{Selection, Sort};
 use crate::model::summary::{FindingCounts, Summary};
@@ -23,6 +24,7 @@ use crate::render::Sink;
 /// Not active, another report is running, stdout does not take it, a call fails.
 pub fn report(
     backend: &dyn Backend,
+    host: &mut dyn Host,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     out: &mut dyn Write,
@@ -36,7 +38,7 @@ pub fn report(
     printer.this.add(&session.progress());
     printer.learn(&session.clocks()?);
     printer.now(&session)?;
-    let findings = findings(backend, options);
+    let findings = findings(backend, host, options);
     if options.summary {
         printer.summary(&Summary {
             findings,
@@ -66,11 +68,15 @@ fn open<'a>(
 
 /// What a diagnosis of the same connections finds; `None` when none is wanted. The report may go
 /// on: a diagnosis that fails is no reason to fail.
-fn findings(backend: &dyn Backend, options: &ReportOptions) -> Option<FindingCounts> {
+fn findings(
+    backend: &dyn Backend,
+    host: &mut dyn Host,
+    options: &ReportOptions,
+) -> Option<FindingCounts> {
     if !options.findings {
         return None;
     }
-    match diagnose::counts(backend, &options.show.filter) {
+    match diagnose::counts(backend, host, &options.show.filter) {
         Ok(counts) => Some(counts),
         Err(error) => {
             crate::stderr::warn(&format!("no diagnosis: {error}"));

@@ -14,7 +14,7 @@ use crate::render::{SettingsView, Style, settings_json, settings_text};
 /// Stdout does not take them, or a call fails.
 pub fn settings(
     backend: &dyn Backend,
-    options: SettingsOptions,
+    options: &SettingsOptions,
     style: &Style,
     out: &mut dyn Write,
 ) -> Result<()> {

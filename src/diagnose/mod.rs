@@ -21,7 +21,7 @@ use crate::diagnose::finding::{Finding, count};
 use crate::diagnose::limits::Limits;
 use crate::diagnose::rules::{Bound, RULES};
 use crate::error::Result;
-use crate::host::{Host, ThisHost};
+use crate::host::Host;
 use crate::model::filter::Filter;
 use crate::model::summary::FindingCounts;
 
@@ -101,11 +101,15 @@ pub fn look(backend: &dyn Backend, scope: &Scope, host: &mut dyn Host) -> Result
 ///
 /// # Errors
 /// Not active, a call fails, the file of limits is wrong.
-pub fn counts(backend: &dyn Backend, filter: &Filter) -> Result<FindingCounts> {
+pub fn counts(
+    backend: &dyn Backend,
+    host: &mut dyn Host,
+    filter: &Filter,
+) -> Result<FindingCounts> {
     let scope = Scope {
         limits: Limits::load(None)?,
         filter: filter.clone(),
         ..Scope::default()
     };
-    Ok(look(backend, &scope, &mut ThisHost::default())?.counts())
+    Ok(look(backend, &scope, host)?.counts())
 }

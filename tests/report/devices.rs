@@ -8,6 +8,7 @@ use std::path::Path;
 use diagnose_tools::abi::{RawAlarm, RawConn, RawIdent, RawListener, RawRecord};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::devices::Devices;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
@@ -61,7 +62,14 @@ fn scoped_report(keys: &str, name: Option<&'static str>) -> String {
     let names = nowhere().with_devices(devices);
     let mut sink = sink(options.format, style(&fake, Lang::En, None), names);
     let mut out = Vec::new();
-    report(&fake, &options, &mut *sink, &mut out).unwrap();
+    report(
+        &fake,
+        &mut ThisHost::default(),
+        &options,
+        &mut *sink,
+        &mut out,
+    )
+    .unwrap();
     String::from_utf8(out).unwrap()
 }
 

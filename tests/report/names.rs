@@ -10,6 +10,7 @@ use diagnose_tools::abi::{RawConn, RawRecord};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::fmt::width::width;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
@@ -55,7 +56,14 @@ impl Host {
         let options = parse::report(keys).unwrap();
         let mut sink = sink(options.format, style(fake, Lang::En, width), self.names());
         let mut out = Vec::new();
-        report(fake, &options, &mut *sink, &mut out).unwrap();
+        report(
+            fake,
+            &mut ThisHost::default(),
+            &options,
+            &mut *sink,
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 }

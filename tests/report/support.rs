@@ -8,6 +8,7 @@ use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::Result;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
@@ -35,7 +36,7 @@ pub fn nowhere() -> Names {
 pub fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
     let options = parse::report(keys)?;
     let mut sink = sink(options.format, style(fake, Lang::En, None), nowhere());
-    report(fake, &options, &mut *sink, out)
+    report(fake, &mut ThisHost::default(), &options, &mut *sink, out)
 }
 
 pub fn text(fake: &Fake, keys: &str) -> String {

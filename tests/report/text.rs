@@ -7,6 +7,7 @@ use diagnose_tools::abi::{RawIdent, RawRecord, TransitionCount};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::fmt::width::width;
+use diagnose_tools::host::ThisHost;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
 
@@ -52,7 +53,14 @@ fn tables_fit_a_terminal_in_both_languages() {
                 let options = parse::report(keys).unwrap();
                 let mut sink = sink(options.format, style(&fake, lang, Some(columns)), nowhere());
                 let mut out = Vec::new();
-                report(&fake, &options, &mut *sink, &mut out).unwrap();
+                report(
+                    &fake,
+                    &mut ThisHost::default(),
+                    &options,
+                    &mut *sink,
+                    &mut out,
+                )
+                .unwrap();
                 let text = String::from_utf8(out).unwrap();
                 let rows = text.lines().take_while(|l| !l.contains("untracked"));
                 let long: Vec<_> = rows.filter(|l| width(l) > columns).collect();
@@ -97,7 +105,14 @@ fn chinese_labels_are_used() {
     let options = parse::report("format=detail").unwrap();
     let mut sink = sink(options.format, style(&fake, Lang::Zh, None), nowhere());
     let mut out = Vec::new();
-    report(&fake, &options, &mut *sink, &mut out).unwrap();
+    report(
+        &fake,
+        &mut ThisHost::default(),
+        &options,
+        &mut *sink,
+        &mut out,
+    )
+    .unwrap();
     let text = String::from_utf8(out).unwrap();
     for word in ["发送窗口", "原状态", "汇总", "丢失", "ESTABLISHED"] {
         assert!(text.contains(word), "{word}: {text}");

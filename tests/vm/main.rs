@@ -16,6 +16,7 @@
 mod alarms;
 mod bad_input;
 mod beginnings;
+mod captures;
 mod counters;
 mod cpus;
 mod diagnose;
@@ -117,6 +118,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             handshake_ends::trials(),
             listeners::trials(),
             alarms::trials(),
+            captures::trials(),
             counters::trials(),
             simultaneous::trials(),
             reasons::trials(),

@@ -4,8 +4,11 @@ pub mod host;
 pub mod records;
 pub mod words;
 
+use diagnose_tools::backend::capture::backend::Capture;
+use diagnose_tools::command::dump;
 use diagnose_tools::diagnose::finding::Severity;
 use diagnose_tools::diagnose::{self, Scope};
+use diagnose_tools::host::captured::CapturedHost;
 
 use crate::fake::Fake;
 use crate::support::host::FakeHost;
@@ -49,7 +52,11 @@ pub fn add(fake: &Fake, conns: impl IntoIterator<Item = Conn>) {
 }
 
 pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
-    let diagnosis = Diagnosis::new(diagnose::look(fake, scope, host).unwrap());
+    let diagnosis = diagnose::look(fake, scope, host).unwrap();
+    if scope.patience.is_zero() {
+        assert_eq!(look_at_capture(fake, host, scope), diagnosis);
+    }
+    let diagnosis = Diagnosis::new(diagnosis);
     for finding in &diagnosis.findings {
         assert!(
             !finding.summary.contains('\n') && finding.advice.iter().all(|a| !a.text.is_empty())
@@ -62,6 +69,15 @@ pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
         );
     }
     diagnosis
+}
+
+/// The same of a capture, which answers for the host as well.
+fn look_at_capture(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> diagnose::Diagnosis {
+    let mut bytes = Vec::new();
+    dump::write(fake, host, "memory", &mut bytes).unwrap();
+    let capture = Capture::new(bytes, "memory".into()).unwrap();
+    let mut host = CapturedHost::new(&capture).unwrap();
+    diagnose::look(&capture, scope, &mut host).unwrap()
 }
 
 pub fn look(fake: &Fake) -> Vec<Finding> {

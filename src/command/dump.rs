@@ -1,0 +1,161 @@
+//! `--dump`: everything that the activation knows, and what the host calls it, in one file. It
+//! moves no position.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use crate::backend::capture::file::{self, name_of};
+use crate::backend::capture::write::Writer;
+use crate::backend::capture::{self, Ring};
+use crate::backend::{Backend, Start, session};
+use crate::command::options::DumpOptions;
+use crate::error::{Error, Result, write_error};
+use crate::fmt::size::mebibytes;
+use crate::host::Host;
+use crate::host::captured::Referred;
+use crate::model::activation::Settings;
+use crate::model::event::{Progress, RingState};
+
+/// What a capture has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events.
+    pub events: u64,
+    /// Live connections.
+    pub connections: u64,
+    /// Listeners.
+    pub listeners: u64,
+}
+
+/// Writes a capture to a file, and says in one line what is in it.
+///
+/// # Errors
+/// Not active, the file cannot be written, a call fails.
+pub fn dump(
+    backend: &dyn Backend,
+    host: &mut dyn Host,
+    options: &DumpOptions,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let name = name_of(&options.file);
+    let counts = file::replace(&options.file, |file| {
+        let counts = write(backend, host, &name, file)?;
+        let length = file.metadata().map(|data| data.len());
+        Ok((counts, length.unwrap_or_default()))
+    });
+    let (counts, length) = counts?;
+    let Counts {
+        events,
+        connections,
+        listeners,
+    } = counts;
+    let size = mebibytes(length);
+    writeln!(
+        out,
+        "captured: {events} events, {connections} connections, {listeners} listeners, {size}: {name}"
+    )
+    .and_then(|()| out.flush())
+    .map_err(write_error)
+}
+
+/// Writes a capture, which errors call `name`.
+///
+/// # Errors
+/// Not active, `out` does not take it, a call fails, or something else became active meanwhile.
+pub fn write(
+    backend: &dyn Backend,
+    host: &mut dyn Host,
+    name: &str,
+    out: impl Write,
+) -> Result<Counts> {
+    let settings = session::active_settings(backend)?;
+    let mut writer = Writer::new(out, name)?;
+    let mut referred = Referred::default();
+    writer.put(capture::SETTINGS, &settings)?;
+    writer.put_all(capture::HOOKS, &backend.hooks()?)?;
+    let (events, rings) = write_events(backend, &settings, &mut writer, &mut referred)?;
+    let connections = write_live(backend, &mut writer, &mut referred)?;
+    let listeners = backend.listeners()?;
+    for listener in &listeners {
+        referred.add_listener(&listener.who);
+        writer.put(capture::LISTENERS, listener)?;
+    }
+    writer.put_all(capture::PAIRS, &backend.pairs()?)?;
+    writer.put_all(capture::TRANSITION_COUNTS, &backend.transition_counts()?)?;
+    writer.put(capture::LIVES, &backend.lives()?)?;
+    writer.put_all(capture::CGROUPS, &backend.cgroups()?)?;
+    writer.put_all(capture::CLOCKS, &backend.clocks()?)?;
+    writer.put_all(capture::RINGS, &rings)?;
+    // The moment of the capture: nothing in it is later.
+    writer.put(capture::STATS, &backend.stats()?)?;
+    if session::active_settings(backend)?.generation != settings.generation {
+        return Err(Error::Stale);
+    }
+    referred.write(host, &mut writer)?;
+    writer.finish()?;
+    Ok(Counts {
+        events,
+        connections,
+        listeners: listeners.len() as u64,
+    })
+}
+
+/// Writes all events that are still there; returns how many, and what became of the rings.
+fn write_events<W: Write>(
+    backend: &dyn Backend,
+    settings: &Settings,
+    writer: &mut Writer<W>,
+    referred: &mut Referred,
+) -> Result<(u64, Vec<Ring>)> {
+    let states = backend.rings()?;
+    // Of each CPU, from which position on no report has given its events, and how many there are.
+    let mut news: HashMap<u32, (u64, u64)> = HashMap::new();
+    news.extend(states.iter().map(|ring| (ring.cpu, (ring.consumed, 0))));
+    let mut count = 0;
+    let mut events = backend.events(settings, Start::Since(0))?;
+    events.try_each(&mut |event| {
+        let (cpu, seq) = event.position();
+        let (consumed, unreported) = news.entry(cpu).or_default();
+        *unreported += u64::from(seq >= *consumed);
+        count += 1;
+        referred.add(event.who());
+        writer.put(capture::EVENTS, event)?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let ring = |progress: &Progress| {
+        let state = states.iter().find(|state| state.cpu == progress.cpu);
+        // A ring that came after the others were looked at.
+        let state = state.copied().unwrap_or(RingState {
+            cpu: progress.cpu,
+            ..RingState::default()
+        });
+        let (_, read) = news.get(&progress.cpu).copied().unwrap_or_default();
+        let gone = progress.to.saturating_sub(state.consumed);
+        Ring {
+            state,
+            read_to: progress.to,
+            lost: gone.saturating_sub(read.saturating_add(progress.unknown)),
+            unknown: progress.unknown,
+        }
+    };
+    let rings = events.progress().iter().map(ring).collect();
+    Ok((count, rings))
+}
+
+/// Writes the live connections; returns how many.
+fn write_live<W: Write>(
+    backend: &dyn Backend,
+    writer: &mut Writer<W>,
+    referred: &mut Referred,
+) -> Result<u64> {
+    let mut count = 0;
+    for batch in backend.live() {
+        for conn in &batch? {
+            referred.add_live(&conn.who);
+            writer.put(capture::CONNECTIONS, conn)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
