@@ -30,8 +30,8 @@ pub fn trials() -> Vec<Trial> {
         scenario("an_accept_queue_that_resets_is_counted", accept_queue_reset),
         scenario("syn_cookies_are_counted_as_nstat_does", cookies),
         scenario(
-            "a_cookie_that_finds_no_place_is_counted",
-            cookies_without_place,
+            "a_cookie_that_finds_the_queue_full_is_counted",
+            cookies_at_a_full_queue,
         ),
         scenario("fast_open_begins_with_data", fast_open),
         scenario_where(migrates, "migrated_requests_keep_their_ids", || {
@@ -371,7 +371,7 @@ fn cookies() {
 }
 
 /// Of eight right cookies, five fill the accept queue, and three come too late.
-fn cookies_without_place() {
+fn cookies_at_a_full_queue() {
     let netns = patient("lateback", 3);
     netns.sysctl("net.ipv4.tcp_syncookies", "2");
     let wire = Wire::new(&netns);

@@ -1,4 +1,4 @@
-//! The hooks of a recording: on each kernel those that it has a place for.
+//! The hooks of a recording: on each kernel those whose function or tracepoint it has.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,8 @@ use crate::support::{scenario, tool};
 
 pub fn trials() -> Vec<Trial> {
     vec![scenario(
-        "hooks_are_where_the_kernel_has_a_place_for_them",
-        places,
+        "hooks_are_attached_where_the_kernel_has_the_function",
+        functions,
     )]
 }
 
@@ -32,7 +32,7 @@ fn symbols() -> BTreeSet<String> {
 /// What a hook that is missing is called in a later kernel: it may have that.
 const LATER: [(&str, &str); 1] = [("inet_twsk_hashdance", "inet_twsk_hashdance_schedule")];
 
-fn places() {
+fn functions() {
     let symbols = symbols();
     for mode in ["tracepoint", "kprobe"] {
         tool::fresh();

@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
         scenario("the_listener_table_equals_ss_under_load", equals_ss),
         scenario("drops_of_listeners_add_up_to_nstat", equals_nstat),
         scenario("a_thousand_listeners_at_once_are_all_listed", at_once),
-        scenario("listeners_cannot_be_chosen_to_share_a_place", at_one_port),
+        scenario("listeners_cannot_be_chosen_to_share_a_bucket", at_one_port),
     ]
 }
 

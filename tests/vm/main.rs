@@ -66,7 +66,7 @@ use support::{is_long, is_quick};
 /// tool works on a kernel at all.
 const SMOKE: [&str; 16] = [
     "without_the_module_each_option_says_so",
-    "hooks_are_where_the_kernel_has_a_place_for_them",
+    "hooks_are_attached_where_the_kernel_has_the_function",
     "transitions_equal_the_trace_event_by_tracepoint",
     "transitions_equal_the_trace_event_by_kprobes",
     "the_live_table_equals_ss",
@@ -86,7 +86,7 @@ const SMOKE: [&str; 16] = [
 /// What it leaves on a kernel that checks everything, and is slow: what goes through all hooks,
 /// calls and mappings; and all scenarios of faults and signatures.
 const SANITIZED_SMOKE: [&str; 6] = [
-    "hooks_are_where_the_kernel_has_a_place_for_them",
+    "hooks_are_attached_where_the_kernel_has_the_function",
     "transitions_equal_the_trace_event_by_tracepoint",
     "each_end_of_a_request_has_its_reason",
     "a_simultaneous_close_is_told_as_it_was",

@@ -35,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
         scenario("reserved_bytes_are_zero_in_all_that_is_given", reserved),
         scenario("names_of_processes_reach_no_terminal_as_they_are", names),
         scenario(
-            "addresses_cannot_be_chosen_to_share_a_place",
+            "addresses_cannot_be_chosen_to_share_a_bucket",
             chosen_addresses,
         ),
         scenario("a_flood_from_many_addresses_takes_no_more_memory", flood),
