@@ -26,8 +26,6 @@ mod cookies;
 mod cpus;
 #[path = "decode/mod.rs"]
 mod decode;
-#[path = "../tests/fake/mod.rs"]
-mod fake;
 #[path = "common/figure.rs"]
 mod figure;
 #[path = "full/growth.rs"]

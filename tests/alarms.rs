@@ -1,8 +1,6 @@
 //! Alarms and listeners, in reports, in what follows and in the settings, against a
 //! backend in memory.
 
-mod fake;
-
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::mem::offset_of;
@@ -21,9 +19,10 @@ use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Style, sink};
-use fake::{Bytes, Fake, Happening, NOW, alarm, conn, hook, listener};
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use testkit::fake::{Fake, Happening, NOW};
+use testkit::records::{Bytes, alarm, conn, hook, listener};
 
 const PAIR: u8 = 1;
 const ACCEPT_QUEUE: u8 = 2;

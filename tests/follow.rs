@@ -1,7 +1,5 @@
 //! `--follow` against a backend in memory.
 
-mod fake;
-
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::Duration;
@@ -15,9 +13,10 @@ use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Style, sink};
-use fake::{Fake, Happening, NOW, NOW_REAL, conn};
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use testkit::fake::{Fake, Happening, NOW, NOW_REAL};
+use testkit::records::conn;
 
 fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
     let options = parse::follow(keys)?;

@@ -1,7 +1,5 @@
 //! `--settings` against a backend in memory.
 
-mod fake;
-
 use diagnose_tools::abi::{
     TCPSTATES_HOOK_ATTACHED, TCPSTATES_HOOK_IS_FTRACE, TCPSTATES_HOOK_IS_KPROBE, hook_id,
 };
@@ -11,9 +9,10 @@ use diagnose_tools::command::settings::settings;
 use diagnose_tools::render::Style;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use fake::{Fake, hook};
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use testkit::fake::Fake;
+use testkit::records::hook;
 
 fn text(fake: &Fake, lang: Lang, json: bool) -> String {
     let style = Style {

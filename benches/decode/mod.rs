@@ -5,8 +5,6 @@
 //! The time is CPU time of this process, and a figure is the best of many rounds, which is the one
 //! that what else the host does disturbed least; the median is told beside it.
 
-mod records;
-
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -21,10 +19,10 @@ use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Sink, Style, sink};
 use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
-use records::Host;
+use testkit::busy::Host;
+use testkit::fake::Fake;
 
 use crate::common::is_chosen;
-use crate::fake::Fake;
 use crate::figure::Figure;
 
 pub const PART: &str = "decode";
@@ -46,7 +44,7 @@ const LIVE: &str = "transitions=0 alarms=0 connections=1 listeners=0 summary=0 f
 
 /// All that is measured of it.
 pub fn measure() -> Vec<Figure> {
-    let host = Host::new();
+    let host = Host::make();
     let mut fake = Fake::new(CPUS, RING);
     host.fill(&fake, u64::from(CPUS) * RING);
     let mut figures = Vec::new();

@@ -11,9 +11,9 @@ use diagnose_tools::model::filter::{
 use diagnose_tools::model::reason::Reason;
 use diagnose_tools::model::state::State;
 use kernel_shim::{filter_match, filter_valid};
+use testkit::untrusted::{bytes, plain};
 
 use crate::assert_message;
-use crate::device::plain;
 
 type Parsed<T> = Result<T, String>;
 
@@ -101,7 +101,7 @@ fn assert_filter(filter: &Filter, conn: &RawConn) {
 
 /// The same as the module's bytes.
 fn decode(conn: &RawConn) -> Conn {
-    Conn::decode(&crate::device::bytes(conn))
+    Conn::decode(&bytes(conn))
 }
 
 /// What was read of an expression of names, and its text.

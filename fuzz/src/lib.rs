@@ -6,14 +6,9 @@
 
 mod captures;
 mod config;
-mod device;
 mod expressions;
-mod host;
 mod output;
 mod words;
-
-#[path = "../../tests/fake/mod.rs"]
-mod fake;
 
 pub use captures::captures;
 pub use config::limits;

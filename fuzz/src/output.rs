@@ -25,10 +25,10 @@ use diagnose_tools::render::{Format, Style, sink};
 use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use testkit::strange::Strange;
+use testkit::untrusted::{Untrusted, VIEW, elements, kind};
 
 use crate::config;
-use crate::device::{Untrusted, VIEW, elements, kind};
-use crate::host::Strange;
 use crate::is_harmful;
 
 /// Puts what a device made of the input gives into all outputs.

@@ -21,8 +21,9 @@ use diagnose_tools::model::pair::Pair;
 use diagnose_tools::model::state::State;
 use diagnose_tools::model::stats::Stats;
 use diagnose_tools::model::transition_count::TransitionCount;
+use testkit::fake::Fake;
+use testkit::records::full_record;
 
-use crate::fake::{Fake, full_record};
 use crate::support::Named;
 
 const EVENTS: u64 = 10_000_000;

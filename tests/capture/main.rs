@@ -2,8 +2,6 @@
 
 #[path = "../cli/mod.rs"]
 mod cli;
-#[path = "../fake/mod.rs"]
-mod fake;
 mod large;
 mod support;
 
@@ -19,8 +17,8 @@ use diagnose_tools::command::dump::{self, Counts};
 use diagnose_tools::command::options::DumpOptions;
 use diagnose_tools::error::Error;
 use diagnose_tools::host::captured::CapturedHost;
-use fake::{Fake, NOW};
 use support::{Named, bytes_of, captured, outputs, rich};
+use testkit::fake::{Fake, NOW};
 
 #[test]
 fn all_outputs_of_a_capture_are_those_of_the_backend() {

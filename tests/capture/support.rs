@@ -31,10 +31,8 @@ use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
-
-use crate::fake::{
-    ACTIVATED, Bytes, CGROUP, Fake, NOW, NOW_REAL, alarm, conn, full_record, hook, listener, record,
-};
+use testkit::fake::{ACTIVATED, Fake, NOW, NOW_REAL};
+use testkit::records::{Bytes, CGROUP, alarm, conn, full_record, hook, listener, record};
 
 const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 4_026_531_840;

@@ -4,9 +4,9 @@ use std::mem::offset_of;
 
 use diagnose_tools::abi::{RawHandshakes, RawIdent, RawListener};
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::records::Bytes;
+use testkit::scene::{Socket, bind};
 
-use crate::fake::Bytes;
-use crate::support::records::{Socket, bind};
 use crate::support::{host, is, look, number, only, settings};
 
 #[test]

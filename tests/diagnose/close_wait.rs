@@ -1,9 +1,9 @@
 //! `close-wait`.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{CLOSE_WAIT, Conn, stranger};
 
-use crate::support::records::{Conn, stranger};
-use crate::support::{CLOSE_WAIT, add, host, is, look, number, only, settings};
+use crate::support::{add, host, is, look, number, only, settings};
 
 #[test]
 fn programs_that_do_not_close() {

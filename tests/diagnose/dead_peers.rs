@@ -1,8 +1,8 @@
 //! `dead-peers`.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{Conn, stranger};
 
-use crate::support::records::{Conn, stranger};
 use crate::support::{add, host, is, look, number, only, settings};
 
 #[test]

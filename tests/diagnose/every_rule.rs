@@ -7,17 +7,18 @@ use diagnose_tools::abi::{RawHandshakes, RawListener, TransitionCount};
 use diagnose_tools::cli::parse;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
-
-use crate::fake::{Bytes, Fake};
-use crate::support::host::FakeHost;
-use crate::support::records::{Conn, Socket, flood, healthy, pair, slow, step, stranger};
-use crate::support::{
-    CLOSE, ESTABLISHED, NETNS, add, host, is, look, look_with, number, of_rule, only,
+use testkit::fake::Fake;
+use testkit::host::FakeHost;
+use testkit::records::Bytes;
+use testkit::scene::{
+    CLOSE, Conn, ESTABLISHED, NETNS, Socket, flood, healthy, pair, slow, step, stranger,
 };
+
+use crate::support::{add, host, is, look, look_with, number, of_rule, only};
 
 #[test]
 fn a_healthy_host_has_no_findings() {
-    let diagnosis = look_with(&host(), &mut FakeHost::new(), &Scope::default());
+    let diagnosis = look_with(&host(), &mut FakeHost::default(), &Scope::default());
     assert_eq!(diagnosis.findings, []);
     assert_eq!((diagnosis.connections, diagnosis.listeners), (200, 1));
     assert_eq!(diagnosis.checked.len(), 20);
@@ -48,7 +49,7 @@ fn counters_of_any_size_are_added_up() {
 fn what_the_host_does_not_have_is_never_advised() {
     let mut fake = host();
     fake.listeners = vec![flood(5_500, 1).bytes()];
-    let mut host = FakeHost::new();
+    let mut host = FakeHost::default();
     host.settings.remove("net.ipv4.tcp_synack_retries");
     let diagnosis = look_with(&fake, &mut host, &Scope::default());
     for finding in &diagnosis.findings {
@@ -60,7 +61,7 @@ fn what_the_host_does_not_have_is_never_advised() {
         );
     }
     // A namespace that cannot be entered: values are not known, and that is said.
-    let mut host = FakeHost::new();
+    let mut host = FakeHost::default();
     host.settings.values_mut().for_each(String::clear);
     host.closed = Some("entering it: Operation not permitted".into());
     let diagnosis = look_with(&fake, &mut host, &Scope::default());
@@ -101,7 +102,7 @@ fn rules_and_filters_narrow_what_is_looked_at() {
             patience: Duration::ZERO,
             ..scope(keys)
         };
-        let diagnosis = look_with(&fake, &mut FakeHost::new(), &scope);
+        let diagnosis = look_with(&fake, &mut FakeHost::default(), &scope);
         (
             diagnosis.findings.len(),
             diagnosis.connections,
@@ -124,7 +125,7 @@ fn rules_and_filters_narrow_what_is_looked_at() {
     fake.listeners = vec![full.bytes()];
     fake.pairs = vec![pair([10, 9, 0, 1].into(), 5_000, true)];
     let found = |keys| {
-        look_with(&fake, &mut FakeHost::new(), &scope(keys))
+        look_with(&fake, &mut FakeHost::default(), &scope(keys))
             .findings
             .len()
     };

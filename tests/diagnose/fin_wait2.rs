@@ -1,7 +1,8 @@
 //! `fin-wait2`'s advice.
 
-use crate::support::records::{Conn, stranger};
-use crate::support::{FIN_WAIT2, add, host, look, number, settings};
+use testkit::scene::{Conn, FIN_WAIT2, stranger};
+
+use crate::support::{add, host, look, number, settings};
 
 #[test]
 fn fin_wait2_says_what_its_time_out_is_for() {

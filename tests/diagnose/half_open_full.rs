@@ -2,9 +2,9 @@
 
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::host::FakeHost;
+use testkit::scene::{Socket, attacker, request};
 
-use crate::support::host::FakeHost;
-use crate::support::records::{Socket, attacker, request};
 use crate::support::{add, host, is, look, look_with, number, only, peers, settings};
 
 #[test]
@@ -19,7 +19,7 @@ fn a_half_open_queue_that_is_full_without_a_flood() {
     assert_eq!(look(&fake), []);
     fake.listeners = vec![listening(384, 384).bytes()];
     add(&fake, (0..384).map(|n| request(attacker(n))));
-    let mut host = FakeHost::new().set("net.ipv4.tcp_syncookies", "0");
+    let mut host = FakeHost::default().set("net.ipv4.tcp_syncookies", "0");
     let findings = look_with(&fake, &mut host, &Scope::default()).findings;
     let finding = only(&findings);
     is(finding, "half-open-full", Severity::Critical);

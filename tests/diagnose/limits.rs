@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use diagnose_tools::diagnose;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::limits::Limits;
+use testkit::host::FakeHost;
+use testkit::scene::slow;
 
-use crate::support::host::FakeHost;
-use crate::support::records::slow;
 use crate::support::{add, host, look_with};
 
 /// The files that must be read, and those that must not: what is wrong with them is their
@@ -46,7 +46,7 @@ fn limits_of_a_file_hold() {
             limits: Limits::parse(text).unwrap(),
             ..Scope::default()
         };
-        let diagnosis = look_with(&fake, &mut FakeHost::new(), &scope);
+        let diagnosis = look_with(&fake, &mut FakeHost::default(), &scope);
         (diagnosis.findings.len(), diagnosis.checked.len())
     };
     assert_eq!(found(""), (0, 20));

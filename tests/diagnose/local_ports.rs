@@ -2,10 +2,10 @@
 
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::host::FakeHost;
+use testkit::scene::{Conn, ESTABLISHED, TIME_WAIT};
 
-use crate::support::host::FakeHost;
-use crate::support::records::Conn;
-use crate::support::{ESTABLISHED, TIME_WAIT, add, host, is, look_with, number, only, settings};
+use crate::support::{add, host, is, look_with, number, only, settings};
 
 /// Connections to a database, on `count` of the ports from 40000.
 fn to_database(count: u64, state: u8) -> Vec<Conn> {
@@ -25,7 +25,7 @@ fn to_database(count: u64, state: u8) -> Vec<Conn> {
 }
 
 fn narrow() -> FakeHost {
-    FakeHost::new().set("net.ipv4.ip_local_port_range", "40000 40099")
+    FakeHost::default().set("net.ipv4.ip_local_port_range", "40000 40099")
 }
 
 #[test]
@@ -80,5 +80,5 @@ fn local_ports_that_run_out() {
         "port-exhaustion",
         Severity::Warning,
     );
-    assert_eq!(found(90, TIME_WAIT, FakeHost::new()), []);
+    assert_eq!(found(90, TIME_WAIT, FakeHost::default()), []);
 }

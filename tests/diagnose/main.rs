@@ -1,9 +1,6 @@
 //! `--diagnose` against a backend in memory: of each rule a case that it finds,
 //! with the exact numbers, and its healthy neighbour, which it does not.
 
-#[path = "../fake/mod.rs"]
-mod fake;
-
 mod accept_queue_full;
 mod close_wait;
 mod dead_peers;

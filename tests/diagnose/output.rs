@@ -13,11 +13,11 @@ use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use testkit::fake::Fake;
+use testkit::host::FakeHost;
+use testkit::scene::{CLOSE, Conn, ESTABLISHED, NETNS, attacker, flood, request, slow, step};
 
-use crate::fake::Fake;
-use crate::support::host::FakeHost;
-use crate::support::records::{Conn, attacker, flood, request, slow, step};
-use crate::support::{CLOSE, ESTABLISHED, NETNS, add, host};
+use crate::support::{add, host};
 
 fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Option<Error>) {
     let options = DiagnoseOptions {
@@ -34,7 +34,8 @@ fn run(fake: &Fake, keys: &str, lang: Lang, width: Option<usize>) -> (String, Op
         color: false,
     };
     let mut out = Vec::new();
-    let done = command::diagnose::diagnose(fake, &options, &mut FakeHost::new(), &style, &mut out);
+    let done =
+        command::diagnose::diagnose(fake, &options, &mut FakeHost::default(), &style, &mut out);
     (String::from_utf8(out).unwrap(), done.err())
 }
 

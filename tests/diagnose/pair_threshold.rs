@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawPair};
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{Conn, attacker, bind, pair};
 
-use crate::support::records::{Conn, attacker, bind, pair};
 use crate::support::{add, host, is, look, number, of_rule, only, peers};
 
 #[test]

@@ -1,9 +1,9 @@
 //! `fin-wait1`, `fin-wait2` and `last-ack`, which judge alike.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{Conn, FIN_WAIT1, FIN_WAIT2, LAST_ACK, healthy, stranger};
 
-use crate::support::records::{Conn, healthy, stranger};
-use crate::support::{FIN_WAIT1, FIN_WAIT2, LAST_ACK, add, host, is, look, number, only};
+use crate::support::{add, host, is, look, number, only};
 
 #[test]
 fn piles_of_closing_states() {

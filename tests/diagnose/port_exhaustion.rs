@@ -1,9 +1,9 @@
 //! `port-exhaustion` by calls that failed.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{CLOSE, Conn, SYN_SENT, step};
 
-use crate::support::records::{Conn, step};
-use crate::support::{CLOSE, SYN_SENT, host, is, look, number, only};
+use crate::support::{host, is, look, number, only};
 
 #[test]
 fn calls_that_find_no_local_port() {

@@ -1,10 +1,10 @@
 //! `resets`.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::fake::Fake;
+use testkit::scene::{CLOSE, Conn, ESTABLISHED, SYN_SENT, attacker, step};
 
-use crate::fake::Fake;
-use crate::support::records::{Conn, attacker, step};
-use crate::support::{CLOSE, ESTABLISHED, SYN_SENT, add, host, is, look, number, only, peers};
+use crate::support::{add, host, is, look, number, only, peers};
 
 #[test]
 fn resets() {

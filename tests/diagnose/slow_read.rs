@@ -1,8 +1,8 @@
 //! `slow-read`.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{Conn, attacker};
 
-use crate::support::records::{Conn, attacker};
 use crate::support::{add, host, is, look, number, only};
 
 #[test]

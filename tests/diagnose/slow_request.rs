@@ -5,10 +5,10 @@ use std::time::Duration;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 use diagnose_tools::host::sample::Carried;
+use testkit::host::FakeHost;
+use testkit::scene::{CLIENT, Conn, NETNS, healthy, slow, stranger};
 
-use crate::support::host::FakeHost;
-use crate::support::records::{Conn, healthy, slow, stranger};
-use crate::support::{CLIENT, NETNS, add, host, is, look, look_with, number, only, peers};
+use crate::support::{add, host, is, look, look_with, number, only, peers};
 
 #[test]
 fn slow_requests_of_one_source() {
@@ -140,7 +140,7 @@ fn packets_tell_headers_from_bodies() {
     for (carried, rule, summary) in table {
         let mut host = FakeHost {
             carried,
-            ..FakeHost::new()
+            ..FakeHost::default()
         };
         let diagnosis = look_with(&fake, &mut host, &scope);
         let finding = only(&diagnosis.findings);

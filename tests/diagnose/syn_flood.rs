@@ -3,9 +3,9 @@
 use diagnose_tools::abi::RawHandshakes;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::host::FakeHost;
+use testkit::scene::{attacker, flood, request, stranger};
 
-use crate::support::host::FakeHost;
-use crate::support::records::{attacker, flood, request, stranger};
 use crate::support::{add, host, is, look, look_with, number, of_rule, only, peers, settings};
 
 #[test]
@@ -54,7 +54,7 @@ fn a_syn_flood_without_cookies_and_with_spoofed_sources() {
     listening.handshakes.cookies_sent = 0;
     fake.listeners = vec![listening.bytes()];
     add(&fake, (0..511).map(|n| request(stranger(n))));
-    let mut host = FakeHost::new().set("net.ipv4.tcp_syncookies", "0");
+    let mut host = FakeHost::default().set("net.ipv4.tcp_syncookies", "0");
     let findings = look_with(&fake, &mut host, &Scope::default()).findings;
     let finding = of_rule(&findings, "syn-flood")[0];
     is(finding, "syn-flood", Severity::Critical);

@@ -1,9 +1,9 @@
 //! `syn-sent` and `scanner`.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{CLOSE, Conn, ESTABLISHED, SYN_SENT, step};
 
-use crate::support::records::{Conn, step};
-use crate::support::{CLOSE, ESTABLISHED, SYN_SENT, add, host, is, look, number, only, settings};
+use crate::support::{add, host, is, look, number, only, settings};
 
 #[test]
 fn a_destination_that_does_not_answer() {

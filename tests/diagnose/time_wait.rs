@@ -1,9 +1,9 @@
 //! `time-wait` of a server.
 
 use diagnose_tools::diagnose::finding::Severity;
+use testkit::scene::{Conn, TIME_WAIT, stranger};
 
-use crate::support::records::{Conn, stranger};
-use crate::support::{TIME_WAIT, add, host, is, look, number, only};
+use crate::support::{add, host, is, look, number, only};
 
 #[test]
 fn time_wait_of_a_server_is_information() {

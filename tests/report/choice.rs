@@ -1,6 +1,8 @@
 //! Which events and connections are shown, and in which order.
 
-use crate::fake::{ACTIVATED, Fake, NOW, conn, full_record};
+use testkit::fake::{ACTIVATED, Fake, NOW};
+use testkit::records::{conn, full_record};
+
 use crate::support::{json, of_type, text};
 
 #[test]

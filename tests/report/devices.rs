@@ -13,9 +13,10 @@ use diagnose_tools::host::devices::Devices;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
 use serde_json::Value;
+use testkit::fake::{Fake, NOW};
+use testkit::records;
+use testkit::records::{conn, record};
 
-use crate::fake;
-use crate::fake::{Fake, NOW, conn, record};
 use crate::support::{json, nowhere, style};
 
 /// A record, a connection, a listener and an alarm of sockets that are bound to device 7.
@@ -38,13 +39,13 @@ fn scoped() -> Fake {
     let mut transition = record(NOW - 2);
     bound(&mut transition, offset_of!(RawRecord, who));
     fake.rings[0].write(&transition);
-    let mut alarm = fake::alarm(NOW - 1, 1, true);
+    let mut alarm = records::alarm(NOW - 1, 1, true);
     bound(&mut alarm, offset_of!(RawAlarm, who));
     fake.rings[0].write(&alarm);
     let mut live = conn("10.0.0.1:80", 1, NOW, 7);
     bound(&mut live, offset_of!(RawConn, who));
     *fake.conns.borrow_mut() = vec![live];
-    let mut listener = fake::listener("0.0.0.0:80");
+    let mut listener = records::listener("0.0.0.0:80");
     let at = offset_of!(RawListener, who) + offset_of!(RawIdent, ifindex);
     listener[at..at + 4].copy_from_slice(&7u32.to_ne_bytes());
     fake.listeners = vec![listener];

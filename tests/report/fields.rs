@@ -3,8 +3,9 @@
 use std::mem::offset_of;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawRecord};
+use testkit::fake::{Fake, NOW};
+use testkit::records::{Bytes, conn, full_record, record};
 
-use crate::fake::{Bytes, Fake, NOW, conn, full_record, record};
 use crate::support::{json, text};
 
 #[test]

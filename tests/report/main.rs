@@ -1,8 +1,5 @@
 //! `--report` against a backend in memory.
 
-#[path = "../fake/mod.rs"]
-mod fake;
-
 mod choice;
 mod devices;
 mod fields;

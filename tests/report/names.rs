@@ -15,8 +15,9 @@ use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
 use serde_json::Value;
+use testkit::fake::{Fake, NOW};
+use testkit::records::{Bytes, conn, full_record};
 
-use crate::fake::{Bytes, Fake, NOW, conn, full_record};
 use crate::support::style;
 
 /// A directory of cgroups, and of names of network namespaces, that goes away with the test.

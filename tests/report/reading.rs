@@ -5,8 +5,9 @@ use std::io::{BufWriter, Write};
 
 use diagnose_tools::backend::{Backend, Start};
 use diagnose_tools::error::Error;
+use testkit::fake::{Fake, NOW};
+use testkit::records::record;
 
-use crate::fake::{Fake, NOW, record};
 use crate::support::{check_totals, json, of_type, run_to};
 
 #[test]

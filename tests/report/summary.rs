@@ -4,9 +4,10 @@ use diagnose_tools::abi::{
     Cgroup, TCPSTATES_HOOK_ATTACHED, TCPSTATES_REASONS_MAX, TransitionCount, hook_id,
 };
 use serde_json::Value;
+use testkit::fake::{Fake, NOW};
+use testkit::records;
+use testkit::records::hook;
 
-use crate::fake;
-use crate::fake::{Fake, NOW, hook};
 use crate::support::{json, text};
 
 #[test]
@@ -69,7 +70,7 @@ fn the_summary_is_last_and_complete() {
 fn a_report_ends_with_what_a_diagnosis_would_find() {
     let mut fake = Fake::new(1, 64);
     // Its accept queue is full.
-    fake.listeners = vec![fake::listener("10.0.0.1:80")];
+    fake.listeners = vec![records::listener("10.0.0.1:80")];
     let last = |keys: &str| {
         text(&fake, keys)
             .lines()

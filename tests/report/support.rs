@@ -15,8 +15,7 @@ use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
-
-use crate::fake::Fake;
+use testkit::fake::Fake;
 
 pub fn style(fake: &Fake, lang: Lang, width: Option<usize>) -> Style {
     let clock = Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC);

@@ -10,8 +10,9 @@ use diagnose_tools::fmt::width::width;
 use diagnose_tools::host::ThisHost;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::sink;
+use testkit::fake::{ACTIVATED, Fake, NOW};
+use testkit::records::{conn, full_record};
 
-use crate::fake::{ACTIVATED, Fake, NOW, conn, full_record};
 use crate::support::{nowhere, style, text};
 
 /// A backend with long addresses, hostile names and every part.

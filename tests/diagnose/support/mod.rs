@@ -1,7 +1,5 @@
 //! A host that is looked at, and what its findings are compared with.
 
-pub mod host;
-pub mod records;
 pub mod words;
 
 use diagnose_tools::backend::capture::backend::Capture;
@@ -9,28 +7,11 @@ use diagnose_tools::command::dump;
 use diagnose_tools::diagnose::finding::Severity;
 use diagnose_tools::diagnose::{self, Scope};
 use diagnose_tools::host::captured::CapturedHost;
+use testkit::fake::Fake;
+use testkit::host::FakeHost;
+use testkit::scene::{Conn, Socket, healthy};
 
-use crate::fake::Fake;
-use crate::support::host::FakeHost;
-use crate::support::records::{Conn, Socket, healthy};
 use crate::support::words::{Diagnosis, Finding};
-
-pub const SECOND: u64 = 1_000_000_000;
-pub const NETNS: u32 = 4_026_531_840;
-pub const SERVER: &str = "10.0.0.1:80";
-
-pub const ESTABLISHED: u8 = 1;
-pub const SYN_SENT: u8 = 2;
-pub const FIN_WAIT1: u8 = 4;
-pub const FIN_WAIT2: u8 = 5;
-pub const TIME_WAIT: u8 = 6;
-pub const CLOSE: u8 = 7;
-pub const CLOSE_WAIT: u8 = 8;
-pub const LAST_ACK: u8 = 9;
-pub const NEW_SYN_RECV: u8 = 12;
-
-pub const CLIENT: u8 = 1;
-pub const SERVED: u8 = 2;
 
 /// A host on which nginx listens, and serves 200 healthy connections.
 pub fn host() -> Fake {
@@ -81,7 +62,7 @@ fn look_at_capture(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> diagnose:
 }
 
 pub fn look(fake: &Fake) -> Vec<Finding> {
-    look_with(fake, &mut FakeHost::new(), &Scope::default()).findings
+    look_with(fake, &mut FakeHost::default(), &Scope::default()).findings
 }
 
 /// The only finding.

@@ -11,7 +11,7 @@ use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
 use diagnose_tools::model::ident::{Ident, Owner};
 
-use crate::support::NETNS;
+use crate::scene::NETNS;
 
 /// What the rules ask of a host, told by the test.
 pub struct FakeHost {
@@ -23,9 +23,9 @@ pub struct FakeHost {
     pub names: Names,
 }
 
-impl FakeHost {
+impl Default for FakeHost {
     /// The defaults of a kernel.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let settings = [
             ("net.core.somaxconn", "4096"),
             ("net.ipv4.ip_local_port_range", "32768 60999"),
@@ -54,7 +54,10 @@ impl FakeHost {
             names: Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO),
         }
     }
+}
 
+impl FakeHost {
+    /// The same with this setting.
     pub fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.insert(name, value.into());
         self

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use diagnose_tools::fmt::json;
 use diagnose_tools::host::names::{Cgroup, ConnNames};
 use diagnose_tools::host::netns::{Namespace, SETTINGS};
 use diagnose_tools::host::sample::{Carried, Target};
@@ -10,7 +11,7 @@ use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
 use diagnose_tools::model::ident::{Ident, Owner};
 
-use crate::device::{self, HOST, elements, kind};
+use crate::untrusted::{HOST, elements, kind, padded};
 
 /// Those that rules look at.
 const COUNTERS: [&str; 12] = [
@@ -59,7 +60,7 @@ impl Strange {
         let text = String::from_utf8_lossy(&rest[..end]).into_owned();
         let number = |index: usize| {
             let word = rest.chunks(8).nth(index).unwrap_or_default();
-            u64::from_ne_bytes(device::padded(word))
+            u64::from_ne_bytes(padded(word))
         };
         let index = usize::from(what / 8);
         match what % 8 {
@@ -77,7 +78,7 @@ impl Strange {
             6 => {
                 self.owner = Some(Owner {
                     pid: index as u32,
-                    comm: device::padded(rest),
+                    comm: padded(rest),
                 });
                 let limit = (index > 0).then(|| number(1));
                 self.descriptors = Some(Descriptors {
@@ -99,7 +100,7 @@ impl Strange {
 
 impl Host for Strange {
     fn names(&mut self, _: &Ident) -> ConnNames {
-        let json = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        let json = |text: &String| json::text(text);
         let cgroup = self.path.as_ref().map(|path| {
             Rc::new(Cgroup {
                 path: path.clone(),

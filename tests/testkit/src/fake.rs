@@ -1,19 +1,16 @@
 //! A backend in memory: rings that a test fills as the module would, and a
 //! note of what the controller asked for.
 
-#![allow(dead_code, reason = "shared by tests that each use a part")]
-
 use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use diagnose_tools::abi::{
-    self, Cgroup, ClockChange, Hook, ListenerBytes, Lives, PairBytes, RawAlarm, RawConn,
-    RawHandshakes, RawIdent, RawListener, RawMeters, RawRecord, RingHeader, Stats, TransitionCount,
+    self, Cgroup, ClockChange, ConnBytes, Hook, ListenerBytes, Lives, PairBytes, RawAlarm,
+    RawHandshakes, RecordBytes, RingHeader, Stats, TransitionCount,
 };
 use diagnose_tools::backend::events::{Rings, of_rings};
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
@@ -27,12 +24,12 @@ use diagnose_tools::model::pair::Pair;
 use diagnose_tools::model::{clock, hook, lives, stats, transition_count};
 use nix::errno::Errno;
 
+use crate::records;
+
 pub const GENERATION: u64 = 7;
 /// Monotonic time of every call; wall-clock time is 2023-11-14T22:13:20Z then.
 pub const NOW: u64 = 1_000_000_000_000;
 pub const NOW_REAL: u64 = 1_700_000_000_000_000_000;
-/// The cgroup of [`full_record`], which no directory is.
-pub const CGROUP: u64 = u64::MAX;
 pub const ACTIVATED: u64 = NOW - 60_000_000_000;
 
 const WORDS: usize = abi::RECORD_SIZE / 8;
@@ -73,7 +70,7 @@ impl FakeRing {
     }
 
     /// Records one event.
-    pub fn write(&self, record: &[u8; abi::RECORD_SIZE]) {
+    pub fn write(&self, record: &RecordBytes) {
         let alarm = record[offset_of!(RawAlarm, type_)..][..2] == ALARM;
         self.alarms.set(self.alarms.get() + u64::from(alarm));
         let position = self.head();
@@ -106,7 +103,7 @@ pub struct Fake {
     pub verbose: u32,
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
-    pub conns: RefCell<Vec<[u8; abi::CONN_SIZE]>>,
+    pub conns: RefCell<Vec<ConnBytes>>,
     /// Live connections that a call gives.
     pub batch: usize,
     pub listeners: Vec<ListenerBytes>,
@@ -170,7 +167,7 @@ impl Fake {
                 since_ns: ACTIVATED,
                 offset_ns: (NOW_REAL - NOW) as i64,
             }]),
-            hooks: vec![hook("some_hook", 0, abi::TCPSTATES_HOOK_REQUIRED)],
+            hooks: vec![records::hook("some_hook", 0, abi::TCPSTATES_HOOK_REQUIRED)],
             half_open: [0, 0],
             busy: Cell::new(0),
             held: Rc::default(),
@@ -185,7 +182,7 @@ impl Fake {
     /// Records `n` events on a CPU, at `ts`, `ts + step` …
     pub fn record(&self, cpu: usize, n: u64, ts: u64, step: u64) {
         for i in 0..n {
-            self.rings[cpu].write(&record(ts + i * step));
+            self.rings[cpu].write(&records::record(ts + i * step));
         }
     }
 
@@ -398,181 +395,4 @@ impl Recorder for Fake {
         assert!(!self.held.replace(true), "locked twice");
         Ok(Some(DrainLock::new(FakeLock(self.held.clone()))))
     }
-}
-
-/// A hook that missed four calls.
-pub fn hook(symbol: &str, id: u32, flags: u32) -> Hook {
-    let mut hook = Hook {
-        id,
-        flags,
-        missed: 4,
-        ..Hook::default()
-    };
-    hook.symbol[..symbol.len()].copy_from_slice(symbol.as_bytes());
-    hook
-}
-
-/// Writes numbers into the bytes of a structure.
-pub struct Bytes<const N: usize>(pub [u8; N]);
-
-impl<const N: usize> Bytes<N> {
-    pub fn put<const M: usize>(&mut self, at: usize, bytes: [u8; M]) -> &mut Self {
-        self.0[at..at + M].copy_from_slice(&bytes);
-        self
-    }
-
-    pub fn ident(&mut self, at: usize, local: &str, remote: &str) -> &mut Self {
-        let (local, remote): (SocketAddrV4, SocketAddrV4) =
-            (local.parse().unwrap(), remote.parse().unwrap());
-        let mapped = |ip: &Ipv4Addr| ip.to_ipv6_mapped().octets();
-        self.put(at + offset_of!(RawIdent, conn), 42u64.to_ne_bytes())
-            .put(at + offset_of!(RawIdent, laddr), mapped(local.ip()))
-            .put(at + offset_of!(RawIdent, raddr), mapped(remote.ip()))
-            .put(at + offset_of!(RawIdent, lport), local.port().to_ne_bytes())
-            .put(
-                at + offset_of!(RawIdent, rport),
-                remote.port().to_ne_bytes(),
-            )
-            .put(
-                at + offset_of!(RawIdent, netns),
-                4_026_531_840u32.to_ne_bytes(),
-            )
-            .put(at + offset_of!(RawIdent, family), [4])
-    }
-
-    pub fn place(&mut self, at: usize, cgroup: u64, netns: u32) -> &mut Self {
-        self.put(at + offset_of!(RawIdent, cgroup), cgroup.to_ne_bytes())
-            .put(at + offset_of!(RawIdent, netns), netns.to_ne_bytes())
-    }
-
-    pub fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
-        self.put(at + offset_of!(RawIdent, pid), pid.to_ne_bytes());
-        self.0[at + offset_of!(RawIdent, comm)..][..comm.len()].copy_from_slice(comm);
-        let flags = abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID | abi::TCPSTATES_HAS_LISTENER;
-        let flags = flags as u16;
-        self.put(at + offset_of!(RawIdent, flags), flags.to_ne_bytes())
-    }
-}
-
-/// ESTABLISHED → FIN_WAIT1 after 5 s, of a connection from port 40000 to 10.0.0.2:80.
-pub fn record(ts: u64) -> [u8; abi::RECORD_SIZE] {
-    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
-    let who = offset_of!(RawRecord, who);
-    bytes
-        .put(offset_of!(RawRecord, ts), ts.to_ne_bytes())
-        .put(
-            offset_of!(RawRecord, in_old_ns),
-            5_000_000_000u64.to_ne_bytes(),
-        )
-        .put(offset_of!(RawRecord, type_), 1u16.to_ne_bytes())
-        .put(offset_of!(RawRecord, old_state), [1])
-        .put(offset_of!(RawRecord, new_state), [4])
-        .put(offset_of!(RawRecord, flags), 7u16.to_ne_bytes())
-        .ident(who, "10.0.0.1:40000", "10.0.0.2:80");
-    bytes.0
-}
-
-/// The same with all that a record can carry.
-pub fn full_record(ts: u64) -> [u8; abi::RECORD_SIZE] {
-    let mut bytes = Bytes(record(ts));
-    let (who, meters) = (offset_of!(RawRecord, who), offset_of!(RawRecord, meters));
-    let listener = Ipv4Addr::new(10, 0, 0, 9).to_ipv6_mapped().octets();
-    bytes
-        .put(offset_of!(RawRecord, flags), 15u16.to_ne_bytes())
-        .put(offset_of!(RawRecord, reason), 5u16.to_ne_bytes())
-        .put(offset_of!(RawRecord, error), 104u16.to_ne_bytes())
-        .put(offset_of!(RawRecord, synacks), 6u16.to_ne_bytes())
-        .put(who + offset_of!(RawIdent, cgroup), CGROUP.to_ne_bytes())
-        .put(who + offset_of!(RawIdent, listener_addr), listener)
-        .put(
-            who + offset_of!(RawIdent, listener_port),
-            8443u16.to_ne_bytes(),
-        )
-        .owner(who, 1234, b"cu\x1brl")
-        .put(who + offset_of!(RawIdent, uid), 1000u32.to_ne_bytes())
-        .put(who + offset_of!(RawIdent, role), [1])
-        .put(
-            meters + offset_of!(RawMeters, bytes_sent),
-            u64::MAX.to_ne_bytes(),
-        )
-        .put(meters + offset_of!(RawMeters, retrans), 3u32.to_ne_bytes())
-        .put(
-            meters + offset_of!(RawMeters, srtt_us),
-            250u32.to_ne_bytes(),
-        );
-    bytes.0
-}
-
-/// A live connection in `state` since `since`, first seen then.
-pub fn conn(local: &str, state: u8, since: u64, flags: u16) -> [u8; abi::CONN_SIZE] {
-    let mut bytes = Bytes([0; abi::CONN_SIZE]);
-    bytes
-        .ident(offset_of!(RawConn, who), local, "10.0.0.2:80")
-        .put(offset_of!(RawConn, since_ns), since.to_ne_bytes())
-        .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
-        .put(offset_of!(RawConn, state), [state])
-        .put(offset_of!(RawConn, flags), flags.to_ne_bytes());
-    bytes.0
-}
-
-/// An alarm of 10.0.0.1:8080 and, of a pair, 10.0.0.2; raised five seconds ago.
-pub fn alarm(ts: u64, kind: u8, raised: bool) -> [u8; abi::RECORD_SIZE] {
-    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
-    let since = if raised { ts } else { ts - 5_000_000_000 };
-    bytes
-        .put(offset_of!(RawAlarm, ts), ts.to_ne_bytes())
-        .put(offset_of!(RawAlarm, type_), ALARM)
-        .put(offset_of!(RawAlarm, kind), [kind])
-        .put(offset_of!(RawAlarm, raised), [u8::from(raised)])
-        .put(offset_of!(RawAlarm, value), 512u64.to_ne_bytes())
-        .put(offset_of!(RawAlarm, threshold), 500u64.to_ne_bytes())
-        .put(offset_of!(RawAlarm, peak), 640u64.to_ne_bytes())
-        .put(offset_of!(RawAlarm, raised_ns), since.to_ne_bytes())
-        .put(offset_of!(RawAlarm, half_open), 1u32.to_ne_bytes())
-        .put(offset_of!(RawAlarm, established), 508u32.to_ne_bytes())
-        .put(offset_of!(RawAlarm, closing), 3u32.to_ne_bytes())
-        .put(offset_of!(RawAlarm, timewait), 7u32.to_ne_bytes())
-        .ident(offset_of!(RawAlarm, who), "10.0.0.1:8080", "10.0.0.2:40000")
-        .owner(offset_of!(RawAlarm, who), 141, b"nginx");
-    bytes.0
-}
-
-/// nginx, which listens on `local` for a minute, with its queues filled.
-pub fn listener(local: &str) -> ListenerBytes {
-    let mut bytes = Bytes([0; abi::LISTENER_SIZE]);
-    let handshakes = offset_of!(RawListener, handshakes);
-    bytes
-        .ident(offset_of!(RawListener, who), local, "0.0.0.0:0")
-        .owner(offset_of!(RawListener, who), 141, b"nginx")
-        .put(offset_of!(RawListener, since_ns), ACTIVATED.to_ne_bytes())
-        .put(offset_of!(RawListener, flags), 3u16.to_ne_bytes())
-        .put(offset_of!(RawListener, alarms), (1u16 << 2).to_ne_bytes())
-        .put(offset_of!(RawListener, drops), 19u64.to_ne_bytes())
-        .put(
-            offset_of!(RawListener, unfinished_ns),
-            (NOW - 2_000_000_000).to_ne_bytes(),
-        )
-        .put(
-            handshakes + offset_of!(RawHandshakes, syn_accept_queue_full),
-            4u64.to_ne_bytes(),
-        )
-        .put(
-            handshakes + offset_of!(RawHandshakes, ack_accept_queue_full),
-            5u64.to_ne_bytes(),
-        );
-    for (at, number) in [
-        (offset_of!(RawListener, accepted), 4u64),
-        (offset_of!(RawListener, accept_wait_ns), 4_000_000),
-        (offset_of!(RawListener, accept_wait_max_ns), 4_000_000),
-    ] {
-        bytes.put(at, number.to_ne_bytes());
-    }
-    let first = offset_of!(RawListener, accept_queue);
-    for (index, number) in [6u32, 9, 5, 10, 77, 128, 20, 30, 400, 40, 50]
-        .into_iter()
-        .enumerate()
-    {
-        bytes.put(first + 4 * index, number.to_ne_bytes());
-    }
-    bytes.0
 }

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use diagnose_tools::abi::{
-    CONN_SIZE, RECORD_SIZE, RawConn, RawIdent, RawMeters, RawRecord, TCPSTATES_HAS_LISTENER,
+    ConnBytes, RawConn, RawIdent, RawMeters, RawRecord, RecordBytes, TCPSTATES_HAS_LISTENER,
     TCPSTATES_HAS_METERS, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_SYNACKS, TCPSTATES_HAS_UID,
-    TCPSTATES_REC_TRANSITION, TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN,
+    TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN,
 };
 use diagnose_tools::host::names::Names;
 
-use crate::fake::{Bytes, Fake, NOW};
+use crate::fake::{Fake, NOW};
+use crate::records::Bytes;
 
 const CGROUPS: u64 = 300;
 const NAMESPACES: u64 = 4;
@@ -60,7 +61,8 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new() -> Self {
+    /// Makes the directories.
+    pub fn make() -> Self {
         let dir = format!("diagnose-tools-decode-{}", std::process::id());
         let dir = std::env::temp_dir().join(dir);
         let make = |path: String| {
@@ -96,15 +98,15 @@ impl Host {
     }
 
     /// So many live connections, of which some do not have a full socket.
-    pub fn connections(&self, count: u64) -> Vec<[u8; CONN_SIZE]> {
+    pub fn connections(&self, count: u64) -> Vec<ConnBytes> {
         (0..count).map(|n| self.connection(n)).collect()
     }
 
-    fn record(&self, n: u64) -> [u8; RECORD_SIZE] {
+    fn record(&self, n: u64) -> RecordBytes {
         let connection = n / LIFE.len() as u64;
         let (side, old, new, reason) = LIFE[n as usize % LIFE.len()];
         let full = ![SYN_RECV, TIME_WAIT].contains(&new);
-        let mut bytes = Bytes([0; RECORD_SIZE]);
+        let mut bytes = Bytes::transition(NOW + n * STEP_NS, old, new);
         self.who(&mut bytes, offset_of!(RawRecord, who), connection, side);
         if full {
             meters(&mut bytes, offset_of!(RawRecord, meters), n);
@@ -113,14 +115,7 @@ impl Host {
         let flags = flags(n, full) | synacks as u16;
         let error = if mix(n) % 50 == 0 { 104u16 } else { 0 };
         bytes
-            .put(offset_of!(RawRecord, ts), (NOW + n * STEP_NS).to_ne_bytes())
             .put(offset_of!(RawRecord, in_old_ns), span(n).to_ne_bytes())
-            .put(
-                offset_of!(RawRecord, type_),
-                (TCPSTATES_REC_TRANSITION as u16).to_ne_bytes(),
-            )
-            .put(offset_of!(RawRecord, old_state), [old])
-            .put(offset_of!(RawRecord, new_state), [new])
             .put(offset_of!(RawRecord, flags), flags.to_ne_bytes())
             .put(offset_of!(RawRecord, reason), reason.to_ne_bytes())
             .put(offset_of!(RawRecord, error), error.to_ne_bytes())
@@ -128,7 +123,7 @@ impl Host {
         bytes.0
     }
 
-    fn connection(&self, n: u64) -> [u8; CONN_SIZE] {
+    fn connection(&self, n: u64) -> ConnBytes {
         let side = if n % 2 == 0 {
             Side::Client
         } else {
@@ -136,17 +131,12 @@ impl Host {
         };
         let state = [1, 1, 1, 1, 8, TIME_WAIT, 5, SYN_RECV][(mix(n) % 8) as usize];
         let full = ![SYN_RECV, TIME_WAIT].contains(&state);
-        let mut bytes = Bytes([0; CONN_SIZE]);
+        let since = NOW - span(n).min(NOW);
+        let mut bytes = Bytes::conn(state, since, flags(n, full));
         self.who(&mut bytes, offset_of!(RawConn, who), n, side);
         if full {
             meters(&mut bytes, offset_of!(RawConn, meters), n);
         }
-        let since = NOW - span(n).min(NOW);
-        bytes
-            .put(offset_of!(RawConn, since_ns), since.to_ne_bytes())
-            .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
-            .put(offset_of!(RawConn, state), [state])
-            .put(offset_of!(RawConn, flags), flags(n, full).to_ne_bytes());
         bytes.0
     }
 
@@ -190,10 +180,7 @@ impl Host {
                 at + offset_of!(RawIdent, uid),
                 (of(2000) as u32).to_ne_bytes(),
             )
-            .put(
-                at + offset_of!(RawIdent, flags),
-                (known as u16).to_ne_bytes(),
-            )
+            .known(at, known)
             .put(at + offset_of!(RawIdent, family), [family(random)])
             .put(at + offset_of!(RawIdent, role), [1 + u8::from(server)]);
     }

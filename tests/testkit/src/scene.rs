@@ -1,16 +1,32 @@
-//! What the module would hand out: connections, listeners, pairs, transitions.
+//! A web server, its clients and who attacks it: what the module would hand out of them.
 
 use std::mem::offset_of;
 use std::net::Ipv4Addr;
 
-use diagnose_tools::abi;
 use diagnose_tools::abi::{
-    ListenerBytes, PairBytes, RawConn, RawHandshakes, RawIdent, RawListener, RawMeters, RawPair,
-    RawRecord,
+    ConnBytes, ListenerBytes, PAIR_SIZE, PairBytes, RawConn, RawHandshakes, RawIdent, RawListener,
+    RawMeters, RawPair, RawRecord, RecordBytes, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_UID,
 };
 
-use crate::fake::{Bytes, NOW};
-use crate::support::{CLIENT, ESTABLISHED, NETNS, NEW_SYN_RECV, SECOND, SERVED, SERVER};
+use crate::fake::NOW;
+use crate::records::Bytes;
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const NETNS: u32 = 4_026_531_840;
+pub const SERVER: &str = "10.0.0.1:80";
+
+pub const ESTABLISHED: u8 = 1;
+pub const SYN_SENT: u8 = 2;
+pub const FIN_WAIT1: u8 = 4;
+pub const FIN_WAIT2: u8 = 5;
+pub const TIME_WAIT: u8 = 6;
+pub const CLOSE: u8 = 7;
+pub const CLOSE_WAIT: u8 = 8;
+pub const LAST_ACK: u8 = 9;
+pub const NEW_SYN_RECV: u8 = 12;
+
+pub const CLIENT: u8 = 1;
+pub const SERVED: u8 = 2;
 
 /// A live connection; what is not told is 0.
 #[derive(Clone)]
@@ -89,22 +105,17 @@ impl Conn {
         }
     }
 
-    pub fn bytes(&self) -> [u8; abi::CONN_SIZE] {
-        let mut bytes = Bytes([0; abi::CONN_SIZE]);
+    pub fn bytes(&self) -> ConnBytes {
         let (who, meters) = (offset_of!(RawConn, who), offset_of!(RawConn, meters));
         let flags = if self.full { 7u16 | 0x30 } else { 3 };
-        let since = NOW - self.age * SECOND;
+        let mut bytes = Bytes::conn(self.state, NOW - self.age * SECOND, flags);
         bytes
             .ident(who, &self.local, &self.remote)
-            .put(who + offset_of!(RawIdent, role), [self.role])
-            .put(offset_of!(RawConn, since_ns), since.to_ne_bytes())
-            .put(offset_of!(RawConn, first_seen_ns), since.to_ne_bytes())
-            .put(offset_of!(RawConn, state), [self.state])
-            .put(offset_of!(RawConn, flags), flags.to_ne_bytes());
+            .put(who + offset_of!(RawIdent, role), [self.role]);
         if self.pid != 0 {
-            bytes.owner(who, self.pid, self.comm.as_bytes());
-            let owned = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
-            bytes.put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes());
+            bytes
+                .owner(who, self.pid, self.comm.as_bytes())
+                .known(who, TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID);
         }
         let mut meter = |at: usize, n: u32| {
             bytes.put(meters + at, n.to_ne_bytes());
@@ -190,31 +201,16 @@ pub struct Socket {
 
 impl Socket {
     pub fn bytes(&self) -> ListenerBytes {
-        let mut bytes = Bytes([0; abi::LISTENER_SIZE]);
         let who = offset_of!(RawListener, who);
-        let owned = (abi::TCPSTATES_HAS_OWNER | abi::TCPSTATES_HAS_UID) as u16;
+        let [length, max] = self.accept;
+        let [half_open, half_open_max, limit] = self.half_open;
+        let [unfinished, unfinished_max] = self.unfinished;
+        let queues = [length, max, 511, half_open, half_open_max, limit];
+        let numbers = [&queues[..], &[unfinished, unfinished_max]].concat();
+        let mut bytes = Bytes::nginx(SERVER, self.alarms, NOW - self.ago * SECOND, &numbers);
         bytes
-            .ident(who, SERVER, "0.0.0.0:0")
-            .owner(who, 141, b"nginx")
-            .put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes())
-            .put(who + offset_of!(RawIdent, role), [3])
-            .put(offset_of!(RawListener, alarms), self.alarms.to_ne_bytes())
-            .put(
-                offset_of!(RawListener, unfinished_ns),
-                (NOW - self.ago * SECOND).to_ne_bytes(),
-            );
-        for (at, number) in [
-            (offset_of!(RawListener, accept_queue), self.accept[0]),
-            (offset_of!(RawListener, accept_queue_max), self.accept[1]),
-            (offset_of!(RawListener, accept_queue_limit), 511),
-            (offset_of!(RawListener, half_open), self.half_open[0]),
-            (offset_of!(RawListener, half_open_max), self.half_open[1]),
-            (offset_of!(RawListener, half_open_limit), self.half_open[2]),
-            (offset_of!(RawListener, unfinished), self.unfinished[0]),
-            (offset_of!(RawListener, unfinished_max), self.unfinished[1]),
-        ] {
-            bytes.put(at, number.to_ne_bytes());
-        }
+            .known(who, TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID)
+            .put(who + offset_of!(RawIdent, role), [3]);
         let h = &self.handshakes;
         for (at, number) in [
             (offset_of!(RawHandshakes, syns), h.syns),
@@ -264,7 +260,7 @@ pub fn flood(unfinished: u32, ago: u64) -> Socket {
 
 /// 10.0.0.1 and `raddr`.
 pub fn pair(raddr: Ipv4Addr, established: u32, alarm: bool) -> PairBytes {
-    let mut bytes = Bytes([0; abi::PAIR_SIZE]);
+    let mut bytes = Bytes([0; PAIR_SIZE]);
     let mapped = |addr: Ipv4Addr| addr.to_ipv6_mapped().octets();
     bytes
         .put(offset_of!(RawPair, laddr), mapped([10, 0, 0, 1].into()))
@@ -278,21 +274,15 @@ pub fn pair(raddr: Ipv4Addr, established: u32, alarm: bool) -> PairBytes {
 }
 
 /// A transition of `conn`, so many milliseconds ago.
-pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> [u8; abi::RECORD_SIZE] {
-    let mut bytes = Bytes([0; abi::RECORD_SIZE]);
+pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> RecordBytes {
     let who = offset_of!(RawRecord, who);
-    let ts = NOW - ago_ms * 1_000_000;
-    let owned = abi::TCPSTATES_HAS_OWNER as u16;
+    let mut bytes = Bytes::transition(NOW - ago_ms * 1_000_000, old, new);
     bytes
-        .put(offset_of!(RawRecord, ts), ts.to_ne_bytes())
-        .put(offset_of!(RawRecord, type_), 1u16.to_ne_bytes())
-        .put(offset_of!(RawRecord, old_state), [old])
-        .put(offset_of!(RawRecord, new_state), [new])
         .put(offset_of!(RawRecord, reason), reason.to_ne_bytes())
         .ident(who, &conn.local, &conn.remote)
         .put(who + offset_of!(RawIdent, role), [conn.role])
         .owner(who, conn.pid, conn.comm.as_bytes())
-        .put(who + offset_of!(RawIdent, flags), owned.to_ne_bytes());
+        .known(who, TCPSTATES_HAS_OWNER);
     bytes.0
 }
 
