@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::os::fd::AsFd;
 
+use clap::{ArgMatches, Command};
 use clap_complete::Shell;
 
 use crate::backend::capture::backend::Capture;
 use crate::backend::device::Device;
 use crate::backend::{Backend, session};
+use crate::cli::plugin::{Plugin, Plugins};
 use crate::cli::{self, Action, Task};
 use crate::command::{activate, diagnose, doubts, dump, follow, install, report, settings};
 use crate::error::{Error, Result, write_error};
@@ -22,9 +24,45 @@ use crate::render::time::Clock;
 use crate::render::{Style, sink};
 use crate::stderr;
 
+/// What the user can call beside the commands of the framework: a new diagnosis is a line here.
+pub const PLUGINS: Plugins = &[&TcpStates];
+
+/// `tcpstates`.
+#[derive(Debug)]
+struct TcpStates;
+
+impl Plugin for TcpStates {
+    fn name(&self) -> &'static str {
+        "tcpstates"
+    }
+
+    fn about(&self) -> &'static str {
+        "Record and report TCP state transitions and live connections"
+    }
+
+    fn command(&self, command: Command) -> Command {
+        cli::tcpstates(command)
+    }
+
+    fn run(&self, matches: &ArgMatches, chosen: StyleOptions, stdout: &File) -> Result<()> {
+        let actions = cli::actions(matches)?;
+        warn_of_doubts(&actions);
+        let is_captured = |action: &Action| action.from().is_some();
+        let device = match actions.iter().all(is_captured) {
+            true => None,
+            false => Some(Device::open()?),
+        };
+        // A closed pipe stops the chain as a failure does: in `--report --deactivate`
+        // the events that nobody took must not be thrown away.
+        actions
+            .iter()
+            .try_for_each(|action| tcpstates(device.as_ref(), action, chosen, stdout))
+    }
+}
+
 /// Runs the program; returns its exit status, after the reason is on stderr.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    match cli::read(args).and_then(carry_out) {
+    match cli::read(args, PLUGINS).and_then(carry_out) {
         Ok(()) => 0,
         // What there is to say about these is said already, or to nobody.
         Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),
@@ -46,19 +84,7 @@ fn carry_out(task: Task) -> Result<()> {
         Task::Install => install::install(&mut out),
         Task::Uninstall => install::uninstall(&mut out),
         Task::Completions(shell) => print(&mut out, &completions(shell)),
-        Task::TcpStates(actions, chosen) => {
-            warn_of_doubts(&actions);
-            let is_captured = |action: &Action| action.from().is_some();
-            let device = match actions.iter().all(is_captured) {
-                true => None,
-                false => Some(Device::open()?),
-            };
-            // A closed pipe stops the chain as a failure does: in `--report --deactivate`
-            // the events that nobody took must not be thrown away.
-            actions
-                .iter()
-                .try_for_each(|action| tcpstates(device.as_ref(), action, chosen, &file))
-        }
+        Task::Plugin(plugin, matches, chosen) => plugin.run(&matches, chosen, &file),
     }
 }
 
@@ -142,7 +168,7 @@ fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(
         shell,
-        &mut cli::command(),
+        &mut cli::command(PLUGINS),
         env!("CARGO_PKG_NAME"),
         &mut text,
     );

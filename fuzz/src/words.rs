@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use diagnose_tools::app::PLUGINS;
 use diagnose_tools::cli::{self, Action, Task, parse};
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::error::Error;
@@ -25,13 +26,21 @@ pub fn options(input: &[u8]) {
     }
     let args = input.split(|byte| *byte == b'\n');
     let args = args.map(|arg| OsString::from_vec(arg.to_vec()));
-    match cli::read(["diagnose-tools".into()].into_iter().chain(args)) {
-        Ok(Task::TcpStates(actions, _)) => {
+    let args = ["diagnose-tools".into()].into_iter().chain(args);
+    let read = cli::read(args, PLUGINS).and_then(|task| match task {
+        Task::Plugin(_, matches, _) => cli::actions(&matches).map(Some),
+        Task::Print(help) => {
+            assert!(help.contains("Usage: diagnose-tools"));
+            Ok(None)
+        }
+        _ => Ok(None),
+    });
+    match read {
+        Ok(Some(actions)) => {
             assert!(!actions.is_empty());
             actions.iter().for_each(assert_action);
         }
-        Ok(Task::Print(help)) => assert!(help.contains("Usage: diagnose-tools")),
-        Ok(_) => {}
+        Ok(None) => {}
         Err(Error::Usage(text)) => assert_message(&text),
         Err(error) => panic!("not of the command line: {error:?}"),
     }

@@ -4,6 +4,7 @@ pub mod help;
 pub mod keys;
 pub mod keyval;
 pub mod parse;
+pub mod plugin;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use crate::cli::plugin::{Plugin, Plugins};
 use crate::command::options::{DiagnoseOptions, DumpOptions, ReportOptions, SettingsOptions};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
@@ -75,8 +77,8 @@ pub enum Task {
     Uninstall,
     /// `completions SHELL`
     Completions(Shell),
-    /// `tcpstates`: the actions, in the order in which they were given.
-    TcpStates(Vec<Action>, StyleOptions),
+    /// What a plug-in does with these arguments.
+    Plugin(&'static dyn Plugin, ArgMatches, StyleOptions),
 }
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -152,7 +154,10 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
 ];
 
 /// The whole grammar.
-pub fn command() -> Command {
+pub fn command(plugins: Plugins) -> Command {
+    let plugins = plugins
+        .iter()
+        .map(|plugin| plugin.command(Command::new(plugin.name()).about(plugin.about())));
     let version = Arg::new("version")
         .short('V')
         .long("version")
@@ -174,7 +179,7 @@ pub fn command() -> Command {
         ))
         .subcommand(Command::new("install").about("Load the module, building it when needed"))
         .subcommand(Command::new("uninstall").about("Deactivate and unload the module"))
-        .subcommand(tcpstates())
+        .subcommands(plugins)
         .subcommand(completions())
         .after_help(EXAMPLES)
         .disable_help_subcommand(true)
@@ -206,15 +211,15 @@ fn completions() -> Command {
         )
 }
 
-fn tcpstates() -> Command {
+/// Adds the options of `tcpstates`.
+pub fn tcpstates(command: Command) -> Command {
     let after = [
         TCPSTATES.to_owned(),
         help::text(),
         NARROWED.to_owned(),
         examples(),
     ];
-    Command::new("tcpstates")
-        .about("Record and report TCP state transitions and live connections")
+    command
         .arg(keyed("activate", "Start recording", keys::ACTIVATE))
         .arg(plain("deactivate", "Stop recording, free everything"))
         .arg(keyed(
@@ -303,15 +308,15 @@ fn plain(name: &'static str, help: &'static str) -> Arg {
 ///
 /// # Errors
 /// [`Error::Usage`] in one line.
-pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task> {
-    match command().try_get_matches_from(args) {
-        Ok(matches) => task(&matches),
+pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>, plugins: Plugins) -> Result<Task> {
+    match command(plugins).try_get_matches_from(args) {
+        Ok(matches) => task(&matches, plugins),
         Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Task::Print(e.render().to_string())),
         Err(e) => Err(Error::Usage(one_line(&e))),
     }
 }
 
-fn task(matches: &ArgMatches) -> Result<Task> {
+fn task(matches: &ArgMatches, plugins: Plugins) -> Result<Task> {
     match matches.subcommand() {
         _ if matches.get_flag("version") => Ok(Task::Version),
         Some(("install", _)) => Ok(Task::Install),
@@ -320,11 +325,20 @@ fn task(matches: &ArgMatches) -> Result<Task> {
             Some(shell) => Ok(Task::Completions(*shell)),
             None => Err(Error::Usage("completions: name a shell".into())),
         },
-        Some(("tcpstates", sub)) => Ok(Task::TcpStates(actions(sub)?, style(sub))),
-        _ => Err(Error::Usage(format!(
-            "what to do? install, uninstall, tcpstates or completions; see '{NAME} --help'"
-        ))),
+        Some((name, sub)) => match plugins.iter().find(|plugin| plugin.name() == name) {
+            Some(plugin) => Ok(Task::Plugin(*plugin, sub.clone(), style(sub))),
+            None => Err(nothing_to_do(plugins)),
+        },
+        None => Err(nothing_to_do(plugins)),
     }
+}
+
+fn nothing_to_do(plugins: Plugins) -> Error {
+    let plugins: Vec<_> = plugins.iter().map(|plugin| plugin.name()).collect();
+    Error::Usage(format!(
+        "what to do? install, uninstall, {} or completions; see '{NAME} --help'",
+        plugins.join(", ")
+    ))
 }
 
 fn style(matches: &ArgMatches) -> StyleOptions {
@@ -338,8 +352,11 @@ fn style(matches: &ArgMatches) -> StyleOptions {
     StyleOptions { lang, color }
 }
 
-/// The options in the order of the command line, all of them checked.
-fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
+/// The options of `tcpstates` in the order of the command line, all of them checked.
+///
+/// # Errors
+/// [`Error::Usage`] in one line.
+pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
     let mut given = Vec::new();
     for name in [
         "activate",
@@ -429,10 +446,9 @@ mod tests {
     use super::*;
 
     fn names(args: &[&str]) -> Vec<&'static str> {
-        let all = ["diagnose-tools", "tcpstates"].iter().chain(args);
-        let Ok(Task::TcpStates(actions, _)) = read(all.map(Into::into)) else {
-            panic!("{args:?}")
-        };
+        let all = ["tcpstates"].iter().chain(args);
+        let matches = tcpstates(Command::new("tcpstates")).get_matches_from(all);
+        let actions = actions(&matches).unwrap();
         let name = |action: &Action| match action {
             Action::Activate(_) => "activate",
             Action::Deactivate => "deactivate",
@@ -447,7 +463,7 @@ mod tests {
 
     #[test]
     fn the_grammar_is_consistent() {
-        command().debug_assert();
+        tcpstates(Command::new("tcpstates")).debug_assert();
     }
 
     #[test]

@@ -1,0 +1,91 @@
+//! What the user calls by its name: `diagnose-tools NAME OPTION…`. The framework has the commands
+//! that all share (`install`, `uninstall`, `completions`, `--version`, `--lang`, `--color`), one
+//! way to tell errors, and exit statuses; a plug-in has its options and what they do.
+
+use std::fmt::Debug;
+use std::fs::File;
+
+use clap::{ArgMatches, Command};
+
+use crate::error::Result;
+use crate::render::terminal::StyleOptions;
+
+/// A diagnosis of its own.
+pub trait Plugin: Debug + Sync {
+    /// What the user calls it.
+    fn name(&self) -> &'static str;
+    /// What it does, in one line of help.
+    fn about(&self) -> &'static str;
+    /// Adds its options and its help to a command that has its name.
+    fn command(&self, command: Command) -> Command;
+    /// Checks all that its options say, and then carries it out.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Usage`] before anything is carried out; else what has failed.
+    fn run(&self, matches: &ArgMatches, style: StyleOptions, stdout: &File) -> Result<()>;
+}
+
+/// All that can be called.
+pub type Plugins = &'static [&'static dyn Plugin];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Task, command, read};
+    use crate::error::Error;
+    use clap::{Arg, ArgAction};
+
+    /// Fails, and says how often it was told to be loud.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Plugin for Echo {
+        fn name(&self) -> &'static str {
+            "echo"
+        }
+
+        fn about(&self) -> &'static str {
+            "Say it again"
+        }
+
+        fn command(&self, command: Command) -> Command {
+            command.arg(Arg::new("loud").long("loud").action(ArgAction::Count))
+        }
+
+        fn run(&self, matches: &ArgMatches, _: StyleOptions, _: &File) -> Result<()> {
+            Err(Error::Found(matches.get_count("loud").into()))
+        }
+    }
+
+    const PLUGINS: Plugins = &[&Echo];
+
+    fn read_words(line: &str) -> Result<Task> {
+        read(line.split(' ').map(Into::into), PLUGINS)
+    }
+
+    #[test]
+    fn a_plug_in_is_called_by_its_name() {
+        command(PLUGINS).debug_assert();
+        let Ok(Task::Plugin(plugin, matches, style)) = read_words("x echo --loud --loud") else {
+            panic!("it is known");
+        };
+        let stdout = File::open("/dev/null").unwrap();
+        let done = plugin.run(&matches, style, &stdout);
+        assert!(matches!(done, Err(Error::Found(2))), "{done:?}");
+    }
+
+    #[test]
+    fn the_framework_tells_of_it() {
+        let Ok(Task::Print(help)) = read_words("x --help") else {
+            panic!("help was asked for");
+        };
+        assert!(help.contains("echo         Say it again"), "{help}");
+        let error = |line| read_words(line).unwrap_err().to_string();
+        assert_eq!(
+            error("x"),
+            "what to do? install, uninstall, echo or completions; see 'diagnose-tools --help'"
+        );
+        assert!(error("x ehco").contains("did you mean 'echo'?"));
+        assert!(matches!(read_words("x echo --version"), Ok(Task::Version)));
+    }
+}
