@@ -1,9 +1,14 @@
 //! Files that are there as a whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::libc::O_TMPFILE;
+use nix::unistd::linkat;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
@@ -15,37 +20,83 @@ pub fn name_of(path: &Path) -> String {
 }
 
 /// Writes a file that only its owner may read and that replaces an older one when all of it is on
-/// the disk; until then it has another name in the same directory, and that goes when it fails.
+/// the disk. Until then it has no name, so that a process which is killed leaves nothing behind;
+/// where a file system has no such files, another name in the same directory.
 ///
 /// # Errors
 /// There is something else of this name, the directory takes no file, or what `write` fails with.
 pub fn replace<T>(path: &Path, write: impl FnOnce(&File) -> Result<T>) -> Result<T> {
     let failed = |error: io::Error| Error::system(format!("writing {}", name_of(path)), error);
-    let file = temporary(path).map_err(failed)?;
-    let written = write(file.as_file())?;
-    file.as_file().sync_all().map_err(failed)?;
-    match file.persist(path) {
-        Ok(_) => Ok(written),
-        Err(error) => Err(failed(error.error)),
-    }
+    let directory = directory_of(path).map_err(failed)?;
+    let file = Temporary::create(directory).map_err(failed)?;
+    let written = write(file.file())?;
+    file.file().sync_all().map_err(failed)?;
+    file.persist(directory, path).map_err(failed)?;
+    Ok(written)
 }
 
-/// A file of mode 0600 beside `path`, that is removed when it is dropped.
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+/// Where a regular file is, or may be created.
+fn directory_of(path: &Path) -> io::Result<&Path> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => return Err(not_regular()),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let directory = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => return Err(not_regular()),
-    };
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(parent) => Ok(parent),
+        None => Err(not_regular()),
+    }
+}
+
+/// A file of mode 0600 that is gone when it is dropped.
+enum Temporary {
+    Unnamed(File),
+    Named(NamedTempFile),
+}
+
+impl Temporary {
+    fn create(directory: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let unnamed = options.write(true).mode(0o600).custom_flags(O_TMPFILE);
+        match unnamed.open(directory) {
+            Ok(file) => Ok(Self::Unnamed(file)),
+            // The file system has none. A real fault is the same for a file with a name.
+            Err(_) => names().tempfile_in(directory).map(Self::Named),
+        }
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Unnamed(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+
+    /// A file can be linked to a free name only, so it has another one for a moment.
+    fn persist(self, directory: &Path, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Named(file) => file.persist(path).map(drop).map_err(|e| e.error),
+            Self::Unnamed(file) => {
+                let link = |name: &Path| link(&file, name);
+                let linked = names().make_in(directory, link)?;
+                linked.persist(path).map(drop).map_err(|e| e.error)
+            }
+        }
+    }
+}
+
+fn names() -> Builder<'static, 'static> {
     let mut builder = Builder::new();
-    let builder = builder.prefix(".diagnose-tools-").suffix(".tmp");
-    builder.tempfile_in(directory)
+    builder.prefix(".diagnose-tools-").suffix(".tmp");
+    builder
+}
+
+fn link(file: &File, name: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let follow = AtFlags::AT_SYMLINK_FOLLOW;
+    Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, name, follow)?)
 }
 
 /// Opens a regular file: to open a pipe or a device may wait, or do anything.
@@ -90,9 +141,26 @@ mod tests {
         replace(&path, put("two")).unwrap();
         let failed = replace(&path, |mut file| {
             file.write_all(b"three").map_err(Error::Write)?;
+            // Nothing stays when the process is killed here.
+            assert_eq!(names(directory.path()), ["file"]);
             Err::<(), _>(Error::Stale)
         });
         assert!(matches!(failed, Err(Error::Stale)));
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(directory.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_file_with_a_name_is_replaced_and_removed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let create = || Temporary::Named(super::names().tempfile_in(directory.path()).unwrap());
+        drop(create());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let file = create();
+        file.file().write_all(b"two").unwrap();
+        file.persist(directory.path(), &path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(directory.path()), ["file"]);
     }
