@@ -1,4 +1,4 @@
-//! All rings as one stream in the order of time, with one record per ring in memory.
+//! Merges all rings into one stream in the order of time, with one record per ring in memory.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,10 +34,10 @@ struct Source {
     reader: RingReader,
     until: u64,
     progress: Progress,
-    /// The next record. It stays where it was read to, and is decoded when its turn comes: an
-    /// event is large, and would be moved once more.
+    /// The next record. It stays in this buffer and is decoded only when it is the next in the
+    /// merged stream: an event is large, and decoding it earlier would need another copy.
     record: RecordBytes,
-    /// Its position, if there is one.
+    /// Position of the record, if there is one.
     next: Option<u64>,
 }
 
@@ -59,8 +59,8 @@ impl Source {
         }
     }
 
-    /// Reads on to the next event, whose time it returns. A record that stays unwritten ends the
-    /// stream of its ring: it and what follows are left for the next time.
+    /// Advances to the next event and returns its time. A record that remains unwritten ends the
+    /// stream of its ring: that record and those after it are read by a later call.
     fn advance(&mut self) -> Option<u64> {
         self.next = loop {
             match self.reader.read_into(self.until, &mut self.record) {
@@ -77,7 +77,7 @@ impl Source {
             }
         };
         self.progress.to = self.reader.position();
-        // The time is at the same place in all types.
+        // The time has the same offset in all types.
         self.next
             .map(|_| abi::u64_at(&self.record, offset_of!(RawRecord, ts)))
     }
@@ -92,13 +92,13 @@ impl Source {
 /// The merged stream. Within a ring the order is that of the positions.
 struct Merge {
     sources: Vec<Source>,
-    /// Time of the next event of each ring that has one, and the ring's index.
+    /// Heap of the time of each ring's next event, with the index of the ring.
     ready: BinaryHeap<Reverse<(u64, usize)>>,
 }
 
 impl Merge {
-    /// Merges what lies between the position of each reader and `until`,
-    /// which is at most its head.
+    /// Merges the records between the position of each reader and its `until`, which must not
+    /// exceed the head.
     fn new(readers: impl IntoIterator<Item = (RingReader, u64)>) -> Self {
         let source = |(reader, until)| Source::new(reader, until);
         let sources: Vec<Source> = readers.into_iter().map(source).collect();
@@ -110,18 +110,18 @@ impl Merge {
         merge
     }
 
-    /// A ring that has come later; it is read by the next [`Merge::extend`].
+    /// Adds a ring that was created later; the next [`Merge::extend`] reads it.
     fn add(&mut self, reader: RingReader) {
         let until = reader.position();
         self.sources.push(Source::new(reader, until));
     }
 
-    /// Whether it reads the ring of this CPU.
+    /// Whether the ring of this CPU is included.
     fn has(&self, cpu: u32) -> bool {
         self.sources.iter().any(|s| s.progress.cpu == cpu)
     }
 
-    /// Goes on to what the module has written meanwhile.
+    /// Continues with the records that were written since.
     fn extend(&mut self) {
         for source in &mut self.sources {
             source.until = source.reader.head();
@@ -139,7 +139,7 @@ impl Merge {
         }
     }
 
-    /// Lends each event to `take`: it is large, and moved for nothing otherwise.
+    /// Passes each event to `take` by reference, because moving a large event costs time.
     fn try_each(&mut self, take: &mut Take) -> Result<()> {
         while let Some(mut first) = self.ready.peek_mut() {
             let Reverse((_, index)) = *first;
@@ -159,12 +159,12 @@ impl Merge {
         Ok(())
     }
 
-    /// Whether the module said that nothing more will come.
+    /// Whether the module has marked a ring as ended; it then marks all of them.
     fn ended(&self) -> bool {
         self.sources.iter().any(|s| s.reader.ended())
     }
 
-    /// What was read of each ring, final when the stream is at its end.
+    /// Progress of each ring, final once the stream has ended.
     fn progress(&self) -> Vec<Progress> {
         self.sources.iter().map(|s| s.progress).collect()
     }
@@ -172,17 +172,17 @@ impl Merge {
 
 /// A backend whose rings can be mapped.
 pub trait Rings: Backend {
-    /// A ring of the activation that `settings` describes, from position 0.
+    /// Maps a ring of the activation that `settings` describes, starting at position 0.
     ///
     /// # Errors
     /// Not active, or the mapping fails.
     fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader>;
 }
 
-/// The events of rings, for [`Backend::events`].
+/// Creates the event stream of the rings, for [`Backend::events`].
 ///
 /// # Errors
-/// Not active, another activation than that of `settings`, or a ring makes no sense.
+/// Not active, an activation other than that of `settings`, or an invalid ring.
 pub fn of_rings<'a>(
     rings: &'a dyn Rings,
     settings: &Settings,
@@ -210,7 +210,7 @@ fn map(rings: &dyn Rings, settings: &Settings, cpu: u32) -> Result<RingReader> {
         Ok(reader) => reader,
         Err(Error::NotActive) => return Err(Error::NotActive),
         Err(error) => {
-            // The rings of another activation may be shorter or longer.
+            // The rings of another activation may have another size.
             let active = rings.settings()?.map(|active| active.generation);
             return Err(match active == Some(settings.generation) {
                 true => error,
@@ -230,8 +230,8 @@ fn map(rings: &dyn Rings, settings: &Settings, cpu: u32) -> Result<RingReader> {
     Ok(reader)
 }
 
-/// Moves the reader to the first record that is not older than `since`: by halves, because a
-/// ring's records are in the order of time.
+/// Moves the reader to the first record that is not older than `since`. Uses a binary search,
+/// because the records of a ring are in the order of time.
 fn seek_time(reader: &mut RingReader, ring: &RingState, settings: &Settings, since: u64) {
     let capacity = settings.ring_records.into();
     let (mut low, mut high) = (ring.head.saturating_sub(capacity), ring.head);
@@ -241,7 +241,7 @@ fn seek_time(reader: &mut RingReader, ring: &RingState, settings: &Settings, sin
         reader.seek(middle);
         let older = match reader.read_into(ring.head, &mut record) {
             Step::Record(_) => abi::u64_at(&record, offset_of!(RawRecord, ts)) < since,
-            // Overwritten by something newer: what is still there starts behind it.
+            // Overwritten by a newer record: the remaining records start after it.
             Step::Lost(_) => true,
             Step::NotYet | Step::End => false,
         };
@@ -254,7 +254,7 @@ fn seek_time(reader: &mut RingReader, ring: &RingState, settings: &Settings, sin
     reader.seek(low);
 }
 
-/// The rings of an activation as they come.
+/// The event stream of an activation's rings.
 struct RingEvents<'a> {
     rings: &'a dyn Rings,
     settings: Settings,
@@ -262,10 +262,10 @@ struct RingEvents<'a> {
 }
 
 impl RingEvents<'_> {
-    /// A CPU that comes online gets a ring, all of whose events are new.
+    /// Adds the ring of a CPU that has come online; all its events are new.
     fn add_rings(&mut self) -> Result<()> {
         let rings = match self.rings.rings() {
-            // What is mapped can still be read to its end.
+            // Mapped rings can still be read to their end.
             Err(Error::NotActive) => return Ok(()),
             other => other?,
         };
@@ -293,7 +293,7 @@ impl Events for RingEvents<'_> {
     }
 
     fn extend(&mut self) -> Result<bool> {
-        // Before the heads are loaded: they are final when it has ended.
+        // Read before the heads are loaded: the heads are final once the recording has ended.
         let ended = self.merge.ended();
         if !ended {
             self.add_rings()?;

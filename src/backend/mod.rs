@@ -1,7 +1,7 @@
-//! Where events, connections and totals come from: the module's device, or what gives the same.
+//! Sources of events, connections and totals: the module's device, or another implementation.
 //!
-//! [`Backend`] is what can be read, [`Events`] the stream of what was recorded, and [`Recorder`]
-//! what can be told to a backend that records.
+//! [`Backend`] reads data, [`Events`] is the stream of recorded events, and [`Recorder`] controls a
+//! backend that records.
 
 pub mod capture;
 pub mod device;
@@ -27,22 +27,23 @@ use crate::model::pair::Pair;
 use crate::model::stats::Stats;
 use crate::model::transition_count::TransitionCount;
 
-/// What can be read.
+/// A source of data.
 ///
 /// All but [`Backend::settings`] and [`Backend::stats`] fail with
 /// [`NotActive`](crate::error::Error::NotActive) when nothing is active.
 pub trait Backend {
-    /// What is active; `None`: nothing.
+    /// Settings of the activation; `None`: not active.
     fn settings(&self) -> Result<Option<Settings>>;
-    /// Counters; all zero but the clocks when nothing is active.
+    /// Counters; when not active all are zero, except the clocks.
     fn stats(&self) -> Result<Stats>;
-    /// When the wall clock was set, and to what, oldest first.
+    /// Changes of the wall clock, oldest first.
     fn clocks(&self) -> Result<Vec<ClockChange>>;
-    /// The transitions by old and new state: each pair once, as the kernel numbers the states.
+    /// Transition counts by old and new state: each pair of states once, with the kernel's state
+    /// numbers.
     fn transition_counts(&self) -> Result<Vec<TransitionCount>>;
-    /// The connections that have ended.
+    /// Statistics of connections that have ended.
     fn lives(&self) -> Result<Lives>;
-    /// Live connections by cgroup, those with most first.
+    /// Live connections by cgroup, in descending order.
     fn cgroups(&self) -> Result<Vec<InCgroup>>;
     /// The hooks.
     fn hooks(&self) -> Result<Vec<Hook>>;
@@ -50,82 +51,83 @@ pub trait Backend {
     fn listeners(&self) -> Result<Vec<Listener>>;
     /// The pairs of addresses.
     fn pairs(&self) -> Result<Vec<Pair>>;
-    /// The rings, and how far they are consumed.
+    /// The rings, and up to which position they are consumed.
     fn rings(&self) -> Result<Vec<RingState>>;
-    /// The live connections, in batches that are not empty. One iterator at a time: a new one
-    /// starts anew.
+    /// Iterates over the live connections in non-empty batches. Only one iterator may be in use: a
+    /// new one restarts the snapshot.
     fn live(&self) -> Box<dyn Iterator<Item = Result<Vec<Conn>>> + '_>;
-    /// What was recorded, from `start` to now.
+    /// The recorded events, from `start` to now.
     ///
     /// # Errors
-    /// [`Stale`](crate::error::Error::Stale): something else is active than `settings` says.
+    /// [`Stale`](crate::error::Error::Stale): the current activation is not that of `settings`.
     fn events(&self, settings: &Settings, start: Start) -> Result<Box<dyn Events + '_>>;
-    /// What it can be told; `None`: it does not record, and there is nothing to mark.
+    /// The recorder; `None`: the backend does not record, so no event can be marked as reported.
     fn recorder(&self) -> Option<&dyn Recorder> {
         None
     }
 }
 
-/// The event that a stream starts with.
+/// The event at which a stream starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// The first one that no report has marked as reported.
+    /// The first event that is not marked as reported.
     Consumed,
-    /// The next one that is recorded.
+    /// The next event that is recorded.
     Now,
-    /// The oldest one that is still there and was recorded at this time (monotonic nanoseconds)
-    /// or later.
+    /// The oldest available event that was recorded at or after this time (monotonic nanoseconds).
     Since(u64),
 }
 
-/// What is done with an event, and whether the next one is wanted.
+/// Handles an event and decides whether the next one is wanted.
 pub type Take<'a> = dyn FnMut(&Event) -> Result<ControlFlow<()>> + 'a;
 
-/// Events in the order of time.
+/// A stream of events in the order of time.
 pub trait Events {
-    /// Lends each event to `take` until there is none, or none wanted. A later call goes on
-    /// behind the last event that was taken.
+    /// Passes each event to `take` by reference until there are no more events, or `take` stops. A
+    /// later call continues after the last event that was passed.
     ///
     /// # Errors
-    /// What `take` fails with, when the event counts as taken; or the rest cannot be read.
+    /// Errors of `take`, where the event counts as read; or the remaining events cannot be read.
     fn try_each(&mut self, take: &mut Take) -> Result<()>;
-    /// How far each ring is read; all rings are there, in an order that stays.
+    /// Progress of each ring: all rings, in a fixed order.
     fn progress(&self) -> Vec<Progress>;
-    /// Goes on to what was recorded meanwhile; false: nothing will come after that.
+    /// Continues with events that were recorded since; returns false if no more will follow.
     ///
     /// # Errors
     /// A call fails.
     fn extend(&mut self) -> Result<bool>;
 }
 
-/// What a backend that records can be told.
+/// Controls a backend that records.
 pub trait Recorder {
     /// Starts recording. Errors: already active, a hook is missing, no memory.
     fn activate(&self, activation: &Activation) -> Result<()>;
     /// Stops recording and frees everything.
     fn deactivate(&self) -> Result<()>;
-    /// Marks what was read as reported: all of it or, when a position has moved meanwhile or the
-    /// generation is another one, nothing ([`Stale`](crate::error::Error::Stale)).
+    /// Marks the events that were read as reported. If a position has moved since, or the
+    /// generation is another one, nothing is marked ([`Stale`](crate::error::Error::Stale)).
     fn consume(&self, generation: u64, read: &[Progress]) -> Result<()>;
-    /// Tells how far this process has seen, for [`Recorder::poll_fd`].
+    /// Sets up to where this process has read, for [`Recorder::poll_fd`].
     fn seen(&self, read: &[Progress]) -> Result<()>;
-    /// Readable while there is more than was [`Recorder::seen`], hung up when not active.
+    /// Descriptor that is readable while there are events after [`Recorder::seen`], and hung up
+    /// when not active.
     fn poll_fd(&self) -> BorrowedFd<'_>;
-    /// The right to drain, which one process has at a time; `None` when another has it.
+    /// Takes the lock for draining, which one process can hold at a time; `None` if another holds
+    /// it.
     fn try_lock(&self) -> Result<Option<DrainLock>>;
 }
 
-/// The right to drain, until it is dropped.
+/// The lock for draining, held until it is dropped.
 pub struct DrainLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any>);
 
 impl DrainLock {
-    /// The right that ends when `guard` is dropped.
+    /// A lock that is released when `guard` is dropped.
     pub fn new(guard: impl Any) -> Self {
         Self(Box::new(guard))
     }
 }
 
-/// The sum of all positions, which stands for how far the rings are read.
+/// The sum of all positions, a measure of how much of the rings was read.
 pub fn positions(read: &[Progress]) -> u64 {
     read.iter().fold(0, |sum, ring| sum.wrapping_add(ring.to))
 }

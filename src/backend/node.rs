@@ -1,5 +1,5 @@
-//! The node under `/dev`: devtmpfs makes it; where there is none, we do. One that
-//! an earlier load has left may be that of another device now.
+//! The device node under `/dev`. devtmpfs creates it; without devtmpfs, we do. A node that remains
+//! from an earlier load may now belong to another device.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -12,18 +12,18 @@ use nix::sys::stat::{Mode, SFlag, major, makedev, mknod};
 use crate::abi;
 use crate::error::{Error, Result};
 
-/// How long devtmpfs may take.
+/// How long to wait for devtmpfs.
 const WAIT: Duration = Duration::from_secs(2);
 /// The major number of misc devices.
 const MISC_MAJOR: u64 = 10;
-/// Where the kernel lists them.
+/// File in which the kernel lists misc devices.
 const MISC: &str = "/proc/misc";
 
-/// Waits for the node, then makes it. A node of another device is replaced, if
-/// root has made it.
+/// Waits for the node, and creates it if it does not appear. Replaces a node of another device if
+/// root created it.
 ///
 /// # Errors
-/// The kernel does not list the device, or the node cannot be made.
+/// The kernel does not list the device, or the node cannot be created.
 pub fn ensure(path: &Path) -> Result<()> {
     let start = Instant::now();
     loop {
@@ -33,7 +33,7 @@ pub fn ensure(path: &Path) -> Result<()> {
         match (fs::metadata(path), minor) {
             (Ok(node), Some(minor)) if is_misc(&node, minor) => return Ok(()),
             (Ok(_), Some(minor)) => return replace(path, minor),
-            // What lists it is not there to ask.
+            // `/proc/misc` cannot be read, so there is no number to compare with.
             (Ok(_), None) if listed.is_empty() => return Ok(()),
             (Err(_), Some(minor)) if !waiting => return make(path, minor),
             (_, None) if !waiting => {
@@ -47,14 +47,14 @@ pub fn ensure(path: &Path) -> Result<()> {
     }
 }
 
-/// Before a node is opened: an old one may belong to another device, and to open
-/// that may do anything.
+/// Checks a node before it is opened: a stale node may belong to another device, and opening that
+/// may have side effects.
 ///
 /// # Errors
 /// It is the node of another misc device.
 pub fn check(path: &Path) -> Result<()> {
     let (Ok(node), Ok(listed)) = (fs::metadata(path), fs::read_to_string(MISC)) else {
-        // Opening says why; without /proc there is nothing to compare with.
+        // Opening it reports the error; without /proc there is no number to compare with.
         return Ok(());
     };
     check_with(path, &node, &listed)
@@ -95,7 +95,7 @@ fn make(path: &Path, minor: u64) -> Result<()> {
         .map_err(|e| Error::system(format!("making {}", path.display()), e))
 }
 
-/// The minor number of a misc device, from the text of `/proc/misc`.
+/// The minor number of a misc device in the text of `/proc/misc`.
 fn misc_minor(listed: &str, name: &str) -> Option<u64> {
     let line = |l: &str| {
         let (minor, other) = l.trim().split_once(' ')?;

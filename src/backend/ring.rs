@@ -1,9 +1,8 @@
-//! Reads one ring while the module writes it, without a lock, by the protocol
-//! that `include/tcpstates.h` states at `struct tcpstates_ring_header`.
+//! Reads a ring without a lock while the module writes it, by the protocol documented at
+//! `struct tcpstates_ring_header` in `include/tcpstates.h`.
 //!
-//! Nothing read from a ring is trusted: lengths are checked against the
-//! mapping once, positions are masked, and each step of the reader makes its
-//! position grow, whatever the bytes say.
+//! Data from a ring is not trusted: lengths are checked once against the size of the mapping,
+//! positions are masked, and each step increases the position of the reader whatever the data is.
 
 #![allow(unsafe_code, reason = "shared memory that another party writes")]
 
@@ -24,11 +23,11 @@ const HEADER_WORDS: usize = size_of::<RingHeader>() / WORD;
 const HEAD_WORD: usize = offset_of!(RingHeader, head) / WORD;
 const ENDED_WORD: usize = offset_of!(RingHeader, ended) / WORD;
 
-/// How often a record that is being written is looked at again. The module
-/// writes one in well under a microsecond, with interrupts off.
+/// How many times to read again a record that is being written. The module writes a record in well
+/// under a microsecond, with interrupts disabled.
 const SPINS: u32 = 2_000;
 
-/// Bytes before the first record: one page.
+/// Offset of the first record: one page.
 pub fn header_bytes() -> usize {
     match sysconf(SysconfVar::PAGE_SIZE) {
         Ok(Some(bytes)) => usize::try_from(bytes).unwrap_or(4096),
@@ -36,20 +35,20 @@ pub fn header_bytes() -> usize {
     }
 }
 
-/// The memory of one ring as words that another party writes.
+/// The memory of one ring as words that another party may write.
 pub struct RingView {
     words: NonNull<AtomicU64>,
     len: usize,
-    /// What must outlive the view, such as the mapping.
+    /// An object that must outlive the view, such as the mapping.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-// SAFETY: the words are only read, atomically, so a view may move to another
-// thread; what keeps them alive is Send and Sync itself.
+// SAFETY: the words are only read, atomically, so a view may move to another thread; the object
+// that keeps them alive is itself Send and Sync.
 unsafe impl Send for RingView {}
 
 impl RingView {
-    /// A view of `bytes` bytes at `start`. Bytes beyond the last whole word are left out.
+    /// A view of `bytes` bytes at `start`. Bytes after the last whole word are excluded.
     ///
     /// # Safety
     /// `start` must be aligned to 8, readable for `bytes` bytes for as long as the view
@@ -62,7 +61,7 @@ impl RingView {
         }
     }
 
-    /// The same, of memory that `keep` holds alive.
+    /// A view of memory that `keep` keeps alive.
     ///
     /// # Safety
     /// As for [`RingView::from_raw_parts`], for as long as `keep` lives.
@@ -90,13 +89,13 @@ impl RingView {
         }
     }
 
-    /// So many words from `first` on; none when they are not all in the view.
+    /// Returns `count` words starting at `first`, or none if they are not all in the view.
     fn words(&self, first: usize, count: usize) -> &[AtomicU64] {
         if first > self.len || count > self.len - first {
             return &[];
         }
-        // SAFETY: inside of the memory that the constructor's caller vouched
-        // for, aligned because the start is; AtomicU64 allows other writers.
+        // SAFETY: within the memory for which the constructor's caller vouched, aligned because the
+        // start is; AtomicU64 allows other writers.
         unsafe { std::slice::from_raw_parts(self.words.add(first).as_ptr(), count) }
     }
 
@@ -105,7 +104,7 @@ impl RingView {
     }
 }
 
-/// Copies the words to the bytes, as far as both reach.
+/// Copies the words to the bytes, up to the length of the shorter.
 #[inline]
 fn copy(words: &[AtomicU64], bytes: &mut [u8]) {
     for (chunk, word) in bytes.chunks_exact_mut(WORD).zip(words) {
@@ -118,20 +117,20 @@ fn copy(words: &[AtomicU64], bytes: &mut [u8]) {
 pub enum Step {
     /// A whole record was copied; its position.
     Record(u64),
-    /// So many records were overwritten before they were read.
+    /// Number of records that were overwritten before they were read.
     Lost(u64),
     /// The next record is still being written.
     NotYet,
-    /// All below the limit was read.
+    /// All records below the limit were read.
     End,
 }
 
-/// What is wrong with a ring's header.
+/// A problem with a ring's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RingError(pub &'static str);
 
-/// What one look at a slot told.
+/// Result of reading a slot once.
 enum Slot {
     Whole,
     Overwritten,
@@ -139,7 +138,8 @@ enum Slot {
 }
 
 impl Slot {
-    /// `seq` is not `whole`: older or just being written, or of a newer record.
+    /// The result for a `seq` that is not `whole`: the record is older or being written, or a newer
+    /// one.
     fn unreadable(seq: u64, whole: u64) -> Self {
         if seq > whole | 1 {
             Self::Overwritten
@@ -149,7 +149,7 @@ impl Slot {
     }
 }
 
-/// Reads a ring from a position on.
+/// Reads a ring from a given position.
 pub struct RingReader {
     view: RingView,
     cpu: u32,
@@ -163,7 +163,7 @@ impl RingReader {
     /// Checks the header of `view`. The reader starts at position 0.
     ///
     /// # Errors
-    /// [`RingError`] says which field of the header makes no sense.
+    /// [`RingError`] says which field of the header is invalid.
     pub fn new(view: RingView) -> Result<Self, RingError> {
         let first_word = header_bytes() / WORD;
         if view.len < first_word + RECORD_WORDS || view.len < HEADER_WORDS {
@@ -187,7 +187,7 @@ impl RingReader {
         self.cpu
     }
 
-    /// The activation that made the ring.
+    /// Generation of the activation that created the ring.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -205,18 +205,18 @@ impl RingReader {
         abi::u32_at(&word, offset_of!(RingHeader, ended) % WORD) != 0
     }
 
-    /// Position of the next record that this reader looks at.
+    /// Position of the next record to read.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Goes on from another position.
+    /// Continues from another position.
     pub fn seek(&mut self, position: u64) {
         self.position = position;
     }
 
-    /// One step towards `until`, which must not be above a head that was loaded before. A whole
-    /// record comes into `record`; after any other step nothing is to be made of what is there.
+    /// One step towards `until`, which must not exceed a head that was loaded before. Copies a
+    /// whole record into `record`; after any other result its contents are undefined.
     #[inline]
     pub fn read_into(&mut self, until: u64, record: &mut RecordBytes) -> Step {
         for _ in 0..SPINS {
@@ -241,7 +241,8 @@ impl RingReader {
         let slot = (position & (self.capacity - 1)) as usize;
         let first = self.first_word + slot * RECORD_WORDS;
         let whole = position.wrapping_add(1).wrapping_mul(2);
-        // Of a length that is known here, so that a loop over them needs no test in each round.
+        // The length is constant here, so a loop over the words needs no bounds check in each
+        // iteration.
         let words: Option<&[_; RECORD_WORDS]> = self.view.words(first, RECORD_WORDS).first_chunk();
         let Some(words @ [seq, ..]) = words else {
             return Slot::NotYet;
@@ -252,8 +253,8 @@ impl RingReader {
             return Slot::unreadable(before, whole);
         }
         copy(words, record);
-        // Pairs with the write barrier after seq is marked (kmod/ring.c): whoever
-        // copied a word of a newer record sees its mark below.
+        // Pairs with the write barrier after seq is marked (kmod/ring.c): a reader that copied a
+        // word of a newer record sees its mark below.
         fence(Ordering::Acquire);
         let after = seq.load(Ordering::Relaxed);
         if after == whole {
@@ -263,8 +264,8 @@ impl RingReader {
         }
     }
 
-    /// Moves to the oldest record that may still be whole; returns how many
-    /// were skipped, at least one.
+    /// Moves to the oldest record that may still be whole; returns the number of skipped records,
+    /// at least one.
     fn skip_overwritten(&mut self, until: u64) -> u64 {
         let oldest = self.head().saturating_sub(self.capacity);
         let next = oldest.max(self.position + 1).min(until);
@@ -298,7 +299,7 @@ mod tests {
 
     const CAPACITY: u64 = 16;
 
-    /// A ring in this process's memory, written as the module writes.
+    /// A ring in this process's memory, written as the module does.
     struct Writer(Arc<[AtomicU64]>);
 
     impl Writer {
@@ -328,7 +329,7 @@ mod tests {
             &self.0[header_bytes() / WORD + slot * RECORD_WORDS..][..RECORD_WORDS]
         }
 
-        /// Marks the next slot and fills it; every word carries the position.
+        /// Marks the next slot and fills it; every word contains the position.
         fn begin(&self) -> u64 {
             let position = self.0[HEAD_WORD].load(Ordering::Relaxed);
             let slot = self.slot(position);
@@ -356,7 +357,7 @@ mod tests {
         }
     }
 
-    /// Reads to the head: positions of the whole records, and the lost count.
+    /// Reads up to the head. Returns the positions of the whole records, and the lost count.
     fn drain(reader: &mut RingReader) -> (Vec<u64>, u64) {
         let until = reader.head();
         let (mut whole, mut lost) = (Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! One reading of a backend: what was recorded, what is there now, the totals, and at last the
-//! marking of what was read as reported.
+//! One session with a backend: reads the recorded events, the live objects and the totals, and
+//! finally marks the events that were read as reported.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,28 +15,29 @@ use crate::model::listener::Listener;
 use crate::model::lives::InCgroup;
 use crate::model::summary::{Summary, ThisReport, unconsumed_of};
 
-/// How long a draining report waits for another one, and after how long it says so.
+/// Waiting for another draining report: time until it fails, until a note is printed, and between
+/// two tries.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_NOTE: Duration = Duration::from_secs(1);
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// One reading. Nothing is marked as reported before [`Session::commit`].
+/// One session. No event is marked as reported before [`Session::commit`].
 pub struct Session<'a> {
     backend: &'a dyn Backend,
     settings: Settings,
-    /// None where no events are wanted.
+    /// `None`: no events are wanted.
     events: Option<(Start, Box<dyn Events + 'a>)>,
-    /// Where the events are to be marked.
+    /// Set if the events are to be marked.
     drain: Option<Drain<'a>>,
 }
 
-/// The right to mark events, which nobody else has.
+/// The exclusive right to mark events.
 struct Drain<'a> {
     recorder: &'a dyn Recorder,
     _lock: DrainLock,
 }
 
-/// Live connections, as of `now_ns` (monotonic): none entered its state later than that.
+/// Live connections at `now_ns` (monotonic): none entered its state after that.
 pub struct Live {
     /// The connections.
     pub conns: Vec<Conn>,
@@ -44,18 +45,18 @@ pub struct Live {
     pub now_ns: u64,
 }
 
-/// All listeners, as of `now_ns` (monotonic).
+/// All listeners at `now_ns` (monotonic).
 pub struct Listeners {
     /// The listeners.
     pub listeners: Vec<Listener>,
     /// The hooks that feed the counters of their handshakes.
     pub hooks: Vec<Hook>,
-    /// Monotonic nanoseconds: none listens since later than that.
+    /// Monotonic nanoseconds: no listener was created after that.
     pub now_ns: u64,
 }
 
 impl<'a> Session<'a> {
-    /// Of what is there now: without events.
+    /// A session without events, for the current state only.
     ///
     /// # Errors
     /// Not active.
@@ -63,7 +64,7 @@ impl<'a> Session<'a> {
         Self::open(backend, None, None)
     }
 
-    /// Of the events that no report has given, which stay so.
+    /// A session that reads the unreported events without marking them.
     ///
     /// # Errors
     /// Not active, or the events cannot be read.
@@ -71,11 +72,11 @@ impl<'a> Session<'a> {
         Self::open(backend, Some(Start::Consumed), None)
     }
 
-    /// Of the events that no report has given, to mark them as reported. Of a backend that does
-    /// not record it is the same as [`Session::peek`].
+    /// A session that reads the unreported events and marks them as reported. On a backend that
+    /// does not record it is the same as [`Session::peek`].
     ///
     /// # Errors
-    /// Not active, another process drains for too long, or the events cannot be read.
+    /// Not active, another process holds the lock for too long, or the events cannot be read.
     pub fn drain(backend: &'a dyn Backend) -> Result<Self> {
         let Some(recorder) = backend.recorder() else {
             return Self::peek(backend);
@@ -87,7 +88,7 @@ impl<'a> Session<'a> {
         Self::open(backend, Some(Start::Consumed), Some(drain))
     }
 
-    /// Of the events that are recorded from now on.
+    /// A session that reads the events that are recorded from now on.
     ///
     /// # Errors
     /// Not active, or the events cannot be read.
@@ -100,7 +101,7 @@ impl<'a> Session<'a> {
         start: Option<Start>,
         drain: Option<Drain<'a>>,
     ) -> Result<Self> {
-        // Read under the lock: another report may have ended just before.
+        // Read while the lock is held: another report may have just ended.
         let settings = active_settings(backend)?;
         let events = start.map(|start| Ok((start, backend.events(&settings, start)?)));
         Ok(Self {
@@ -111,19 +112,19 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What is active.
+    /// The settings of the activation.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Whether the same activation is active still.
+    /// Whether the same activation is still active.
     pub fn is_current(&self) -> bool {
         let generation = self.settings.generation;
         let now = self.backend.settings();
         now.is_ok_and(|now| now.is_some_and(|now| now.generation == generation))
     }
 
-    /// When the wall clock was set, up to the last of the events.
+    /// Changes of the wall clock, up to the last of the events.
     ///
     /// # Errors
     /// The call fails.
@@ -131,10 +132,10 @@ impl<'a> Session<'a> {
         clocks(self.backend)
     }
 
-    /// Lends each event, as [`Events::try_each`].
+    /// Passes each event to `take`; see [`Events::try_each`].
     ///
     /// # Errors
-    /// As there.
+    /// Errors of [`Events::try_each`].
     pub fn events(&mut self, take: &mut Take) -> Result<()> {
         match &mut self.events {
             Some((_, events)) => events.try_each(take),
@@ -142,16 +143,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// How far each ring is read.
+    /// Progress of each ring.
     pub fn progress(&self) -> Vec<Progress> {
         let events = self.events.as_ref();
         events.map_or(Vec::new(), |(_, events)| events.progress())
     }
 
-    /// Goes on to what was recorded meanwhile; false: nothing will come after that.
+    /// Continues with events that were recorded since; returns false if no more will follow.
     ///
     /// # Errors
-    /// As [`Events::extend`].
+    /// Errors of [`Events::extend`].
     pub fn extend(&mut self) -> Result<bool> {
         match &mut self.events {
             Some((_, events)) => events.extend(),
@@ -159,12 +160,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The live connections, in batches.
+    /// The live connections in batches.
     pub fn live(&self) -> impl Iterator<Item = Result<Live>> + '_ {
         self.backend.live().map(|conns| {
             Ok(Live {
                 conns: conns?,
-                // Read after them.
+                // Read after the connections.
                 now_ns: self.backend.stats()?.now_ns,
             })
         })
@@ -178,12 +179,12 @@ impl<'a> Session<'a> {
         Ok(Listeners {
             listeners: self.backend.listeners()?,
             hooks: self.backend.hooks()?,
-            // Read after them.
+            // Read after the listeners.
             now_ns: self.backend.stats()?.now_ns,
         })
     }
 
-    /// Live connections by cgroup. The module looks at each connection for them.
+    /// Live connections by cgroup. The module iterates over all connections for this.
     ///
     /// # Errors
     /// Not active, or the call fails.
@@ -191,7 +192,7 @@ impl<'a> Session<'a> {
         self.backend.cgroups()
     }
 
-    /// The totals, without cgroups. What is to be marked as reported counts as reported.
+    /// The totals, without cgroups. Events that this session will mark count as reported.
     ///
     /// # Errors
     /// Not active, or a call fails.
@@ -214,11 +215,11 @@ impl<'a> Session<'a> {
         Ok(Summary::new(stats, counted, &hooks, unconsumed, this))
     }
 
-    /// Marks the events that were read as reported, in a session that drains: to be called when
-    /// whoever was to get them has got them.
+    /// Marks the events that were read as reported, in a session that drains. To be called after
+    /// the output is completely written.
     ///
     /// # Errors
-    /// The recording was restarted, or another program has moved a position: nothing is marked.
+    /// The recording was restarted, or another program has moved a position. Nothing is marked.
     pub fn commit(self) -> Result<()> {
         let read = self.progress();
         match self.drain {
@@ -232,15 +233,15 @@ fn sum(read: &[Progress], of: impl Fn(&Progress) -> u64) -> u64 {
     read.iter().map(of).fold(0, u64::saturating_add)
 }
 
-/// What is active.
+/// The settings of the activation.
 ///
 /// # Errors
-/// Nothing is.
+/// Not active.
 pub fn active_settings(backend: &dyn Backend) -> Result<Settings> {
     backend.settings()?.ok_or(Error::NotActive)
 }
 
-/// Events that a report would still give, or count as overwritten; 0 when not active.
+/// Number of events that a report would still print, or count as overwritten; 0 when not active.
 ///
 /// # Errors
 /// The call fails.
@@ -250,8 +251,7 @@ pub fn unreported(backend: &dyn Backend) -> Result<u64> {
     Ok(stats.recorded.saturating_sub(given))
 }
 
-/// When the wall clock was set; none when not active, because what is known then is all that will
-/// ever be.
+/// Changes of the wall clock; empty when not active, because those read before are then final.
 ///
 /// # Errors
 /// The call fails.
@@ -262,7 +262,7 @@ pub fn clocks(backend: &dyn Backend) -> Result<Vec<ClockChange>> {
     }
 }
 
-/// Waits for the right to drain.
+/// Waits for the lock for draining.
 fn lock(recorder: &dyn Recorder) -> Result<DrainLock> {
     let start = Instant::now();
     let mut noted = false;

@@ -1,4 +1,4 @@
-//! Waiting for events while stdout may close and signals may come.
+//! Waits for events, a closed stdout and signals.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,10 +11,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Error, Result};
 
-/// A pipe with room takes so many bytes without blocking (`PIPE_BUF`).
+/// Bytes that a writable pipe accepts without blocking (`PIPE_BUF`).
 const CHUNK: usize = 4096;
 
-/// Why waiting ended.
+/// Why the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// There is more to read.
@@ -23,24 +23,24 @@ pub enum Wake {
     HungUp,
     /// SIGINT or SIGTERM.
     Signal,
-    /// Whoever read stdout went away.
+    /// The reader of stdout closed it.
     Closed,
-    /// Nothing of these, in all the time.
+    /// None of these within the time.
     Idle,
 }
 
-/// Takes SIGINT and SIGTERM while it lives: they wake [`Watch::wait`] and
-/// break a write that blocks, instead of killing the process.
+/// Blocks SIGINT and SIGTERM during its lifetime: instead of killing the process they end
+/// [`Watch::wait`] and interrupt a blocking write.
 pub struct Watch {
     signals: SignalFd,
     taken: SigSet,
 }
 
 impl Watch {
-    /// Starts taking the signals.
+    /// Starts to receive the signals.
     ///
     /// # Errors
-    /// The kernel gives no descriptor.
+    /// The kernel cannot create the descriptor.
     pub fn new() -> Result<Self> {
         let mut taken = SigSet::empty();
         taken.add(Signal::SIGINT);
@@ -52,7 +52,7 @@ impl Watch {
         Ok(Self { signals, taken })
     }
 
-    /// Waits until `device` has more, `out` is closed, a signal comes or `time` is over.
+    /// Waits until `device` is readable, `out` is closed, a signal arrives or `time` has passed.
     ///
     /// # Errors
     /// `poll(2)` fails.
@@ -81,7 +81,7 @@ impl Watch {
         })
     }
 
-    /// `file` as a writer that a signal breaks while nobody reads.
+    /// A writer to `file` that a signal interrupts while the reader does not read.
     pub fn guard<'a>(&'a self, file: &'a File) -> Guarded<'a> {
         Guarded { file, watch: self }
     }
@@ -89,17 +89,17 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // What was taken must not kill the process now.
+        // Signals that were received must not kill the process now.
         while let Ok(Some(_)) = self.signals.read_signal() {}
         let _ = self.taken.thread_unblock();
     }
 }
 
-/// How long who was asked to end waits for a reader that takes nothing.
+/// After a signal, how long to wait for a reader that reads nothing.
 const GRACE_MS: u16 = 2_000;
 
-/// A writer that ends as if its reader had gone when a signal has come and the reader takes
-/// nothing for a while: one that is merely slow gets all.
+/// A writer that fails like a closed pipe after a signal, once the reader has read nothing for a
+/// while. A slow reader gets all data.
 pub struct Guarded<'a> {
     file: &'a File,
     watch: &'a Watch,

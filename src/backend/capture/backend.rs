@@ -1,4 +1,4 @@
-//! A capture as a backend: what the module would say now, if now were the moment of the capture.
+//! A capture as a backend. It answers as the module did when the capture was written.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,21 +21,22 @@ use crate::model::pair::Pair;
 use crate::model::stats::Stats;
 use crate::model::transition_count::TransitionCount;
 
-/// Live connections of a batch.
+/// Number of live connections in a batch.
 const BATCH: usize = 1024;
 
-/// A capture that is whole.
+/// A complete capture.
 pub struct Capture<S> {
     reader: Reader<S>,
-    /// What errors call it.
+    /// Name used in errors.
     name: String,
 }
 
 impl Capture<File> {
-    /// Opens a file, and looks at all of it.
+    /// Opens a file and checks all of it.
     ///
     /// # Errors
-    /// It cannot be read, or is no capture that is whole and that this version can read.
+    /// It cannot be read, is not a complete capture, or has a version that this program cannot
+    /// read.
     pub fn open(path: &Path) -> Result<Self> {
         let name = name_of(path);
         match file::open(path) {
@@ -46,10 +47,10 @@ impl Capture<File> {
 }
 
 impl<S: Source> Capture<S> {
-    /// A capture of this name.
+    /// Opens a capture; errors use `name`.
     ///
     /// # Errors
-    /// It is not whole, or this version cannot read it.
+    /// It is incomplete, or this version cannot read it.
     pub fn new(source: S, name: String) -> Result<Self> {
         match Reader::new(source, capture::KINDS) {
             Ok(reader) => Ok(Self { reader, name }),
@@ -57,7 +58,7 @@ impl<S: Source> Capture<S> {
         }
     }
 
-    /// What it is read by, for those who know other elements.
+    /// The reader, for callers that use other kinds of elements.
     pub fn reader(&self) -> &Reader<S> {
         &self.reader
     }
@@ -131,7 +132,7 @@ impl<S: Source> Backend for Capture<S> {
     }
 }
 
-/// The live connections in batches.
+/// Iterator over batches of live connections.
 struct Live<'a, S> {
     capture: &'a Capture<S>,
     conns: Elements<'a, S, Conn>,
@@ -152,15 +153,15 @@ impl<S: Source> Iterator for Live<'_, S> {
     }
 }
 
-/// The events of a capture.
+/// The event stream of a capture.
 struct Captured<'a, S> {
     capture: &'a Capture<S>,
-    /// `None`: none of them is wanted.
+    /// `None`: no event is wanted.
     events: Option<Elements<'a, S, Event>>,
     start: Start,
     rings: Vec<Ring>,
     progress: Vec<Progress>,
-    /// Where each CPU is in the lists.
+    /// Index of each CPU in the lists.
     index: HashMap<u32, usize>,
 }
 
@@ -189,11 +190,11 @@ impl<'a, S: Source> Captured<'a, S> {
         }
     }
 
-    /// Counts an event that is wanted; false: it is not.
+    /// Counts an event if it is wanted; returns false otherwise.
     fn count(&mut self, event: &Event) -> bool {
         let (cpu, seq) = event.position();
         let index = self.index.get(&cpu).copied();
-        // No writer leaves out the ring of an event.
+        // Every writer stores the ring of each event.
         let Some(progress) = index.and_then(|index| self.progress.get_mut(index)) else {
             return false;
         };
@@ -210,7 +211,7 @@ impl<'a, S: Source> Captured<'a, S> {
         wanted
     }
 
-    /// All was read that there is.
+    /// Updates the progress once all events are read.
     fn finish(&mut self) {
         self.events = None;
         for (progress, ring) in self.progress.iter_mut().zip(&self.rings) {

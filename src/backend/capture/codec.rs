@@ -1,30 +1,30 @@
-//! How values are written: integers little-endian, an option as a byte and what it has, a text or
-//! a list as its length and its elements. Reading never looks behind the bytes that there are, and
-//! makes no room for more than these can hold.
+//! Encoding of values: integers are little-endian; an option is a byte followed by its value; a
+//! text or list is its length followed by its elements. The decoder never reads beyond its input,
+//! and never allocates more than that input can hold.
 
 use std::net::IpAddr;
 
 use byteorder::{ByteOrder, LittleEndian};
 
-/// The bytes are none of a value of this type.
+/// The bytes do not encode a value of this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A value, if the bytes are one.
+/// A decoded value, or an error if the bytes do not encode one.
 pub type Taken<T> = Result<T, Malformed>;
 
-/// A value that is written to a capture and read from it.
+/// A value that can be written to and read from a capture.
 pub trait Codec: Sized {
-    /// Appends its bytes, at least one.
+    /// Appends the encoded value, at least one byte.
     fn put(&self, out: &mut Vec<u8>);
-    /// Takes it from the front of `bytes`.
+    /// Decodes a value from the front of `bytes` and removes it from there.
     ///
     /// # Errors
-    /// The bytes end, or are none of such a value.
+    /// The bytes end early, or do not encode a value of this type.
     fn take(bytes: &mut &[u8]) -> Taken<Self>;
 }
 
-/// A structure is its fields, one after another in this order.
+/// Encodes a structure as its fields in this order.
 macro_rules! fields {
     ($($name:ty { $($field:ident)* })*) => {$(
         impl $crate::backend::capture::codec::Codec for $name {
@@ -44,7 +44,7 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-/// An enumeration is a byte, whose values are these.
+/// Encodes an enumeration as one byte with these values.
 macro_rules! choices {
     ($($name:ident { $($choice:ident = $number:literal)* })*) => {$(
         impl $crate::backend::capture::codec::Codec for $name {
@@ -67,7 +67,7 @@ macro_rules! choices {
 }
 pub(crate) use choices;
 
-/// Takes `N` bytes from the front.
+/// Removes `N` bytes from the front.
 fn first<'a, const N: usize>(bytes: &mut &'a [u8]) -> Taken<&'a [u8; N]> {
     let (first, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
     *bytes = rest;
@@ -127,7 +127,7 @@ impl Codec for bool {
     }
 }
 
-/// An address or a name.
+/// Encodes an address or a name.
 impl Codec for [u8; 16] {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
@@ -140,7 +140,7 @@ impl Codec for [u8; 16] {
     }
 }
 
-/// Its family, 4 or 6, and its octets.
+/// Encodes the family (4 or 6), then the octets.
 impl Codec for IpAddr {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
@@ -182,7 +182,7 @@ impl<T: Codec> Codec for Option<T> {
     }
 }
 
-/// Counters by number, as a list: there may be more of them in a later version.
+/// Encodes counters as a list in the order of their numbers: a later version may have more.
 impl<const N: usize> Codec for [u64; N] {
     fn put(&self, out: &mut Vec<u8>) {
         length(N).put(out);
@@ -207,7 +207,8 @@ impl<T: Codec> Codec for Vec<T> {
 
     fn take(bytes: &mut &[u8]) -> Taken<Self> {
         let count = u32::take(bytes)?;
-        // No room is made in advance: each element takes a byte at least, or the bytes end.
+        // No memory is reserved in advance: each element takes at least one byte, so a wrong count
+        // ends at the end of the input.
         (0..count).map(|_| T::take(bytes)).collect()
     }
 }
@@ -237,7 +238,7 @@ impl<A: Codec, B: Codec> Codec for (A, B) {
     }
 }
 
-/// What is longer fits in no block, which the writer says.
+/// A longer value does not fit in a block, and the writer reports that.
 fn length(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -248,7 +249,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What was written is read again, and none of its beginnings is such a value.
+    /// Checks that the encoded value decodes to itself, and that no prefix of it decodes.
     pub(crate) fn assert_round_trip<T: Codec + PartialEq + Debug>(value: &T) {
         let mut out = Vec::new();
         value.put(&mut out);
@@ -296,7 +297,7 @@ pub(crate) mod tests {
     fn what_no_writer_has_written_is_refused() {
         assert_eq!(bool::take(&mut &[2_u8][..]), Err(Malformed));
         assert_eq!(String::take(&mut &[1, 0, 0, 0, 0xff][..]), Err(Malformed));
-        // A length of 4 GiB with three bytes behind it.
+        // A length of 4 GiB followed by three bytes.
         let mut long = &[0xff, 0xff, 0xff, 0xff, 1, 2, 3][..];
         assert_eq!(Vec::<u8>::take(&mut long), Err(Malformed));
         let mut out = Vec::new();

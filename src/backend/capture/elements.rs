@@ -1,6 +1,6 @@
-//! How what is known of connections, listeners and pairs is written: each field of the model, in
-//! the order of these lists, which is that of version 1. A field that is added needs a new version
-//! of its kind, and a reader of the old one.
+//! Encoding of connections, listeners and pairs: the fields of the model in the order of these
+//! lists, which is version 1. Adding a field requires a new version of the kind, and a reader for
+//! the old one.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ fields! {
     }
 }
 
-/// An address and a prefix length.
+/// Encodes an address and a prefix length.
 impl Codec for Ipv6Net {
     fn put(&self, out: &mut Vec<u8>) {
         self.addr().octets().put(out);
@@ -105,7 +105,7 @@ impl Codec for Ipv6Net {
     }
 }
 
-/// Numbers, of which any is allowed.
+/// Encodes types that are a number of which any value is valid.
 macro_rules! numbers {
     ($($name:ident)*) => {$(
         impl Codec for $name {
@@ -176,7 +176,7 @@ impl Codec for Which {
     }
 }
 
-/// Counts by state.
+/// Encodes counts by state.
 impl Codec for BTreeMap<State, u64> {
     fn put(&self, out: &mut Vec<u8>) {
         let all: Vec<_> = self.iter().map(|(state, count)| (*state, *count)).collect();

@@ -1,4 +1,4 @@
-//! Files that are there as a whole or not at all.
+//! Files that exist completely or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,17 +14,18 @@ use tempfile::{Builder, NamedTempFile};
 use crate::error::{Error, Result};
 use crate::fmt::escape::printable;
 
-/// What errors call a file.
+/// Name of a file in errors.
 pub fn name_of(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-/// Writes a file that only its owner may read and that replaces an older one when all of it is on
-/// the disk. Until then it has no name, so that a process which is killed leaves nothing behind;
-/// where a file system has no such files, another name in the same directory.
+/// Writes a file that only its owner may read. It replaces an existing file only after all data is
+/// on disk. Until then it has no name, so a killed process leaves nothing behind. On a file system
+/// without unnamed files it has a temporary name in the same directory.
 ///
 /// # Errors
-/// There is something else of this name, the directory takes no file, or what `write` fails with.
+/// The name belongs to something that is not a regular file, the directory is not writable, or
+/// `write` fails.
 pub fn replace<T>(path: &Path, write: impl FnOnce(&File) -> Result<T>) -> Result<T> {
     let failed = |error: io::Error| Error::system(format!("writing {}", name_of(path)), error);
     let directory = directory_of(path).map_err(failed)?;
@@ -35,7 +36,7 @@ pub fn replace<T>(path: &Path, write: impl FnOnce(&File) -> Result<T>) -> Result
     Ok(written)
 }
 
-/// Where a regular file is, or may be created.
+/// The directory in which a regular file exists or may be created.
 fn directory_of(path: &Path) -> io::Result<&Path> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => return Err(not_regular()),
@@ -50,7 +51,7 @@ fn directory_of(path: &Path) -> io::Result<&Path> {
     }
 }
 
-/// A file of mode 0600 that is gone when it is dropped.
+/// A file of mode 0600 that is removed on drop.
 enum Temporary {
     Unnamed(File),
     Named(NamedTempFile),
@@ -62,7 +63,7 @@ impl Temporary {
         let unnamed = options.write(true).mode(0o600).custom_flags(O_TMPFILE);
         match unnamed.open(directory) {
             Ok(file) => Ok(Self::Unnamed(file)),
-            // The file system has none. A real fault is the same for a file with a name.
+            // The file system has no unnamed files. Other errors occur with a named file too.
             Err(_) => names().tempfile_in(directory).map(Self::Named),
         }
     }
@@ -74,7 +75,7 @@ impl Temporary {
         }
     }
 
-    /// A file can be linked to a free name only, so it has another one for a moment.
+    /// `linkat` does not replace a name, so the file gets a temporary name and is then renamed.
     fn persist(self, directory: &Path, path: &Path) -> io::Result<()> {
         match self {
             Self::Named(file) => file.persist(path).map(drop).map_err(|e| e.error),
@@ -99,10 +100,10 @@ fn link(file: &File, name: &Path) -> io::Result<()> {
     Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, name, follow)?)
 }
 
-/// Opens a regular file: to open a pipe or a device may wait, or do anything.
+/// Opens a regular file only: opening a pipe or a device may block or have side effects.
 ///
 /// # Errors
-/// It is something else, or cannot be opened.
+/// It is not a regular file, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     match fs::metadata(path)?.is_file() {
         true => File::open(path),
@@ -141,7 +142,7 @@ mod tests {
         replace(&path, put("two")).unwrap();
         let failed = replace(&path, |mut file| {
             file.write_all(b"three").map_err(Error::Write)?;
-            // Nothing stays when the process is killed here.
+            // Nothing remains if the process is killed here.
             assert_eq!(names(directory.path()), ["file"]);
             Err::<(), _>(Error::Stale)
         });

@@ -1,40 +1,40 @@
-//! The container: a header, blocks, and a last block that says how many there were.
+//! The container: a header, blocks, and a last block with the number of blocks.
 //!
 //! | bytes of the header | |
 //! |---|---|
 //! | 8 | magic number |
 //! | 2 | version of the format |
 //! | 2 | zero |
-//! | 4 | CRC-32 of the 12 bytes before |
+//! | 4 | CRC-32 of the preceding 12 bytes |
 //!
 //! | bytes of a block | |
 //! |---|---|
 //! | 2 | kind of its elements |
 //! | 1 | version of its elements |
-//! | 1 | flags: 1 compressed by LZ4, 2 may be left out by who does not know the kind |
-//! | 4 | number of the block, from 0 on |
+//! | 1 | flags: 1 compressed with LZ4, 2 may be skipped by a reader that does not know the kind |
+//! | 4 | number of the block, starting at 0 |
 //! | 4 | length of the elements, at most 1 MiB |
-//! | 4 | stored length |
-//! | 4 | CRC-32 of the 16 bytes before and of what is stored |
-//! | | what is stored |
+//! | 4 | length of the stored data |
+//! | 4 | CRC-32 of the preceding 16 bytes and of the stored data |
+//! | | stored data |
 //!
-//! Kinds ascend, so the blocks of one kind follow each other. The magic number and the places of
-//! the version and of its checksum are for all time.
+//! Kinds ascend, so the blocks of a kind are adjacent. The magic number and the positions of the
+//! version and of its checksum never change.
 
 use byteorder::{ByteOrder, LittleEndian};
 
 use crate::backend::capture::Problem;
 use crate::backend::capture::codec::fields;
 
-/// As PNG's: not text, and changed by what changes the ends of lines.
+/// Like the magic number of PNG: not text, and damaged by a conversion of line endings.
 const MAGIC: [u8; 8] = *b"\x89DTCAP\r\n";
 /// Version of the container.
 pub const VERSION: u16 = 1;
-/// Bytes of the header.
+/// Size of the header in bytes.
 pub const HEADER: usize = 16;
-/// Bytes of a block before what is stored.
+/// Size of a block header in bytes.
 pub const BLOCK: usize = 20;
-/// Most bytes of elements in a block.
+/// Maximum size of the elements of a block in bytes.
 pub const MOST: usize = 1 << 20;
 
 /// Flags of a block.
@@ -44,12 +44,12 @@ const OPTIONAL: u8 = 2;
 /// Kind of the last block.
 pub const END: u16 = u16::MAX;
 
-/// What the last block says, to which nothing may be missing.
+/// The totals in the last block. All data before it must match them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct End {
-    /// Blocks before it.
+    /// Number of blocks before it.
     pub blocks: u32,
-    /// Bytes of all elements in them.
+    /// Size of the elements of those blocks in bytes.
     pub bytes: u64,
 }
 
@@ -65,10 +65,10 @@ pub fn header(version: u16) -> [u8; HEADER] {
     bytes
 }
 
-/// Whether a header is that of a capture that can be read.
+/// Checks that a header belongs to a capture that can be read.
 ///
 /// # Errors
-/// Another file, a damaged or a newer one.
+/// The file is of another type, damaged or newer.
 pub fn check_header(bytes: &[u8; HEADER]) -> Result<(), Problem> {
     if bytes[..8] != MAGIC {
         return Err(Problem::Foreign);
@@ -82,25 +82,25 @@ pub fn check_header(bytes: &[u8; HEADER]) -> Result<(), Problem> {
     }
 }
 
-/// What stands before the elements of a block.
+/// The header of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
     /// Kind of the elements.
     pub kind: u16,
     /// Version of the elements.
     pub version: u8,
-    /// Whether a reader that does not know the kind goes on behind it.
+    /// Whether a reader that does not know the kind may skip the block.
     pub optional: bool,
-    /// Which block it is.
+    /// Number of the block.
     pub number: u32,
-    /// Bytes of the elements.
+    /// Size of the elements in bytes.
     pub length: usize,
-    /// Bytes that are stored; fewer, when they are compressed.
+    /// Size of the stored data in bytes, smaller if it is compressed.
     pub stored: usize,
 }
 
 impl Block {
-    /// Its bytes, before those that are stored.
+    /// Encodes the header of a block with this stored data.
     pub fn encode(&self, stored: &[u8]) -> [u8; BLOCK] {
         let mut bytes = [0; BLOCK];
         LittleEndian::write_u16(&mut bytes[0..2], self.kind);
@@ -108,7 +108,7 @@ impl Block {
         let compressed = if self.is_compressed() { COMPRESSED } else { 0 };
         bytes[3] = compressed | if self.optional { OPTIONAL } else { 0 };
         LittleEndian::write_u32(&mut bytes[4..8], self.number);
-        // Both are at most MOST.
+        // Both are at most `MOST`.
         LittleEndian::write_u32(&mut bytes[8..12], self.length as u32);
         LittleEndian::write_u32(&mut bytes[12..16], self.stored as u32);
         let checksum = checksum(&bytes, stored);
@@ -116,11 +116,11 @@ impl Block {
         bytes
     }
 
-    /// Reads what stands at byte `at` of the file. Whether the lengths are true shows the checksum
-    /// only, but they are never too large to read as much.
+    /// Decodes the block header at byte `at` of the file. Only the checksum proves that the lengths
+    /// are correct, but they are always small enough to read that much.
     ///
     /// # Errors
-    /// A length or a flag that no writer has written.
+    /// A length or a flag is not one that a writer writes.
     pub fn decode(bytes: &[u8; BLOCK], at: u64) -> Result<Self, Problem> {
         let word = |from: usize| LittleEndian::read_u32(&bytes[from..from + 4]) as usize;
         let block = Self {
@@ -141,13 +141,13 @@ impl Block {
         }
     }
 
-    /// Whether what is stored is compressed: only what that makes shorter is.
+    /// Whether the stored data is compressed: data is compressed only if that makes it shorter.
     pub fn is_compressed(&self) -> bool {
         self.stored < self.length
     }
 }
 
-/// Whether a block and what is stored in it have the checksum that it says.
+/// Whether the checksum of a block matches its header and stored data.
 pub fn is_whole(block: &[u8; BLOCK], stored: &[u8]) -> bool {
     LittleEndian::read_u32(&block[16..]) == checksum(block, stored)
 }

@@ -1,9 +1,9 @@
-//! Captures: everything that an activation knows, in one file that any later version reads on any
-//! machine. [`format`](self::format) describes the container, [`codec`] how values are written.
+//! Captures: all data of an activation, in one file that any later version can read on any machine.
+//! [`format`](self::format) describes the container, [`codec`] the encoding of values.
 //!
-//! A file is read twice: once to see that it is whole, before anything is said of what is in it,
-//! and then as far as somebody asks. Neither takes more memory than a block and the tables that
-//! are no longer than those of the module.
+//! A file is read twice: first to check that it is complete, before any of its contents are used,
+//! then on demand. Either pass holds in memory at most one block, and tables that are no longer
+//! than those of the module.
 
 pub mod backend;
 pub mod codec;
@@ -19,10 +19,10 @@ use crate::abi;
 use crate::error::Error;
 use crate::model::event::RingState;
 
-/// What is wrong with a file that should be a capture.
+/// A problem with a file that should be a capture.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// It never was one.
+    /// It is not a capture.
     #[error("it is not a capture of diagnose-tools")]
     Foreign,
     /// This version cannot read it.
@@ -32,30 +32,30 @@ pub enum Problem {
         env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        /// What is newer.
+        /// The part that is newer.
         what: String,
     },
     /// Its end is missing.
     #[error("it ends at byte {at}, before its last block: it was not written or copied whole")]
     Truncated {
-        /// How long it is.
+        /// Length of the file.
         at: u64,
     },
-    /// It is not what was written.
+    /// Its contents have changed since it was written.
     #[error("it is damaged at byte {at}: {what}: copy it again")]
     Damaged {
-        /// Where.
+        /// Position in the file.
         at: u64,
-        /// How that shows.
+        /// How the damage was detected.
         what: String,
     },
-    /// The system does not give it.
+    /// The system cannot read it.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl Problem {
-    /// As an error that says which file it is.
+    /// An error that names the file.
     pub fn of(self, name: &str) -> Error {
         Error::Other(format!("{name}: {self}"))
     }
@@ -71,29 +71,31 @@ impl Problem {
     }
 }
 
-/// A ring, and what reading it came to.
+/// A ring and the result of reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ring {
-    /// Before it was read.
+    /// State of the ring before it was read.
     pub state: RingState,
     /// Position after the last record that was read.
     pub read_to: u64,
-    /// Records that no report has given and that were overwritten before they were read.
+    /// Number of records that no report has printed and that were overwritten before they were
+    /// read.
     pub lost: u64,
     /// Records of a type that this controller does not know.
     pub unknown: u64,
 }
 
-/// What the elements of a block are. The number stands in the file, and their order too.
+/// A kind of element. The file contains the number, and kinds are written in the order of their
+/// numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    /// By which it is known.
+    /// Number of the kind in the file.
     pub number: u16,
-    /// Version of its elements that is written, and the newest that is read.
+    /// Version of its elements that is written; the newest one that is read.
     pub version: u8,
-    /// Most elements, where they are kept in memory.
+    /// Maximum number of elements, for kinds that are kept in memory.
     pub most: usize,
-    /// What messages call it.
+    /// Name used in messages.
     pub name: &'static str,
 }
 
@@ -130,7 +132,7 @@ kinds! {
     DESCRIPTORS = Kind::table(37, NAMES, "open files");
 }
 
-/// More names than a host has.
+/// An upper bound for the names of a host.
 const NAMES: usize = 1 << 20;
 
 impl Kind {

@@ -11,12 +11,12 @@ use crate::backend::capture::codec::Codec;
 use crate::backend::capture::format::{self, BLOCK, Block, END, End, HEADER};
 use crate::backend::capture::{Kind, Problem};
 
-/// Where the bytes of a capture are.
+/// A source of the bytes of a capture.
 pub trait Source {
-    /// Reads from byte `at` on; 0 at the end only.
+    /// Reads bytes starting at `at`; returns 0 only at the end.
     ///
     /// # Errors
-    /// The system does not give them.
+    /// The system cannot read them.
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
@@ -37,10 +37,10 @@ impl Source for Vec<u8> {
     }
 }
 
-/// Most bytes of a table that is kept in memory: twice the pairs that the module has at most.
+/// Maximum size of a table in memory: twice that of the largest pair table of the module.
 const LARGEST_TABLE: u64 = 256 << 20;
 
-/// Fills `bytes` from byte `at` of the file on.
+/// Fills `bytes` starting at byte `at` of the file.
 fn read_exact(source: &impl Source, bytes: &mut [u8], at: u64) -> Result<(), Problem> {
     let mut done = 0;
     while done < bytes.len() {
@@ -55,7 +55,7 @@ fn read_exact(source: &impl Source, bytes: &mut [u8], at: u64) -> Result<(), Pro
     Ok(())
 }
 
-/// A place between two blocks.
+/// A position between two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     at: u64,
@@ -69,7 +69,7 @@ impl Place {
     };
 }
 
-/// Reads blocks, one after another, with one of them in memory.
+/// Reads blocks in order, and keeps one of them in memory.
 struct Blocks<'a, S> {
     source: &'a S,
     next: Place,
@@ -86,7 +86,7 @@ impl<'a, S: Source> Blocks<'a, S> {
         }
     }
 
-    /// The next block, whose checksum is right and whose bytes are in `stored`.
+    /// Reads the next block into `stored` and checks its checksum.
     fn next(&mut self) -> Result<Block, Problem> {
         let Place { at, number } = self.next;
         let mut head = [0; BLOCK];
@@ -107,7 +107,7 @@ impl<'a, S: Source> Blocks<'a, S> {
         Ok(block)
     }
 
-    /// Makes the elements of that block from what is stored.
+    /// Puts the elements of that block into `bytes`, decompressed if necessary.
     fn unpack(&self, block: Block, at: u64, bytes: &mut Vec<u8>) -> Result<(), Problem> {
         bytes.resize(block.length, 0);
         if !block.is_compressed() {
@@ -121,19 +121,19 @@ impl<'a, S: Source> Blocks<'a, S> {
     }
 }
 
-/// A capture that is whole.
+/// A reader of a complete capture.
 pub struct Reader<S> {
     source: S,
-    /// Where each kind begins that is there.
+    /// Position of the first block of each kind in the file.
     starts: Vec<(u16, Place)>,
 }
 
 impl<S: Source> Reader<S> {
-    /// Looks at each block, so that what is read later is all there. `kinds` are those that this
+    /// Checks every block, so that later reads find all data. `kinds` are the kinds that this
     /// version knows.
     ///
     /// # Errors
-    /// It is another file, a newer, a damaged or a truncated one, or cannot be read.
+    /// The file is of another type, newer, damaged or truncated, or cannot be read.
     pub fn new(source: S, kinds: &[Kind]) -> Result<Self, Problem> {
         check_header(&source)?;
         let mut starts: Vec<(u16, Place)> = Vec::new();
@@ -158,7 +158,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The elements of a kind, one after another.
+    /// Iterates over the elements of a kind.
     pub fn stream<T: Codec>(&self, kind: Kind) -> Elements<'_, S, T> {
         let start = self
             .starts
@@ -178,7 +178,7 @@ impl<S: Source> Reader<S> {
     /// All elements of a kind.
     ///
     /// # Errors
-    /// There are more than such a table has, or they make no sense.
+    /// There are more than such a table can have, or they cannot be decoded.
     pub fn table<T: Codec>(&self, kind: Kind) -> Result<Vec<T>, Problem> {
         let mut all = Vec::new();
         let mut elements = self.stream(kind);
@@ -195,7 +195,7 @@ impl<S: Source> Reader<S> {
     /// The only element of a kind.
     ///
     /// # Errors
-    /// There is none, or there are more.
+    /// There is none, or more than one.
     pub fn one<T: Codec>(&self, kind: Kind) -> Result<T, Problem> {
         let mut all = self.stream(kind);
         match (all.next(), all.next()) {
@@ -212,13 +212,14 @@ impl<S: Source> Reader<S> {
 fn check_header(source: &impl Source) -> Result<(), Problem> {
     let mut bytes = [0; HEADER];
     match read_exact(source, &mut bytes, 0) {
-        // So short that it cannot be told what it was.
+        // It is too short to tell what it is.
         Err(Problem::Truncated { .. }) => Err(Problem::Foreign),
         other => other.and_then(|()| format::check_header(&bytes)),
     }
 }
 
-/// Whether this version knows a block, or else may leave it out.
+/// Whether this version knows the kind of a block; an unknown kind that is not optional is an
+/// error.
 fn is_known(block: &Block, kinds: &[Kind]) -> Result<bool, Problem> {
     match kinds.iter().find(|kind| kind.number == block.kind) {
         Some(kind) if block.version <= kind.version => Ok(true),
@@ -253,22 +254,22 @@ fn check_end<S: Source>(
     }
 }
 
-/// The elements of a kind; none behind the first that is wrong.
+/// The elements of a kind. The iterator ends after the first error.
 pub struct Elements<'a, S, T> {
     /// `None`: there are no more blocks of this kind.
     blocks: Option<Blocks<'a, S>>,
     kind: Kind,
-    /// Where the block in `bytes` is, and how much of it was taken.
+    /// Position of the block in `bytes`, and how much of it was decoded.
     at: u64,
     bytes: Vec<u8>,
     taken: usize,
-    /// Bytes of all blocks of the kind until now.
+    /// Decompressed size so far of the blocks of the kind.
     unpacked: u64,
     element: PhantomData<T>,
 }
 
 impl<S: Source, T: Codec> Elements<'_, S, T> {
-    /// Reads the next block of the kind; false when there is none.
+    /// Reads the next block of the kind; returns false if there is none.
     fn fill(&mut self) -> Result<bool, Problem> {
         let Some(blocks) = &mut self.blocks else {
             return Ok(false);
@@ -347,7 +348,7 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    /// A capture of these blocks, whatever they are: kind, version, whether optional, elements.
+    /// Builds a capture of any blocks: kind, version, whether optional, elements.
     fn made(blocks: &[(u16, u8, bool, &[u8])]) -> Vec<u8> {
         let mut file = format::header(format::VERSION).to_vec();
         let sum = End {
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        // Some blocks that compress well, and some that do not at all.
+        // Some blocks that compress well, and some that do not compress.
         let numbers = || (0..200_000_u64).map(|n| if n < 100_000 { 7 } else { n.wrapping_pow(9) });
         let bytes = written(numbers());
         assert!(
@@ -410,7 +411,7 @@ mod tests {
                     0..8 => "it is not a capture",
                     _ => "it is damaged at byte ",
                 };
-                // A length that has grown may reach behind the end.
+                // A length that is too large may exceed the end of the file.
                 let may_be_cut = text.starts_with("it ends at byte ");
                 assert!(text.starts_with(expected) || may_be_cut, "{at}: {text}");
             }
@@ -464,7 +465,7 @@ mod tests {
         let one = made(&[(1, 1, false, &[1; 8])]);
         let two = made(&[(1, 1, false, &[1; 8]), (1, 1, false, &[2; 8])]);
         let end = one.len() - BLOCK - 12;
-        // The same block twice, and a block less than the last one counts.
+        // A duplicate block, and one block fewer than the last block says.
         let twice = [&one[..end], &one[HEADER..]].concat();
         assert!(problem(twice).contains("a block is not the one that follows"));
         let missing = [&two[..HEADER], &two[end..]].concat();
@@ -495,7 +496,7 @@ mod tests {
         assert!(text.contains("there are too many texts"), "{text}");
     }
 
-    /// A file system that is full after so many bytes.
+    /// A file system that is full after this many bytes.
     struct Full(usize);
 
     impl Write for Full {

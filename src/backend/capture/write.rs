@@ -9,15 +9,15 @@ use crate::backend::capture::codec::Codec;
 use crate::backend::capture::format::{self, Block, END, End, MOST};
 use crate::error::{Error, Result};
 
-/// From so many bytes on a block is written.
+/// A block is written once it has this many bytes.
 const FULL: usize = 256 << 10;
 
-/// Writes blocks, with one of them in memory.
+/// Writes blocks, and keeps one of them in memory.
 pub struct Writer<W> {
     out: W,
-    /// What errors call it.
+    /// Name used in errors.
     name: String,
-    /// Kind of the elements that are in `bytes`.
+    /// Kind of the elements in `bytes`.
     kind: Option<Kind>,
     bytes: Vec<u8>,
     compressed: Vec<u8>,
@@ -25,10 +25,10 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the header of a capture, which errors call `name`.
+    /// Writes the header of a capture; errors use `name`.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn new(out: W, name: &str) -> Result<Self> {
         let mut writer = Self {
             out,
@@ -43,10 +43,10 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Appends an element. All elements of a kind follow each other, and kinds ascend.
+    /// Appends an element. All elements of a kind must be adjacent, and kinds must ascend.
     ///
     /// # Errors
-    /// `out` does not take it, or it is too large.
+    /// Writing to `out` fails, or the element is too large.
     pub fn put<T: Codec>(&mut self, kind: Kind, element: &T) -> Result<()> {
         if self.kind != Some(kind) {
             debug_assert!(self.kind < Some(kind), "kinds ascend");
@@ -74,10 +74,10 @@ impl<W: Write> Writer<W> {
             .try_for_each(|element| self.put(kind, element))
     }
 
-    /// Writes what is in memory, and the last block.
+    /// Writes the buffered elements and the last block.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn finish(mut self) -> Result<W> {
         self.flush()?;
         let end = self.end;
@@ -128,7 +128,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A petabyte.
+/// Reached only above a petabyte.
 fn too_many() -> io::Error {
     io::Error::other("a capture has room for 4294967295 blocks")
 }
