@@ -1,28 +1,28 @@
-//! The keys in `--help`, and in completions: those that several options have are described once.
+//! The keys in `--help` and in completions. Keys that several options share are described once.
 
 use crate::cli::keys;
 use crate::model::key::{Keys, all};
 
-/// Columns of help.
+/// Width of the help text in columns.
 const WIDTH: usize = 100;
-/// Where the texts of a key begin.
+/// Column at which the texts of a key start.
 const INDENT: usize = 16;
 
-/// Longest default that is not broken, and the space in it.
+/// Length up to which a default is not wrapped, and the space used in it.
 const SHORT: usize = 32;
 const NO_BREAK: &str = "\u{a0}";
 
-/// A section of help: keys that belong together.
+/// A section of the help: related keys.
 pub struct Section {
-    /// What they are for.
+    /// Title of the section.
     pub title: &'static str,
-    /// The options that have them.
+    /// Options that accept the keys.
     pub options: Vec<&'static str>,
     /// The keys.
     pub keys: Vec<Described>,
 }
 
-/// What is said of a key.
+/// The description of a key.
 #[allow(missing_docs, reason = "named as the fields of a key")]
 pub struct Described {
     pub name: &'static str,
@@ -31,7 +31,7 @@ pub struct Described {
     pub allowed: String,
 }
 
-/// The keys of all options: first those of one option, then those of several.
+/// The keys of all options, sorted by the number of options that share them.
 pub fn sections() -> Vec<Section> {
     let mut sections = Sections::default()
         .with("--activate", keys::ACTIVATE)
@@ -45,7 +45,7 @@ pub fn sections() -> Vec<Section> {
     sections
 }
 
-/// The text of these sections.
+/// The help text of all sections.
 pub fn text() -> String {
     let texts: Vec<_> = sections().iter().map(Section::text).collect();
     texts.join("\n")
@@ -84,7 +84,7 @@ impl Section {
             let help = format!("{} {}", key.help, default(key.initial));
             text += &format!("  {:<13} {}\n", key.name, wrapped(&help));
             let next = self.keys.get(at + 1).map(|next| &next.allowed);
-            // What the next key takes as well is told there.
+            // Consecutive keys with the same allowed values: print these after the last one.
             if next != Some(&key.allowed) {
                 text += &format!("{:INDENT$}{}\n", "", wrapped(&key.allowed));
             }
@@ -93,7 +93,7 @@ impl Section {
     }
 }
 
-/// Short ones stay in one line.
+/// Formats a default; a short one is not wrapped.
 fn default(initial: &str) -> String {
     let text = format!("[default: {initial}]");
     match text.len() <= SHORT {
@@ -102,7 +102,7 @@ fn default(initial: &str) -> String {
     }
 }
 
-/// The text in lines, all but the first of which are indented.
+/// Wraps the text and indents all lines but the first.
 fn wrapped(text: &str) -> String {
     let (mut lines, mut column) = (String::new(), INDENT);
     for word in text.split(' ') {
@@ -119,7 +119,7 @@ fn wrapped(text: &str) -> String {
     lines.replace(NO_BREAK, " ")
 }
 
-/// Names and help of the keys of an option.
+/// Names and help texts of the keys of an option.
 pub fn names<O>(keys: Keys<O>) -> Vec<(&'static str, &'static str)> {
     all(keys).map(|key| (key.name, key.help)).collect()
 }

@@ -1,5 +1,5 @@
-//! The keys of the options that print; those of `--activate` are in `model::activation`. What is
-//! accepted, what help says and what an error says come from these tables.
+//! The keys of the options that print; those of `--activate` are in `model::activation`. Accepted
+//! values, help and error messages come from these tables.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -52,16 +52,16 @@ impl Timed for ReportOptions {
     }
 }
 
-/// What the keys of `--diagnose` set.
+/// Values that the keys of `--diagnose` set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiagnoseKeys {
-    /// All but the limits.
+    /// All options except the limits.
     pub options: DiagnoseOptions,
-    /// The file of limits.
+    /// Path of the file of limits.
     pub config: Option<PathBuf>,
 }
 
-/// What the keys of `--dump` set.
+/// Values that the keys of `--dump` set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DumpKeys {
     /// The file to write.
@@ -314,7 +314,8 @@ const DIAGNOSIS: Group<DiagnoseKeys> = Group {
         Key {
             name: "sample",
             value: &Sample,
-            // Slow clients send a piece every ten seconds or more often, or the server gives them up.
+            // Slow clients send data at least every ten seconds, or the server closes the
+            // connection.
             initial: Initial::Value("10"),
             help: "most seconds to look at what slow clients send, when there are any; 0: not at all",
         },
@@ -329,7 +330,7 @@ const DIAGNOSIS: Group<DiagnoseKeys> = Group {
 
 const MOST_SAMPLE_S: u32 = 60;
 
-/// `json=1`, which is `format=json`.
+/// The key `json=1`, the same as `format=json`.
 struct IsJson;
 
 impl Value<ReportOptions> for IsJson {
@@ -354,7 +355,7 @@ impl Value<ReportOptions> for IsJson {
     }
 }
 
-/// The order of those who follow, who cannot choose.
+/// The only order of `--follow`.
 struct ByTime;
 
 impl Value<ReportOptions> for ByTime {
@@ -376,9 +377,9 @@ impl Value<ReportOptions> for ByTime {
 
 /// The path of a file.
 struct PathOf<O> {
-    /// What file that is, with its article.
+    /// Description of the file, with an article.
     what: &'static str,
-    /// Where it goes.
+    /// The field that is set.
     field: fn(&mut O) -> &mut Option<PathBuf>,
 }
 
@@ -398,7 +399,7 @@ impl<O> Value<O> for PathOf<O> {
     }
 }
 
-/// How long to look at packets, of which a capture has none.
+/// How long to sample packets. With `from=` it must be 0, because a capture has no packets.
 struct Sample;
 
 impl Sample {
@@ -459,10 +460,10 @@ impl Value<DiagnoseKeys> for RuleNames {
     }
 }
 
-/// Keys that have another name now.
+/// Keys that were renamed: old and new name.
 const RENAMED: [(&str, &str); 1] = [("max-groups", "max-pairs")];
 
-/// The name that the key `old` has now, if it was renamed.
+/// The current name of the key `old`, if it was renamed.
 pub fn new_name(old: &str) -> Option<&'static str> {
     let renamed = RENAMED.iter().find(|(name, _)| *name == old);
     renamed.map(|(_, now)| *now)
@@ -480,7 +481,7 @@ mod tests {
     use crate::host::lookup::OfHost;
     use crate::model::key::{joined, pairs};
 
-    /// What the tables are used for, of one option.
+    /// Checks the table of keys of one option.
     fn assert_consistent<O: Default + Clone>(option: &'static str, keys: Keys<O>) {
         let mut names: Vec<_> = all(keys).map(|k| k.name).collect();
         names.sort_unstable();
@@ -497,7 +498,7 @@ mod tests {
                 assert_eq!(again.as_deref(), Some(text), "{option} {}", key.name);
             }
         }
-        // What is set without any key is written by the keys as well.
+        // The defaults can be written as keys and read again.
         let defaults = read(option, "", keys, &OfHost).unwrap();
         let text = joined(&pairs(keys, defaults.clone()));
         let again = read(option, &text, keys, &OfHost).unwrap();

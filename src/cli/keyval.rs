@@ -6,7 +6,7 @@ use crate::fmt::escape::printable;
 use crate::fmt::nearest::nearest;
 use crate::model::key::{Context, Initial, Key, Keys, Lookup, Parsed, all};
 
-/// The checked pairs of one option: known keys, each once, no value empty.
+/// The validated pairs of one option: all keys known, no duplicates, no empty values.
 pub struct Pairs<'a, O: 'static> {
     option: &'static str,
     keys: Keys<O>,
@@ -42,16 +42,16 @@ impl<'a, O> Pairs<'a, O> {
         })
     }
 
-    /// The value of a key as the user wrote it.
+    /// The value of a key as given by the user.
     pub fn given(&self, name: &str) -> Option<&'a str> {
         let pair = self.pairs.iter().find(|(key, _)| key.name == name);
         pair.map(|(_, value)| *value)
     }
 
-    /// Sets the initial values of all keys, and then what is given, in the order of the keys.
+    /// Sets all keys to their initial values, then sets the given values in the order of the keys.
     ///
     /// # Errors
-    /// [`Error::Usage`], with what is wrong with a value.
+    /// [`Error::Usage`] describes the invalid value.
     pub fn set(&self, options: &mut O, host: &dyn Lookup) -> Result<()> {
         let given: Vec<_> = self.pairs.iter().map(|(k, v)| (k.name, *v)).collect();
         for key in all(self.keys) {
@@ -79,8 +79,7 @@ impl<'a, O> Pairs<'a, O> {
     }
 }
 
-/// What is wrong with the first of these words, which has no `=`: most likely it is another value
-/// of the last key.
+/// The error for words without `=`, most likely further values of the preceding key.
 fn no_pair<O>(
     option: &str,
     words: &[&str],

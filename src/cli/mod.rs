@@ -1,4 +1,5 @@
-//! The command line: from arguments to actions, all checked before any is done.
+//! The command line: parses the arguments into actions, and checks all before the first is carried
+//! out.
 
 pub mod help;
 pub mod keys;
@@ -23,7 +24,7 @@ use crate::model::key::Keys;
 use crate::render::i18n::Lang;
 use crate::render::terminal::{Color, StyleOptions};
 
-/// One option of `tcpstates`, with its value checked.
+/// One option of `tcpstates` with its validated value.
 #[derive(Debug)]
 pub enum Action {
     /// `--activate`
@@ -53,7 +54,7 @@ impl Action {
         }
     }
 
-    /// Which connections it is about.
+    /// The filter of the option.
     pub fn filter(&self) -> Option<&Filter> {
         match self {
             Self::Activate(activation) => Some(&activation.filter),
@@ -64,10 +65,10 @@ impl Action {
     }
 }
 
-/// What to do.
+/// A parsed command.
 #[derive(Debug)]
 pub enum Task {
-    /// Print this text: help that was asked for.
+    /// Print this text, such as the help.
     Print(String),
     /// `--version`
     Version,
@@ -77,7 +78,7 @@ pub enum Task {
     Uninstall,
     /// `completions SHELL`
     Completions(Shell),
-    /// What a plug-in does with these arguments.
+    /// Run a plug-in with these arguments.
     Plugin(&'static dyn Plugin, ArgMatches, StyleOptions),
 }
 
@@ -105,10 +106,10 @@ address has every local address. Alarms have no state, no reason and no age; a l
 LISTEN.
 ";
 
-/// What an option does in an example, and the command line.
+/// Description and command line of an example.
 type Example = (&'static str, &'static str);
 
-/// Each option has one at least.
+/// At least one example for each option.
 const TCPSTATES_EXAMPLES: &[Example] = &[
     ("record everything", "--activate"),
     (
@@ -153,7 +154,7 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
     ),
 ];
 
-/// The whole grammar.
+/// The complete grammar.
 pub fn command(plugins: Plugins) -> Command {
     let plugins = plugins
         .iter()
@@ -258,7 +259,7 @@ fn examples() -> String {
     text
 }
 
-/// An option with or without `=KEY=VALUE…`, any number of times.
+/// An option with an optional `=KEY=VALUE…`, which may be repeated.
 fn keyed<O>(name: &'static str, help: &'static str, keys: Keys<O>) -> Arg {
     let arg = Arg::new(name)
         .long(name)
@@ -272,7 +273,7 @@ fn keyed<O>(name: &'static str, help: &'static str, keys: Keys<O>) -> Arg {
         .hide_possible_values(true)
 }
 
-/// Takes any text, and completes the names of keys.
+/// Accepts any text, and completes key names.
 #[derive(Clone)]
 struct AnyPairs(Vec<(&'static str, &'static str)>);
 
@@ -304,10 +305,10 @@ fn plain(name: &'static str, help: &'static str) -> Arg {
     arg.num_args(0).default_missing_value("")
 }
 
-/// Reads the arguments, the program's name first.
+/// Parses the arguments, including the program name.
 ///
 /// # Errors
-/// [`Error::Usage`] in one line.
+/// [`Error::Usage`] as one line.
 pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>, plugins: Plugins) -> Result<Task> {
     match command(plugins).try_get_matches_from(args) {
         Ok(matches) => task(&matches, plugins),
@@ -352,10 +353,10 @@ fn style(matches: &ArgMatches) -> StyleOptions {
     StyleOptions { lang, color }
 }
 
-/// The options of `tcpstates` in the order of the command line, all of them checked.
+/// The options of `tcpstates` in command-line order, all validated.
 ///
 /// # Errors
-/// [`Error::Usage`] in one line.
+/// [`Error::Usage`] as one line.
 pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
     let mut given = Vec::new();
     for name in [
@@ -401,7 +402,7 @@ fn action(name: &str, value: &str) -> Result<Action> {
     })
 }
 
-/// What clap says, without its tips over many lines.
+/// The error of clap as one line, without its tips.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -428,7 +429,7 @@ fn one_line(error: &clap::Error) -> String {
     format!("{line}; see '{NAME} --help'")
 }
 
-/// Whether it looks like the pairs of an option that lacks its `=`.
+/// Whether the text looks like pairs of an option without the `=`.
 fn is_pairs(text: &str) -> bool {
     text.contains('=') && !text.starts_with('-')
 }

@@ -1,4 +1,4 @@
-//! The values of the options, checked: from `KEY=VALUE` texts to settings, by the tables of keys.
+//! Parses the `KEY=VALUE` texts of the options into validated settings, using the tables of keys.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::host::lookup::OfHost;
 use crate::model::activation::Activation;
 use crate::model::key::{Keys, Lookup};
 
-/// Reads the value of an option by its keys.
+/// Reads the value of an option, using its keys.
 ///
 /// # Errors
 /// [`crate::error::Error::Usage`].
@@ -28,8 +28,7 @@ pub fn read<O: Default>(
     Ok(options)
 }
 
-/// The same of an option that may read a capture: then names are those of the host that it was
-/// taken on.
+/// Reads the value of an option that may read a capture; names are then looked up in that capture.
 fn read_any<O: Default>(option: &'static str, text: &str, keys: Keys<O>) -> Result<O> {
     let mut options = O::default();
     let pairs = Pairs::parse(option, text, keys)?;

@@ -1,6 +1,6 @@
-//! What the user calls by its name: `diagnose-tools NAME OPTION…`. The framework has the commands
-//! that all share (`install`, `uninstall`, `completions`, `--version`, `--lang`, `--color`), one
-//! way to tell errors, and exit statuses; a plug-in has its options and what they do.
+//! Plug-ins, called as `diagnose-tools NAME OPTION…`. The framework provides the shared commands
+//! and options (`install`, `uninstall`, `completions`, `--version`, `--lang`, `--color`), error
+//! messages and exit statuses; a plug-in provides its options and carries them out.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -10,22 +10,23 @@ use clap::{ArgMatches, Command};
 use crate::error::Result;
 use crate::render::terminal::StyleOptions;
 
-/// A diagnosis of its own.
+/// A separate diagnosis.
 pub trait Plugin: Debug + Sync {
-    /// What the user calls it.
+    /// Name on the command line.
     fn name(&self) -> &'static str;
-    /// What it does, in one line of help.
+    /// Description, one line of the help.
     fn about(&self) -> &'static str;
-    /// Adds its options and its help to a command that has its name.
+    /// Adds the options and the help to a command with this name.
     fn command(&self, command: Command) -> Command;
-    /// Checks all that its options say, and then carries it out.
+    /// Validates all options, then carries them out.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] before anything is carried out; else what has failed.
+    /// [`crate::error::Error::Usage`] before anything is carried out; later, the error that
+    /// occurred.
     fn run(&self, matches: &ArgMatches, style: StyleOptions, stdout: &File) -> Result<()>;
 }
 
-/// All that can be called.
+/// All plug-ins.
 pub type Plugins = &'static [&'static dyn Plugin];
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ mod tests {
     use crate::error::Error;
     use clap::{Arg, ArgAction};
 
-    /// Fails, and says how often it was told to be loud.
+    /// Fails with the number of `--loud` options.
     #[derive(Debug)]
     struct Echo;
 
