@@ -11,7 +11,7 @@ use crate::model::hook::Hook;
 use crate::model::stats::Stats;
 use crate::render::i18n::Lang;
 
-/// Starts recording, and says in one line what that came to.
+/// Starts recording, and prints a one-line summary.
 ///
 /// # Errors
 /// Already active, a hook is missing, no memory.
@@ -51,7 +51,7 @@ fn activated(settings: &Settings, rings: usize, stats: &Stats) -> String {
     )
 }
 
-/// Stops recording. What no report has given is gone, which is said on stderr.
+/// Stops recording. Events that no report has printed are discarded, with a warning on stderr.
 ///
 /// # Errors
 /// Not active.
@@ -64,7 +64,7 @@ pub fn deactivate(backend: &dyn Backend, out: &mut dyn Write) -> Result<()> {
         .map_err(write_error)
 }
 
-/// Says that so many events are gone, if there are any.
+/// Warns that this many events were discarded, unless it is 0.
 pub fn warn_discarded(events: u64) {
     if events > 0 {
         crate::stderr::warn(&format!(

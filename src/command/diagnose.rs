@@ -1,4 +1,4 @@
-//! `--diagnose`: what is wrong, who does it, and what to do about it.
+//! `--diagnose`: problems, their sources and remedies.
 
 use std::io::Write;
 
@@ -10,10 +10,10 @@ use crate::error::{Error, Result, write_error};
 use crate::host::Host;
 use crate::render::{Style, findings};
 
-/// Prints what is found.
+/// Prints the findings.
 ///
 /// # Errors
-/// Not active, stdout does not take it, a call fails; with `check`, [`Error::Found`].
+/// Not active, writing to stdout fails, a call fails; with `check`, [`Error::Found`].
 pub fn diagnose(
     backend: &dyn Backend,
     options: &DiagnoseOptions,

@@ -1,10 +1,10 @@
-//! What is right by its form, but refers to nothing on this host: said on stderr before anything is
-//! carried out, and never a reason to fail.
+//! Values that are valid but refer to nothing on this host. They cause a warning on stderr before
+//! the first action, never an error.
 
 use crate::host::Host;
 use crate::model::filter::{Filter, Side};
 
-/// What is doubtful about a filter, one line each.
+/// The warnings about a filter, one line each.
 pub fn of_filter(filter: &Filter, host: &mut dyn Host) -> Vec<String> {
     let netns = Some(filter.netns).filter(|inode| *inode != 0);
     match netns.filter(|inode| !host.has_namespace(*inode)) {
@@ -24,7 +24,8 @@ fn no_namespace(inode: u32, is_process: bool) -> String {
     )
 }
 
-/// Remote addresses are elsewhere, and a network may be larger than what is there.
+/// Checks single local addresses only: remote addresses are on other hosts, and a network may
+/// include addresses that do not exist.
 fn no_addresses(filter: &Filter, netns: Option<u32>, host: &mut dyn Host) -> Vec<String> {
     let local = filter
         .addrs

@@ -1,5 +1,5 @@
-//! `--dump`: everything that the activation knows, and what the host calls it, in one file. It
-//! moves no position.
+//! `--dump`: writes all data of the activation, and the names that the host has for it, to one
+//! file. It does not move the report position.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,18 +17,18 @@ use crate::host::captured::Referred;
 use crate::model::activation::Settings;
 use crate::model::event::{Progress, RingState};
 
-/// What a capture has.
+/// Contents of a capture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Events.
+    /// Number of events.
     pub events: u64,
-    /// Live connections.
+    /// Number of live connections.
     pub connections: u64,
-    /// Listeners.
+    /// Number of listeners.
     pub listeners: u64,
 }
 
-/// Writes a capture to a file, and says in one line what is in it.
+/// Writes a capture to a file, and prints its contents in one line.
 ///
 /// # Errors
 /// Not active, the file cannot be written, a call fails.
@@ -59,10 +59,10 @@ pub fn dump(
     .map_err(write_error)
 }
 
-/// Writes a capture, which errors call `name`.
+/// Writes a capture; errors use `name`.
 ///
 /// # Errors
-/// Not active, `out` does not take it, a call fails, or something else became active meanwhile.
+/// Not active, writing to `out` fails, a call fails, or the activation has changed meanwhile.
 pub fn write(
     backend: &dyn Backend,
     host: &mut dyn Host,
@@ -87,7 +87,7 @@ pub fn write(
     writer.put_all(capture::CGROUPS, &backend.cgroups()?)?;
     writer.put_all(capture::CLOCKS, &backend.clocks()?)?;
     writer.put_all(capture::RINGS, &rings)?;
-    // The moment of the capture: nothing in it is later.
+    // The time of the capture, written last: all other data is older.
     writer.put(capture::STATS, &backend.stats()?)?;
     if session::active_settings(backend)?.generation != settings.generation {
         return Err(Error::Stale);
@@ -101,7 +101,7 @@ pub fn write(
     })
 }
 
-/// Writes all events that are still there; returns how many, and what became of the rings.
+/// Writes all available events. Returns their number and the state of the rings.
 fn write_events<W: Write>(
     backend: &dyn Backend,
     settings: &Settings,
@@ -109,7 +109,8 @@ fn write_events<W: Write>(
     referred: &mut Referred,
 ) -> Result<(u64, Vec<Ring>)> {
     let states = backend.rings()?;
-    // Of each CPU, from which position on no report has given its events, and how many there are.
+    // For each CPU: the position of the first unreported event, and the number of unreported
+    // events.
     let mut news: HashMap<u32, (u64, u64)> = HashMap::new();
     news.extend(states.iter().map(|ring| (ring.cpu, (ring.consumed, 0))));
     let mut count = 0;
@@ -125,7 +126,7 @@ fn write_events<W: Write>(
     })?;
     let ring = |progress: &Progress| {
         let state = states.iter().find(|state| state.cpu == progress.cpu);
-        // A ring that came after the others were looked at.
+        // The ring was created after the states were read.
         let state = state.copied().unwrap_or(RingState {
             cpu: progress.cpu,
             ..RingState::default()
@@ -143,7 +144,7 @@ fn write_events<W: Write>(
     Ok((count, rings))
 }
 
-/// Writes the live connections; returns how many.
+/// Writes the live connections and returns their number.
 fn write_live<W: Write>(
     backend: &dyn Backend,
     writer: &mut Writer<W>,

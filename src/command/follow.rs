@@ -1,5 +1,5 @@
-//! `--follow`: events as they happen. It has its own positions, so it never
-//! takes an event from a report, and it says when it was too slow.
+//! `--follow`: prints events as they happen. It has its own positions, so it never takes events
+//! from a report. It reports events that it lost because it was too slow.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,13 +20,12 @@ use crate::model::event::{Event, Progress};
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Sink;
 
-/// How old the totals may get, in milliseconds: after the deactivation nobody
-/// can ask for newer ones.
+/// Maximum age of the totals in milliseconds: after the deactivation they can no longer be read.
 const REFRESH_MS: u16 = 1_000;
-/// Pause after a wake-up that brought nothing: a record is half-written.
+/// Pause after a wake-up without new events: a record is still being written.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Why following ended.
+/// Why `--follow` ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Limit,
@@ -37,7 +36,7 @@ enum End {
 /// Prints events until a signal, a closed stdout, `limit=` or the deactivation.
 ///
 /// # Errors
-/// Not active, stdout does not take them, a call fails.
+/// Not active, writing to stdout fails, a call fails.
 pub fn follow(
     backend: &dyn Backend,
     options: &ReportOptions,
@@ -67,17 +66,18 @@ struct Follower<'a> {
     options: &'a ReportOptions,
     session: Session<'a>,
     printer: Printer<'a>,
-    /// Losses already told, by ring.
+    /// Losses already printed, by ring.
     told: Vec<u64>,
-    /// The last totals, and when they were asked for.
+    /// The last totals, and when they were read.
     totals: (Summary, Instant),
-    /// Whether there were events since.
+    /// Whether there were events since then.
     news: bool,
     hung_up: bool,
 }
 
 impl<'a> Follower<'a> {
-    /// Begins at what is recorded from now on, and prints what is there already if it is wanted.
+    /// Starts at the events that are recorded from now on. Prints the live connections and
+    /// listeners if wanted.
     fn new(
         backend: &'a dyn Backend,
         recorder: &'a dyn Recorder,
@@ -103,7 +103,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// Prints all that there is now, and tells the module so.
+    /// Prints all new events, and reports the new position to the module.
     fn batch(&mut self) -> Result<Option<End>> {
         let before = positions(&self.session.progress());
         let ended = !self.session.extend()? || self.hung_up;
@@ -165,7 +165,7 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// False when the recording has ended, or another one has begun.
+    /// Returns false if the recording has ended, or another one has started.
     fn tell_seen(&self, read: &[Progress]) -> Result<bool> {
         match self.recorder.seen(read) {
             Err(Error::NotActive) => Ok(false),
@@ -173,7 +173,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// How long to wait for events before the totals are asked for again.
+    /// How long to wait for events before the totals are read again.
     fn patience(&self) -> PollTimeout {
         if self.news {
             REFRESH_MS.into()
@@ -204,7 +204,7 @@ impl<'a> Follower<'a> {
             crate::stderr::progress("the recording was deactivated: nothing more will come");
         } else {
             self.ask_totals();
-            // Not each second: the module looks at each live connection.
+            // Not every second: the module iterates over all live connections.
             if let Ok(cgroups) = self.session.cgroups() {
                 self.totals.0.cgroups = cgroups;
             }
@@ -212,7 +212,7 @@ impl<'a> Follower<'a> {
         if self.options.summary {
             let mut this_report = self.printer.this;
             this_report.add(&self.session.progress());
-            // What was read ahead, and not given, does not count.
+            // Events that were read but not printed because of `limit=` do not count.
             let ThisReport {
                 transitions,
                 alarms,

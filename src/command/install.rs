@@ -6,10 +6,10 @@ use crate::command::activate::warn_discarded;
 use crate::error::{Result, write_error};
 use crate::module::load;
 
-/// Loads the module, and says in one line which one it is.
+/// Loads the module, and prints which one in one line.
 ///
 /// # Errors
-/// Those of [`load::install`].
+/// Errors of [`load::install`].
 pub fn install(out: &mut dyn Write) -> Result<()> {
     let loaded = load::install()?;
     let word = match loaded.new {
@@ -22,10 +22,10 @@ pub fn install(out: &mut dyn Write) -> Result<()> {
     print(out, &format!("{word}: module {version}{from}"))
 }
 
-/// Unloads the module. What no report has given is gone, which is said on stderr.
+/// Unloads the module. Events that no report has printed are discarded, with a warning on stderr.
 ///
 /// # Errors
-/// Those of [`load::uninstall`].
+/// Errors of [`load::uninstall`].
 pub fn uninstall(out: &mut dyn Write) -> Result<()> {
     match load::uninstall()? {
         Some(lost) => {

@@ -1,4 +1,4 @@
-//! What the user asks for: one file per command.
+//! The commands, one file each.
 
 pub mod activate;
 pub mod diagnose;

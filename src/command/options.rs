@@ -1,4 +1,4 @@
-//! What the user asks for, as values: `cli::parse` reads them from the command line.
+//! The options of the commands as values; `cli::parse` reads them from the command line.
 
 use std::path::PathBuf;
 
@@ -10,33 +10,33 @@ use crate::render::Format;
 /// The value of `--report` or `--follow`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportOptions {
-    /// Print transitions; `None`: as `verbose` of the activation says.
+    /// Print transitions; `None`: according to `verbose` of the activation.
     pub transitions: Option<bool>,
     /// Print alarms.
     pub alarms: bool,
-    /// Print live connections; `None`: as `verbose` of the activation says.
+    /// Print live connections; `None`: according to `verbose` of the activation.
     pub connections: Option<bool>,
-    /// Print listeners; `None`: where the live connections are printed.
+    /// Print listeners; `None`: if the live connections are printed.
     pub listeners: Option<bool>,
     /// Print the totals.
     pub summary: bool,
-    /// How it looks.
+    /// Output format.
     pub format: Format,
-    /// Diagnose as well, and say how many findings there are.
+    /// Run a diagnosis as well, and print the number of findings.
     pub findings: bool,
-    /// Leave the position where it is.
+    /// Do not move the report position.
     pub peek: bool,
     /// The capture to read instead of the module.
     pub from: Option<PathBuf>,
-    /// What is shown.
+    /// Filter of the output.
     pub show: Show,
-    /// In which order.
+    /// Order of the output.
     pub sort: Sort,
-    /// Most lines of each part.
+    /// Maximum number of lines of each part.
     pub limit: Option<u64>,
 }
 
-/// Which parts of a report are printed, the totals aside.
+/// The parts of a report to print, without the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the keys")]
 pub struct Parts {
@@ -49,7 +49,7 @@ pub struct Parts {
 /// The value of `--settings`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsOptions {
-    /// One JSON line instead of text.
+    /// Print one JSON line instead of text.
     pub json: bool,
     /// The capture to read instead of the module.
     pub from: Option<PathBuf>,
@@ -58,11 +58,11 @@ pub struct SettingsOptions {
 /// The value of `--diagnose`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiagnoseOptions {
-    /// JSON lines.
+    /// Print JSON lines.
     pub json: bool,
-    /// Fail when something is at least a warning.
+    /// Fail if a finding is at least a warning.
     pub check: bool,
-    /// What to look for.
+    /// Rules and connections to check.
     pub scope: Scope,
     /// The capture to read instead of the module.
     pub from: Option<PathBuf>,
@@ -71,11 +71,11 @@ pub struct DiagnoseOptions {
 /// The value of `--dump`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DumpOptions {
-    /// The file to write.
+    /// Path of the file to write.
     pub file: PathBuf,
 }
 
-/// The parts that are wanted, where their keys may have left it to `verbose`.
+/// The parts to print; parts that are not given depend on `verbose`.
 pub fn parts(options: &ReportOptions, verbose: u32) -> Parts {
     let connections = options.connections.unwrap_or(verbose >= 1);
     Parts {

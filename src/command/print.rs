@@ -1,4 +1,4 @@
-//! Printing what a session reads, for `--report` and `--follow`.
+//! Prints the data of a session, for `--report` and `--follow`.
 
 use std::io::{self, Write};
 
@@ -15,23 +15,23 @@ use crate::model::order::Selection;
 use crate::model::summary::{FindingCounts, Summary, ThisReport};
 use crate::render::Sink;
 
-/// Prints the parts that are wanted, and of these what the keys let through.
+/// Prints the selected parts, filtered by the keys.
 pub struct Printer<'a> {
     options: &'a ReportOptions,
     parts: Parts,
-    /// Whether the keys let all through: most reports need not look at each rule for each event.
+    /// Whether the keys select everything: then events need not be matched against the filter.
     all: bool,
     sink: &'a mut dyn Sink,
     out: &'a mut dyn Write,
-    /// What was printed.
+    /// Counts of what was printed.
     pub this: ThisReport,
 }
 
 impl<'a> Printer<'a> {
-    /// Begins.
+    /// Starts the output.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn new(
         options: &'a ReportOptions,
         parts: Parts,
@@ -49,7 +49,7 @@ impl<'a> Printer<'a> {
         })
     }
 
-    /// From now on times are those of the wall clock as it was set then.
+    /// Adds changes of the wall clock, which apply to the times that are printed from now on.
     pub fn learn(&self, clocks: &[ClockChange]) {
         self.sink.clock().learn(clocks);
     }
@@ -65,10 +65,10 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Prints an event, and counts it.
+    /// Prints and counts an event.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Transition(event) => {
@@ -83,18 +83,18 @@ impl<'a> Printer<'a> {
         .map_err(write_error)
     }
 
-    /// Prints that events of a CPU are lost.
+    /// Prints that events of a CPU were lost.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn lost(&mut self, cpu: u32, count: u64) -> Result<()> {
         self.sink.lost(self.out, cpu, count).map_err(write_error)
     }
 
-    /// Prints what is there now: live connections and listeners.
+    /// Prints the current live connections and listeners.
     ///
     /// # Errors
-    /// Not active, or stdout does not take them.
+    /// Not active, or writing to stdout fails.
     pub fn now(&mut self, session: &Session) -> Result<()> {
         if self.parts.connections {
             self.this.connections = self.live(session)?;
@@ -105,7 +105,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Prints live connections; returns how many.
+    /// Prints live connections and returns their number.
     fn live(&mut self, session: &Session) -> Result<u64> {
         let options = self.options;
         let mut selection = Selection::new(options.sort, options.limit);
@@ -122,7 +122,7 @@ impl<'a> Printer<'a> {
         })
     }
 
-    /// Prints listeners; returns how many.
+    /// Prints listeners and returns their number.
     fn listeners(&mut self, session: &Session) -> Result<u64> {
         let options = self.options;
         let mut selection = Selection::new(options.sort, options.limit);
@@ -140,31 +140,31 @@ impl<'a> Printer<'a> {
     /// Prints the totals.
     ///
     /// # Errors
-    /// Stdout does not take them.
+    /// Writing to stdout fails.
     pub fn summary(&mut self, summary: &Summary) -> Result<()> {
         self.sink.summary(self.out, summary).map_err(write_error)
     }
 
-    /// Prints what a diagnosis has found.
+    /// Prints the number of findings.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn findings(&mut self, findings: FindingCounts) -> Result<()> {
         self.sink.findings(self.out, findings).map_err(write_error)
     }
 
-    /// Hands on what was printed so far.
+    /// Flushes the output.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn flush(&mut self) -> Result<()> {
         self.out.flush().map_err(write_error)
     }
 
-    /// Ends: with success all is printed.
+    /// Ends the output. On success everything is written.
     ///
     /// # Errors
-    /// Stdout does not take it.
+    /// Writing to stdout fails.
     pub fn finish(self) -> Result<()> {
         self.sink.finish(self.out).map_err(write_error)
     }

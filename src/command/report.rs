@@ -1,7 +1,8 @@
-//! `--report`: what was recorded since the last one, what is live and who listens now, the totals.
+//! `--report`: prints the events since the last report, the current connections and listeners, and
+//! the totals.
 //!
-//! Events are marked as reported only after the whole report was written out, so
-//! a report that fails, or is killed, loses none: the next one gives them again.
+//! Events are marked as reported only after the whole report is written, so a report that fails or
+//! is killed loses none: the next report prints them again.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -21,7 +22,7 @@ use crate::render::Sink;
 /// Prints a report.
 ///
 /// # Errors
-/// Not active, another report is running, stdout does not take it, a call fails.
+/// Not active, another report is running, writing to stdout fails, a call fails.
 pub fn report(
     backend: &dyn Backend,
     host: &mut dyn Host,
@@ -53,7 +54,8 @@ pub fn report(
     session.commit()
 }
 
-/// Without the transitions nothing is marked: who asks for alarms alone must not lose the rest.
+/// A report without transitions marks no events: asking for alarms alone must not discard the
+/// transitions.
 fn open<'a>(
     backend: &'a dyn Backend,
     options: &ReportOptions,
@@ -66,8 +68,8 @@ fn open<'a>(
     }
 }
 
-/// What a diagnosis of the same connections finds; `None` when none is wanted. The report may go
-/// on: a diagnosis that fails is no reason to fail.
+/// Number of findings of a diagnosis of the same connections; `None` if not wanted. If the
+/// diagnosis fails, the report continues with a warning.
 fn findings(
     backend: &dyn Backend,
     host: &mut dyn Host,
@@ -85,8 +87,8 @@ fn findings(
     }
 }
 
-/// Prints the events, as they come when the order is that of time and there is no limit;
-/// otherwise from memory.
+/// Prints the events: immediately if they are in the order of time without a limit, otherwise after
+/// collecting them in memory.
 fn print_events(
     session: &mut Session,
     options: &ReportOptions,

@@ -1,4 +1,4 @@
-//! `--settings`: what is active, with which settings, hooks and losses.
+//! `--settings`: prints the settings, hooks and losses of the activation.
 
 use std::io::Write;
 
@@ -8,10 +8,10 @@ use crate::error::{Error, Result, write_error};
 use crate::model::summary::unconsumed_of;
 use crate::render::{SettingsView, Style, settings_json, settings_text};
 
-/// Prints the settings; that nothing is active is no error.
+/// Prints the settings; that nothing is active is not an error.
 ///
 /// # Errors
-/// Stdout does not take them, or a call fails.
+/// Writing to stdout fails, or a call fails.
 pub fn settings(
     backend: &dyn Backend,
     options: &SettingsOptions,
@@ -38,7 +38,7 @@ fn view(backend: &dyn Backend) -> Result<SettingsView> {
         rings: 0,
     };
     match fill(backend, &mut view) {
-        // Deactivated just now: told as such.
+        // It was deactivated just now.
         Err(Error::NotActive) => view.settings = None,
         other => other?,
     }
