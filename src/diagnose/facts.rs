@@ -1,6 +1,6 @@
-//! What the rules look at: one snapshot of the live connections, the tables of
-//! listeners and of pairs, the last minute of transitions, and, when a rule
-//! asks, the settings and counters of a network namespace.
+//! The data that the rules check: one snapshot of the live connections, the tables of listeners and
+//! of pairs, the transitions of the last minute, and, if a rule requests them, the settings and
+//! counters of a network namespace.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -30,16 +30,16 @@ use crate::model::state::State;
 use crate::model::transition_count::TransitionCount;
 
 const NS_PER_MS: u64 = 1_000_000;
-/// Processes that are tried as a way into a namespace before all others.
+/// Number of processes that are tried first for entering a namespace.
 const LIKELY_PIDS: usize = 8;
-/// Of all connections of a finding, the percentage from which on a peer stands out.
+/// Minimum share of a peer to be listed in a finding, in percent of its connections.
 const STANDS_OUT: u64 = 1;
 
-/// Everything that the rules look at.
+/// All data that the rules check.
 pub struct Facts<'a> {
-    /// Monotonic nanoseconds: not before any of the rest.
+    /// Monotonic nanoseconds, read after all other data.
     pub now_ns: u64,
-    /// Of the activation.
+    /// Settings of the activation.
     pub settings: Settings,
     /// The live connections.
     pub conns: Vec<Conn>,
@@ -47,24 +47,24 @@ pub struct Facts<'a> {
     pub listeners: Vec<Listener>,
     /// The pairs of addresses.
     pub pairs: Vec<Pair>,
-    /// The kinds of transitions since the activation.
+    /// Transition counts since the activation.
     pub transition_counts: Vec<TransitionCount>,
-    /// The last minute.
+    /// Transitions of the last minute.
     pub recent: Recent,
-    /// How long to wait for packets that tell what slow clients send; zero: not at all.
+    /// How long to sample packets of slow clients; zero: no sampling.
     pub patience: Duration,
-    /// Whether only some connections are looked at.
+    /// Whether a filter excludes some connections.
     pub narrowed: bool,
     live: HashMap<Service, Live>,
     sockets: Sockets,
     host: RefCell<&'a mut dyn Host>,
     namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
-    /// By namespace and index.
+    /// Devices by namespace and index.
     devices: RefCell<HashMap<(u32, u32), Dev>>,
 }
 
 impl<'a> Facts<'a> {
-    /// Asks the module once for everything, of the connections that `filter` means.
+    /// Reads all data of the connections that match `filter` from the module, once.
     ///
     /// # Errors
     /// Not active, or a call fails.
@@ -79,8 +79,8 @@ impl<'a> Facts<'a> {
         for who in backend.listeners()?.iter().map(|l| l.who) {
             sockets.entry((who.netns, who.lport)).or_default().push(who);
         }
-        // What lasts longest comes first, so that the rest is of one moment with the counters of
-        // the namespaces, which are read last.
+        // The slowest read comes first, so that the other data and the counters of the namespaces,
+        // which are read last, are from almost the same time.
         let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
         let recent = Recent::read(backend, backend.stats()?.now_ns, wanted)?;
         let mut conns = Vec::new();
@@ -109,17 +109,17 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// What a connection belongs to.
+    /// The listener or destination of a connection.
     pub fn service(&self, who: &Ident) -> Service {
         service(&self.sockets, who)
     }
 
-    /// How many connections a service has.
+    /// Number of connections of a service.
     pub fn live(&self, service: &Service) -> Live {
         self.live.get(service).copied().unwrap_or_default()
     }
 
-    /// The connections in one of these states for at least `age_ms`, by what they belong to.
+    /// The connections that have been in one of these states for at least `age_ms`, by service.
     pub fn in_state(&self, states: &[State], age_ms: u64) -> BTreeMap<Service, Vec<&Conn>> {
         let old = |c: &&Conn| states.contains(&c.state) && self.age_ms(c) >= age_ms;
         let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -132,7 +132,7 @@ impl<'a> Facts<'a> {
         by_service
     }
 
-    /// Milliseconds in the state, at least.
+    /// Milliseconds in the state; a lower bound if the exact time is unknown.
     pub fn age_ms(&self, conn: &Conn) -> u64 {
         conn.age(self.now_ns).ns().unwrap_or(0) / NS_PER_MS
     }
@@ -142,12 +142,12 @@ impl<'a> Facts<'a> {
         self.now_ns.saturating_sub(conn.first_seen_ns) / NS_PER_MS
     }
 
-    /// Seconds since a moment.
+    /// Seconds since a point in time.
     pub fn seconds_since(&self, ns: u64) -> u64 {
         self.now_ns.saturating_sub(ns) / (1_000 * NS_PER_MS)
     }
 
-    /// The listening sockets by address and port: there are several with `SO_REUSEPORT`.
+    /// The listening sockets by address and port; `SO_REUSEPORT` allows several.
     pub fn endpoints(&self) -> BTreeMap<Service, Vec<&Listener>> {
         let mut endpoints: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for listener in &self.listeners {
@@ -163,7 +163,7 @@ impl<'a> Facts<'a> {
         endpoints
     }
 
-    /// The settings and counters of a namespace, read when first asked for.
+    /// The settings and counters of a namespace, read on first use.
     pub fn namespace(&self, inode: u32) -> Rc<Namespace> {
         if let Some(known) = self.namespaces.borrow().get(&inode) {
             return known.clone();
@@ -174,7 +174,7 @@ impl<'a> Facts<'a> {
         read
     }
 
-    /// A device of a namespace, by its index; `None` of 0.
+    /// A device of a namespace, by its index; `None` for index 0.
     pub fn dev(&self, netns: u32, index: u32) -> Option<Dev> {
         if index == 0 {
             return None;
@@ -190,7 +190,7 @@ impl<'a> Facts<'a> {
         Some(dev)
     }
 
-    /// The address and port of a service, with its device.
+    /// The address, port and device of a service.
     pub fn at(&self, service: &Service) -> SocketAddress {
         SocketAddress {
             addr: service.addr,
@@ -199,7 +199,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Puts the largest of the peers into a subject, as far as they stand out from the rest.
+    /// Adds the peers with the most connections to a subject, if their share is large enough.
     pub fn set_peers(&self, subject: &mut Subject, peers: &Tally<Remote>) {
         let least = (peers.total * STANDS_OUT).div_ceil(100).max(1);
         let stand_out = peers.at_least(least).into_iter().take(Subject::PEERS);
@@ -208,8 +208,8 @@ impl<'a> Facts<'a> {
         subject.peer_count = peers.kinds();
     }
 
-    /// A peer of a subject: with its device where its address means nothing without, or where the
-    /// subject is of another.
+    /// A peer of a subject. Includes the device if the address is link-local, or if it differs from
+    /// the device of the subject.
     pub fn peer(&self, of: &Subject, remote: Remote, port: Option<u16>, count: u64) -> Peer {
         let Remote { addr, ifindex } = remote;
         let told = of.dev.as_ref().is_some_and(|dev| dev.index == ifindex);
@@ -222,7 +222,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The namespaces that a rule has asked for and that could not be entered, and why.
+    /// The namespaces that a rule requested but that could not be entered, with the reason.
     pub fn unreadable(&self) -> Vec<(u32, String)> {
         let namespaces = self.namespaces.borrow();
         let closed = namespaces
@@ -233,7 +233,7 @@ impl<'a> Facts<'a> {
         closed
     }
 
-    /// Some processes that own sockets of a namespace.
+    /// Some processes that own sockets in a namespace.
     fn pids_in(&self, inode: u32) -> Vec<u32> {
         let listeners = self.listeners.iter().map(|l| &l.who);
         let all = listeners.chain(self.conns.iter().map(|c| &c.who));
@@ -257,13 +257,13 @@ impl<'a> Facts<'a> {
         self.host.borrow_mut().descriptors(pid)
     }
 
-    /// What the next data carries that comes in on these connections.
+    /// Samples the next incoming data of these connections.
     pub fn sample(&self, targets: &[Target]) -> Vec<Carried> {
         self.host.borrow_mut().sample(targets, self.patience)
     }
 
-    /// A subject: a listener or a destination, with the process that most of `whos` are of,
-    /// and, of a listener, the peers that stand out.
+    /// A subject: a listener or a destination, the process that owns most of `whos`, and, for a
+    /// listener, its largest peers.
     pub fn subject<'b>(
         &self,
         service: &Service,
@@ -282,7 +282,7 @@ impl<'a> Facts<'a> {
         };
         if service.side == Side::Server {
             let remotes = whos.into_iter().map(Ident::peer);
-            // A listener has none.
+            // A listener has no remote address.
             let remotes = remotes.filter(|remote| !remote.addr.is_unspecified());
             self.set_peers(&mut subject, &Tally::of(remotes));
         }
@@ -292,7 +292,7 @@ impl<'a> Facts<'a> {
         subject
     }
 
-    /// A subject without ends: a namespace, and the process that most of `whos` are of.
+    /// A subject without addresses: a namespace, and the process that owns most of `whos`.
     pub fn owners<'b>(&self, netns: u32, whos: impl IntoIterator<Item = &'b Ident>) -> Subject {
         let mut subject = Subject {
             netns: Some(netns),
@@ -315,8 +315,8 @@ impl<'a> Facts<'a> {
         subject
     }
 
-    /// Of connections that are not accepted, of orphans, and of what is older than the
-    /// activation: the process that listens.
+    /// Sets the owner to the listening process, for connections that are not accepted, are orphans
+    /// or are older than the activation.
     fn set_listener_owner(&self, subject: &mut Subject, service: &Service) {
         let listeners = self.sockets.get(&(service.netns, service.port));
         let mut here = listeners.into_iter().flatten();
@@ -329,7 +329,8 @@ impl<'a> Facts<'a> {
         subject.processes = owner.iter().count() as u64;
     }
 
-    /// Who has a listening socket, as `/proc` tells it; that does not tell devices.
+    /// The process that has a listening socket open, according to `/proc`, which does not show
+    /// devices.
     fn holder(&self, service: &Service) -> Option<Owner> {
         let listeners = self.sockets.get(&(service.netns, service.port));
         let mut same = listeners.into_iter().flatten();
@@ -351,7 +352,7 @@ impl<'a> Facts<'a> {
         subject.container = names.container().map(str::to_owned);
     }
 
-    /// What to do with a setting of a namespace; `None` when there is no such setting there.
+    /// A remedy for a setting of a namespace; `None` if the namespace does not have the setting.
     pub fn remedy(
         &self,
         netns: u32,
@@ -361,7 +362,7 @@ impl<'a> Facts<'a> {
         Remedy::of_setting(&self.namespace(netns), setting, action)
     }
 
-    /// A finding about a service.
+    /// Creates a finding about a service.
     pub fn finding<'b>(
         &self,
         rule: &'static str,
@@ -374,7 +375,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The two ends of a pair, for a filter.
+/// The two addresses of a pair, for matching a filter.
 fn ends_of(pair: &Pair) -> Ident {
     Ident {
         conn: 0,

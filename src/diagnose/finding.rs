@@ -1,5 +1,5 @@
-//! What a rule found, as data: the problem, who it is about, the numbers it was
-//! judged by, and the remedies. Its sentences are in `render::i18n::findings`.
+//! A finding as data: the problem, its source, the numbers that led to it, and the remedies. The
+//! sentences are in `render::i18n::findings`.
 
 use std::net::IpAddr;
 
@@ -10,22 +10,22 @@ use crate::model::endpoint::Dev;
 use crate::model::ident::Owner;
 use crate::model::summary::FindingCounts;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Good to know, nothing to be woken up for.
+    /// Information that requires no immediate action.
     Info,
-    /// Somebody should look at it.
+    /// An administrator should check it.
     Warning,
-    /// Connections fail now, or soon will.
+    /// Connections fail now or will fail soon.
     Critical,
 }
 
 impl Severity {
-    /// All, the worst first.
+    /// All severities, the worst first.
     pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
 
-    /// The word in JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -35,53 +35,53 @@ impl Severity {
     }
 }
 
-/// One of the other ends, and how many of the connections are with it.
+/// A peer, and how many of the connections are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub addr: IpAddr,
-    /// The device that leads to it, where the address and the subject do not tell which host it is.
+    /// The device that leads to it, if the address and the subject do not identify the host.
     pub dev: Option<Dev>,
-    /// Its port, where that is what they have in common.
+    /// Its port, if the connections share it.
     pub port: Option<u16>,
-    /// Connections.
+    /// Number of connections.
     pub count: u64,
 }
 
-/// Who it is about, as far as that is known.
+/// The source of a problem, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// Inode number of the network namespace.
     pub netns: Option<u32>,
     /// Its name under `/run/netns`.
     pub netns_name: Option<String>,
-    /// The local end: of a listener, or of this host's side of a pair.
+    /// The local address and port: of a listener, or of this host's end of a pair.
     pub local: Option<(IpAddr, Option<u16>)>,
     /// The device that the sockets are bound to.
     pub dev: Option<Dev>,
-    /// The remote end, where there is but one.
+    /// The remote address and port, if there is only one.
     pub remote: Option<(IpAddr, Option<u16>)>,
-    /// The process with most of the connections, or the listener's.
+    /// The process with most of the connections, or the process that listens.
     pub owner: Option<Owner>,
-    /// Its user.
+    /// User of the process.
     pub uid: Option<u32>,
-    /// Path of its cgroup.
+    /// Path of the process's cgroup.
     pub cgroup: Option<String>,
-    /// The container, by that path.
+    /// The container, derived from that path.
     pub container: Option<String>,
-    /// How many processes share the connections; 0 when none is known.
+    /// Number of processes that own the connections; 0 if none is known.
     pub processes: u64,
-    /// The other ends with most of the connections, at most [`Subject::PEERS`].
+    /// The peers with the most connections, at most [`Subject::PEERS`].
     pub peers: Vec<Peer>,
-    /// How many other ends there are.
+    /// Total number of peers.
     pub peer_count: u64,
 }
 
 impl Subject {
-    /// Most other ends that are named.
+    /// Maximum number of listed peers.
     pub const PEERS: usize = 10;
 
-    /// The one peer, or how many there are.
+    /// The only peer, or the number of peers.
     pub fn sources(&self) -> Sources {
         match (self.peer_count, self.peers.first()) {
             (1, Some(peer)) => Sources::One(HostAddress::of(peer)),
@@ -89,33 +89,33 @@ impl Subject {
         }
     }
 
-    /// The addresses of the peers that stand out.
+    /// The addresses of the listed peers.
     pub fn addresses(&self) -> Vec<HostAddress> {
         self.peers.iter().map(HostAddress::of).collect()
     }
 }
 
-/// A setting of a namespace that a remedy is about.
+/// A namespace setting that a remedy refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// As `sysctl` names it; it exists in the namespace.
+    /// Its `sysctl` name; it exists in the namespace.
     pub name: &'static str,
-    /// Its value in that namespace now, as `sysctl -n` prints it but for tabs; `None`: it could
-    /// not be read.
+    /// Its current value in that namespace, as `sysctl -n` prints it, with spaces instead of tabs;
+    /// `None`: it could not be read.
     pub value: Option<String>,
 }
 
-/// One thing to do.
+/// One remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
-    /// What.
+    /// The action to take.
     pub action: Action,
-    /// The setting that it is about.
+    /// The setting that it refers to.
     pub setting: Option<Setting>,
 }
 
 impl Remedy {
-    /// What to do with a setting; `None` when there is no such setting in the namespace.
+    /// A remedy for a setting; `None` if the namespace does not have the setting.
     pub fn of_setting(
         namespace: &Namespace,
         name: &'static str,
@@ -130,20 +130,20 @@ impl Remedy {
     }
 }
 
-/// What a rule found.
+/// One finding of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The name of the rule.
+    /// Name of the rule.
     pub rule: &'static str,
-    /// How bad it is.
+    /// Severity of the problem.
     pub severity: Severity,
-    /// What.
+    /// The problem.
     pub problem: Problem,
-    /// Who.
+    /// The source of the problem.
     pub subject: Subject,
-    /// The numbers that it was judged by, with their names; times are in the unit of the name.
+    /// The numbers that led to the finding, with their names; the name contains the unit of a time.
     pub numbers: Vec<(&'static str, u64)>,
-    /// What to do, the most useful first.
+    /// The remedies, the most useful first.
     pub remedies: Vec<Remedy>,
 }
 
@@ -171,20 +171,20 @@ impl Finding {
         self
     }
 
-    /// Adds a number that may be unknown: then it is left out.
+    /// Adds a number, unless it is unknown.
     pub fn number_if(mut self, name: &'static str, value: Option<u64>) -> Self {
         self.numbers.extend(value.map(|v| (name, v)));
         self
     }
 
-    /// Adds the counters of a namespace that it has, with the names of `nstat`.
+    /// Adds those of the counters that the namespace has, with the names of `nstat`.
     pub fn counters(self, namespace: &Namespace, names: &[&'static str]) -> Self {
         let counter =
             |finding: Self, name: &&'static str| finding.number_if(name, namespace.counter(name));
         names.iter().fold(self, counter)
     }
 
-    /// Adds something to do.
+    /// Adds a remedy.
     pub fn remedy(mut self, action: impl Into<Action>) -> Self {
         self.remedies.push(Remedy {
             action: action.into(),
@@ -193,14 +193,14 @@ impl Finding {
         self
     }
 
-    /// Adds something to do with a setting, unless there is no such setting here.
+    /// Adds a remedy for a setting, unless the setting does not exist.
     pub fn remedy_if(mut self, remedy: Option<Remedy>) -> Self {
         self.remedies.extend(remedy);
         self
     }
 }
 
-/// How many findings there are of each severity.
+/// Counts the findings by severity.
 pub fn count(findings: &[Finding]) -> FindingCounts {
     let count = |severity| findings.iter().filter(|f| f.severity == severity).count() as u64;
     FindingCounts {

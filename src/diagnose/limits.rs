@@ -1,5 +1,4 @@
-//! From when on something is too much: the limits of the rules, their
-//! defaults, and the file that sets others.
+//! The limits of the rules, their defaults, and the file that overrides them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,24 +13,24 @@ use crate::diagnose::rules::{RULES, Rule};
 use crate::error::{Error, Result};
 use crate::fmt::escape::printable;
 
-/// The file that is read when no other is named; it need not exist.
+/// The file that is read by default; it need not exist.
 pub const DEFAULT_PATH: &str = "/etc/diagnose-tools/tcpstates.toml";
 
-/// The key of each section that switches its rule off.
+/// The key in each section that disables the rule.
 const ENABLED: &str = "enabled";
 
-/// One number of a rule.
+/// One limit of a rule.
 #[derive(Debug)]
 pub struct Limit {
     /// Its key in the rule's section of the file.
     pub key: &'static str,
-    /// What holds without the file.
+    /// The value without the file.
     pub default: u64,
-    /// The least and the most that the file may say.
+    /// Minimum and maximum value in the file.
     pub range: (u64, u64),
-    /// What is counted.
+    /// Unit of the value.
     pub unit: &'static str,
-    /// Why the default is what it is.
+    /// The reason for the default.
     pub why: &'static str,
 }
 
@@ -60,10 +59,10 @@ impl Limits {
         }
     }
 
-    /// Reads the text of the file.
+    /// Parses the text of the file.
     ///
     /// # Errors
-    /// `:LINE: what is wrong`, to be put behind the file's name.
+    /// `:LINE: problem`, to be appended to the file name.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let at =
             |span: Range<usize>, reason: String| format!(":{}: {reason}", line(text, span.start));
@@ -92,7 +91,7 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Takes one pair. An error tells whether it is the key that is wrong, and why.
+    /// Sets one pair. The error says whether the key is wrong, and why.
     fn set(
         &mut self,
         rule: &'static Rule,
@@ -138,7 +137,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a rule is to be asked.
+    /// Whether a rule is enabled.
     pub fn enabled(&self, rule: &Rule) -> bool {
         !self.disabled.contains(&rule.name())
     }
@@ -162,13 +161,13 @@ fn rule(name: &str) -> std::result::Result<&'static Rule, String> {
     })
 }
 
-/// A number as TOML has it: `1_000`, `0x10` …
+/// A number in a TOML notation: `1_000`, `0x10` …
 fn integer(value: &DeValue) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-/// The number of the line that a byte is in.
+/// The number of the line that contains a byte.
 fn line(text: &str, byte: usize) -> usize {
     let before = text.as_bytes().iter().take(byte);
     1 + before.filter(|b| **b == b'\n').count()

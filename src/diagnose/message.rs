@@ -1,11 +1,11 @@
-//! Arguments of problems and remedies that several rules have.
+//! Arguments that problems and remedies of several rules share.
 
 use std::net::IpAddr;
 
 use crate::diagnose::finding::Peer;
 use crate::model::endpoint::Dev;
 
-/// The address of a host, with its device where it means nothing without.
+/// The address of a host, with the device if that is needed to identify the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostAddress {
     /// The address.
@@ -15,7 +15,7 @@ pub struct HostAddress {
 }
 
 impl HostAddress {
-    /// That of a peer.
+    /// The address of a peer.
     pub fn of(peer: &Peer) -> Self {
         Self {
             addr: peer.addr,
@@ -24,7 +24,7 @@ impl HostAddress {
     }
 }
 
-/// Where a listener is, or where connections go.
+/// The address of a listener or destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketAddress {
     /// The address.
@@ -35,11 +35,11 @@ pub struct SocketAddress {
     pub port: u16,
 }
 
-/// Where the connections of a listener come from.
+/// The sources of the connections of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sources {
-    /// All from one address.
+    /// All connections are from one address.
     One(HostAddress),
-    /// From so many addresses.
+    /// Number of addresses.
     Many(u64),
 }

@@ -1,8 +1,8 @@
-//! What is wrong, who does it, and what to do about it, as data: no sentence is made here.
+//! Problems, their sources and remedies as data; sentences are produced elsewhere.
 //!
-//! [`facts`] are gathered once; each of the [`rules`] looks at them and has
-//! [`finding`]s, within [`limits`] that a file can change; [`crate::host`] answers what
-//! the module does not know. Nothing here moves the position of `--report`.
+//! [`facts`] are gathered once; each of the [`rules`] evaluates them and returns [`finding`]s,
+//! using [`limits`] that a file can override; [`crate::host`] provides data that the module does
+//! not have. A diagnosis does not move the position of `--report`.
 
 pub mod facts;
 pub mod finding;
@@ -25,16 +25,16 @@ use crate::host::Host;
 use crate::model::filter::Filter;
 use crate::model::summary::FindingCounts;
 
-/// What is looked for, and where.
+/// What to check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// From when on something is too much.
+    /// The limits of the rules.
     pub limits: Limits,
-    /// Which connections.
+    /// The connections to check.
     pub filter: Filter,
-    /// Names of findings; empty: all.
+    /// Names of the findings to check; empty: all.
     pub rules: Vec<&'static str>,
-    /// How long to wait for packets that tell what slow clients send; zero: not at all.
+    /// How long to sample packets of slow clients; zero: no sampling.
     pub patience: Duration,
 }
 
@@ -45,31 +45,31 @@ impl Scope {
     }
 }
 
-/// What was found.
+/// The result of a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
     /// Monotonic nanoseconds.
     pub now_ns: u64,
-    /// The worst first.
+    /// The findings, the worst first.
     pub findings: Vec<Finding>,
-    /// Names of findings that were looked for.
+    /// Names of the findings that were checked.
     pub checked: Vec<&'static str>,
-    /// Live connections that were looked at.
+    /// Number of live connections that were checked.
     pub connections: u64,
-    /// Listeners that were looked at.
+    /// Number of listeners that were checked.
     pub listeners: u64,
-    /// Namespaces whose settings could not be read, and why.
+    /// Namespaces whose settings could not be read, with the reason.
     pub unreadable: Vec<(u32, String)>,
 }
 
 impl Diagnosis {
-    /// How many findings of each severity.
+    /// Number of findings by severity.
     pub fn counts(&self) -> FindingCounts {
         count(&self.findings)
     }
 }
 
-/// Looks for everything that is wanted.
+/// Runs all selected rules.
 ///
 /// # Errors
 /// Not active, or a call fails.
@@ -84,7 +84,7 @@ pub fn look(backend: &dyn Backend, scope: &Scope, host: &mut dyn Host) -> Result
         findings.extend(found.into_iter().filter(|f| scope.wants(f.rule)));
         checked.extend(rule.names.iter().filter(|name| scope.wants(name)));
     }
-    // Of one severity they stay in the order of the rules.
+    // The sort is stable: findings of the same severity stay in the order of the rules.
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     Ok(Diagnosis {
         now_ns: facts.now_ns,
@@ -96,11 +96,11 @@ pub fn look(backend: &dyn Backend, scope: &Scope, host: &mut dyn Host) -> Result
     })
 }
 
-/// How many findings there are of some connections, by the limits of this host's file and without
-/// looking at packets.
+/// Number of findings for the connections that match a filter, with the limits of this host's file
+/// and without sampling packets.
 ///
 /// # Errors
-/// Not active, a call fails, the file of limits is wrong.
+/// Not active, a call fails, or the file of limits is invalid.
 pub fn counts(
     backend: &dyn Backend,
     host: &mut dyn Host,

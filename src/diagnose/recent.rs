@@ -1,5 +1,5 @@
-//! What happened in the last minute: the newest records of the rings, counted
-//! by who, which step and why. Reading them moves nothing.
+//! The transitions of the last minute: the newest records of the rings, counted by service,
+//! process, states and reason. Reading them moves no position.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -14,22 +14,22 @@ use crate::model::reason::Reason;
 use crate::model::state::State;
 use crate::model::transition::Transition;
 
-/// How far back is looked.
+/// Length of the window.
 pub const WINDOW_S: u64 = 60;
 const SECOND: u64 = 1_000_000_000;
-/// Most kinds of steps that are kept, and most peers of each: a minute of a busy host fits,
-/// and a scan of the world does not fill the memory.
+/// Maximum number of kinds of transitions, and of peers for each: enough for a minute of a busy
+/// host, and a scan from many addresses cannot fill the memory.
 const MOST_STEPS: usize = 65_536;
 const MOST_PEERS: usize = 4_096;
 
-/// Steps that are counted as one.
+/// The key by which transitions are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StepKey {
-    /// Which listener they came to, or where they went.
+    /// The listener or destination.
     pub service: Service,
-    /// State before.
+    /// Old state.
     pub old: State,
-    /// State after.
+    /// New state.
     pub new: State,
     /// Number of the reason.
     pub reason: u16,
@@ -43,36 +43,36 @@ impl StepKey {
         Reason(self.reason)
     }
 
-    /// Whether a connection has come to its end with this step: it is gone, or only its
-    /// TIME_WAIT is left. A listener and a half-open request are no connections.
+    /// Whether a connection ends with this transition: it is gone, or only its TIME_WAIT remains.
+    /// Listeners and half-open requests are not connections.
     pub fn is_end(&self) -> bool {
         let connected = ![State::TIME_WAIT, State::LISTEN, State::NEW_SYN_RECV].contains(&self.old);
         connected && (self.new == State::CLOSE || self.new == State::TIME_WAIT)
     }
 }
 
-/// Steps of one kind.
+/// Transitions of one kind.
 #[derive(Debug, Clone)]
 pub struct Steps {
-    /// How many.
+    /// Number of transitions.
     pub count: u64,
-    /// When the last one was, in monotonic nanoseconds.
+    /// Time of the last one, in monotonic nanoseconds.
     pub last_ns: u64,
-    /// One bit for each second of the window in which there was any.
+    /// One bit for each second of the window with at least one transition.
     seconds: u64,
-    /// The one that was seen first.
+    /// The first one that was seen.
     pub example: Ident,
-    /// The other ends.
+    /// The remote addresses.
     pub peers: Tally<Remote>,
 }
 
 impl Steps {
-    /// In how many seconds of the window there was any.
+    /// Number of seconds of the window with at least one transition.
     pub fn seconds(&self) -> u64 {
         self.seconds.count_ones().into()
     }
 
-    /// Counts those of another kind as well.
+    /// Adds the counts of another kind.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.last_ns = self.last_ns.max(other.last_ns);
@@ -83,12 +83,12 @@ impl Steps {
     }
 }
 
-/// The steps of the last minute.
+/// The transitions of the last minute.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// By kind.
+    /// Counts by kind.
     pub steps: HashMap<StepKey, Steps>,
-    /// Steps of kinds that found no room.
+    /// Transitions that are not counted by kind because the table is full.
     pub forgotten: u64,
 }
 
@@ -96,7 +96,7 @@ impl Recent {
     /// Reads the newest events.
     ///
     /// # Errors
-    /// Not active, or they cannot be read.
+    /// Not active, or the events cannot be read.
     pub fn read(
         backend: &dyn Backend,
         now_ns: u64,
@@ -108,7 +108,7 @@ impl Recent {
         let mut events = backend.events(&settings, Start::Since(since))?;
         events.try_each(&mut |event| {
             let step = match event {
-                // A ring that makes no sense may have older ones behind.
+                // An inconsistent ring may contain older events after newer ones.
                 Event::Transition(event) if event.record.ts >= since => &event.record,
                 _ => return Ok(ControlFlow::Continue(())),
             };

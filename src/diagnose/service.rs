@@ -1,4 +1,4 @@
-//! What connections have in common: the listener that they came to, or where they go.
+//! The service that connections share: the listener that accepted them, or their destination.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,24 +7,24 @@ use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Role};
 use crate::model::state::State;
 
-/// Which side began the connections.
+/// Which side started the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// They came to a listener here.
+    /// They came to a listener on this host.
     Server,
-    /// They were begun here.
+    /// They were started on this host.
     Client,
 }
 
-/// What connections have in common: the listener that they came to, or, of those that were
-/// begun here, where they go.
+/// The service that connections share: the listener that they came to, or the destination of those
+/// that were started on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Service {
     /// Inode number of the network namespace.
     pub netns: u32,
-    /// Which side this host is.
+    /// The side of this host.
     pub side: Side,
-    /// The device that the listener, or the socket that calls, is bound to; 0: none.
+    /// The device that the listener or the connecting socket is bound to; 0: none.
     pub ifindex: u32,
     /// Address of the listener, or of the destination.
     pub addr: IpAddr,
@@ -32,19 +32,19 @@ pub struct Service {
     pub port: u16,
 }
 
-/// How many connections a service has.
+/// Number of connections of a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Live {
-    /// In ESTABLISHED.
+    /// Connections in ESTABLISHED.
     pub established: u64,
-    /// In any state but TIME_WAIT.
+    /// Connections in any state except TIME_WAIT.
     pub all: u64,
 }
 
 /// Listeners by namespace and port.
 pub(super) type Sockets = HashMap<(u32, u16), Vec<Ident>>;
 
-/// What a connection belongs to: the listener that it came to, or where it goes.
+/// The service of a connection: the listener that it came to, or its destination.
 pub(super) fn service(sockets: &Sockets, who: &Ident) -> Service {
     let at = |side, (addr, port), ifindex| Service {
         netns: who.netns,
@@ -73,7 +73,7 @@ pub(super) fn service(sockets: &Sockets, who: &Ident) -> Service {
 
 /// The device that the listener of a connection is bound to.
 fn listener_device(sockets: &Sockets, who: &Ident) -> u32 {
-    // A listener that is bound to a device passes that on.
+    // A connection inherits the device of its listener.
     let Some(end) = who.listener.filter(|_| who.ifindex != 0) else {
         return 0;
     };
@@ -82,9 +82,11 @@ fn listener_device(sockets: &Sockets, who: &Ident) -> u32 {
     listener.map_or(who.ifindex, |l| l.ifindex)
 }
 
-/// Of listeners of one address and port, the one that a socket which is bound to this device must
-/// have come to. A connection has its listener's device. Those of a listener without one have none,
-/// but of link-local peers theirs; in a VRF the latter have not that of the VRF, which is left then.
+/// Selects, from the listeners of one address and port, the one that a socket bound to this device
+/// must have come to. A connection inherits the device of its listener. If the listener is not
+/// bound, the connection has no device, except that a connection with a link-local peer has the
+/// device of that peer; in a VRF that is not the device of the VRF, so the remaining listener is
+/// used.
 fn on_device<'a>(
     listeners: impl Iterator<Item = &'a Ident> + Clone,
     ifindex: u32,
@@ -94,7 +96,7 @@ fn on_device<'a>(
     on(ifindex).or_else(|| on(0)).or_else(left)
 }
 
-/// How many connections each service has.
+/// Number of connections of each service.
 pub(super) fn live(sockets: &Sockets, conns: &[Conn]) -> HashMap<Service, Live> {
     let mut by_service: HashMap<_, Live> = HashMap::new();
     for conn in conns {
@@ -108,7 +110,7 @@ pub(super) fn live(sockets: &Sockets, conns: &[Conn]) -> HashMap<Service, Live> 
     by_service
 }
 
-/// The listener that has the local address of a connection, else the one that has any.
+/// The listener on the local address of a connection, otherwise the listener on any address.
 fn listening<'a>(sockets: &'a Sockets, who: &Ident) -> Option<&'a Ident> {
     let here = sockets.get(&(who.netns, who.lport))?;
     let exact = here.iter().filter(|l| l.laddr == who.laddr);

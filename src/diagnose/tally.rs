@@ -1,15 +1,14 @@
-//! Counts by key, of which the largest are wanted, and what is reckoned with counts.
+//! Counts by key, the largest counts, and arithmetic on counts.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// All together; the largest number there is when that is less. Counters of the module may be
-/// anything.
+/// The sum, saturated at the maximum: counters of the module may have any value.
 pub fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, u64::saturating_add)
 }
 
-/// `part` of `whole` in percent; 100 of nothing.
+/// `part` of `whole` in percent; 100 if `whole` is 0.
 pub fn percent(part: u64, whole: u64) -> u64 {
     match whole {
         0 => 100,
@@ -17,14 +16,14 @@ pub fn percent(part: u64, whole: u64) -> u64 {
     }
 }
 
-/// How many of each kind. Of more than `room` kinds the later ones share one count.
+/// Counts by kind. After `room` kinds, further kinds share one count.
 #[derive(Debug, Clone)]
 pub struct Tally<K> {
     counts: HashMap<K, u64>,
     room: usize,
-    /// All together.
+    /// Total count.
     pub total: u64,
-    /// Those of kinds that found no room.
+    /// Count of the kinds beyond `room`.
     pub others: u64,
 }
 
@@ -35,7 +34,7 @@ impl<K: Hash + Eq + Ord + Copy> Default for Tally<K> {
 }
 
 impl<K: Hash + Eq + Ord + Copy> Tally<K> {
-    /// An empty one that keeps at most `room` kinds.
+    /// An empty tally with at most `room` kinds.
     pub fn with_room(room: usize) -> Self {
         Self {
             counts: HashMap::new(),
@@ -45,14 +44,14 @@ impl<K: Hash + Eq + Ord + Copy> Tally<K> {
         }
     }
 
-    /// Counts all of them.
+    /// Counts all keys.
     pub fn of(keys: impl IntoIterator<Item = K>) -> Self {
         let mut tally = Self::default();
         keys.into_iter().for_each(|key| tally.add(key, 1));
         tally
     }
 
-    /// Counts `count` more of a kind.
+    /// Adds `count` to a kind.
     pub fn add(&mut self, key: K, count: u64) {
         self.total += count;
         if self.counts.len() < self.room || self.counts.contains_key(&key) {
@@ -62,12 +61,12 @@ impl<K: Hash + Eq + Ord + Copy> Tally<K> {
         }
     }
 
-    /// How many kinds there are, at least.
+    /// Number of kinds, a lower bound if there are more than `room`.
     pub fn kinds(&self) -> u64 {
         self.counts.len() as u64
     }
 
-    /// Kinds with at least `least`, the largest first.
+    /// Kinds with a count of at least `least`, the largest first.
     pub fn at_least(&self, least: u64) -> Vec<(K, u64)> {
         let mut kinds: Vec<_> = self.counts.iter().map(|(k, n)| (*k, *n)).collect();
         kinds.retain(|(_, count)| *count >= least);
@@ -75,7 +74,7 @@ impl<K: Hash + Eq + Ord + Copy> Tally<K> {
         kinds
     }
 
-    /// The largest.
+    /// The kind with the largest count.
     pub fn top(&self) -> Option<(K, u64)> {
         let by_size = |a: &(&K, &u64), b: &(&K, &u64)| a.1.cmp(b.1).then(b.0.cmp(a.0));
         let top = self.counts.iter().max_by(by_size);

@@ -1,4 +1,4 @@
-//! Connections that are complete wait for a program that does not accept them.
+//! Established connections wait in the accept queue because the program does not accept them.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
@@ -20,42 +20,42 @@ pub static RULE: Rule = Rule {
     find,
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// It is full.
+    /// The queue is full.
     Full {
-        /// Whose it is.
+        /// The process that owns the listener.
         owner: Option<Owner>,
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
         /// Connections in the queue.
         waiting: u32,
-        /// Above which it is full.
+        /// The queue is full above this length.
         limit: u32,
     },
-    /// It was full, and is not now.
+    /// The queue was full, but is not full now.
     WasFull {
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// See why the program does not accept.
+    /// Find out why the program does not accept.
     SeeProgram,
-    /// The program bounds its queue itself.
+    /// The program limits the queue itself.
     AskForMore {
-        /// Of listen().
+        /// Backlog of listen().
         backlog: u64,
     },
-    /// The setting bounds the queue.
+    /// The setting limits the queue.
     RaiseSomaxconn,
-    /// Clients wait in vain: a reset may be better.
+    /// Clients wait in vain: resetting them may be better.
     ConsiderResets,
-    /// Clients are reset: waiting may be better.
+    /// Clients are reset: letting them wait may be better.
     ConsiderWaiting,
 }
 
@@ -64,15 +64,15 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
     endpoints.iter().filter_map(|e| look(facts, e)).collect()
 }
 
-/// Whether one of its listeners is full, or was a moment ago: the alarm is cleared when there is
-/// room again.
+/// Whether one of its listeners is full, or was recently: the alarm is cleared once there is room
+/// again.
 pub fn is_full(endpoint: &Endpoint) -> bool {
     let full = |l: &&Listener| l.accept_queue.length > l.accept_queue.limit;
     endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE) || endpoint.listeners.iter().any(full)
 }
 
 fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
-    // Listeners that share a port are full one by one.
+    // Each of the listeners that share a port has its own queue.
     let over = |l: &Listener| {
         let queue = l.accept_queue;
         (u64::from(queue.length) + 1_000_000).saturating_sub(queue.limit.into())
@@ -88,7 +88,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     let severity = match now {
         true if turned_away > 0 || drops > 0 => Severity::Critical,
         true => Severity::Warning,
-        // The kernel's own count is older than the activation, and for other causes as well.
+        // The kernel's own counter includes other causes, and the time before the activation.
         false if turned_away > 0 => Severity::Info,
         false => return None,
     };
@@ -118,7 +118,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     ))
 }
 
-/// What is wrong with a queue that is full now, or was.
+/// The problem of a queue that is or was full.
 fn problem(listener: SocketAddress, owner: Option<Owner>, full: Option<Queue>) -> Problem {
     match full {
         Some(queue) => Problem::Full {

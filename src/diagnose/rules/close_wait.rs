@@ -1,4 +1,4 @@
-//! The peers have closed, and the program does not.
+//! The peers have closed their connections, but the program has not.
 
 use std::collections::BTreeMap;
 
@@ -43,28 +43,28 @@ const AGE: Limit = Limit {
     why: "a program that is only slow finishes its answer within a minute",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The program does not close.
+    /// The program does not close connections.
     NotClosed {
-        /// Whose they are.
+        /// The process that owns them.
         owner: Option<Owner>,
-        /// How many.
+        /// Number of connections.
         connections: u64,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Mend the program.
+    /// Fix the program.
     FindLeak,
-    /// Settings hide it.
+    /// No setting solves the problem; settings only hide it.
     NoSetting,
 }
 
-/// Whose they are: a process's, or a listener's that did not accept them.
+/// Owner of the connections: a process, or a listener whose program did not accept them.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {
     Process(u32, u32),
@@ -120,7 +120,7 @@ fn finding(facts: &Facts, limits: &Bound, conns: &[(Service, &Conn)]) -> Option<
     Some(finding)
 }
 
-/// The process with its peers, and its listener or destination when they all have one.
+/// The process with its peers, and the listener or destination if all connections share one.
 fn subject(facts: &Facts, conns: &[(Service, &Conn)]) -> Option<Subject> {
     let whos = conns.iter().map(|(_, c)| &c.who);
     let (first, _) = conns.first()?;

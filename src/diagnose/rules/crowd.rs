@@ -1,5 +1,5 @@
-//! Many connections to one listener that behave alike: of a few sources, or
-//! of so many that most of the listener's connections are of that kind.
+//! Many connections to one listener that behave alike: from a few sources, or from so many that
+//! they are most of the listener's connections.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
 use crate::model::ident::Ident;
 
-/// Connections of one source.
+/// Number of connections from one source.
 pub const ONE_SOURCE: Limit = Limit {
     key: "one-source",
     default: 50,
@@ -21,7 +21,7 @@ pub const ONE_SOURCE: Limit = Limit {
     unit: "connections of one source to one listener",
     why: "a browser opens 6 to a server, so a household or a small office stays below",
 };
-/// Connections of all sources together ...
+/// Number of connections from all sources ...
 pub const MANY_SOURCES: Limit = Limit {
     key: "many-sources",
     default: 200,
@@ -29,7 +29,7 @@ pub const MANY_SOURCES: Limit = Limit {
     unit: "connections to one listener",
     why: "fewer hardly ever fill a server's workers",
 };
-/// ... and their share.
+/// ... and their share of the listener's connections.
 pub const SHARE: Limit = Limit {
     key: "share",
     default: 50,
@@ -38,7 +38,7 @@ pub const SHARE: Limit = Limit {
     why: "below half, a busy server may simply have that many slow clients",
 };
 
-/// From when on many is a disaster.
+/// Number of connections from which on the severity is critical.
 pub const CRITICAL: Limit = Limit {
     key: "critical",
     default: 500,
@@ -47,40 +47,40 @@ pub const CRITICAL: Limit = Limit {
     why: "a web server's usual limit of workers or connections is between 150 and 1,024",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What the connections do.
+    /// Behavior of the connections.
     pub kind: Kind,
-    /// How many.
+    /// Number of connections.
     pub connections: u64,
-    /// Where they come from.
+    /// Sources of the connections.
     pub sources: Sources,
-    /// Where they go.
+    /// The listener that they are connected to.
     pub listener: SocketAddress,
 }
 
-/// What the connections of a crowd do.
+/// Behavior of the connections of a crowd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// They do not finish the headers of their requests.
+    /// They do not complete the request headers.
     SlowHeaders,
-    /// They do not finish the bodies.
+    /// They do not complete the request bodies.
     SlowBodies,
-    /// One or the other.
+    /// They do not complete headers or bodies.
     SlowRequests,
-    /// They hardly take the answers.
+    /// They read the responses very slowly.
     SlowReads,
-    /// They carry no data.
+    /// They transfer no data.
     Silent,
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Limit the connections of one source.
+    /// Limit the number of connections per source.
     LimitSources {
-        /// The sources that stand out.
+        /// The sources with the most connections.
         block: Vec<HostAddress>,
     },
 }
@@ -89,22 +89,23 @@ pub enum Action {
 pub struct Crowd<'a> {
     /// The listener.
     pub service: Service,
-    /// Those of the sources that are many; all when it is the sources that are many.
+    /// Connections of the sources that exceed the limit, or all connections if no single source
+    /// exceeds it.
     pub conns: Vec<&'a Conn>,
 }
 
 impl<'a> Crowd<'a> {
-    /// Who they are.
+    /// Identities of the connections.
     pub fn whos(&self) -> impl Iterator<Item = &'a Ident> + Clone {
         self.conns.iter().map(|conn| &conn.who)
     }
 
-    /// How many.
+    /// Number of connections.
     pub fn size(&self) -> u64 {
         self.conns.len() as u64
     }
 
-    /// What a rule has found: `age_ms` is how old each of the connections is.
+    /// Creates a finding; `age_ms` returns the age of a connection.
     pub fn finding(
         &self,
         facts: &Facts,
@@ -134,7 +135,7 @@ impl<'a> Crowd<'a> {
     }
 }
 
-/// The crowds among the connections that `is_one` picks.
+/// Finds crowds among the connections that match `is_one`.
 pub fn crowds<'a>(
     facts: &'a Facts,
     limits: &Bound,
@@ -163,7 +164,7 @@ fn crowd<'a>(
     let all = conns.len() as u64;
     let share = percent(all, facts.live(&service).established);
     if all >= limits.get(&MANY_SOURCES) && share >= limits.get(&SHARE) {
-        // Most of what it has: whoever they are.
+        // They are most of the listener's connections, whatever the sources.
     } else if many.is_empty() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! ESTABLISHED connections whose other end has gone without a word.
+//! ESTABLISHED connections whose peer disappeared without closing.
 
 use std::collections::BTreeMap;
 
@@ -57,20 +57,20 @@ const IDLE: Limit = Limit {
     why: "the default time of keepalive; few firewalls remember a connection for longer",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// See what the peers have in common.
+    /// Compare the peers.
     ComparePeers,
-    /// Give up data earlier.
+    /// Give up retransmitting earlier.
     LowerRetries,
-    /// Let the program ask for keepalive.
+    /// Enable keepalive in the program.
     SetKeepalive,
-    /// What the time before the first probe is.
+    /// Effect of the time before the first probe.
     KeepaliveTime,
-    /// What the time between probes is.
+    /// Effect of the time between probes.
     KeepaliveInterval,
-    /// What the number of probes is.
+    /// Effect of the number of probes.
     KeepaliveProbes,
 }
 
@@ -98,14 +98,14 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn is_dead(limits: &Bound, conn: &Conn, activity: &Activity) -> bool {
-    // A peer that is probed because its window is zero lives as long as it answers, and data
-    // waits then.
+    // A peer that is probed because its window is zero is alive as long as it answers; in that case
+    // data is queued.
     let keepalive = activity.unacked == 0 && conn.meters.is_some_and(|m| m.sndbuf_used == 0);
     u64::from(activity.retransmits) >= limits.get(&RETRANSMITS)
         || keepalive && u64::from(activity.probes) >= limits.get(&PROBES)
 }
 
-/// How long nothing came nor went; 0 where that is not known.
+/// Time since data was last received or sent; 0 if unknown.
 fn quiet_ms(activity: &Activity) -> u64 {
     let stamps = [activity.last_recv_ms, activity.last_sent_ms];
     stamps.into_iter().flatten().min().unwrap_or(0)

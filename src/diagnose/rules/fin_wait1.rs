@@ -1,4 +1,4 @@
-//! Our FIN is not acknowledged: the peer has vanished, or takes no data.
+//! Our FIN is not acknowledged: the peer is gone, or does not read data.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
@@ -31,16 +31,16 @@ const AGE: Limit = Limit {
     why: "a FIN is acknowledged within a round trip, after some losses within seconds",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// The peers do not read.
     SeeSlowRead,
-    /// See what the peers have in common.
+    /// Compare the peers.
     ComparePeers,
     /// Give up orphans earlier.
     LowerOrphanRetries,
-    /// What the limit of orphans is.
+    /// Effect of the limit of orphans.
     MaxOrphans,
 }
 

@@ -1,4 +1,4 @@
-//! The peer has acknowledged our FIN, and does not close.
+//! The peer has acknowledged our FIN, but does not close.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
@@ -31,12 +31,12 @@ const AGE: Limit = Limit {
     why: "a program that reads the end of the data closes at once",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Mend the programs of the peers.
+    /// Fix the programs of the peers.
     MendPeers,
-    /// Let the program here close.
+    /// Make the local program close the socket.
     CloseHere,
     /// How long orphans wait.
     FinTimeout,
@@ -48,7 +48,8 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     })
 }
 
-/// Without meters it is a timewait socket already, and those are orphans, all of them.
+/// Whether a process keeps it. A connection without meters is already a timewait socket, which is
+/// always an orphan.
 fn is_kept(conn: &Conn) -> bool {
     conn.meters.is_some() && !is_orphan(conn)
 }

@@ -1,5 +1,5 @@
-//! A listener's queue of half-open requests is full: SYNs are dropped, or
-//! answered by cookies.
+//! The queue of half-open requests of a listener is full: SYNs are dropped, or answered with SYN
+//! cookies.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
@@ -27,52 +27,52 @@ const PERCENT: Limit = Limit {
     why: "SYNs are already dropped at the limit, and requests that expire make the number vary",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// It is full.
+    /// The queue is full.
     Full {
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
-        /// Requests in the queue.
+        /// Number of requests in the queue.
         length: u32,
-        /// When it is full.
+        /// The length at which the queue is full.
         limit: u32,
-        /// Whether new clients are answered by SYN cookies.
+        /// Whether new clients get SYN cookies.
         cookies: bool,
     },
-    /// It was full, and is not now.
+    /// The queue was full, but is not full now.
     WasFull {
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Switch SYN cookies on.
+    /// Enable SYN cookies.
     EnableCookies,
     /// How long a request waits.
     SynackRetries,
-    /// The program bounds its queue itself.
+    /// The program limits the queue itself.
     AskForMore {
-        /// Of listen().
+        /// Backlog of listen().
         backlog: u64,
     },
-    /// The setting bounds the queue.
+    /// The setting limits the queue.
     RaiseSomaxconn {
-        /// Of listen().
+        /// Backlog of listen().
         backlog: u64,
     },
-    /// Above three quarters of the setting unknown clients are refused.
+    /// Unknown clients are refused above three quarters of the setting.
     RaiseSynBacklog {
-        /// Three quarters.
+        /// Three quarters of the setting.
         unknown: u64,
-        /// Of listen().
+        /// Backlog of listen().
         backlog: u64,
     },
-    /// The setting is a limit beside the backlog.
+    /// The setting is a limit in addition to the backlog.
     RaiseBoth,
 }
 
@@ -160,7 +160,7 @@ fn remedies(facts: &Facts, endpoint: &Endpoint, cookies: bool, finding: Finding)
     ))
 }
 
-/// Which of the limits applies here, and how to raise it.
+/// Adds remedies for the limits that apply to this queue.
 pub fn queue_remedies(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> Finding {
     let netns = endpoint.service.netns;
     let namespace = facts.namespace(netns);
@@ -177,7 +177,7 @@ pub fn queue_remedies(facts: &Facts, endpoint: &Endpoint, finding: Finding) -> F
             _ => Action::RaiseSomaxconn { backlog },
         },
     ));
-    // Without cookies peers that are not known are refused above three quarters of it.
+    // Without cookies, unknown peers are refused above three quarters of it.
     let max = namespace.number("net.ipv4.tcp_max_syn_backlog");
     let unknown = max.map(|m| m - m / 4);
     let without_cookies = namespace.number("net.ipv4.tcp_syncookies") == Some(0);

@@ -1,4 +1,4 @@
-//! Both ends have closed, and the last ACK does not come.
+//! Both ends have closed, but the last ACK does not arrive.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
@@ -30,10 +30,10 @@ const AGE: Limit = Limit {
     why: "the last ACK comes within a round trip, after some losses within seconds",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// See what the peers have in common.
+    /// Compare the peers.
     ComparePeers,
     /// When orphans are given up.
     OrphanRetries,

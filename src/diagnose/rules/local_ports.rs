@@ -1,4 +1,4 @@
-//! How many local ports the connections to each destination occupy.
+//! Number of local ports that the connections to each destination occupy.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::host::netns::LocalPorts;
 use crate::model::conn::Conn;
 use crate::model::state::State;
 
-/// From when on local ports run out.
+/// Share of the ports from which on they are about to run out.
 pub const SHARE: Limit = Limit {
     key: "share",
     default: 70,
@@ -21,42 +21,42 @@ pub const SHARE: Limit = Limit {
     why: "leaves time to act; above it, connect() searches longer for each port",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Make room.
+    /// Widen the range.
     WidenRange,
-    /// What taking over ports in TIME_WAIT does.
+    /// Effect of reusing ports in TIME_WAIT.
     TwReuse,
 }
 
-/// Fewer connections to a destination use up no range that anybody sets: only then the
-/// namespace is looked into.
+/// Fewer connections to a destination cannot exhaust any realistic range, so the namespace is not
+/// read for them.
 const WORTH_A_LOOK: usize = 20;
 
-/// The local ports that connections from one address to one destination have.
+/// The local ports that connections from one address to one destination occupy.
 pub struct Used<'a> {
     /// The destination.
     pub service: Service,
     /// The local address.
     pub local: IpAddr,
-    /// Its connections, on ports of the range.
+    /// Its connections with a local port in the range.
     pub conns: Vec<&'a Conn>,
-    /// Different ports of the range.
+    /// Number of distinct local ports in the range.
     pub ports: u64,
-    /// Connections in TIME_WAIT.
+    /// Number of connections in TIME_WAIT.
     pub timewait: u64,
-    /// What connect() chooses from.
+    /// The ports from which connect() chooses.
     pub range: LocalPorts,
 }
 
 impl Used<'_> {
-    /// In percent.
+    /// Used ports in percent of the range.
     pub fn share(&self) -> u64 {
         percent(self.ports, self.range.count)
     }
 
-    /// Whether the kernel gives a port that is in TIME_WAIT to a new connection after a second.
+    /// Whether the kernel reuses a port in TIME_WAIT for a new connection after a second.
     pub fn is_reused(&self, facts: &Facts) -> bool {
         let reuse = facts
             .namespace(self.service.netns)
@@ -65,7 +65,7 @@ impl Used<'_> {
         reuse == Some(1) || reuse == Some(2) && loopback
     }
 
-    /// Adds what it was judged by.
+    /// Adds the numbers that led to the finding.
     pub fn numbers(&self, finding: Finding) -> Finding {
         finding
             .number("ports_used", self.ports)
@@ -77,7 +77,7 @@ impl Used<'_> {
     }
 }
 
-/// All destinations that have some connections.
+/// All destinations with a minimum number of connections.
 pub fn destinations<'a>(facts: &'a Facts) -> Vec<Used<'a>> {
     let mut by_tuple: HashMap<(Service, IpAddr), Vec<&Conn>> = HashMap::new();
     for conn in facts.conns.iter().filter(|c| c.state != State::LISTEN) {
@@ -115,7 +115,7 @@ fn used<'a>(
     })
 }
 
-/// The settings that local ports depend on.
+/// Adds the settings that affect local ports.
 pub fn settings(facts: &Facts, netns: u32, finding: Finding) -> Finding {
     finding
         .remedy_if(facts.remedy(netns, "net.ipv4.ip_local_port_range", Action::WidenRange))

@@ -1,11 +1,11 @@
-//! The rules: each looks at the facts for one situation, and tells what it finds as data.
+//! The rules. Each checks the facts for one situation, and returns its findings as data.
 //!
-//! A new rule is a file with its [`Rule`], and the `Problem` and `Action` that it tells; a line
-//! in [`RULES`] and in the two enums below; and its sentences in each language of
-//! `render::i18n::findings`, which do not compile before they are there.
+//! A new rule needs: a file with its [`Rule`], `Problem` and `Action`; a line in [`RULES`] and in
+//! the two enums below; and its sentences in each language of `render::i18n::findings`, which does
+//! not compile without them.
 //!
-//! The texts of a rule and its [`Limit`]s are what documents the file of limits, in English as
-//! all keys and errors.
+//! The texts of a rule and its [`Limit`]s are the documentation of the file of limits. They are in
+//! English, like all keys and errors.
 
 pub mod accept_queue_full;
 pub mod close_wait;
@@ -33,7 +33,7 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::{Limit, Limits};
 
-/// All of them.
+/// All rules.
 pub static RULES: &[&Rule] = &[
     &syn_flood::RULE,
     &slow_request::RULE,
@@ -55,7 +55,7 @@ pub static RULES: &[&Rule] = &[
     &simultaneous::RULE,
 ];
 
-/// One enum of what several rules tell, each in the type of this name in its file.
+/// Defines an enum with one variant per rule, holding the type of this name in the rule's file.
 macro_rules! of_rules {
     ($(#[$doc:meta])* $name:ident { $($rule:ident($file:ident),)* }) => {
         $(#[$doc])*
@@ -71,7 +71,7 @@ macro_rules! of_rules {
 }
 
 of_rules! {
-    /// What is wrong.
+    /// A problem.
     Problem {
         AcceptQueueFull(accept_queue_full),
         CloseWait(close_wait),
@@ -89,7 +89,7 @@ of_rules! {
 }
 
 of_rules! {
-    /// What to do.
+    /// An action.
     Action {
         AcceptQueueFull(accept_queue_full),
         CloseWait(close_wait),
@@ -118,21 +118,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     RULES.iter().flat_map(|rule| rule.names.iter().copied())
 }
 
-/// One situation that is looked for.
+/// A rule that checks for one situation.
 #[derive(Debug)]
 pub struct Rule {
-    /// Names that its findings may have. The first is that of its section in the file of limits.
+    /// Names of its findings. The first is also the name of its section in the file of limits.
     pub names: &'static [&'static str],
-    /// What it looks at, for the documentation.
+    /// The data that it checks, for the documentation.
     pub looks_at: &'static str,
-    /// From when on.
+    /// The limits.
     pub limits: &'static [Limit],
-    /// Looks.
+    /// Checks the facts.
     pub find: fn(&Facts, &Bound) -> Vec<Finding>,
 }
 
 impl Rule {
-    /// The first name.
+    /// The first name, which identifies the rule.
     pub fn name(&self) -> &'static str {
         self.names.first().copied().unwrap_or_default()
     }
@@ -150,7 +150,7 @@ impl<'a> Bound<'a> {
         Self { rule, limits }
     }
 
-    /// One of them.
+    /// The value of a limit.
     pub fn get(&self, limit: &Limit) -> u64 {
         self.limits.get(self.rule, limit)
     }

@@ -47,47 +47,47 @@ const TIMES: Limit = Limit {
     why: "that many are a leak or an attack, however they are used",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// As many as the threshold, or more.
+    /// The number of connections is at or above the threshold.
     Above {
-        /// How many.
+        /// Number of connections.
         connections: u64,
-        /// This host.
+        /// Address of this host.
         local: HostAddress,
-        /// The other.
+        /// Address of the remote host.
         remote: HostAddress,
-        /// How many have not carried data both ways.
+        /// Number of connections without data in both directions.
         unused: u64,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// They are not used, or too many.
+    /// The connections are unused, or too many.
     FindLeak {
-        /// What most of them belong to.
+        /// The service with most of the connections.
         most: Option<Share>,
     },
-    /// They may be meant.
+    /// The connections may be intended.
     RaiseThreshold {
-        /// What most of them belong to.
+        /// The service with most of the connections.
         most: Option<Share>,
     },
 }
 
-/// What most of the connections belong to.
+/// The service with most of the connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// How many.
+    /// Number of connections.
     pub connections: u64,
     /// The listener or destination.
     pub at: SocketAddress,
 }
 
-/// Namespace, device, family and addresses: by what the module tells pairs apart.
+/// Namespace, device, family and addresses: the module's key of a pair.
 type Key = (u32, u32, u8, [u8; 16], [u8; 16]);
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {

@@ -1,5 +1,5 @@
-//! Connections of one listener, or to one destination, that stay in a state
-//! which should be left soon.
+//! Connections of one listener, or to one destination, that remain in a state that is normally
+//! short.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
@@ -12,7 +12,7 @@ use crate::model::conn::Conn;
 use crate::model::ident::Ident;
 use crate::model::state::State;
 
-/// Their share of the connections.
+/// Share of the service's connections.
 pub const SHARE: Limit = Limit {
     key: "share",
     default: 10,
@@ -21,16 +21,16 @@ pub const SHARE: Limit = Limit {
     why: "some clients of a large crowd vanish at any time",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What the connections wait for.
     pub kind: Kind,
-    /// How many.
+    /// Number of connections.
     pub connections: u64,
     /// The listener or destination.
     pub at: SocketAddress,
-    /// Where those of a listener come from; `None`: they go to a destination.
+    /// Sources of the connections of a listener; `None` for a destination.
     pub sources: Option<Sources>,
 }
 
@@ -45,20 +45,20 @@ pub enum Kind {
     LastAck,
     /// In ESTABLISHED for a peer that does not answer.
     Unanswered,
-    /// In ESTABLISHED for nothing.
+    /// In ESTABLISHED without activity.
     Idle,
 }
 
 /// Connections that have piled up.
 pub struct Pile<'a> {
-    /// Where they came to, or go.
+    /// The listener or destination.
     pub service: Service,
     /// The connections.
     pub conns: Vec<&'a Conn>,
 }
 
-/// What is found of each pile of a state: at least `count` connections that have been in it for
-/// `age` seconds.
+/// Creates a finding for each pile of a state: at least `count` connections that have been in it
+/// for `age` seconds.
 pub fn findings<'a>(
     facts: &'a Facts,
     limits: &Bound,
@@ -77,22 +77,22 @@ pub fn findings<'a>(
 }
 
 impl<'a> Pile<'a> {
-    /// Who they are.
+    /// Identities of the connections.
     pub fn whos(&self) -> impl Iterator<Item = &'a Ident> + Clone {
         self.conns.iter().map(|c| &c.who)
     }
 
-    /// How many.
+    /// Number of connections.
     pub fn size(&self) -> u64 {
         self.conns.len() as u64
     }
 
-    /// How many of them are so.
+    /// Number of connections that match `is_so`.
     pub fn count(&self, is_so: impl Fn(&Conn) -> bool) -> u64 {
         self.conns.iter().filter(|c| is_so(c)).count() as u64
     }
 
-    /// A warning.
+    /// Creates a warning.
     pub fn warning(&self, facts: &Facts, rule: &'static str, kind: Kind) -> Finding {
         let subject = facts.subject(&self.service, self.whos());
         let problem = Problem {
@@ -109,12 +109,12 @@ impl<'a> Pile<'a> {
     }
 }
 
-/// What it has sent was not acknowledged in time.
+/// Whether data that it sent was not acknowledged in time.
 pub fn is_retransmitting(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.retransmits > 0)
 }
 
-/// No process has it open any more.
+/// Whether no process has the socket open any more.
 pub fn is_orphan(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.orphan)
 }

@@ -30,35 +30,35 @@ const COUNT: Limit = Limit {
     why: "each is a request that failed",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// No port was left.
+    /// No local port was available.
     NoPort {
-        /// Who called.
+        /// The process that called connect().
         owner: Option<Owner>,
-        /// Whom.
+        /// The destination.
         destination: SocketAddress,
-        /// How many connect()s failed in the last minute.
+        /// Number of failed connect() calls in the last minute.
         failed: u64,
     },
-    /// Soon none will be left.
+    /// The local ports will soon run out.
     RunningOut {
-        /// Ports that are used.
+        /// Number of used ports.
         used: u64,
-        /// Ports that there are.
+        /// Number of ports in the range.
         ports: u64,
-        /// For whom.
+        /// The destination.
         destination: SocketAddress,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Use connections again.
+    /// Reuse connections.
     ReuseConnections,
-    /// See why they are kept.
+    /// Find out why the connections are kept.
     FindLeak,
 }
 

@@ -1,4 +1,4 @@
-//! Connections that did not end by FINs.
+//! Connections that ended without FINs.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ const RECENT: Limit = Limit {
     why: "resets that have stopped need nobody at night: a server was restarted",
 };
 
-/// What the kernel counts of resets.
+/// The kernel's counters of resets.
 const COUNTERS: [&str; 7] = [
     "TcpOutRsts",
     "TcpEstabResets",
@@ -65,40 +65,40 @@ const COUNTERS: [&str; 7] = [
     "TcpExtTCPAbortOnMemory",
 ];
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Who resets, and why.
+    /// Who sends the resets, and why.
     pub kind: Kind,
-    /// The process here; `None`: not known.
+    /// The local process; `None`: unknown.
     pub owner: Option<Owner>,
     /// The listener or destination.
     pub at: SocketAddress,
-    /// The clients of a listener; `None`: it is a destination.
+    /// The clients of a listener; `None` for a destination.
     pub sources: Option<Sources>,
-    /// How many in the last minute.
+    /// Number of resets in the last minute.
     pub resets: u64,
-    /// The state in which most of them came.
+    /// The state in which most of the resets occurred.
     pub state: State,
 }
 
-/// Who resets, and why.
+/// Who sends the resets, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The process here resets.
+    /// The local process resets.
     Sent,
-    /// The other end resets.
+    /// The peer resets.
     Received,
-    /// Nothing listens there.
+    /// No socket listens on the port.
     Refused,
-    /// The process here closes before it has read all.
+    /// The local process closes with unread data.
     UnreadData,
-    /// The kernel resets for want of room.
+    /// The kernel resets because the accept queue is full.
     AcceptQueueFull,
 }
 
 impl Kind {
-    /// That of an end for this reason; `None`: it is no reset.
+    /// The kind of reset for this reason; `None`: it is not a reset.
     fn of(reason: Reason) -> Option<Self> {
         match reason {
             Reason::REFUSED => Some(Self::Refused),
@@ -111,40 +111,40 @@ impl Kind {
     }
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Start the service, or correct the address.
     StartService,
-    /// Let the program read all.
+    /// Make the program read all data.
     ReadAll,
-    /// See why the program resets.
+    /// Find out why the program resets.
     SeeProgram,
-    /// Let the program accept faster.
+    /// Make the program accept faster.
     AcceptFaster,
-    /// Compare the clients' time-outs.
+    /// Compare the time-outs of the clients.
     CompareTimeouts,
-    /// See the other end.
+    /// Check the destination.
     SeeDestination,
-    /// What resetting clients does.
+    /// Effect of resetting clients.
     AbortOnOverflow,
 }
 
-/// Resets of one kind, and the states in which they came.
+/// Resets of one kind, with counts of the states in which they occurred.
 struct Resets {
     steps: Steps,
     states: BTreeMap<State, u64>,
 }
 
 impl Resets {
-    /// The state in which most of them came.
+    /// The state in which most of the resets occurred.
     fn most(&self) -> State {
         let most = self.states.iter().max_by_key(|(_, n)| **n);
         most.map_or(State::CLOSE, |(state, _)| *state)
     }
 }
 
-/// How many connections of a service have ended.
+/// Number of connections of a service that have ended.
 #[derive(Clone, Copy, Default)]
 struct Ends {
     all: u64,
@@ -177,7 +177,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     found.collect()
 }
 
-/// Half-open requests count where a reset ends them for want of room.
+/// A half-open request counts if a reset ended it because the accept queue was full.
 fn is_end(key: &StepKey) -> bool {
     let refused = key.new == State::CLOSE && key.reason() == Reason::ACCEPT_QUEUE_FULL;
     key.is_end() || refused
@@ -193,7 +193,7 @@ fn finding(
     let steps = &resets.steps;
     let share = percent(ends.by_reset, ends.all);
     let ago = facts.seconds_since(steps.last_ns);
-    // One that refused and serves now has been restarted.
+    // A service that refused connections but serves them now was restarted.
     let is_back = kind == Kind::Refused && facts.live(service).established > 0;
     let goes_on = steps.seconds() >= limits.get(&SECONDS) && ago <= limits.get(&RECENT) && !is_back;
     let severity = match goes_on && share >= limits.get(&SHARE) {

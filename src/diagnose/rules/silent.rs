@@ -1,4 +1,4 @@
-//! Connections on which nobody ever said a word.
+//! Connections that never transferred data.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
@@ -30,10 +30,10 @@ const AGE: Limit = Limit {
     why: "a client that has something to ask does so at once",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Let the server close them.
+    /// Make the server close them.
     CloseSilent,
 }
 

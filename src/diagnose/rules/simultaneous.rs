@@ -1,4 +1,4 @@
-//! Both ends acted at once: rare, and harmless.
+//! Both ends sent a SYN or a FIN at the same time: rare and harmless.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
@@ -18,18 +18,18 @@ pub static RULE: Rule = Rule {
     find,
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What crossed.
+    /// The segments that crossed.
     pub crossed: Crossed,
-    /// Of how many connections.
+    /// Number of connections.
     pub connections: u64,
-    /// The listener or destination of the last ones, if that is known.
+    /// The listener or destination of the most recent ones, if known.
     pub last: Option<SocketAddress>,
 }
 
-/// What both ends have sent at once.
+/// The segments that both ends sent at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crossed {
     /// SYNs.
@@ -38,10 +38,10 @@ pub enum Crossed {
     Fins,
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing.
+    /// No action is required.
     Nothing,
 }
 
@@ -67,7 +67,7 @@ fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<F
         .collect();
     recent.sort_by_key(|(service, steps)| (std::cmp::Reverse(steps.count), **service));
     let last_minute: u64 = recent.iter().map(|(_, steps)| steps.count).sum();
-    // The totals are of the whole host: with a filter only the last minute is known.
+    // The totals cover the whole host; with a filter, only the last minute can be counted.
     let all = if facts.narrowed { last_minute } else { total };
     if all == 0 {
         return None;

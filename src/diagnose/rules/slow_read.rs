@@ -1,5 +1,5 @@
-//! Clients that hardly take the answers they asked for: the server keeps the
-//! rest in memory, and a worker or a connection is occupied.
+//! Clients that read their responses very slowly: the server keeps the rest in memory, and a worker
+//! or a connection stays occupied.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
@@ -58,14 +58,14 @@ const STUCK: Limit = Limit {
     why: "a first window that was large makes the average look good for minutes",
 };
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// End answers that nobody takes.
+    /// End responses that the client does not read.
     EndAnswers,
 }
 
-/// Time-outs in a row.
+/// Number of consecutive retransmission time-outs.
 const DEAD: u8 = 3;
 
 fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
@@ -81,7 +81,7 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
         && lifetime >= limits.get(&AGE) * 1_000
         && meters.sndbuf_used > 0
         && (u64::from(meters.snd_wnd) < limits.get(&WINDOW) || activity.probes > 0)
-        // A peer that does not acknowledge at all is not slow, but gone.
+        // A peer that acknowledges nothing is not slow but gone.
         && activity.retransmits < DEAD
         && (slow || stuck)
 }

@@ -1,5 +1,5 @@
-//! Clients that send their requests in crumbs (slowloris, slow POST): the server
-//! waits for the rest, and each occupies a connection or a worker meanwhile.
+//! Clients that send their requests in small pieces (slowloris, slow POST): the server waits for
+//! the rest, and each client occupies a connection or a worker.
 
 use std::collections::HashSet;
 
@@ -63,16 +63,16 @@ const QUIET: Limit = Limit {
     why: "servers give up waiting after a minute, so whoever attacks them sends more often",
 };
 
-/// What to do: give clients less time.
+/// The actions: shorten time-outs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// For headers.
+    /// The time-out for headers.
     LimitHeaders,
-    /// For bodies.
+    /// The time-out for bodies.
     LimitBodies,
-    /// For both.
+    /// Both time-outs.
     LimitBoth,
-    /// For both, as encryption hides which it is.
+    /// Both time-outs, because encryption hides which one applies.
     LimitBothEncrypted,
 }
 

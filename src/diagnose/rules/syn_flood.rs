@@ -1,5 +1,5 @@
-//! Handshakes that are begun and not finished, more than a population of
-//! clients leaves: an attack, or clients whose way back is cut.
+//! More handshakes are started and not finished than normal clients leave: an attack, or clients
+//! that our packets do not reach.
 
 use std::time::Duration;
 
@@ -48,71 +48,71 @@ const FEW: Limit = Limit {
     why: "spoofed sources have one request or two each",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// It goes on.
+    /// The flood is in progress.
     Flood {
-        /// Handshakes a second that are not finished.
+        /// Unfinished handshakes per second.
         per_second: u64,
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
-        /// Where they come from.
+        /// Sources of the flood.
         from: Origin,
     },
-    /// It is over.
+    /// The flood has ended.
     Over {
-        /// The most a second.
+        /// Peak rate per second.
         peak: u64,
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
-        /// Since the last SYN.
+        /// Time since the last SYN.
         ago: Duration,
     },
-    /// It has fallen below the limit.
+    /// The rate has fallen below the limit.
     Below {
-        /// A second.
+        /// The limit per second.
         limit: u64,
-        /// Now.
+        /// The current rate per second.
         per_second: u64,
-        /// The most a second.
+        /// Peak rate per second.
         peak: u64,
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
     },
-    /// Above the limit in one second only.
+    /// The limit was exceeded in one second only.
     OneSecond {
-        /// Handshakes that were not finished.
+        /// Number of unfinished handshakes.
         handshakes: u64,
-        /// Where it listens.
+        /// Address of the listener.
         listener: SocketAddress,
     },
 }
 
-/// Where a flood comes from.
+/// Sources of a flood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// No half-open request is kept.
+    /// Unknown: no half-open request is kept.
     Unknown,
-    /// From so many addresses, or more, of which none stands out.
+    /// At least this many addresses, none of which has a large share.
     Spoofed(u64),
-    /// Mostly from these.
+    /// These addresses have most of the requests.
     Known(Vec<HostAddress>),
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Switch SYN cookies on.
+    /// Enable SYN cookies.
     EnableCookies,
-    /// Leave them on.
+    /// Keep SYN cookies enabled.
     KeepCookies,
-    /// In the firewall.
+    /// Block the sources in the firewall.
     Block {
         /// The sources.
         sources: Vec<HostAddress>,
     },
-    /// No source stands out.
+    /// Limit SYNs: no source has a large share.
     LimitSyns,
 }
 
@@ -130,13 +130,13 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     };
     let now = endpoint.sum(|l| if is_recent(l) { l.unfinished } else { 0 });
     let peak = endpoint.sum(|l| l.unfinished_max);
-    // Those that a burst had under way when a second ended are finished by now.
+    // Handshakes of a burst that were in progress at the end of a second have finished since.
     let never = never_finished(endpoint);
     if peak < least || never < peak.min(now.max(least)) {
         return None;
     }
     let is_now = now >= least && is_confirmed(facts, endpoint, least);
-    // What was dropped long ago does not tell why handshakes are not finished now.
+    // Earlier drops do not explain handshakes that are unfinished now.
     let may_be_for_it = !is_now || accept_queue_full::is_full(endpoint);
     if may_be_for_it && is_for_the_accept_queue(endpoint) {
         return None;
@@ -152,7 +152,7 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         .iter()
         .any(|l| l.half_open.length >= l.half_open.limit);
     let subject = subject(facts, limits, endpoint);
-    // With cookies the queue may be full: they answer without it.
+    // With cookies the queue may be full: requests are answered without it.
     let served = cookies.is_some_and(|c| c > 0) || (!full && dropped == 0);
     let severity = match served {
         true => Severity::Warning,
@@ -200,8 +200,8 @@ fn remedies(
     })
 }
 
-/// SYNs since the activation that became no connection, those that found the accept queue full
-/// left aside.
+/// Number of SYNs since the activation that did not become a connection, except those dropped
+/// because the accept queue was full.
 fn never_finished(endpoint: &Endpoint) -> u64 {
     let began = endpoint.handshakes(|h| sum([h.syns, h.seeded]));
     let done = endpoint.handshakes(|h| {
@@ -215,13 +215,15 @@ fn never_finished(endpoint: &Endpoint) -> u64 {
     began.saturating_sub(done)
 }
 
-/// Whether the module's alarm says so too, if it is on for as few: it waits for two bad seconds.
+/// Whether the module's alarm confirms it, if its threshold is low enough. The alarm requires two
+/// seconds above the threshold.
 fn is_confirmed(facts: &Facts, endpoint: &Endpoint, least: u64) -> bool {
     let alarm = u64::from(facts.settings.activation.unfinished);
     alarm == 0 || alarm > least || endpoint.has_alarm(AlarmKind::UNFINISHED)
 }
 
-/// SYNs and last ACKs that were dropped because the program does not accept are no flood.
+/// Whether most drops are SYNs and last ACKs that a full accept queue dropped, which is not a
+/// flood.
 fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
     let for_it = endpoint.handshakes(|h| {
         sum([
@@ -237,7 +239,7 @@ fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
     for_it > sum([others, endpoint.sum(|l| l.half_open.length)])
 }
 
-/// The listener, and the sources of its half-open requests if they are few.
+/// The listener, and the sources of its half-open requests if a few have most of them.
 fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Subject {
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
@@ -250,14 +252,15 @@ fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Subject {
     subject
 }
 
-/// Handshakes a second that were not finished: of late, the most, and the limit.
+/// Unfinished handshakes per second: current, peak and limit.
 struct Rates {
     now: u64,
     peak: u64,
     least: u64,
 }
 
-/// What is no flood at this moment: it is over, below the limit, or a second old.
+/// The finding if no flood is in progress: it has ended, is below the limit, or has lasted one
+/// second.
 fn information(facts: &Facts, endpoint: &Endpoint, rates: Rates) -> Finding {
     let Rates { now, peak, least } = rates;
     let last = endpoint

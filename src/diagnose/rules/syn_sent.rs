@@ -1,5 +1,5 @@
-//! Calls that nobody answers: many to one destination, or one process that
-//! calls everywhere.
+//! Connection attempts without an answer: many to one destination, or one process that tries many
+//! destinations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::reason::Reason;
 use crate::model::state::State;
 
-/// One destination.
+/// The rule for one destination.
 pub static SYN_SENT: Rule = Rule {
     names: &["syn-sent"],
     looks_at: "connections in SYN_SENT to one destination, and those that timed out or were \
@@ -22,7 +22,7 @@ pub static SYN_SENT: Rule = Rule {
     find: find_unanswered,
 };
 
-/// Many destinations.
+/// The rule for many destinations.
 pub static SCANNER: Rule = Rule {
     names: &["scanner"],
     looks_at: "destinations to which one process cannot connect: those in SYN_SENT, and those that \
@@ -53,39 +53,39 @@ const DESTINATIONS: Limit = Limit {
     why: "a crawler or a monitor that fails so often in a minute is broken; worms do it, too",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// One destination does not answer.
     Unanswered {
-        /// Who calls it.
+        /// The process that connects.
         owner: Option<Owner>,
         /// The destination.
         destination: SocketAddress,
-        /// How often.
+        /// Number of attempts.
         calls: u64,
     },
-    /// One process calls many destinations in vain.
+    /// One process connects to many destinations without an answer.
     Scanner {
-        /// Who.
+        /// The process.
         owner: Option<Owner>,
-        /// How many destinations.
+        /// Number of destinations.
         destinations: u64,
-        /// How many different addresses these have.
+        /// Number of distinct addresses of the destinations.
         addresses: u64,
-        /// How many different ports.
+        /// Number of distinct ports.
         ports: u64,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Try the destination, and look at the path.
+    /// Test the destination, and check the path.
     TryDestination,
     /// How long connect() waits.
     SynRetries,
-    /// Find out what the process is.
+    /// Identify the process.
     IdentifyProcess,
 }
 
@@ -135,7 +135,7 @@ fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     services.into_iter().filter_map(finding).collect()
 }
 
-/// What one process has called in vain.
+/// Unanswered connection attempts of one process.
 #[derive(Default)]
 struct Calls {
     who: Option<Ident>,

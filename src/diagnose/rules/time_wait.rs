@@ -1,6 +1,5 @@
-//! Connections that this host closed first, kept for packets that are late.
-//! On the side of a server they cost little; on the side of a client each
-//! occupies a local port.
+//! Connections that this host closed first, kept for delayed packets. On the server side they cost
+//! little; on the client side each occupies a local port.
 
 use std::collections::BTreeMap;
 
@@ -31,41 +30,41 @@ const COUNT: Limit = Limit {
     why: "worth knowing: 16 and more short connections a second, for a minute",
 };
 
-/// What is found.
+/// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// There are many.
+    /// There are many connections in TIME_WAIT.
     Many {
         /// Whether this host is the server.
         side: Side,
-        /// How many.
+        /// Number of connections.
         connections: u64,
         /// The listener or destination.
         at: SocketAddress,
     },
     /// They occupy most of the local ports for a destination.
     RunningOut {
-        /// Ports that are used.
+        /// Number of used ports.
         used: u64,
-        /// Ports that there are.
+        /// Number of ports in the range.
         ports: u64,
-        /// For whom.
+        /// The destination.
         destination: SocketAddress,
-        /// Connections in TIME_WAIT.
+        /// Number of connections in TIME_WAIT.
         timewait: u64,
     },
 }
 
-/// What to do.
+/// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Little on the side of a server.
+    /// Harmless on the server side; keep-alive would save handshakes.
     SaveHandshakes,
-    /// Use connections again.
+    /// Reuse connections.
     ReuseConnections,
-    /// The same, where ports run out.
+    /// Reuse connections because ports are running out.
     ReuseForPorts,
-    /// What the limit of TIME_WAIT does.
+    /// Effect of the limit of TIME_WAIT sockets.
     TwBuckets,
 }
 
@@ -99,7 +98,7 @@ fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
     buckets(facts, service, finding)
 }
 
-/// Destinations that TIME_WAIT keeps most of the local ports from.
+/// Destinations for which TIME_WAIT occupies most of the local ports.
 fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
     let mut found = BTreeMap::new();
     for used in destinations(facts) {
@@ -113,7 +112,7 @@ fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
             destination: facts.at(&service),
             timewait: used.timewait,
         };
-        // A port in TIME_WAIT is no obstacle where the kernel may use it again.
+        // A port in TIME_WAIT does not matter if the kernel may reuse it.
         let severity = match used.is_reused(facts) {
             true => Severity::Info,
             false => Severity::Warning,
