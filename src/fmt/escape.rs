@@ -1,30 +1,29 @@
-//! Text from strangers, escaped: safe on a terminal.
+//! Escapes untrusted text, so that it is safe to print on a terminal.
 
 use crate::fmt::line::{self, Line, Put};
 
-/// Whether there are only ASCII letters, digits, signs and spaces: what is printed as it is,
-/// one column each.
+/// Whether there are only printable ASCII characters, which are printed unchanged, one column each.
 fn is_plain(bytes: &[u8]) -> bool {
-    // Without a way out in between, several bytes are looked at together.
+    // No early exit, so the compiler can check several bytes at once.
     bytes
         .iter()
         .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
-/// The same of a name that is padded with NULs, which count as plain. Of known length, it is looked at as
-/// a whole; put into a caller that takes it apart, it is not.
+/// The same for a name that is padded with NULs, which count as plain. Not inlined: only in a
+/// separate function does the compiler check all bytes of the constant length at once.
 #[inline(never)]
 pub fn is_plain_padded(name: &[u8; 16]) -> bool {
     name.iter()
         .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~' | 0))
 }
 
-/// Bytes from strangers: letters, digits and ASCII signs as they are, all else
-/// (control characters, bad UTF-8, direction marks …) escaped.
+/// Untrusted bytes: printable ASCII characters are unchanged, all others (control characters,
+/// invalid UTF-8, direction marks …) are escaped.
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl<'a> Printable<'a> {
-    /// The same of text.
+    /// Untrusted text.
     pub fn text(text: &'a str) -> Self {
         Self(text.as_bytes())
     }
@@ -44,17 +43,17 @@ impl Put for Printable<'_> {
     }
 }
 
-/// The same as a text.
+/// The escaped bytes as a string.
 pub fn printable_bytes(bytes: &[u8]) -> String {
     line::text(&Printable(bytes))
 }
 
-/// Letters, digits, ASCII signs and spaces: a terminal shows them, and no more.
+/// Printable ASCII characters, which have no special effect on a terminal.
 pub fn is_harmless(c: char) -> bool {
     c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric()
 }
 
-/// As [`printable_bytes`], of text.
+/// The escaped text as a string; see [`printable_bytes`].
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,5 @@
-//! JSON of texts that strangers have chosen: what a terminal would act upon is escaped, which
-//! changes nothing for who parses it.
+//! JSON with untrusted texts. Characters with an effect on a terminal are escaped, which does not
+//! change the parsed value.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,8 @@ use serde_json::ser::Formatter;
 
 use crate::fmt::escape::is_harmless;
 
-/// Where serde_json escapes ASCII's first 32 characters only, as JSON wants it.
+/// Escapes more characters than serde_json, which escapes only the control characters that JSON
+/// requires.
 struct Harmless;
 
 impl Formatter for Harmless {
@@ -33,25 +34,25 @@ impl Formatter for Harmless {
 /// Writes a value.
 ///
 /// # Errors
-/// What writing to `out` says.
+/// Errors of `out`.
 pub fn write(out: impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, Harmless))?;
     Ok(())
 }
 
-/// One object, one line.
+/// Writes one object as a line.
 ///
 /// # Errors
-/// What writing to `out` says.
+/// Errors of `out`.
 pub fn line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
     write(&mut *out, object)?;
     out.write_all(b"\n")
 }
 
-/// A text with its quotes.
+/// A JSON string, with its quotes.
 pub fn text(text: &str) -> String {
     let mut bytes = Vec::new();
-    // A vector takes all bytes, and JSON is UTF-8.
+    // Writing to a vector cannot fail, and JSON is UTF-8.
     write(&mut bytes, &text).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
 }

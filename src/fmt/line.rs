@@ -1,19 +1,19 @@
-//! Lines in the making: bytes to whose end values are put, without a text of their own in
-//! between. A report may have millions of lines, so one is used again and again.
+//! Lines under construction: values are appended directly, without temporary strings. A report may
+//! have millions of lines, so one buffer is reused.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What was put so far: valid UTF-8.
+/// The bytes so far: valid UTF-8.
 pub type Line = Vec<u8>;
 
-/// What can be put to the end of a line.
+/// A value that can be appended to a line.
 pub trait Put {
-    /// Puts it there.
+    /// Appends it.
     fn put(&self, line: &mut Line);
 }
 
-/// What puts itself.
+/// A closure that appends a value.
 impl<F: Fn(&mut Line)> Put for F {
     fn put(&self, line: &mut Line) {
         self(line);
@@ -33,7 +33,7 @@ impl Put for Cow<'_, str> {
     }
 }
 
-/// What is not known is `-`.
+/// Appends `-` for an unknown value.
 impl<T: Put> Put for Option<T> {
     fn put(&self, line: &mut Line) {
         match self {
@@ -55,9 +55,9 @@ macro_rules! numbers {
 
 numbers! { u8 u16 u32 u64 }
 
-// Digits are made here and not by itoa: with it a line of JSON takes 9 % more time.
+// Digits are formatted here and not with itoa: with itoa a line of JSON takes 9 % more time.
 
-/// What eight digits can tell.
+/// First number that needs more than eight digits.
 const EIGHT: u64 = 100_000_000;
 
 #[inline]
@@ -79,12 +79,13 @@ fn put_long(line: &mut Line, number: u64) {
     line.extend_from_slice(&digits(number % EIGHT));
 }
 
-/// Puts the first `count` bytes of a word, beginning with the lowest.
+/// Appends the first `count` bytes of a word, starting with the lowest.
 fn put_word(line: &mut Line, word: u64, count: usize) {
     put_first(line, &word.to_le_bytes(), count);
 }
 
-/// Puts the first `count` bytes. All are copied, as a copy of a known length is no call.
+/// Appends the first `count` bytes. All are copied and the rest is truncated: a copy of constant
+/// length needs no function call.
 #[inline]
 pub fn put_first<const N: usize>(line: &mut Line, bytes: &[u8; N], count: usize) {
     let end = line.len() + count;
@@ -94,11 +95,12 @@ pub fn put_first<const N: usize>(line: &mut Line, bytes: &[u8; N], count: usize)
 
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
-/// The eight digits of a number that has not more. They are made together, in parts of a word:
-/// pairs of four, of two and of one, of which the first is the lower one.
+/// The digits of a number of at most eight digits. They are computed in parallel in parts of one
+/// word: two groups of four digits, four of two, eight of one. The lowest part holds the first
+/// group.
 fn digits(number: u64) -> [u8; 8] {
     let fours = (number / 10_000) | ((number % 10_000) << 32);
-    // Exact quotients by 100 of what is below 10,000, and by 10 of what is below 100.
+    // Exact quotients: by 100 for numbers below 10,000, by 10 for numbers below 100.
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = hundreds | ((fours - hundreds * 100) << 16);
     let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
@@ -106,7 +108,7 @@ fn digits(number: u64) -> [u8; 8] {
     (ones | ZEROS).to_le_bytes()
 }
 
-/// The last digits of a number, eight at most.
+/// The last digits of a number, at most eight.
 pub fn last_digits<const N: usize>(number: u64) -> [u8; N] {
     let mut last = [0; N];
     last.copy_from_slice(&digits(number % EIGHT)[8 - N..]);
@@ -130,12 +132,12 @@ impl Put for Ipv4Addr {
             text[end..end + 4].copy_from_slice(&word.to_le_bytes());
             end += count;
         }
-        // Without the last point.
+        // Without the last dot.
         put_first(line, &text, end - 1);
     }
 }
 
-/// The octets with a point behind each, and how many bytes that are.
+/// Each octet followed by a dot, and the number of bytes.
 const OCTETS: [(u32, usize); 256] = {
     let mut octets = [(b'.' as u32, 1); 256];
     let mut octet = 0;
@@ -154,7 +156,7 @@ const OCTETS: [(u32, usize); 256] = {
     octets
 };
 
-/// As RFC 5952 wants it, and std has it.
+/// Formats the address as RFC 5952 and the standard library do.
 impl Put for Ipv6Addr {
     fn put(&self, line: &mut Line) {
         if let Some(mapped) = self.to_ipv4_mapped() {
@@ -172,7 +174,7 @@ impl Put for Ipv6Addr {
     }
 }
 
-/// Where the first of the longest rows of zeroes begins and ends.
+/// Start and end of the first of the longest runs of zero segments.
 fn longest_zeros(segments: &[u16; 8]) -> (usize, usize) {
     let (mut longest, mut start) = ((0, 0), 0);
     for (index, segment) in segments.iter().enumerate() {
@@ -193,14 +195,14 @@ fn put_segments(line: &mut Line, segments: &[u16]) {
         let digits = u64::from_le_bytes(text) >> (8 * zeros);
         let count = 4 - zeros as usize;
         match index {
-            // The first has no colon.
+            // The first segment has no colon before it.
             0 => put_word(line, digits, count),
             _ => put_word(line, (digits << 8) | u64::from(b':'), count + 1),
         }
     }
 }
 
-/// Puts spaces before what is there from `start` on.
+/// Inserts spaces before the bytes from `start` on.
 pub fn put_spaces_before(line: &mut Line, start: usize, count: usize) {
     let end = line.len();
     put_spaces(line, count);
@@ -208,19 +210,19 @@ pub fn put_spaces_before(line: &mut Line, start: usize, count: usize) {
     line[start..start + count].fill(b' ');
 }
 
-/// Puts spaces.
+/// Appends spaces.
 #[inline]
 pub fn put_spaces(line: &mut Line, count: usize) {
     const MANY: [u8; 32] = [b' '; 32];
     let end = line.len() + count;
-    // As in [`put_first`].
+    // As in [`put_first`], copies of constant length.
     while line.len() < end {
         line.extend_from_slice(&MANY);
     }
     line.truncate(end);
 }
 
-/// What is put, as a text.
+/// The value as a string.
 pub fn text(what: &impl Put) -> String {
     let mut line = Line::new();
     what.put(&mut line);
@@ -266,7 +268,7 @@ mod tests {
         for round in 0..100_000u32 {
             let mut octets: [u8; 16] = random_bytes(&mut seed);
             same(IpAddr::from([octets[0], octets[1], octets[2], octets[3]]));
-            // A quarter of the segments is short, and each row of zeroes comes up.
+            // A quarter of the segments is short, and every run of zeroes occurs.
             let zeros = octets[0] ^ octets[1];
             for segment in (0..8).filter(|s| (zeros >> s) & 1 == 1 || (round >> s) & 1 == 1) {
                 octets[2 * segment] = 0;

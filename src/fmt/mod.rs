@@ -1,4 +1,4 @@
-//! Bytes and text: nothing here knows TCP.
+//! Formatting of bytes and text; independent of TCP.
 
 pub mod escape;
 pub mod json;

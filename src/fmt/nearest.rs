@@ -1,6 +1,6 @@
-//! The known name that a misspelled one most likely means.
+//! Finds the known name that a misspelled one most likely means.
 
-/// The one of `names` that differs from `name` in at most a third of its letters, in any case.
+/// The one of `names` that differs from `name` in at most a third of its letters, ignoring case.
 pub fn nearest<T: AsRef<str>>(name: &str, names: impl Iterator<Item = T>) -> Option<T> {
     let name = name.to_lowercase();
     let distance = |known: &T| {

@@ -1,4 +1,4 @@
-//! Numbers of bytes for people.
+//! Formats sizes for people.
 
 /// Bytes as MiB with one decimal.
 pub fn mebibytes(bytes: u64) -> String {

@@ -1,4 +1,4 @@
-//! Columns of text on a terminal.
+//! Widths of text on a terminal, in columns.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -10,7 +10,7 @@ pub fn width(text: &str) -> usize {
     }
 }
 
-/// The same of a part of a line.
+/// Columns that a part of a line takes.
 pub fn columns(part: &[u8]) -> usize {
     match part.is_ascii() {
         true => part.len(),
@@ -18,13 +18,14 @@ pub fn columns(part: &[u8]) -> usize {
     }
 }
 
-/// `text` with spaces behind it up to `columns`.
+/// `text`, padded with spaces to `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
     let spaces = columns.saturating_sub(width(text));
     format!("{text}{:spaces$}", "")
 }
 
-/// At most `columns` columns of an endpoint: its address loses its middle, the port stays.
+/// Shortens an endpoint to at most `columns` columns: the middle of the address is removed, the
+/// port stays.
 pub fn shorten(text: &str, columns: usize) -> String {
     let count = text.chars().count();
     if count <= columns || columns < 4 {
@@ -41,7 +42,7 @@ pub fn shorten(text: &str, columns: usize) -> String {
         .collect()
 }
 
-/// At most `columns` columns of a text: it loses its end.
+/// Shortens a text to at most `columns` columns by removing its end.
 pub fn cut(text: &str, columns: usize) -> String {
     let mut start = text;
     while width(start) + usize::from(start.len() < text.len()) > columns {
@@ -57,7 +58,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     }
 }
 
-/// At most `columns` columns of a path: it loses its beginning.
+/// Shortens a path to at most `columns` columns by removing its beginning.
 pub fn shorten_path(text: &str, columns: usize) -> String {
     let mut end = text;
     while width(end) + usize::from(end.len() < text.len()) > columns {
