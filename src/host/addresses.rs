@@ -1,4 +1,4 @@
-//! Which addresses are local: told by the kernel, which lets sockets have them or not.
+//! Checks which addresses are local, by asking the kernel whether a socket can be bound to them.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -11,10 +11,10 @@ use crate::host::netns::{Namespaces, inside};
 /// An address, and the index of its device; 0: none.
 pub type Local = (IpAddr, u32);
 
-/// Most namespaces that are looked through for an address.
+/// Maximum number of namespaces that are searched for an address.
 const MOST_NAMESPACES: usize = 64;
 
-/// Those of the addresses that certainly no socket can have: in this namespace, or in any.
+/// Those of the addresses that certainly no socket can have, in this namespace or in any.
 pub fn absent(namespaces: &mut Namespaces, netns: Option<u32>, addresses: &[Local]) -> Vec<Local> {
     let mut left = addresses.to_vec();
     if netns.is_none_or(|inode| namespaces.is_here(inode)) {
@@ -23,7 +23,7 @@ pub fn absent(namespaces: &mut Namespaces, netns: Option<u32>, addresses: &[Loca
     if left.is_empty() {
         return left;
     }
-    // A namespace that cannot be entered may have them all.
+    // A namespace that cannot be entered may have all of them.
     let Some(others) = others(namespaces, netns) else {
         return Vec::new();
     };
@@ -35,7 +35,8 @@ pub fn absent(namespaces: &mut Namespaces, netns: Option<u32>, addresses: &[Loca
     left
 }
 
-/// The namespaces to look at beside that of the caller; `None`: they are not found, or too many.
+/// The namespaces to check in addition to that of the caller; `None`: they were not found, or are
+/// too many.
 fn others(namespaces: &mut Namespaces, netns: Option<u32>) -> Option<Vec<(u32, PathBuf)>> {
     match netns {
         Some(inode) if namespaces.is_here(inode) => Some(Vec::new()),
@@ -44,19 +45,19 @@ fn others(namespaces: &mut Namespaces, netns: Option<u32>) -> Option<Vec<(u32, P
     }
 }
 
-/// Whether no socket of the calling thread's namespace can have this address. Not when the kernel
-/// has another reason to refuse it.
+/// Whether no socket of the calling thread's namespace can have this address. False if the kernel
+/// refuses it for another reason.
 fn is_absent_here((address, device): &Local) -> bool {
     let address = match address {
         IpAddr::V4(_) => SocketAddr::new(*address, 0),
         IpAddr::V6(v6) => SocketAddrV6::new(*v6, 0, 0, *device).into(),
     };
     let refused = UdpSocket::bind(address).err().map(|e| e.kind());
-    // Those of a VRF only its sockets can have.
+    // Only sockets of a VRF can have an address of that VRF.
     refused == Some(ErrorKind::AddrNotAvailable) && !is_of_interface(address.ip())
 }
 
-/// True also when it cannot be told.
+/// Whether an interface has the address; true if that cannot be determined.
 fn is_of_interface(address: IpAddr) -> bool {
     let Ok(mut all) = getifaddrs() else {
         return true;
@@ -92,8 +93,8 @@ mod tests {
         ];
         let all = all.map(|text| (text.parse::<IpAddr>().unwrap(), 0));
         let absent = absent(&mut Namespaces::default(), Some(here), &all);
-        // Without its device nothing is known of a link-local address, and where there is no
-        // IPv6, nothing of others.
+        // Without its device a link-local address cannot be checked, and without IPv6, neither can
+        // other IPv6 addresses.
         assert!(
             absent == [all[3], all[5]] || absent == [all[3]],
             "{absent:?}"

@@ -1,5 +1,5 @@
-//! What a host answers, kept in a capture: for all that the capture has, as it was when that was
-//! written.
+//! The answers of a host, stored in a capture: for everything that the capture refers to, as of the
+//! time when it was written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write;
@@ -25,10 +25,10 @@ use crate::model::endpoint::Dev;
 use crate::model::ident::{Ident, Owner};
 use crate::model::key::{Lookup, Parsed, number};
 
-/// Processes that are tried as a way into a namespace before all others.
+/// Number of processes that are tried first for entering a namespace.
 const LIKELY_PIDS: usize = 8;
 
-/// Something with a name in a namespace.
+/// An object of a namespace that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Device {
     netns: u32,
@@ -36,7 +36,7 @@ struct Device {
     name: String,
 }
 
-/// What a namespace is set to and has counted.
+/// The settings and counters of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Space {
     inode: u32,
@@ -45,7 +45,7 @@ struct Space {
     counters: Vec<(String, u64)>,
 }
 
-/// A listening socket, its namespace, and who has it where the module does not know that.
+/// A listening socket, its namespace, and its owner if the module does not know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Socket {
     netns: u32,
@@ -53,7 +53,7 @@ struct Socket {
     holder: Option<Owner>,
 }
 
-/// The open files of a process.
+/// Open files of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Files {
     pid: u32,
@@ -69,20 +69,20 @@ fields! {
     Files { pid files }
 }
 
-/// A namespace that connections are in.
+/// A namespace that connections belong to.
 struct Seen {
     example: Ident,
     /// Processes that are likely in it.
     pids: Vec<u32>,
 }
 
-/// What a capture refers to, and a host has names for.
+/// Everything that a capture refers to and that has a name on the host.
 #[derive(Default)]
 pub struct Referred {
-    /// By id, each with a connection that is in it.
+    /// By id, each with a connection in it.
     cgroups: FxHashMap<u64, Ident>,
     namespaces: FxHashMap<u32, Seen>,
-    /// By namespace and index, each with a process that is likely there.
+    /// By namespace and index, each with a process that is likely in the namespace.
     devices: FxHashMap<(u32, u32), Option<u32>>,
     pids: BTreeSet<u32>,
     /// Namespaces, addresses and ports of listeners without an owner.
@@ -90,7 +90,7 @@ pub struct Referred {
 }
 
 impl Referred {
-    /// Remembers where a connection was.
+    /// Remembers the cgroup, namespace and device of a connection.
     pub fn add(&mut self, who: &Ident) {
         if let Some(id) = who.cgroup {
             self.cgroups.entry(id).or_insert(*who);
@@ -107,7 +107,7 @@ impl Referred {
         }
     }
 
-    /// Remembers where a connection or a listener is now, and whose it is.
+    /// Remembers the names of a live connection or listener, and its owner.
     pub fn add_live(&mut self, who: &Ident) {
         self.add(who);
         let Some(Owner { pid, .. }) = who.owner else {
@@ -129,7 +129,7 @@ impl Referred {
         }
     }
 
-    /// Asks the host for all of it.
+    /// Asks the host for all of them, and writes the answers.
     ///
     /// # Errors
     /// The capture cannot be written.
@@ -162,7 +162,7 @@ impl Referred {
         Ok(())
     }
 
-    /// Writes the namespaces; returns the sockets that listen in them.
+    /// Writes the namespaces; returns their listening sockets.
     fn write_namespaces<W: Write>(
         &self,
         host: &mut dyn Host,
@@ -202,7 +202,7 @@ impl Space {
         }
     }
 
-    /// Settings that this version does not know no advice names.
+    /// Drops settings that this version does not know: no remedy uses them.
     fn into_namespace(self) -> Namespace {
         let known = |(name, value): (String, String)| {
             let name = SETTINGS.iter().find(|known| **known == name)?;
@@ -217,7 +217,7 @@ impl Space {
     }
 }
 
-/// The host that a capture was taken on, as far as the capture refers to it.
+/// The host on which a capture was written, as far as the capture refers to it.
 pub struct CapturedHost {
     cgroups: Vec<(u64, String)>,
     netns: Vec<(u32, String)>,
@@ -229,10 +229,10 @@ pub struct CapturedHost {
 }
 
 impl CapturedHost {
-    /// Reads what a capture has of its host.
+    /// Reads the data about the host from a capture.
     ///
     /// # Errors
-    /// It makes no sense.
+    /// The data is invalid.
     pub fn new(capture: &Capture<impl Source>) -> Result<Self> {
         Self::read(capture.reader()).map_err(|problem| capture.error(problem))
     }
@@ -271,7 +271,7 @@ impl CapturedHost {
         })
     }
 
-    /// The same names, for who prints them.
+    /// All names, for printing.
     pub fn all_names(&self) -> Names {
         names(&self.cgroups, &self.netns, &self.devices)
     }
@@ -289,7 +289,7 @@ fn names(cgroups: &[(u64, String)], netns: &[(u32, String)], devices: &[Device])
     Names::known(cgroups, netns).with_devices(devices)
 }
 
-/// Looks names up in a capture.
+/// Looks up names in a capture.
 pub struct InCapture<'a>(pub &'a Path);
 
 impl InCapture<'_> {
@@ -305,7 +305,7 @@ impl Lookup for InCapture<'_> {
         let devices = self.host()?.devices;
         let is_it = |device: &&Device| (device.netns, device.name.as_str()) == (netns, name);
         let known = devices.iter().find(is_it).map(|device| device.index);
-        // A device may have a number as its name.
+        // The name of a device may be a number.
         let index = || number(name).ok().and_then(|n| u32::try_from(n).ok());
         known
             .or_else(|| index().filter(|index| *index != 0))
@@ -320,7 +320,7 @@ impl Lookup for InCapture<'_> {
     }
 
     fn netns(&self, name: &str) -> Parsed<u32> {
-        // Where it was found then, it may be written now.
+        // The path on the original host is accepted too.
         let name = name.strip_prefix("/run/netns/").unwrap_or(name);
         let namespaces = self.host()?.netns;
         let known = namespaces.iter().find(|(_, known)| known == name);
@@ -355,7 +355,7 @@ impl Host for CapturedHost {
         self.holders.get(&socket.inode).copied()
     }
 
-    /// What comes in now is not what came in then.
+    /// Current packets are unrelated to those at the time of the capture.
     fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {
         vec![Carried::default(); targets.len()]
     }
@@ -402,7 +402,7 @@ mod tests {
         assert_round_trip(&Files { pid: 7, files });
     }
 
-    /// A host of which everything is said by its number.
+    /// A host that answers with numbers.
     struct Numbered;
 
     impl Host for Numbered {

@@ -1,6 +1,6 @@
-//! Network devices in names. A socket may be bound to a device, by its program or because its
-//! peer's address is link-local: addresses mean something only together with that then. The
-//! module has its index, which is of one namespace.
+//! Names of network devices. A socket may be bound to a device, by its program or because its
+//! peer's address is link-local. Its addresses are then only meaningful together with the device.
+//! The module provides the index, which is specific to a namespace.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -15,42 +15,41 @@ use crate::host::netns::{Namespaces, inode_of, inside};
 use crate::model::endpoint::Dev;
 use crate::model::ident::Ident;
 
-/// How long names count as new, and how long it is not tried again where there are none to be had:
-/// all processes may have been looked through for a way into the namespace.
+/// How long names are valid, and the time between tries if they are not available: a try may search
+/// all processes for a way into the namespace.
 const REFRESH: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
-/// Most namespaces whose names are kept, and most names of each.
+/// Maximum number of namespaces whose names are kept, and of names for each.
 const MOST_NAMESPACES: usize = 256;
 const MOST_NAMES: usize = 16_384;
-/// Most names that an error names.
+/// Maximum number of names in an error.
 const MOST_TOLD: usize = 8;
-/// What leads into the namespace of the calling thread.
+/// Path to the namespace of the calling thread.
 const HERE: &str = "/proc/thread-self/ns/net";
 
 /// Names of devices, by their indices.
 type Names = FxHashMap<u32, Rc<str>>;
 
-/// Reads the names of a namespace, in which this process is likely to be; `None`: they are not
-/// to be had.
+/// Reads the names of a namespace, given a process that is likely in it; `None`: not available.
 pub type Read = Box<dyn FnMut(u32, Option<u32>) -> Option<Vec<(u32, String)>>>;
 
-/// What was read of one namespace.
+/// Names that were read from one namespace.
 struct Known {
     names: Names,
     read: Duration,
-    /// How long it counts as new.
+    /// How long they are valid.
     lasts: Duration,
 }
 
-/// Names of devices by namespace and index, read when they are first asked for, and again when
-/// they are old: devices are renamed, and numbers of namespaces are used again.
+/// Names of devices by namespace and index. They are read on first use, and again when they are
+/// old: devices are renamed, and namespace numbers are reused.
 pub struct Devices {
     read: Read,
     known: FxHashMap<u32, Known>,
 }
 
 impl Devices {
-    /// Those that `read` reads.
+    /// Uses `read` to read names.
     pub fn new(read: Read) -> Self {
         Self {
             read,
@@ -58,7 +57,7 @@ impl Devices {
         }
     }
 
-    /// Those of this host.
+    /// Names of this host.
     pub fn of_host() -> Self {
         Self::new(Box::new(|netns, pid| read(netns, pid).ok()))
     }
@@ -70,7 +69,7 @@ impl Devices {
         (who.ifindex != 0).then(|| self.get(who.netns, who.ifindex, pid()))
     }
 
-    /// A device of a namespace, in which this process is likely to be.
+    /// A device of a namespace; `pid` is a process that is likely in it.
     pub fn get(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
         let now = uptime();
         let is_new = |known: &Known| now.saturating_sub(known.read) < known.lasts;
@@ -105,7 +104,7 @@ fn netns_here() -> Option<u32> {
     inode_of(Path::new(HERE)).and_then(|inode| u32::try_from(inode).ok())
 }
 
-/// Reads the devices of a namespace, or why they are not to be had.
+/// Reads the devices of a namespace; the error says why they are not available.
 fn read(netns: u32, pid: Option<u32>) -> Result<Vec<(u32, String)>, String> {
     if netns_here() == Some(netns) {
         return read_here();
@@ -125,11 +124,11 @@ fn read_here() -> Result<Vec<(u32, String)>, String> {
     Ok(all.iter().map(one).collect())
 }
 
-/// The namespace that a device of a filter belongs to: the one that `netns=` says, else that of
-/// the controller.
+/// The namespace for a device in a filter: the one that `netns=` names, otherwise that of the
+/// controller.
 ///
 /// # Errors
-/// What to write instead, in words.
+/// The remedy, as text.
 pub fn netns_of_filter(netns: u32) -> Result<u32, String> {
     match netns {
         0 => netns_here().ok_or_else(|| "say with netns= whose device that is".into()),
@@ -137,11 +136,11 @@ pub fn netns_of_filter(netns: u32) -> Result<u32, String> {
     }
 }
 
-/// The index of a device that the user names by that, or by its name in the namespace that
-/// `netns=` says (0: in that of the controller).
+/// The index of a device, given as an index or as a name in the namespace that `netns=` names (0:
+/// that of the controller).
 ///
 /// # Errors
-/// What is wrong and what to write instead, in words.
+/// The problem and the remedy, as text.
 pub fn index(text: &str, netns: u32) -> Result<u32, String> {
     let number = || -> Option<u32> {
         let digits = text.bytes().all(|b| b.is_ascii_digit());
@@ -158,7 +157,7 @@ pub fn index(text: &str, netns: u32) -> Result<u32, String> {
             ));
         }
     };
-    // A device may have a number as its name.
+    // The name of a device may be a number.
     let named = devices.iter().find(|(_, name)| name == text);
     named
         .map(|(index, _)| *index)

@@ -1,4 +1,4 @@
-//! What values of the command line refer to on this host.
+//! Looks up values of the command line on this host.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::model::key::{Lookup, Parsed};
 
 /// The namespace of the caller.
 const HERE: &str = "/proc/self/ns/net";
-/// Names of network namespaces.
+/// Directory of named network namespaces.
 const NAMED: &str = "/run/netns";
 
-/// Looks at this host.
+/// Looks up names on this host.
 pub struct OfHost;
 
 impl Lookup for OfHost {
@@ -28,7 +28,7 @@ impl Lookup for OfHost {
         if !name.starts_with('/') && (name.contains('/') || name.starts_with('.')) {
             return Err("it is neither a name nor a path from /".into());
         }
-        // A path from / replaces the folder.
+        // An absolute path replaces the directory.
         let path = Path::new(NAMED).join(name);
         let inode = netns_at(&path)
             .map_err(|reason| format!("{}: {reason}", printable(&path.to_string_lossy())))?;
@@ -36,11 +36,11 @@ impl Lookup for OfHost {
     }
 }
 
-/// The inode number of the network namespace that a path leads to.
+/// The inode number of the network namespace at a path.
 fn netns_at(path: &Path) -> Parsed<u64> {
     let data = path.metadata().map_err(|e| e.to_string())?;
     let here = Path::new(HERE).metadata().map_err(|e| e.to_string())?;
-    // Of the namespaces of a process the links tell the kind.
+    // The links under `/proc/PID/ns` show the kind of namespace.
     let kind = path.read_link().unwrap_or_default();
     let of_net = |kind: &str| !kind.contains(":[") || kind.starts_with("net:[");
     if data.dev() != here.dev() || !of_net(&kind.to_string_lossy()) {

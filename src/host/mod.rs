@@ -1,5 +1,5 @@
-//! What the rules ask of the host, beside the module: names, settings, open
-//! descriptors, packets. A trait, so that rules are tested without them.
+//! Data about the host that the module does not have: names, settings, open descriptors, packets.
+//! It is a trait, so that rules can be tested without a host.
 
 pub mod addresses;
 pub mod captured;
@@ -25,43 +25,44 @@ use crate::model::endpoint::Dev;
 use crate::model::ident::{Ident, Owner};
 use crate::stderr;
 
-/// How many files a process has open, and how many it may.
+/// Number of open files of a process, and the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
-    /// Open now.
+    /// Number of open files.
     pub open: u64,
-    /// Most that it may have (`RLIMIT_NOFILE`); `None`: no limit.
+    /// The limit (`RLIMIT_NOFILE`); `None`: unlimited.
     pub limit: Option<u64>,
 }
 
-/// Answers questions about the host.
+/// Provides data about the host.
 pub trait Host {
-    /// The names of where a connection lives.
+    /// The names of a connection's cgroup, container, namespace and device.
     fn names(&mut self, who: &Ident) -> ConnNames;
-    /// A device of a namespace, in which this process is likely to be.
+    /// A device of a namespace; `pid` is a process that is likely in it.
     fn dev(&mut self, _netns: u32, index: u32, _pid: Option<u32>) -> Dev {
         Dev { index, name: None }
     }
-    /// The settings and counters of a namespace, in which these processes are likely to be.
+    /// The settings and counters of a namespace; `pids` are processes that are likely in it.
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
-    /// The open files of a process; `None`: it has ended, or may not be asked.
+    /// The open files of a process; `None`: it has ended, or access is denied.
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
-    /// The process that has a listening socket.
+    /// The process that has a listening socket open.
     fn holder(&mut self, socket: &Listening) -> Option<Owner>;
     /// Whether a process or a name leads to a namespace with this inode number.
     fn has_namespace(&mut self, _inode: u32) -> bool {
         true
     }
-    /// Whether there is such a process.
+    /// Whether the process exists.
     fn has_process(&mut self, _pid: u32) -> bool {
         false
     }
-    /// Which of these local addresses certainly no socket can have, in a namespace, or on the whole
-    /// host.
+    /// Those of these local addresses that certainly no socket can have, in a namespace or on the
+    /// whole host.
     fn absent(&mut self, _netns: Option<u32>, _addresses: &[Local]) -> Vec<Local> {
         Vec::new()
     }
-    /// What the next data carries that comes in on these connections, each target's in its place.
+    /// Samples the next incoming data of these connections; one result per target, in the same
+    /// order.
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried>;
 }
 

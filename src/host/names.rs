@@ -1,8 +1,8 @@
-//! Where a connection lives, in names: the path of its cgroup, the container
-//! that the path tells, the name of its network namespace.
+//! Names for a connection: the path of its cgroup, the container that the path shows, the name of
+//! its network namespace.
 //!
-//! Numbers come from the module and names from the file system. They are looked
-//! up when they are first asked for, and what cannot be found has no name.
+//! The module provides numbers, the file system names. They are looked up on first use; an object
+//! that is not found has no name.
 
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
@@ -18,23 +18,23 @@ use crate::host::devices::Devices;
 use crate::model::endpoint::Dev;
 use crate::model::ident::Ident;
 
-/// How long what was read counts as new.
+/// How long names are valid.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Hexadecimal digits of a container's id.
+/// Length of a container id in hexadecimal digits.
 const CONTAINER_ID: usize = 64;
 
 /// A cgroup.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// From its hierarchy's root, as in `/proc/PID/cgroup`.
+    /// Path from the root of its hierarchy, as in `/proc/PID/cgroup`.
     pub path: String,
-    /// The container that the path tells.
+    /// The container that the path shows.
     pub container: Option<String>,
-    /// Both as JSON: there are few cgroups, and millions of records of them.
+    /// Both as JSON, computed once: there are few cgroups, but millions of records.
     pub json: (String, Option<String>),
 }
 
-/// By id, which is never used again; `None`: it is gone.
+/// Cgroups by id, which is never reused; `None`: it no longer exists.
 type Cgroups = FxHashMap<u64, Option<Rc<Cgroup>>>;
 
 impl Cgroup {
@@ -49,12 +49,12 @@ impl Cgroup {
     }
 }
 
-/// Where one connection lives, as far as that has names.
+/// The names for one connection, as far as they exist.
 #[derive(Debug, Default)]
 pub struct ConnNames {
-    /// The owner's or the socket's cgroup.
+    /// The cgroup of the owner or socket.
     pub cgroup: Option<Rc<Cgroup>>,
-    /// The name under `/run/netns` of its network namespace.
+    /// The name of its network namespace under `/run/netns`.
     pub netns: Option<Rc<str>>,
     /// The device that the socket is bound to.
     pub dev: Option<Dev>,
@@ -66,13 +66,13 @@ impl ConnNames {
         self.cgroup.as_ref().map(|c| c.path.as_str())
     }
 
-    /// The container, by the cgroup's path.
+    /// The container, derived from the cgroup's path.
     pub fn container(&self) -> Option<&str> {
         self.cgroup.as_ref()?.container.as_deref()
     }
 }
 
-/// The names of numbers, read from the file system and kept.
+/// Cache of names that are read from the file system.
 pub struct Names {
     cgroup_root: Option<PathBuf>,
     netns_dir: Option<PathBuf>,
@@ -85,15 +85,15 @@ pub struct Names {
 }
 
 impl Names {
-    /// Those of this host.
+    /// Names of this host.
     pub fn of_host() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let names = Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH);
         names.with_devices(Devices::of_host())
     }
 
-    /// Those under a cgroup2 mount and in a directory of namespaces, which are read at most
-    /// once in `refresh`. Devices have no names.
+    /// Names under a cgroup2 mount and in a directory of namespaces, which are read at most once in
+    /// `refresh`. Devices have no names.
     pub fn new(cgroup_root: Option<PathBuf>, netns_dir: PathBuf, refresh: Duration) -> Self {
         Self {
             cgroup_root,
@@ -107,7 +107,7 @@ impl Names {
         }
     }
 
-    /// These paths of cgroups and names of namespaces, and no others. Devices have no names.
+    /// Only these cgroup paths and namespace names. Devices have no names.
     pub fn known(cgroups: &[(u64, String)], namespaces: &[(u32, String)]) -> Self {
         let cgroup = |(id, path): &(u64, String)| (*id, Some(Rc::new(Cgroup::new(path.clone()))));
         let namespace = |(inode, name): &(u32, String)| (u64::from(*inode), name.as_str().into());
@@ -119,12 +119,12 @@ impl Names {
         }
     }
 
-    /// The same with these devices.
+    /// Adds names of devices.
     pub fn with_devices(self, devices: Devices) -> Self {
         Self { devices, ..self }
     }
 
-    /// Where a connection lives.
+    /// The names for a connection.
     pub fn of(&mut self, who: &Ident) -> ConnNames {
         ConnNames {
             cgroup: self.cgroup_of(who),
@@ -133,18 +133,18 @@ impl Names {
         }
     }
 
-    /// The device that the socket is bound to, alone.
+    /// Only the device that the socket is bound to.
     #[inline]
     pub fn dev(&mut self, who: &Ident) -> Option<Dev> {
         self.devices.of(who)
     }
 
-    /// A device of a namespace, in which this process is likely to be.
+    /// A device of a namespace; `pid` is a process that is likely in it.
     pub fn dev_at(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
         self.devices.get(netns, index, pid)
     }
 
-    /// Its cgroup alone.
+    /// Only the cgroup.
     pub fn cgroup_of(&mut self, who: &Ident) -> Option<Rc<Cgroup>> {
         who.cgroup.and_then(|id| self.cgroup(id))
     }
@@ -159,12 +159,12 @@ impl Names {
             return None;
         }
         read_cgroups(root, &mut self.cgroups);
-        // It was there before we looked, so it will not come any more.
+        // It existed before the directories were read, so it is gone and will not reappear.
         self.cgroups.entry(id).or_insert(None).clone()
     }
 
     fn netns(&mut self, inode: u32) -> Option<Rc<str>> {
-        // Names and inode numbers are used again, so they are not kept for long.
+        // Names and inode numbers are reused, so they are not kept for long.
         if let Some(dir) = &self.netns_dir {
             if due(&mut self.namespaces_read, self.refresh) {
                 self.namespaces = read_namespaces(dir);
@@ -174,7 +174,7 @@ impl Names {
     }
 }
 
-/// Whether `read` is too long ago; then it is now.
+/// Whether the last read is older than `refresh`; sets `read` to now if so.
 fn due(read: &mut Option<Duration>, refresh: Duration) -> bool {
     let now = uptime();
     let due = read.is_none_or(|at| now.saturating_sub(at) >= refresh);
@@ -184,12 +184,12 @@ fn due(read: &mut Option<Duration>, refresh: Duration) -> bool {
     due
 }
 
-/// The clock that costs least: it is asked for each record.
+/// The cheapest clock, because it is read for each record.
 pub(crate) fn uptime() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Where the text of `/proc/self/mountinfo` says that cgroup2's root is.
+/// The mount point of cgroup2 in the text of `/proc/self/mountinfo`.
 fn cgroup2_mount(mounts: &str) -> Option<PathBuf> {
     let root_of_cgroup2 = |line: &str| {
         let (mount, kind) = line.split_once(" - ")?;
@@ -200,11 +200,11 @@ fn cgroup2_mount(mounts: &str) -> Option<PathBuf> {
     mounts.lines().find_map(root_of_cgroup2)
 }
 
-/// Adds the directories from `root` down, by their inode numbers: those are the cgroups' ids.
+/// Adds the directories under `root` by inode number, which is the cgroup id.
 fn read_cgroups(root: &Path, cgroups: &mut Cgroups) {
     let mut left = vec![(root.to_owned(), String::new())];
     while let Some((dir, path)) = left.pop() {
-        // It may have gone meanwhile.
+        // It may have been removed since.
         let Ok(data) = dir.metadata() else {
             continue;
         };
@@ -217,7 +217,7 @@ fn read_cgroups(root: &Path, cgroups: &mut Cgroups) {
 }
 
 fn read_namespaces(dir: &Path) -> FxHashMap<u64, Rc<str>> {
-    // Not the entry's own metadata: a name may be a link to /proc/PID/ns/net.
+    // Not the metadata of the entry itself: a name may be a link to /proc/PID/ns/net.
     let named = |entry: DirEntry| {
         let data = entry.path().metadata().ok()?;
         Some((data.ino(), entry.file_name().to_string_lossy().into()))
@@ -225,13 +225,13 @@ fn read_namespaces(dir: &Path) -> FxHashMap<u64, Rc<str>> {
     entries(dir).filter_map(named).collect()
 }
 
-/// What can be read of a directory.
+/// The readable entries of a directory.
 fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> {
     fs::read_dir(dir).into_iter().flatten().flatten()
 }
 
-/// The container that a cgroup's path tells: the innermost one. Its id, or its
-/// name where there is no id (LXC, systemd's machines).
+/// The innermost container in a cgroup's path: its id, or its name if it has no id (LXC, systemd's
+/// machines).
 fn container(cgroup: &str) -> Option<String> {
     cgroup.rsplit('/').find_map(container_of_part)
 }
@@ -239,7 +239,7 @@ fn container(cgroup: &str) -> Option<String> {
 fn container_of_part(part: &str) -> Option<String> {
     let unit = part.strip_suffix(".scope").unwrap_or(part);
     let (before, last) = unit.rsplit_once(['-', ':']).unwrap_or(("", unit));
-    // A container's monitor is outside of it.
+    // A container's monitor runs outside of the container.
     if is_container_id(last) && !before.ends_with("conmon") {
         return Some(last.to_owned());
     }
@@ -257,7 +257,7 @@ fn is_container_id(text: &str) -> bool {
     text.len() == CONTAINER_ID && text.bytes().all(hex)
 }
 
-/// The name of a machine, in which systemd writes `-` as `\x2d`.
+/// The name of a machine; systemd escapes `-` as `\x2d`.
 fn unescaped(name: &str) -> String {
     name.replace("\\x2d", "-")
 }
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(cgroup2_mount("\n - cgroup2 \n1 2 3 -"), None);
     }
 
-    /// A directory that goes away with the test.
+    /// A directory that is removed after the test.
     struct Tree(PathBuf);
 
     impl Tree {
@@ -336,7 +336,7 @@ mod tests {
             tree
         }
 
-        /// Makes a directory and tells its inode number.
+        /// Creates a directory and returns its inode number.
         fn make(&self, path: &str) -> u64 {
             let path = self.0.join(path);
             fs::create_dir_all(&path).unwrap();

@@ -1,5 +1,5 @@
-//! What a network namespace is set to, and what it has counted: read from
-//! inside of it, because `/proc/sys/net` shows the namespace of its reader.
+//! Settings and counters of a network namespace. They are read from inside of it, because
+//! `/proc/sys/net` shows the namespace of the reader.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,8 +12,8 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::host::sockets::{self, Listening};
 
-/// Every setting that advice may name, as `sysctl` does. Those that a kernel, or a namespace,
-/// does not have are never named.
+/// Every setting that a remedy may name, with its `sysctl` name. Settings that a kernel or
+/// namespace does not have are not named.
 pub const SETTINGS: &[&str] = &[
     "net.core.somaxconn",
     "net.ipv4.ip_local_port_range",
@@ -37,14 +37,14 @@ pub const SETTINGS: &[&str] = &[
 /// The settings and counters of one network namespace.
 #[derive(Debug, Clone, Default)]
 pub struct Namespace {
-    /// By name, each as `sysctl -n` prints it, with one space where that has a tab.
+    /// Settings by name, as `sysctl -n` prints them, with a space instead of each tab.
     pub settings: HashMap<&'static str, String>,
-    /// By name, as `nstat` has them, such as `TcpExtListenDrops`.
+    /// Counters by `nstat` name, such as `TcpExtListenDrops`.
     pub counters: HashMap<String, u64>,
     /// Its listening sockets.
     pub listening: Vec<Listening>,
-    /// Why it could not be entered. Then nothing is known of it but which settings the kernel
-    /// has at all: those keys of `settings` whose values are empty.
+    /// Why it could not be entered. In that case only the settings that the kernel has are known:
+    /// they are keys of `settings` with empty values.
     pub closed: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Namespace {
         value.filter(|v| !v.is_empty())
     }
 
-    /// The value of a setting that is a number.
+    /// The value of a numeric setting.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.setting(name)?.parse().ok()
     }
@@ -65,8 +65,8 @@ impl Namespace {
         self.counters.get(name).copied()
     }
 
-    /// How many local ports `connect()` may choose from: `ip_local_port_range` without those
-    /// in it that are reserved; and the range itself.
+    /// The local ports from which `connect()` may choose: the range `ip_local_port_range`, and how
+    /// many ports in it are not reserved.
     pub fn local_ports(&self) -> Option<LocalPorts> {
         let mut bounds = self
             .setting("net.ipv4.ip_local_port_range")?
@@ -88,18 +88,18 @@ impl Namespace {
     }
 }
 
-/// Ports for `connect()` to choose from.
+/// The ports from which `connect()` chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalPorts {
-    /// The first.
+    /// The first port.
     pub low: u16,
-    /// The last.
+    /// The last port.
     pub high: u16,
-    /// How many of them are not reserved.
+    /// Number of ports that are not reserved.
     pub count: u64,
 }
 
-/// Reads `8080,9000-9010`, which the kernel prints sorted and without overlaps.
+/// Parses `8080,9000-9010`, which the kernel prints sorted and without overlaps.
 fn port_list(text: &str) -> Vec<(u16, u16)> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -108,11 +108,11 @@ fn port_list(text: &str) -> Vec<(u16, u16)> {
     text.split(',').filter_map(range).collect()
 }
 
-/// Where namespaces are found, by their inode numbers.
+/// Finds namespaces by their inode numbers.
 pub struct Namespaces {
     proc: PathBuf,
     named: PathBuf,
-    /// Of all processes, once they have been looked through.
+    /// Namespaces of all processes, once the processes have been searched.
     running: Option<HashMap<u64, PathBuf>>,
 }
 
@@ -137,7 +137,7 @@ impl Namespaces {
             None => Err("no process and no name under /run/netns leads to it".into()),
         };
         read.unwrap_or_else(|reason| {
-            // What the kernel has at all is seen from here, too.
+            // This namespace shows which settings the kernel has.
             let mut settings = read_here(&self.proc).settings;
             settings.values_mut().for_each(String::clear);
             Namespace {
@@ -157,7 +157,7 @@ impl Namespaces {
         self.proc.join("thread-self/ns/net")
     }
 
-    /// A path into each namespace that a process or a name leads to, but for the caller's;
+    /// A path for each namespace that a process or a name leads to, except that of the caller;
     /// `None`: there are more than `most`.
     pub fn others(&mut self, most: usize) -> Option<Vec<(u32, PathBuf)>> {
         let running = self.running.get_or_insert_with(|| of_processes(&self.proc));
@@ -172,7 +172,7 @@ impl Namespaces {
         (all.len() <= most).then(|| all.into_iter().filter_map(of_this_kind).collect())
     }
 
-    /// A path that leads into a namespace.
+    /// A path that leads to a namespace.
     pub fn find(&mut self, inode: u64, pids: &[u32]) -> Option<PathBuf> {
         let of_pid = |pid: &u32| self.proc.join(pid.to_string()).join("ns/net");
         let likely = pids.iter().map(of_pid);
@@ -186,7 +186,7 @@ impl Namespaces {
     }
 }
 
-/// One path for each namespace that a process is in.
+/// One path for each namespace of a process.
 fn of_processes(proc: &Path) -> HashMap<u64, PathBuf> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let number = |name: &OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
@@ -200,13 +200,12 @@ fn of_processes(proc: &Path) -> HashMap<u64, PathBuf> {
     found
 }
 
-/// The inode number of what a path leads to.
+/// The inode number of the object at a path.
 pub fn inode_of(path: &Path) -> Option<u64> {
     path.metadata().ok().map(|data| data.ino())
 }
 
-/// Runs `work` in a thread of its own that is inside of the namespace: this process stays where
-/// it is.
+/// Runs `work` in a new thread inside of the namespace: this process stays in its own.
 ///
 /// # Errors
 /// Why it cannot be entered.
@@ -217,7 +216,7 @@ pub fn inside<T: Send>(
 ) -> Result<T, String> {
     let enter = || {
         let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        // The process may have ended, and its number be another's.
+        // The process may have ended, and its number may have been reused.
         if file.metadata().ok().map(|data| data.ino()) != Some(inode.into()) {
             return Err(format!("{} leads elsewhere by now", path.display()));
         }
@@ -264,7 +263,7 @@ fn read_here(proc: &Path) -> Namespace {
     }
 }
 
-/// Reads pairs of lines, of which the first has the names and the second the numbers.
+/// Parses pairs of lines: the first has the names, the second the numbers.
 fn parse_counters(text: &str) -> Vec<(String, u64)> {
     let mut lines = text.lines();
     let mut counters = Vec::new();

@@ -1,12 +1,12 @@
-//! Segments of TCP in packets as they come in: the classic BPF program that
-//! picks those to one port, and what user space reads of them.
+//! TCP segments of incoming packets: the classic BPF program that selects those to one port, and
+//! the parser in user space.
 
 use std::net::IpAddr;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use socket2::SockFilter;
 
-/// Bytes of a packet that are looked at.
+/// Number of bytes of a packet that are read.
 pub const SNAP: usize = 1024;
 
 const TCP: u32 = 6;
@@ -23,11 +23,12 @@ mod code {
     pub const RETURN: u16 = 0x06;
 }
 
-/// A program that takes TCP to a port, from the network header on: no fragments and, with IPv6,
-/// no extension headers.
+/// A filter for TCP packets to a port, starting at the network header. It excludes fragments and,
+/// for IPv6, packets with extension headers.
 pub fn program(ipv4: bool, port: u16) -> Vec<SockFilter> {
     let op = |code, k| SockFilter::new(code, 0, 0, k);
-    // A jump goes over so many instructions: to the last but one it takes, to the last it drops.
+    // A jump skips this many instructions: the last instruction but one accepts the packet, the
+    // last drops it.
     let jump = |code, yes, no, k| SockFilter::new(code, yes, no, k);
     let take = [op(code::RETURN, SNAP as u32), op(code::RETURN, 0)];
     let mut program = match ipv4 {
@@ -51,21 +52,21 @@ pub fn program(ipv4: bool, port: u16) -> Vec<SockFilter> {
     program
 }
 
-/// A segment that came in.
+/// A segment that was received.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Who sent it.
+    /// Source address and port.
     pub from: (IpAddr, u16),
-    /// To which port.
+    /// Destination port.
     pub to: u16,
     /// Its sequence number.
     pub seq: u32,
-    /// What it carries, as far as it was not cut off.
+    /// The payload, which may be truncated.
     pub data: &'a [u8],
 }
 
-/// Reads a packet from its network header on, without the padding of the link; `None` when it is
-/// not one of these.
+/// Parses a packet that starts with its network header, and ignores padding of the link. Returns
+/// `None` if it is not such a packet.
 pub fn parse(packet: &[u8]) -> Option<Segment<'_>> {
     let packet = LaxSlicedPacket::from_ip(packet).ok()?;
     let from = match packet.net? {

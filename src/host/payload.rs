@@ -1,26 +1,25 @@
-//! What a piece of data that a client sent looks like: a part of a request's
-//! headers, or of its body.
+//! Classifies data that a client sent: a part of request headers, or of a request body.
 
-/// What one piece is.
+/// Kind of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// The beginning of an HTTP request whose headers do not end, or more header lines.
+    /// The start of an HTTP request whose headers are incomplete, or further header lines.
     Headers,
-    /// Anything else that is long enough to tell.
+    /// Other data that is long enough to classify.
     Body,
-    /// TLS records: what is in them cannot be seen.
+    /// TLS records, whose contents are unknown.
     Encrypted,
-    /// Too short to tell, or a whole request.
+    /// Too short to classify, or a complete request.
     Unclear,
 }
 
-/// Shorter pieces tell nothing: a client that sends a header's letters one by one looks like
-/// one that sends a body's.
+/// Shorter data cannot be classified: a client that sends a header byte by byte looks like one that
+/// sends a body.
 const SHORTEST: usize = 3;
 /// The end of the headers.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// Looks at the beginning of what one segment carried; the rest may be cut off.
+/// Classifies the payload of one segment, which may be truncated.
 pub fn look(data: &[u8]) -> Piece {
     if is_tls(data) {
         Piece::Encrypted
@@ -38,12 +37,12 @@ pub fn look(data: &[u8]) -> Piece {
     }
 }
 
-/// A record's type, and the version that all of TLS 1.0 to 1.3 write.
+/// Checks the record type, and the version that TLS 1.0 to 1.3 send.
 fn is_tls(data: &[u8]) -> bool {
     matches!(data, [0x14..=0x17, 0x03, 0x00..=0x04, ..])
 }
 
-/// `METHOD SP target SP HTTP/1.x`, as far as there is of it.
+/// Checks for a prefix of `METHOD SP target SP HTTP/1.x`.
 fn begins_request(data: &[u8]) -> bool {
     let line = data.split(|b| *b == b'\r').next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
@@ -53,7 +52,7 @@ fn begins_request(data: &[u8]) -> bool {
     is_method && matches!(target.first(), Some(b'/' | b'*' | b'h'))
 }
 
-/// One or more `Name: value` lines, each with its end.
+/// Checks for one or more complete `Name: value` lines.
 fn is_header_lines(data: &[u8]) -> bool {
     let Some(lines) = data.strip_suffix(b"\n") else {
         return false;
@@ -62,7 +61,7 @@ fn is_header_lines(data: &[u8]) -> bool {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let colon = line.iter().position(|b| *b == b':').unwrap_or(0);
         let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-        // An empty line ends the headers: what follows is a body.
+        // An empty line ends the headers; the rest is a body.
         colon > 0 && line[..colon].iter().all(is_token)
     })
 }

@@ -1,6 +1,6 @@
-//! Looks for some seconds at what slow clients send: whether it is headers or
-//! bodies of requests. No counter of TCP can tell. What was read is counted by
-//! kind and forgotten: it is never shown and never kept.
+//! Samples the data of slow clients for some seconds: whether it belongs to headers or bodies of
+//! requests, which no TCP counter shows. The data is classified, counted and discarded; it is never
+//! printed or stored.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use crate::host::netns::{Namespaces, inside};
 use crate::host::packet::{self, SNAP};
 use crate::host::payload::{self, Piece};
 
-/// Connections whose data is looked at.
+/// Connections to sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Inode number of their network namespace.
@@ -28,7 +28,7 @@ pub struct Target {
     pub clients: HashSet<(IpAddr, u16)>,
 }
 
-/// What the pieces of one target were.
+/// Counts of the data of one target, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Carried {
     /// Parts of headers.
@@ -39,34 +39,34 @@ pub struct Carried {
     pub encrypted: u64,
 }
 
-/// What that tells.
+/// Classification of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Headers that do not end.
     Headers,
     /// Bodies that do not end.
     Body,
-    /// Nothing: it is encrypted.
+    /// Unknown because the data is encrypted.
     Encrypted,
-    /// Nothing: too little was seen, or both.
+    /// Unknown because there was too little data, or both kinds.
     Unknown,
 }
 
-/// So many pieces are enough.
+/// Sampling stops after this many pieces.
 const ENOUGH: u64 = 30;
-/// Fewer tell nothing.
+/// With fewer pieces the result is unknown.
 const LEAST: u64 = 3;
-/// Of all pieces, the percentage that must agree.
+/// Percentage of pieces that must agree.
 const AGREE: u64 = 80;
-/// Most targets that are looked at in one diagnosis.
+/// Maximum number of targets in one diagnosis.
 const MOST_TARGETS: usize = 16;
-/// `linux/if_ether.h`. Sockets of one protocol get what comes in, and not what goes out, so
-/// that on a loopback device each packet is seen once.
+/// From `linux/if_ether.h`. A socket for one protocol receives only incoming packets, so each
+/// packet on a loopback device is seen once.
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 
 impl Carried {
-    /// What the pieces tell.
+    /// Classifies the pieces.
     pub fn verdict(self) -> Verdict {
         let all = self.headers + self.body + self.encrypted;
         let agree = |count: u64| count >= LEAST && count * 100 >= all * AGREE;
@@ -81,7 +81,7 @@ impl Carried {
         }
     }
 
-    /// How many pieces were seen.
+    /// Number of pieces.
     pub fn pieces(self) -> u64 {
         self.headers + self.body + self.encrypted
     }
@@ -96,8 +96,8 @@ impl Carried {
     }
 }
 
-/// Looks at all targets at once, at most for `patience`. Of one that cannot be looked at,
-/// nothing is known.
+/// Samples all targets in parallel, for at most `patience`. A target that cannot be sampled has no
+/// counts.
 pub fn sample(namespaces: &mut Namespaces, targets: &[Target], patience: Duration) -> Vec<Carried> {
     let path = |target: &Target| namespaces.find(target.netns.into(), &target.pids);
     let paths: Vec<_> = targets.iter().map(path).collect();
@@ -111,7 +111,7 @@ pub fn sample(namespaces: &mut Namespaces, targets: &[Target], patience: Duratio
     thread::scope(|scope| {
         let pairs = carried.iter_mut().zip(targets.iter().zip(paths));
         for (carried, pair) in pairs.take(MOST_TARGETS) {
-            // A thread that cannot be had leaves it unknown.
+            // If no thread can be created, the target has no counts.
             let work = move || *carried = looked(pair);
             let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
@@ -119,7 +119,7 @@ pub fn sample(namespaces: &mut Namespaces, targets: &[Target], patience: Duratio
     carried
 }
 
-/// Reads what comes in on the connections of a target, in the namespace of the calling thread.
+/// Reads the incoming packets of a target, in the namespace of the calling thread.
 fn read(target: &Target, deadline: Instant) -> io::Result<Carried> {
     let ipv4 = target.clients.iter().filter(|(addr, _)| addr.is_ipv4());
     let ipv4 = ipv4.count() * 2 >= target.clients.len();
@@ -142,7 +142,7 @@ fn read(target: &Target, deadline: Instant) -> io::Result<Carried> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
-        // What came before the filter was attached is checked here.
+        // Packets that arrived before the filter was attached are checked here.
         let Some(segment) = packet::parse(&buffer[..length]) else {
             continue;
         };
@@ -150,7 +150,7 @@ fn read(target: &Target, deadline: Instant) -> io::Result<Carried> {
         if segment.to != target.port || !target.clients.contains(&from) || is_probe(segment.data) {
             continue;
         }
-        // Sent again, or seen on a bridge and on its port.
+        // Skip a retransmission, and a packet that is seen on a bridge and on its port.
         if last.insert(from, segment.seq) != Some(segment.seq) {
             carried.add(payload::look(segment.data));
         }
@@ -158,7 +158,7 @@ fn read(target: &Target, deadline: Instant) -> io::Result<Carried> {
     Ok(carried)
 }
 
-/// No data, or the one byte of a keepalive.
+/// No data, or the single byte of a keepalive.
 fn is_probe(data: &[u8]) -> bool {
     data.is_empty() || data == [0]
 }

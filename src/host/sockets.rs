@@ -1,5 +1,5 @@
-//! Who listens where, as `/proc` tells it: for listeners that are older than the
-//! activation, whose process the module does not know.
+//! Owners of listening sockets according to `/proc`, for listeners that are older than the
+//! activation and whose process the module does not know.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -15,15 +15,15 @@ pub struct Listening {
     pub addr: IpAddr,
     /// Its port.
     pub port: u16,
-    /// Its inode number, by which descriptors name it.
+    /// Its inode number, which identifies it in `/proc/PID/fd`.
     pub inode: u64,
 }
 
 /// The state LISTEN in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
-/// Reads a `/proc/net/tcp` or `tcp6` as far as listeners are in it: they come first, and there may
-/// be a million connections behind them.
+/// Reads the listeners of `/proc/net/tcp` or `tcp6`. Stops at the first other socket: listeners
+/// come first, and a million connections may follow.
 pub fn read(path: &Path) -> Vec<Listening> {
     let Ok(file) = File::open(path) else {
         return Vec::new();
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Vec<Listening> {
     lines.skip(1).map_while(|line| parse(&line)).collect()
 }
 
-/// `None` of a line that is no listener's.
+/// Parses a line; `None` if it is not a listener.
 fn parse(line: &str) -> Option<Listening> {
     let fields: Vec<_> = line.split_whitespace().collect();
     let (addr, port) = fields.get(1)?.split_once(':')?;
@@ -46,7 +46,8 @@ fn parse(line: &str) -> Option<Listening> {
     })
 }
 
-/// Words of the host's byte order, each of four bytes in the network's.
+/// Parses an address that is printed as 32-bit words in host byte order; the bytes of each are in
+/// network byte order.
 fn address(hex: &str) -> Option<IpAddr> {
     let mut bytes = Vec::with_capacity(16);
     for at in (0..hex.len()).step_by(8) {
@@ -60,8 +61,8 @@ fn address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// A process that has the socket open: the one with the lowest number, such as a server that
-/// has forked its workers.
+/// A process that has the socket open: the one with the lowest number, such as a server that has
+/// forked its workers.
 pub fn holder(proc: &Path, inode: u64) -> Option<Owner> {
     let wanted = format!("socket:[{inode}]");
     let holds = |pid: &u32| {
