@@ -1,4 +1,4 @@
-//! An activation: the keys of `--activate`, and what the module made of them.
+//! An activation: the keys of `--activate`, and the settings that the module derived from them.
 
 use crate::abi::{self, Config};
 use crate::model::filter::Filter;
@@ -10,10 +10,10 @@ use crate::model::key::{
 const MEBIBYTE: u64 = 1 << 20;
 /// A tebibyte.
 const MOST_RING_MEBIBYTES: u64 = 1 << 20;
-/// No alarm wants more: so many connections are tracked at most.
+/// The maximum of an alarm threshold: no more connections can be tracked.
 const MOST_TO_ALARM: u32 = abi::TCPSTATES_CONNS_MAX;
 
-/// The hook that sees the transitions.
+/// The hook that observes the transitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TransitionHook {
     /// The module chooses.
@@ -21,7 +21,7 @@ pub enum TransitionHook {
     Auto,
     /// The kernel's tracepoint.
     Tracepoint,
-    /// A kprobe on the function that changes states.
+    /// A kprobe on the function that changes the state.
     Kprobe,
 }
 
@@ -56,30 +56,30 @@ impl TransitionHook {
     }
 }
 
-/// What `--activate` sets; `None`: the module chooses.
+/// Settings of `--activate`; `None`: the module chooses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activation {
-    /// What a bare `--report` prints.
+    /// Parts that `--report` prints by default.
     pub verbose: u32,
-    /// Which connections are recorded.
+    /// Filter of the connections that are recorded.
     pub filter: Filter,
-    /// Nanoseconds in the old state, at least.
+    /// Minimum time in the old state in nanoseconds.
     pub min_ns: u64,
-    /// Records of each CPU.
+    /// Number of records per CPU.
     pub ring: Option<u32>,
-    /// Bytes for the rings of all CPUs.
+    /// Size of the rings of all CPUs in bytes.
     pub ring_bytes: Option<u64>,
-    /// Most live connections.
+    /// Maximum number of live connections.
     pub max_conns: Option<u32>,
-    /// How the main transition is hooked.
+    /// Hook for the main transition.
     pub hook: TransitionHook,
-    /// Connections of a pair that raise an alarm.
+    /// Number of connections of a pair that raises an alarm.
     pub threshold: u32,
-    /// Unfinished handshakes a second that raise an alarm.
+    /// Unfinished handshakes per second that raise an alarm.
     pub unfinished: u32,
-    /// Most pairs of addresses.
+    /// Maximum number of pairs of addresses.
     pub max_pairs: u32,
-    /// Most listeners.
+    /// Maximum number of listeners.
     pub max_listeners: u32,
 }
 
@@ -96,7 +96,7 @@ impl Timed for Activation {
 }
 
 impl Activation {
-    /// The form in the ABI.
+    /// Converts to the ABI structure.
     pub fn to_abi(&self) -> Config {
         Config {
             verbose: self.verbose,
@@ -114,7 +114,7 @@ impl Activation {
         }
     }
 
-    /// From the form in the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(config: &Config) -> Self {
         let ring = Some(config.ring_records).filter(|n| *n != 0);
         let ring_bytes = Some(config.ring_budget).filter(|n| ring.is_none() && *n >= MEBIBYTE);
@@ -134,35 +134,35 @@ impl Activation {
     }
 }
 
-/// The pairs that would make this activation, every key with its value; not those that leave a
-/// size to the module.
+/// The pairs that reproduce this activation: every key with its value, except sizes that the module
+/// chooses.
 pub fn pairs(activation: &Activation) -> Vec<Pair> {
     key::pairs(KEYS, activation.clone())
 }
 
-/// What is active.
+/// The settings of the current activation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Counts the activations since the module was loaded.
+    /// Number of activations since the module was loaded.
     pub generation: u64,
-    /// The hook that sees the transitions, never [`TransitionHook::Auto`].
+    /// The hook that observes the transitions, never [`TransitionHook::Auto`].
     pub hook_used: TransitionHook,
-    /// Records of the ring of each CPU.
+    /// Number of records of the ring of each CPU.
     pub ring_records: u32,
-    /// Bytes of one ring, as it is mapped.
+    /// Size of one mapped ring in bytes.
     pub ring_bytes: u64,
-    /// Bytes of all that the activation needs.
+    /// Memory that the activation uses, in bytes.
     pub memory_bytes: u64,
     /// Monotonic nanoseconds of the activation.
     pub activated_ns: u64,
-    /// Monotonic nanoseconds of when a report last marked events as reported.
+    /// Monotonic nanoseconds of the last time when a report marked events as reported.
     pub consumed_ns: Option<u64>,
-    /// What was asked for, with what was chosen where it left the choice.
+    /// The requested settings, with the values that the module chose.
     pub activation: Activation,
 }
 
 impl Settings {
-    /// From the form in the ABI; `None`: nothing is active.
+    /// Converts from the ABI structure; `None`: not active.
     pub fn from_abi(raw: &abi::Settings) -> Option<Self> {
         (raw.active != 0).then(|| Self {
             generation: raw.generation,

@@ -1,4 +1,4 @@
-//! Alarms: something has become too much, or no longer is.
+//! Alarms: a number has reached its threshold, or has fallen below it again.
 
 use std::borrow::Cow;
 use std::mem::offset_of;
@@ -6,25 +6,25 @@ use std::mem::offset_of;
 use crate::abi::{self, RawAlarm, RecordBytes, part};
 use crate::model::ident::Ident;
 
-/// What an alarm is about: a number as the module gave it; any number is allowed.
+/// The kind of an alarm. Any number from the module is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlarmKind(pub u8);
 
-/// By number, from 1 on.
+/// Names by number, starting at 1.
 const NAMES: [&str; abi::TCPSTATES_NR_ALARMS as usize - 1] =
     ["pair", "accept_queue", "half_open", "unfinished"];
 
 impl AlarmKind {
-    /// Connections of one pair of addresses.
+    /// Number of connections of a pair of addresses.
     pub const PAIR: Self = Self(abi::TCPSTATES_ALARM_PAIR as u8);
-    /// A listener's connections that wait for `accept()`.
+    /// Number of a listener's connections that wait for `accept()`.
     pub const ACCEPT_QUEUE: Self = Self(abi::TCPSTATES_ALARM_ACCEPT_QUEUE as u8);
-    /// A listener's half-open requests.
+    /// Number of a listener's half-open requests.
     pub const HALF_OPEN: Self = Self(abi::TCPSTATES_ALARM_HALF_OPEN as u8);
-    /// Handshakes a second that a listener does not see finished.
+    /// Number of a listener's unfinished handshakes per second.
     pub const UNFINISHED: Self = Self(abi::TCPSTATES_ALARM_UNFINISHED as u8);
 
-    /// The word in reports, `alarm_<n>` for a number that we do not know.
+    /// The name in reports; `alarm_<n>` for an unknown number.
     pub fn name(self) -> Cow<'static, str> {
         let known = usize::from(self.0)
             .checked_sub(1)
@@ -36,37 +36,37 @@ impl AlarmKind {
     }
 }
 
-/// A record of the module that something has become too much, or no longer is.
+/// A record of an alarm that was raised or cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alarm {
     /// Monotonic nanoseconds.
     pub ts: u64,
-    /// What it is about.
+    /// Kind of the alarm.
     pub kind: AlarmKind,
-    /// Raised; else cleared.
+    /// True if raised, false if cleared.
     pub raised: bool,
-    /// Of a pair the connection that raised or cleared it, else the listener.
+    /// For a pair, the connection that raised or cleared the alarm; otherwise the listener.
     pub who: Ident,
-    /// The number that is compared, now: connections, or handshakes a second.
+    /// The current value of the number: connections, or handshakes per second.
     pub value: u64,
-    /// At which it is raised; it is cleared below 80 % of this.
+    /// The value at which it is raised; it is cleared below 80 % of this.
     pub threshold: u64,
-    /// Highest value since it was raised.
+    /// Highest value since the alarm was raised.
     pub peak: u64,
     /// Monotonic nanoseconds of the raise.
     pub raised_ns: u64,
     /// Connections of the pair, or of the listener, in SYN_SENT and SYN_RECV.
     pub half_open: u32,
-    /// The same in ESTABLISHED.
+    /// Connections in ESTABLISHED.
     pub established: u32,
-    /// The same in FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING and LAST_ACK.
+    /// Connections in FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING and LAST_ACK.
     pub closing: u32,
-    /// The same in TIME_WAIT.
+    /// Connections in TIME_WAIT.
     pub timewait: u32,
 }
 
 impl Alarm {
-    /// Decodes a record; `None` when it is not of this type.
+    /// Decodes a record; `None` if it is not of this type.
     pub fn decode(bytes: &RecordBytes) -> Option<Self> {
         let kind = u32::from(abi::u16_at(bytes, offset_of!(RawAlarm, type_)));
         let word = |at| abi::u32_at(bytes, at);
@@ -87,7 +87,7 @@ impl Alarm {
         })
     }
 
-    /// Whether it is about two addresses, without ports.
+    /// Whether the alarm is about two addresses, without ports.
     pub fn is_pair(&self) -> bool {
         self.kind == AlarmKind::PAIR
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::fmt::random::random_bytes;
 
-    /// The header's constants, and the names that we make of them.
+    /// Compares the header's constants with the names here.
     #[test]
     fn kinds_are_those_of_the_header() {
         let header = include_str!("../../include/tcpstates.h");

@@ -1,8 +1,8 @@
-//! When the wall clock was set.
+//! Changes of the wall clock.
 
 use crate::abi;
 
-/// From `since_ns` (monotonic) on, wall-clock time is `offset_ns` more than monotonic time.
+/// From `since_ns` (monotonic) on, wall-clock time is monotonic time plus `offset_ns`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockChange {
     /// Monotonic nanoseconds.
@@ -12,7 +12,7 @@ pub struct ClockChange {
 }
 
 impl ClockChange {
-    /// From the form of the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &abi::ClockChange) -> Self {
         Self {
             since_ns: raw.since_ns,

@@ -1,4 +1,4 @@
-//! Decodes live connections. As with transitions, any bytes decode to something.
+//! Decodes live connections. Any bytes decode to a value, as for transitions.
 
 use std::mem::offset_of;
 
@@ -9,24 +9,24 @@ use crate::model::reason::Reason;
 use crate::model::span::Span;
 use crate::model::state::State;
 
-/// What a connection does, and who takes care of it, at the moment of a snapshot.
+/// Activity of a connection, and its socket options, at the time of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
-    /// Milliseconds since data came last; before the first, since the handshake.
+    /// Milliseconds since data was last received; before any data, since the handshake.
     pub last_recv_ms: Option<u64>,
-    /// Milliseconds since data was sent last; before the first, since the handshake.
+    /// Milliseconds since data was last sent; before any data, since the handshake.
     pub last_sent_ms: Option<u64>,
     /// Inode number of the socket, as in `/proc/PID/fd`.
     pub ino: Option<u64>,
-    /// Segments that were sent and are not acknowledged.
+    /// Number of segments that were sent but not acknowledged.
     pub unacked: u32,
-    /// Retransmission time-outs in a row.
+    /// Consecutive retransmission time-outs.
     pub retransmits: u8,
-    /// Probes without an answer, of a zero window or of a keepalive.
+    /// Unanswered zero-window or keepalive probes.
     pub probes: u8,
     /// `SO_KEEPALIVE` is set.
     pub keepalive: bool,
-    /// No process has it open any more.
+    /// No process has the socket open any more.
     pub orphan: bool,
     /// `TCP_USER_TIMEOUT` is set.
     pub user_timeout: bool,
@@ -60,21 +60,21 @@ impl Activity {
 /// One live connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conn {
-    /// Who.
+    /// Identity of the connection.
     pub who: Ident,
-    /// State now.
+    /// Current state.
     pub state: State,
-    /// Monotonic nanoseconds of the state's entry, exact or at the latest.
+    /// Monotonic nanoseconds when the state was entered: exact, or an upper bound.
     pub since: Span,
     /// Monotonic nanoseconds.
     pub first_seen_ns: u64,
-    /// Why it ends, as far as that shows, or how it began.
+    /// Reason why it is ending, as far as known, or how it started.
     pub reason: Reason,
-    /// SYN-ACKs sent, when known.
+    /// Number of SYN-ACKs that were sent, if known.
     pub synacks: Option<u16>,
-    /// How much, now; only a full socket tells it.
+    /// Current counters of a full socket; `None` for other sockets.
     pub meters: Option<Meters>,
-    /// What it does, there where the meters are.
+    /// Activity, known if the meters are.
     pub activity: Option<Activity>,
 }
 
@@ -95,12 +95,12 @@ impl Conn {
         }
     }
 
-    /// Time in the state at `now_ns` (monotonic).
+    /// Time in the current state at `now_ns` (monotonic).
     pub fn age(&self, now_ns: u64) -> Span {
         self.since.age(now_ns)
     }
 
-    /// Whether the accept queue's numbers mean something here.
+    /// Whether the accept queue's counters apply.
     pub fn is_listener(&self) -> bool {
         self.who.is_listener(&[self.state])
     }

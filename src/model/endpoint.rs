@@ -1,4 +1,4 @@
-//! Addresses, ports and devices as people write them.
+//! Text form of addresses, ports and devices.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -7,16 +7,16 @@ use crate::fmt::escape::Printable;
 use crate::fmt::line::{self, Line, Put};
 use crate::model::ident::Ident;
 
-/// A device, as people write it behind `%`.
+/// A device, written after `%`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dev {
-    /// Its index, not 0.
+    /// Its index, never 0.
     pub index: u32,
-    /// Its name, if that is to be had.
+    /// Its name, if available.
     pub name: Option<Rc<str>>,
 }
 
-/// Its name, else its index.
+/// Writes the name, or the index if there is no name.
 impl Put for Dev {
     fn put(&self, line: &mut Line) {
         match &self.name {
@@ -55,14 +55,14 @@ impl<'a> End<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// The address of the other end of a socket that is bound to this device: that is part of it
-    /// only where the address means nothing without.
+    /// The address of the other end of a socket that is bound to this device. The device is
+    /// included only if the address is link-local.
     pub fn remote(address: IpAddr, dev: Option<&'a Dev>) -> Self {
         Self(address, dev.filter(|_| is_link_local(address)))
     }
 }
 
-/// Whether each link has hosts of its own with this address.
+/// Whether the address is link-local, so that each link may have its own host with this address.
 pub fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => false,
@@ -89,7 +89,7 @@ impl Put for End<'_> {
     }
 }
 
-/// The same as a text.
+/// The endpoint as a string.
 pub fn endpoint(address: Address, port: u16) -> String {
     line::text(&End(address, port))
 }

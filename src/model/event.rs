@@ -1,32 +1,32 @@
-//! What the module records: events, and how far a ring was read.
+//! Recorded events, and the progress of reading a ring.
 
 use crate::abi::{self, RecordBytes};
 use crate::model::alarm::Alarm;
 use crate::model::ident::Ident;
 use crate::model::transition::Transition;
 
-/// What happened and where it was recorded.
+/// A record and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded<T> {
-    /// The CPU whose ring carried it.
+    /// The CPU of the ring.
     pub cpu: u32,
-    /// Its position in that ring.
+    /// Its position in the ring.
     pub seq: u64,
-    /// What happened.
+    /// The record.
     pub record: T,
 }
 
-/// One record of a type that this controller knows.
+/// A record of a known type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A connection changed its state.
     Transition(Recorded<Transition>),
-    /// Something has become too much, or no longer is.
+    /// An alarm was raised or cleared.
     Alarm(Recorded<Alarm>),
 }
 
 impl Event {
-    /// The CPU whose ring carried it, and its position there.
+    /// The CPU of the ring, and the position in it.
     pub fn position(&self) -> (u32, u64) {
         match self {
             Self::Transition(event) => (event.cpu, event.seq),
@@ -34,7 +34,7 @@ impl Event {
         }
     }
 
-    /// Whom it is about.
+    /// The connection or listener of the event.
     pub fn who(&self) -> &Ident {
         match self {
             Self::Transition(event) => &event.record.who,
@@ -42,7 +42,7 @@ impl Event {
         }
     }
 
-    /// Decodes a record; `None` when it is of another type.
+    /// Decodes a record; `None` if it is of another type.
     #[inline]
     pub(crate) fn decode(bytes: &RecordBytes, cpu: u32, seq: u64) -> Option<Self> {
         if let Some(record) = Transition::decode(bytes) {
@@ -61,21 +61,22 @@ impl Event {
     }
 }
 
-/// One ring.
+/// State of one ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingState {
     /// Number of the CPU.
     pub cpu: u32,
     /// Position of the next record.
     pub head: u64,
-    /// Position from which the next report goes on.
+    /// Position at which the next report starts.
     pub consumed: u64,
-    /// Of those before it, overwritten before a report could read them.
+    /// Number of records before that position that were overwritten before a report could read
+    /// them.
     pub overwritten: u64,
 }
 
 impl RingState {
-    /// From the form of the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &abi::RingState) -> Self {
         Self {
             cpu: raw.cpu,
@@ -86,19 +87,19 @@ impl RingState {
     }
 }
 
-/// What reading one ring came to.
+/// Progress of reading one ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Number of the ring.
     pub cpu: u32,
-    /// Position of the first record that was looked at.
+    /// Position of the first record that was read.
     pub from: u64,
-    /// Position after the last one.
+    /// Position after the last record.
     pub to: u64,
-    /// Of those, overwritten before they were read.
+    /// Number of those that were overwritten before they were read.
     pub overwritten: u64,
-    /// Of those, alarms.
+    /// Number of those that are alarms.
     pub alarms: u64,
-    /// Of those, of a type that this controller does not know.
+    /// Number of those that have an unknown type.
     pub unknown: u64,
 }

@@ -1,4 +1,4 @@
-//! The counters of the handshakes that listeners saw: their names and numbers, in one list.
+//! The counters of handshakes of listeners: names and values, in one list.
 
 use std::mem::offset_of;
 
@@ -8,15 +8,15 @@ use crate::model::hook::{Hook, id};
 /// One counter.
 #[derive(Debug, Clone, Copy)]
 pub struct Counter {
-    /// Its key in JSON, the header's name.
+    /// Its key in JSON, which is the name in the header.
     pub name: &'static str,
-    /// `None` when a hook that feeds it is missing.
+    /// Value; `None` if a hook that it requires is missing.
     pub count: Option<u64>,
 }
 
 macro_rules! handshakes {
     ($($name:ident)*) => {
-        /// What became of the SYNs that listeners got: `struct tcpstates_handshakes`.
+        /// Outcome of the SYNs that listeners received: `struct tcpstates_handshakes`.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         #[allow(missing_docs, reason = "named as in the header")]
         pub struct Handshakes {
@@ -24,14 +24,14 @@ macro_rules! handshakes {
         }
 
         impl Handshakes {
-            /// From the form of the ABI.
+            /// Converts from the ABI structure.
             pub fn from_abi(raw: &RawHandshakes) -> Self {
                 Self {
                     $($name: raw.$name,)*
                 }
             }
 
-            /// The same from its bytes.
+            /// Decodes the bytes of the ABI structure.
             pub(crate) fn decode(bytes: &[u8; size_of::<RawHandshakes>()]) -> Self {
                 Self {
                     $($name: abi::u64_at(bytes, offset_of!(RawHandshakes, $name)),)*
@@ -48,7 +48,7 @@ handshakes! {
     listener_closed netns_gone duplicate unknown synacks_sent_again
 }
 
-/// The hooks that feed a counter: of each set one is enough.
+/// The hooks that a counter requires: one hook of each set.
 type Feeds = &'static [&'static [u32]];
 
 const ALWAYS: Feeds = &[];
@@ -74,8 +74,8 @@ macro_rules! counters {
     };
 }
 
-/// All counters, in the header's order, and the SYNs that were dropped for another reason
-/// than those that have counters.
+/// All counters in the order of the header, and the number of SYNs that were dropped for a reason
+/// without a counter.
 pub fn counters(raw: &Handshakes, hooks: &[Hook]) -> Vec<Counter> {
     counters! { hooks;
         syns, raw.syns, SYN;
@@ -105,7 +105,7 @@ pub fn counters(raw: &Handshakes, hooks: &[Hook]) -> Vec<Counter> {
     }
 }
 
-/// SYNs that became nothing, for another reason than a full queue.
+/// Number of SYNs that were dropped for another reason than a full queue.
 pub fn dropped_otherwise(raw: &Handshakes) -> u64 {
     let told = [
         raw.requests,
@@ -117,8 +117,8 @@ pub fn dropped_otherwise(raw: &Handshakes) -> u64 {
     told.into_iter().fold(raw.syns, u64::saturating_sub)
 }
 
-/// Whether no set of hooks is missing. The module lists those that it could not attach; one
-/// that it does not list it does not need.
+/// Whether no set of hooks is missing. The module lists the hooks that it could not attach; a hook
+/// that it does not list is not required.
 fn fed(hooks: &[Hook], feeds: Feeds) -> bool {
     let of = |set: &[u32]| -> Vec<bool> {
         let listed = hooks.iter().filter(|h| set.contains(&h.id));

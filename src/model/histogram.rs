@@ -2,14 +2,14 @@
 
 use crate::abi;
 
-/// Buckets of a histogram.
+/// Number of buckets of a histogram.
 pub const BUCKETS: usize = abi::TCPSTATES_HIST_BUCKETS as usize;
 
 const MIN_SHIFT: u32 = abi::TCPSTATES_HIST_MIN_SHIFT;
 const SUB_BITS: u32 = abi::TCPSTATES_HIST_SUB_BITS;
 
-/// The first nanosecond that is above bucket `index`. The last bucket has no
-/// such bound; what is returned for it is where its regular width would end.
+/// The first nanosecond above bucket `index`. The last bucket has no upper bound; the result for it
+/// is where its regular width would end.
 pub fn upper_bound(index: usize) -> u64 {
     let Some(cell) = (index as u32).checked_sub(1) else {
         return 1 << MIN_SHIFT;
@@ -19,12 +19,11 @@ pub fn upper_bound(index: usize) -> u64 {
     start.saturating_add((start >> SUB_BITS).saturating_mul(u64::from(sub) + 1))
 }
 
-/// The time in nanoseconds that `percent` of those in `hist`, of which the longest is `max_ns`,
-/// did not exceed: the upper bound of the bucket that holds it, at most a quarter too long, and
-/// never above the longest. `None` without a time.
+/// The percentile `percent` of `hist` in nanoseconds: the upper bound of its bucket, at most a
+/// quarter too large and never above the longest time `max_ns`. `None` if the histogram is empty.
 pub fn percentile(hist: &[u64], max_ns: u64, percent: u64) -> Option<u64> {
-    // Rounded up, so that 99 % of one is that one. The sum, not `timed`: the
-    // module's counters may move between two reads.
+    // Rounded up, so that 99 % of one value is that value. The sum is used and not `timed`, because
+    // the module's counters may change between two reads.
     let total: u64 = hist.iter().fold(0, |sum, n| sum.saturating_add(*n));
     let rank = (u128::from(total) * u128::from(percent)).div_ceil(100);
     if total == 0 {
@@ -54,7 +53,7 @@ mod tests {
         super::percentile(&transition.hist, transition.max_ns, percent)
     }
 
-    /// The module's way from a time to its bucket, by the header's prose.
+    /// The bucket of a time, as the header describes it.
     fn bucket(ns: u64) -> usize {
         if ns < 1 << MIN_SHIFT {
             return 0;

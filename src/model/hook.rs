@@ -7,12 +7,12 @@ pub use crate::abi::hook_id as id;
 /// How a hook is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HookKind {
-    /// To a tracepoint.
+    /// Attached to a tracepoint.
     #[default]
     Tracepoint,
-    /// To a function's entry, by ftrace.
+    /// Attached to a function's entry by ftrace.
     Ftrace,
-    /// By a kprobe.
+    /// Attached by a kprobe.
     Kprobe,
 }
 
@@ -30,22 +30,22 @@ impl HookKind {
 /// One hook.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hook {
-    /// The tracepoint or function.
+    /// Name of the tracepoint or function.
     pub symbol: String,
-    /// What it reports: one of [`id`], or that of a later module.
+    /// Its id: one of [`id`], or an id of a newer module.
     pub id: u32,
     /// How it is attached.
     pub kind: HookKind,
-    /// Whether there is no activation without it.
+    /// Whether an activation fails without it.
     pub required: bool,
     /// Whether it is attached.
     pub attached: bool,
-    /// Calls that the kernel could not pass on.
+    /// Number of calls that the kernel could not pass on.
     pub missed: u64,
 }
 
 impl Hook {
-    /// From the form of the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &abi::Hook) -> Self {
         let has = |flag| raw.flags & flag != 0;
         Self {

@@ -1,4 +1,4 @@
-//! Who a connection is: its addresses, its owner and its side.
+//! The identity of a connection: its addresses, its owner and its side.
 
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,14 +8,14 @@ use crate::fmt::escape::{Printable, is_plain_padded};
 use crate::fmt::line::{Line, Put, put_first};
 use crate::model::state::State;
 
-/// Which side of the connection a socket is.
+/// The side of a connection that a socket is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It sent the first SYN.
     Client,
     /// A listener accepted its SYN.
     Server,
-    /// It listens.
+    /// A listening socket.
     Listener,
 }
 
@@ -29,7 +29,7 @@ impl Role {
         }
     }
 
-    /// The word in reports.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -42,16 +42,16 @@ impl Role {
 /// The process that owns a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// Thread group, in the initial pid namespace.
+    /// Thread group id in the initial pid namespace.
     pub pid: u32,
-    /// Name of its leader, NUL padded, any bytes.
+    /// Name of the thread group leader: NUL-padded, any bytes.
     pub comm: [u8; 16],
 }
 
 impl Owner {
     /// The name without its padding.
     pub fn comm_bytes(&self) -> &[u8] {
-        // All bytes together: the lowest bit that is left is that of the first NUL.
+        // All bytes are checked at once: the lowest bit that is set belongs to the first NUL.
         const EACH: u128 = u128::from_ne_bytes([1; 16]);
         let text = u128::from_le_bytes(self.comm);
         let nuls = text.wrapping_sub(EACH) & !text & (EACH << 7);
@@ -65,7 +65,8 @@ impl Put for Owner {
         self.pid.put(line);
         line.push(b'/');
         let name = self.comm_bytes();
-        // Most names are plain: they are copied with their padding, whose length is known.
+        // Most names are plain and are copied with their padding, because a copy of constant length
+        // is faster.
         match is_plain_padded(&self.comm) {
             true => put_first(line, &self.comm, name.len()),
             false => Printable(name).put(line),
@@ -73,55 +74,54 @@ impl Put for Owner {
     }
 }
 
-/// An address and a port, as the module has them: IPv4 as `::ffff:a.b.c.d`.
+/// An address and a port as in the module: IPv4 as `::ffff:a.b.c.d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Address.
+    /// The address.
     pub addr: [u8; 16],
-    /// Port.
+    /// The port.
     pub port: u16,
 }
 
-/// Who a connection is: `struct tcpstates_ident`.
+/// The identity of a connection: `struct tcpstates_ident`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ident {
-    /// The module's id of the connection; 0: it was not tracked.
+    /// The module's id of the connection; 0: not tracked.
     pub conn: u64,
     /// Local address; IPv4 as `::ffff:a.b.c.d`.
     pub laddr: [u8; 16],
-    /// Remote address, in the same form.
+    /// Remote address; IPv4 as `::ffff:a.b.c.d`.
     pub raddr: [u8; 16],
-    /// Local port; 0: not chosen yet.
+    /// Local port; 0: not yet chosen.
     pub lport: u16,
     /// Remote port.
     pub rport: u16,
-    /// The local end of the listener that got the SYN, when known.
+    /// Local address and port of the listener that received the SYN, if known.
     pub listener: Option<Endpoint>,
     /// Inode number of the network namespace.
     pub netns: u32,
-    /// Id of the owner's or the socket's cgroup, when known.
+    /// Id of the owner's or the socket's cgroup, if known.
     pub cgroup: Option<u64>,
-    /// The owner, when known.
+    /// The owner, if known.
     pub owner: Option<Owner>,
-    /// `sk_uid` in the initial user namespace, when known.
+    /// `sk_uid` in the initial user namespace, if known.
     pub uid: Option<u32>,
     /// The socket's family: 4 or 6.
     pub family: u8,
-    /// The side, when known.
+    /// The side, if known.
     pub role: Option<Role>,
-    /// Older than the activation.
+    /// Whether it is older than the activation.
     pub seeded: bool,
-    /// A subflow of an MPTCP connection.
+    /// Whether it is a subflow of an MPTCP connection.
     pub subflow: bool,
     /// The device that the socket is bound to; 0: none.
     pub ifindex: u32,
 }
 
-/// The other end of a connection, as a host: behind two devices there may be two hosts of the same
-/// address.
+/// The remote host of a connection. Two devices may lead to two hosts with the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Remote {
-    /// Its address, IPv4 not mapped.
+    /// Its address; IPv4 is not mapped.
     pub addr: IpAddr,
     /// The device that the socket is bound to; 0: none.
     pub ifindex: u32,
@@ -161,17 +161,17 @@ impl Ident {
         }
     }
 
-    /// The local address as the socket's family has it.
+    /// The local address in the socket's family.
     pub fn local(&self) -> IpAddr {
         address(&self.laddr, self.family)
     }
 
-    /// The remote address as the socket's family has it.
+    /// The remote address in the socket's family.
     pub fn remote(&self) -> IpAddr {
         address(&self.raddr, self.family)
     }
 
-    /// The other end, as a host.
+    /// The remote host.
     pub fn peer(&self) -> Remote {
         Remote {
             addr: self.remote().to_canonical(),
@@ -179,13 +179,13 @@ impl Ident {
         }
     }
 
-    /// The listener's address and port, when known.
+    /// The listener's address and port, if known.
     pub fn listener(&self) -> Option<(IpAddr, u16)> {
         self.listener
             .map(|end| (address(&end.addr, self.family), end.port))
     }
 
-    /// Whether it listens, as far as its side or its states tell.
+    /// Whether it is a listener, according to its side or its states.
     pub(crate) fn is_listener(&self, states: &[State]) -> bool {
         match self.role {
             Some(role) => role == Role::Listener,
@@ -240,7 +240,7 @@ pub(crate) mod tests {
         let mut seed = 0x000a_11ce;
         for round in 0..20_000u32 {
             let mut comm: [u8; 16] = random_bytes(&mut seed);
-            // Of none to all bytes, only the highest and the lowest bit.
+            // Clears all bits but the highest and the lowest, in none to all of the bytes.
             let cleared = |byte: &u8| u32::from(byte % 16) < round % 17;
             for byte in comm.iter_mut().filter(|byte| cleared(byte)) {
                 *byte &= 0x81;

@@ -1,48 +1,48 @@
-//! Keys of options: name, values, default, help, and how a value is read and written, in one
+//! Keys of options: the name, values, default, help, and how a value is parsed and printed, in one
 //! place. Parsing, messages, help, `--settings`, completions and the tables of the documentation
-//! are made from them. Adding a key is adding a [`Key`] to the table of its option.
+//! are generated from them. To add a key, add a [`Key`] to the table of its option.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A value, or in words what is wrong with its text.
+/// A parsed value, or a text that describes the problem.
 pub type Parsed<T> = std::result::Result<T, String>;
 
-/// A key of the option whose settings are `O`.
+/// A key of the option with settings `O`.
 pub struct Key<O: 'static> {
-    /// What the user writes before `=`.
+    /// Name before the `=`.
     pub name: &'static str,
-    /// What the user may write behind it, and where it goes.
+    /// Values that are allowed, and the field that they set.
     pub value: &'static dyn Value<O>,
-    /// What holds without it.
+    /// Value if the key is not given.
     pub initial: Initial,
-    /// What it does.
+    /// Description.
     pub help: &'static str,
 }
 
-/// Keys that belong together.
+/// Related keys.
 pub struct Group<O: 'static> {
-    /// Title of their section in help. Groups of several options that have the same title have
-    /// the same keys, which are described once.
+    /// Title of the section in the help. Groups of several options with the same title have the
+    /// same keys, which are described once.
     pub title: &'static str,
     /// The keys.
     pub keys: &'static [Key<O>],
 }
 
-/// The keys of an option, in the order in which they are listed.
+/// The keys of an option in the order of the help.
 pub type Keys<O> = &'static [Group<O>];
 
-/// What holds where a key is not given.
+/// Value of a key that is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Initial {
     /// This value.
     Value(&'static str),
-    /// The default of the settings' type, described in these words.
+    /// The default of the settings' type, with this description.
     Words(&'static str),
 }
 
 impl Initial {
-    /// As help shows it.
+    /// The text in the help.
     pub fn text(self) -> &'static str {
         match self {
             Self::Value(text) | Self::Words(text) => text,
@@ -50,50 +50,50 @@ impl Initial {
     }
 }
 
-/// What a value may refer to on this host.
+/// Looks up objects that a value may refer to on this host.
 pub trait Lookup {
     /// The index of a device, by its name or index, in the namespace `netns` (0: the caller's).
     ///
     /// # Errors
-    /// What is wrong and what to write instead, in words.
+    /// The problem and the remedy, as text.
     fn device(&self, name: &str, netns: u32) -> Parsed<u32>;
     /// The namespace in which devices are looked up: `netns`, or the caller's if that is 0.
     ///
     /// # Errors
-    /// What to write instead, in words.
+    /// The remedy, as text.
     fn netns_of_devices(&self, netns: u32) -> Parsed<u32>;
     /// The inode number of the network namespace with this name, or at this path.
     ///
     /// # Errors
-    /// Why there is none, in words.
+    /// Why there is none, as text.
     fn netns(&self, name: &str) -> Parsed<u32>;
 }
 
-/// What is known while values are read.
+/// The context in which values are parsed.
 pub struct Context<'a> {
-    /// The host that they refer to.
+    /// The host for looking up names.
     pub host: &'a dyn Lookup,
     /// All keys that are given, with their values.
     pub given: &'a [(&'static str, &'a str)],
 }
 
 impl Context<'_> {
-    /// The value of another key as the user wrote it.
+    /// The value of another key as given by the user.
     pub fn given(&self, name: &str) -> Option<&str> {
         self.given.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
     }
 }
 
-/// The values of a key, as texts and as what they set in `O`.
+/// The values of a key, as text and as settings in `O`.
 pub trait Value<O>: Sync {
-    /// What the user may write.
+    /// Description of the allowed values.
     fn allowed(&self) -> String;
-    /// Sets what the text says.
+    /// Parses the text and sets the value.
     ///
     /// # Errors
-    /// What is wrong with the text, in words.
+    /// The problem with the value, as text.
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()>;
-    /// The text that would set what is set; `None`: nothing is.
+    /// The text that would set the current value; `None`: no value is set.
     fn get(&self, options: &mut O) -> Option<String>;
     /// Whether it is set before other keys, because their values depend on it.
     fn comes_first(&self) -> bool {
@@ -109,14 +109,14 @@ pub trait Value<O>: Sync {
     }
 }
 
-/// A key with its value, as `--settings` shows it.
+/// A key and its value, as `--settings` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// Name of the key.
+    /// The key.
     pub key: &'static str,
-    /// The text that the user would write.
+    /// The value as the user would write it.
     pub value: String,
-    /// Whether the key takes numbers alone.
+    /// Whether the key only allows numbers.
     pub is_number: bool,
 }
 
@@ -131,7 +131,7 @@ pub fn all<O>(keys: Keys<O>) -> impl Iterator<Item = &'static Key<O>> {
     keys.iter().flat_map(|group| group.keys)
 }
 
-/// The pairs that would set what is set.
+/// The pairs that would set the current values.
 pub fn pairs<O>(keys: Keys<O>, mut options: O) -> Vec<Pair> {
     let pair = |key: &'static Key<O>| {
         Some(Pair {
@@ -149,13 +149,13 @@ pub fn joined(pairs: &[Pair]) -> String {
     texts.join(" ")
 }
 
-/// A place in the settings for a value: always there, or optional.
+/// A field for a value, which may be optional.
 pub trait Slot {
-    /// What it holds.
+    /// Type of the value.
     type Value: Copy;
-    /// Sets it.
+    /// Sets the value.
     fn put(&mut self, value: Self::Value);
-    /// What is set.
+    /// The current value.
     fn held(&self) -> Option<Self::Value>;
 }
 
@@ -171,7 +171,7 @@ impl<T: Copy> Slot for Option<T> {
     }
 }
 
-/// Makes fields of these types places for values.
+/// Implements [`Slot`] for fields of these types.
 macro_rules! slots {
     ($($type:ty),*) => {$(
         impl $crate::model::key::Slot for $type {
@@ -191,7 +191,7 @@ pub(crate) use slots;
 
 slots!(bool, u8, u32, u64);
 
-/// Whole seconds.
+/// A field in whole seconds.
 impl Slot for Duration {
     type Value = u64;
 
@@ -204,13 +204,13 @@ impl Slot for Duration {
     }
 }
 
-/// `0` or `1`.
+/// A value that is `0` or `1`.
 pub struct Flag<O, S>(pub fn(&mut O) -> &mut S);
 
-/// Reads `0` or `1`.
+/// Parses `0` or `1`.
 ///
 /// # Errors
-/// That it is neither.
+/// The text is neither.
 pub fn flag(text: &str) -> Parsed<bool> {
     match text {
         "0" => Ok(false),
@@ -234,20 +234,20 @@ impl<O, S: Slot<Value = bool>> Value<O> for Flag<O, S> {
     }
 }
 
-/// A decimal number from `low` to `high`. The field has it times `unit`.
+/// A decimal number from `low` to `high`. The field holds the number times `unit`.
 pub struct Number<O, S> {
-    /// The least.
+    /// The minimum.
     pub low: u64,
-    /// The greatest.
+    /// The maximum.
     pub high: u64,
-    /// What 1 stands for.
+    /// The factor between the number and the field.
     pub unit: u64,
-    /// Where it goes.
+    /// The field that is set.
     pub field: fn(&mut O) -> &mut S,
 }
 
 impl<O, S> Number<O, S> {
-    /// One that the field has as it is.
+    /// A number that the field holds unchanged.
     pub const fn new(low: u32, high: u32, field: fn(&mut O) -> &mut S) -> Self {
         Self {
             low: low as u64,
@@ -258,7 +258,7 @@ impl<O, S> Number<O, S> {
     }
 }
 
-/// Most numbers that are listed instead of their range.
+/// Up to this many numbers are listed instead of their range.
 const FEW: u64 = 3;
 
 impl<O, S: Slot> Value<O> for Number<O, S>
@@ -296,11 +296,11 @@ where
 
 /// A power of two from `low` to `high`.
 pub struct PowerOfTwo<O, S> {
-    /// The least.
+    /// The minimum.
     pub low: u32,
-    /// The greatest.
+    /// The maximum.
     pub high: u32,
-    /// Where it goes.
+    /// The field that is set.
     pub field: fn(&mut O) -> &mut S,
 }
 
@@ -334,11 +334,11 @@ impl<O, S: Slot<Value = u32>> Value<O> for PowerOfTwo<O, S> {
 
 /// One of a few names.
 pub struct Choice<O, S, T: 'static> {
-    /// What the names are, with its article.
+    /// What the names are, with an article.
     pub what: &'static str,
-    /// The names, and what each means.
+    /// The names and their values.
     pub names: &'static [(&'static str, T)],
-    /// Where it goes.
+    /// The field that is set.
     pub field: fn(&mut O) -> &mut S,
 }
 
@@ -370,13 +370,13 @@ where
     }
 }
 
-/// A value that another key excludes.
+/// A value that cannot be combined with another key.
 pub struct Without<V> {
     /// The value.
     pub value: V,
     /// The name of the other key.
     pub other: &'static str,
-    /// Why not both.
+    /// Why they cannot be combined.
     pub reason: &'static str,
 }
 
@@ -402,7 +402,7 @@ impl<O, V: Value<O>> Value<O> for Without<V> {
     }
 }
 
-/// `a, b or c`.
+/// Joins names as `a, b or c`.
 fn alternatives(mut names: Vec<String>) -> String {
     let last = names.pop().unwrap_or_default();
     match names.is_empty() {
@@ -411,10 +411,10 @@ fn alternatives(mut names: Vec<String>) -> String {
     }
 }
 
-/// Reads a decimal number: digits only.
+/// Parses a decimal number: digits only.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem, as text.
 pub fn number(text: &str) -> Parsed<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err("it is not a number".into());

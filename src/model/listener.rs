@@ -11,48 +11,48 @@ use crate::model::span::Span;
 /// A queue of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// Connections in it, now.
+    /// Current number of connections in it.
     pub length: u32,
-    /// Most at once since the activation.
+    /// Highest number since the activation.
     pub max: u32,
-    /// Where it is full; the accept queue holds one more.
+    /// Length at which it is full; the accept queue holds one more.
     pub limit: u32,
 }
 
 /// One listening socket: `struct tcpstates_listener`.
 #[derive(Debug, Clone, Copy)]
 pub struct Listener {
-    /// Who; `who.owner` is the process that called `listen()`.
+    /// Identity; `who.owner` is the process that called `listen()`.
     pub who: Ident,
-    /// Monotonic nanoseconds since when it listens, exact or at the latest.
+    /// Monotonic nanoseconds when it started to listen: exact, or an upper bound.
     pub since: Span,
-    /// A bit, `1 << kind`, for each alarm that is raised.
+    /// Bit mask of the raised alarms: `1 << kind`.
     pub alarms: u16,
     /// Connections that wait for `accept()`.
     pub accept_queue: Queue,
     /// Half-open requests.
     pub half_open: Queue,
-    /// Handshakes that were not finished, in the last whole second with a SYN.
+    /// Number of unfinished handshakes in the last whole second with a SYN.
     pub unfinished: u32,
-    /// The most in a second since the activation.
+    /// Highest number in a second since the activation.
     pub unfinished_max: u32,
-    /// Monotonic nanoseconds of the end of that second; `None`: there was none.
+    /// Monotonic nanoseconds of the end of that second; `None` if there was none.
     pub unfinished_ns: Option<u64>,
-    /// Connections that came to it, in ESTABLISHED.
+    /// Number of its connections in ESTABLISHED.
     pub established: u32,
-    /// The same in FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING and LAST_ACK.
+    /// Connections in FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING and LAST_ACK.
     pub closing: u32,
-    /// The same in TIME_WAIT.
+    /// Connections in TIME_WAIT.
     pub timewait: u32,
-    /// `sk_drops`, since the listener was made; what `ss -m` prints behind `d`.
+    /// `sk_drops` since the listener was created; `ss -m` prints it after `d`.
     pub drops: u64,
-    /// Connections whose wait for `accept()` was seen, since the activation.
+    /// Number of connections since the activation with a known wait for `accept()`.
     pub accepted: u64,
     /// The sum of their waits in nanoseconds.
     pub accept_wait_ns: u64,
-    /// The longest of these waits.
+    /// The longest of the waits.
     pub accept_wait_max_ns: u64,
-    /// What became of its SYNs, since the activation.
+    /// Outcome of its SYNs since the activation.
     pub handshakes: Handshakes,
 }
 
@@ -91,14 +91,13 @@ impl Listener {
         }
     }
 
-    /// How long connections waited for `accept()` on average, and the longest wait, in
-    /// nanoseconds; `None`: none was accepted.
+    /// Average and longest wait for `accept()` in nanoseconds; `None`: no connection was accepted.
     pub fn accept_wait(&self) -> Option<[u64; 2]> {
         let average = self.accept_wait_ns.checked_div(self.accepted)?;
         Some([average, self.accept_wait_max_ns])
     }
 
-    /// How long it listens, at `now_ns` (monotonic).
+    /// How long it has been listening, at `now_ns` (monotonic).
     pub fn age(&self, now_ns: u64) -> Span {
         self.since.age(now_ns)
     }

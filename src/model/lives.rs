@@ -1,5 +1,5 @@
-//! Connections that have ended since the activation: how many for which reason, how long they
-//! lived, how long they waited for `accept()`; and where those live that there are.
+//! Connections that have ended since the activation: counts by reason, lifetimes, and waits for
+//! `accept()`. Also the cgroups of the live connections.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::model::ident::Role;
 use crate::model::reason::Reason;
 use crate::model::state::State;
 
-/// All bits are set, which bindgen takes for -1.
+/// All bits are set; bindgen generates -1.
 const OTHERS: u64 = abi::TCPSTATES_CGROUP_OTHERS as u64;
 
 /// Durations of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Durations {
-    /// How many.
+    /// Number of durations.
     pub count: u64,
-    /// Nanoseconds, together.
+    /// Sum in nanoseconds.
     pub total_ns: u64,
-    /// Nanoseconds: median, 99th percentile and longest; `None` of none.
+    /// Median, 99th percentile and longest in nanoseconds; `None` without a duration.
     pub times: Option<[u64; 3]>,
 }
 
@@ -34,19 +34,19 @@ impl Durations {
     }
 }
 
-/// What ended connections were: on which side, if that is known.
+/// Connections of one side that have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// The side.
+    /// The side, if known.
     pub role: Option<Role>,
-    /// How many ended for each reason, the most first; those that are 0 are left out.
+    /// Counts by reason, the largest first; zero counts are omitted.
     pub ends: Vec<(Reason, u64)>,
-    /// How long they lived, from ESTABLISHED on.
+    /// Lifetimes, starting at ESTABLISHED.
     pub life: Durations,
 }
 
 impl Ended {
-    /// The word for the side.
+    /// The name of the side.
     pub fn role_name(&self) -> &'static str {
         self.role.map_or("unknown", Role::name)
     }
@@ -56,7 +56,7 @@ impl Ended {
     }
 }
 
-/// The word for a reason of an end.
+/// The name of the reason.
 pub fn reason_name(reason: Reason) -> String {
     reason
         .name()
@@ -66,14 +66,14 @@ pub fn reason_name(reason: Reason) -> String {
 /// `struct tcpstates_lives`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lives {
-    /// By role, clients first; those without an end are left out.
+    /// By side, clients first; sides without an ended connection are omitted.
     pub ended: Vec<Ended>,
-    /// From the accept queue to `accept()`, on all listeners.
+    /// Waits in the accept queue until `accept()`, for all listeners.
     pub accept_wait: Durations,
 }
 
 impl Lives {
-    /// From the form of the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &abi::Lives) -> Self {
         let room = abi::TCPSTATES_REASONS_MAX as usize;
         let tables = raw.ends.chunks_exact(room).zip(&raw.life);
@@ -90,7 +90,7 @@ impl Lives {
             }
         };
         let mut all: Vec<_> = tables.enumerate().map(ended).collect();
-        // What is not known comes last.
+        // The unknown side comes last.
         all.rotate_left(1);
         all.retain(|ended| !ended.is_empty());
         Self {
@@ -103,22 +103,22 @@ impl Lives {
 /// Live connections of a cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InCgroup {
-    /// Which.
+    /// The cgroup.
     pub cgroup: Which,
-    /// By state, as people know it; those that are 0 are left out.
+    /// Counts by displayed state; zero counts are omitted.
     pub states: BTreeMap<State, u64>,
-    /// All of them.
+    /// Total count.
     pub total: u64,
 }
 
-/// A cgroup, or what stands for one.
+/// A cgroup, or a substitute for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// The one with this id.
+    /// The cgroup with this id.
     Id(u64),
-    /// It is not known.
+    /// The cgroup is unknown.
     Unknown,
-    /// Those that found no room.
+    /// The cgroups that did not fit in the table.
     Others,
 }
 
@@ -146,8 +146,8 @@ impl InCgroup {
     }
 }
 
-/// The cgroups that have connections, from the form of the ABI: those with most first, and what
-/// stands for several last.
+/// Converts the ABI table of cgroups with connections. The order is descending; the entry for
+/// several cgroups comes last.
 pub fn cgroups_from_abi(raw: &[Cgroup]) -> Vec<InCgroup> {
     let mut all: Vec<_> = raw.iter().map(InCgroup::from_abi).collect();
     all.retain(|cgroup| cgroup.total > 0);

@@ -1,45 +1,45 @@
-//! How much a connection did.
+//! Counters of a connection.
 
 use std::mem::offset_of;
 
 use crate::abi::{self, RawMeters};
 
-/// How much a connection did: `struct tcpstates_meters`, whose prose names the
-/// kernel field of each.
+/// Counters of a connection: `struct tcpstates_meters`, whose documentation names the kernel field
+/// of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Meters {
-    /// Bytes, retransmitted ones too.
+    /// Bytes sent, including retransmissions.
     pub bytes_sent: u64,
     /// Bytes that the peer acknowledged.
     pub bytes_acked: u64,
-    /// Bytes.
+    /// Bytes received.
     pub bytes_received: u64,
-    /// Segments.
+    /// Congestion window in segments.
     pub snd_cwnd: u32,
-    /// Bytes.
+    /// Send window in bytes.
     pub snd_wnd: u32,
-    /// Bytes.
+    /// Receive window in bytes.
     pub rcv_wnd: u32,
-    /// Bytes.
+    /// Size of the send buffer in bytes.
     pub sndbuf: u32,
-    /// Bytes.
+    /// Used part of the send buffer in bytes.
     pub sndbuf_used: u32,
-    /// Bytes.
+    /// Size of the receive buffer in bytes.
     pub rcvbuf: u32,
-    /// Bytes.
+    /// Used part of the receive buffer in bytes.
     pub rcvbuf_used: u32,
     /// Connections that wait for `accept()`.
     pub backlog: u32,
-    /// Their limit.
+    /// Limit of `backlog`.
     pub max_backlog: u32,
-    /// Segments.
+    /// Number of retransmitted segments.
     pub retrans: u32,
     /// Smoothed round-trip time in microseconds; 0: not measured.
     pub srtt_us: u32,
 }
 
 impl Meters {
-    /// Those of a record or a connection with these flags, if it has any.
+    /// Decodes the meters of a record or a connection with these flags, if it has any.
     pub(crate) fn decode_if(bytes: &[u8; size_of::<RawMeters>()], flags: u16) -> Option<Self> {
         (u32::from(flags) & abi::TCPSTATES_HAS_METERS != 0).then(|| Self::decode(bytes))
     }
@@ -70,7 +70,7 @@ impl Meters {
     }
 }
 
-/// SYN-ACKs sent, if the flags say that this is known.
+/// Number of SYN-ACKs, if the flags say that it is known.
 pub(crate) fn synacks(number: u16, flags: u16) -> Option<u16> {
     (u32::from(flags) & abi::TCPSTATES_HAS_SYNACKS != 0).then_some(number)
 }

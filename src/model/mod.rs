@@ -1,4 +1,4 @@
-//! What is known of connections, listeners and pairs: plain values, no input or output.
+//! Connections, listeners and pairs as plain values, without input or output.
 
 pub mod activation;
 pub mod alarm;

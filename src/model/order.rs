@@ -1,4 +1,4 @@
-//! `sort=` and `limit=`: which lines of a part are printed, in which order.
+//! `sort=` and `limit=`: which lines of a part are printed, and in which order.
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,7 @@ use crate::model::event::Recorded;
 use crate::model::listener::Listener;
 use crate::model::transition::Transition;
 
-/// In which order the lines of a part are.
+/// Order of the lines of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
     /// Oldest first.
@@ -16,14 +16,14 @@ pub enum Sort {
     Time,
     /// Longest in the (old) state first.
     Age,
-    /// Most bytes, sent and received, first.
+    /// Most bytes (sent and received) first.
     Bytes,
     /// Most retransmitted segments first.
     Retrans,
 }
 
 impl Sort {
-    /// Each with its name.
+    /// The names.
     pub const NAMES: &[(&str, Self)] = &[
         ("time", Self::Time),
         ("age", Self::Age),
@@ -32,9 +32,9 @@ impl Sort {
     ];
 }
 
-/// What a line is sorted by.
+/// A line that can be sorted.
 pub trait Sortable {
-    /// The number that `sort` looks at: larger is later, longer, more.
+    /// The number by which `sort` orders: larger is later, longer or more.
     fn weight(&self, sort: Sort) -> u64;
 }
 
@@ -49,14 +49,14 @@ impl Sortable for Recorded<Transition> {
     }
 }
 
-/// Alarms have the order of time alone.
+/// Alarms are always sorted by time.
 impl Sortable for Recorded<Alarm> {
     fn weight(&self, _: Sort) -> u64 {
         self.record.ts
     }
 }
 
-/// A listener carries no bytes.
+/// A listener has no bytes.
 impl Sortable for Listener {
     fn weight(&self, sort: Sort) -> u64 {
         match sort {
@@ -71,7 +71,7 @@ impl Sortable for Conn {
     fn weight(&self, sort: Sort) -> u64 {
         match sort {
             Sort::Time => self.first_seen_ns,
-            // The older its entry, the longer it is in the state.
+            // An older entry means a longer time in the state.
             Sort::Age => self.since.ns().map_or(0, |since| !since),
             Sort::Bytes => self.meters.map_or(0, |m| m.bytes()),
             Sort::Retrans => self.meters.map_or(0, |m| m.retrans.into()),
@@ -79,14 +79,14 @@ impl Sortable for Conn {
     }
 }
 
-/// Lines beyond the limit that are collected before those that do not stay are dropped.
+/// Minimum number of lines beyond the limit that are collected before the surplus is dropped.
 const SLACK: usize = 1024;
 
-/// Collects the lines of a part: with a limit not many more than that in memory.
+/// Collects the lines of a part. With a limit, memory holds only somewhat more lines than that.
 ///
-/// The lines that stay are those of the largest weight: the latest by time,
-/// else the longest or the most. By time they come out oldest first, else
-/// largest first; of equals the one that came first is first.
+/// The lines with the largest weight are kept: by time the latest, otherwise the longest or most.
+/// The result is sorted by time oldest first, otherwise largest first; lines of equal weight keep
+/// their order.
 pub struct Selection<T> {
     sort: Sort,
     limit: Option<usize>,
@@ -104,7 +104,7 @@ impl<T: Sortable> Selection<T> {
         }
     }
 
-    /// Takes a line, and drops the least ones when there are too many.
+    /// Adds a line, and drops the smallest ones if there are too many.
     pub fn push(&mut self, item: T) {
         self.kept.push(item);
         let most = self
@@ -115,14 +115,13 @@ impl<T: Sortable> Selection<T> {
         }
     }
 
-    /// The lines, in order.
+    /// The lines in order.
     pub fn into_sorted(mut self) -> impl Iterator<Item = T> {
         self.sort_and_drop();
         self.kept.into_iter()
     }
 
-    /// Lines are large, so weights are sorted and each line is moved once. Of equals the one
-    /// that came first stays first.
+    /// Lines are large, so weights are sorted and each line is moved once. The sort is stable.
     fn sort_and_drop(&mut self) {
         let Self { sort, kept, .. } = self;
         let weight = |line: &T| line.weight(*sort);

@@ -1,4 +1,4 @@
-//! Pairs of addresses: how many connections there are between two hosts.
+//! Pairs of addresses: number of connections between two hosts.
 
 use std::mem::offset_of;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use crate::abi::{self, PairBytes, RawPair, array};
 use crate::model::ident::address;
 
-/// The connections between two addresses, whichever side began them:
-/// `struct tcpstates_pair`. Of a host's connection with its own address both ends are counted.
+/// The connections between two addresses, whichever side started them: `struct tcpstates_pair`. If
+/// both addresses are the same, both ends of a connection are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     /// Local address; IPv4 as `::ffff:a.b.c.d`.
     pub laddr: [u8; 16],
-    /// Remote address, in the same form.
+    /// Remote address; IPv4 as `::ffff:a.b.c.d`.
     pub raddr: [u8; 16],
     /// Inode number of the network namespace.
     pub netns: u32,
@@ -30,15 +30,15 @@ pub struct Pair {
     pub closing: u32,
     /// Connections in TIME_WAIT.
     pub timewait: u32,
-    /// The most that [`Pair::connections`] ever was.
+    /// Highest value of [`Pair::connections`].
     pub peak: u64,
-    /// Connections that began, and those found at the activation.
+    /// Connections that were started, and those found at the activation.
     pub started: u64,
     /// Requests that ended half-open.
     pub unfinished: u64,
-    /// Monotonic nanoseconds since when the pair is known.
+    /// Monotonic nanoseconds when the pair was first seen.
     pub first_ns: u64,
-    /// Monotonic nanoseconds of when a connection last began.
+    /// Monotonic nanoseconds when the last connection was started.
     pub last_ns: u64,
 }
 
@@ -66,18 +66,18 @@ impl Pair {
         }
     }
 
-    /// The local address as the sockets' family has it.
+    /// The local address in the sockets' family.
     pub fn local(&self) -> IpAddr {
         address(&self.laddr, self.family)
     }
 
-    /// The remote address as the sockets' family has it.
+    /// The remote address in the sockets' family.
     pub fn remote(&self) -> IpAddr {
         address(&self.raddr, self.family)
     }
 
-    /// What `threshold` is compared with: connections that are not in TIME_WAIT. Those of an
-    /// address with itself have two ends each.
+    /// The number that is compared with `threshold`: connections that are not in TIME_WAIT. A
+    /// connection of an address with itself counts twice.
     pub fn connections(&self) -> u64 {
         let ends = [self.half_open, self.established, self.closing].map(u64::from);
         let ends: u64 = ends.iter().sum();

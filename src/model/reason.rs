@@ -1,5 +1,4 @@
-//! Why a connection ends, or by which way it began: the module's reasons, and
-//! the error that the socket was left with.
+//! Why a connection ended, or how it started: the module's reasons, and the socket's error.
 
 use std::borrow::Cow;
 
@@ -7,11 +6,11 @@ use nix::errno::Errno;
 
 use crate::abi;
 
-/// A reason's number as the module gave it; any number is allowed.
+/// A reason. Any number from the module is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason(pub u16);
 
-/// By number; 0 is no reason.
+/// Names by number; 0 is no reason.
 const NAMES: [&str; abi::TCPSTATES_NR_REASONS as usize - 1] = [
     "closed_local",
     "closed_peer",
@@ -43,32 +42,32 @@ const NAMES: [&str; abi::TCPSTATES_NR_REASONS as usize - 1] = [
 ];
 
 impl Reason {
-    /// No end in sight, or not known why.
+    /// The connection is not ending, or the reason is unknown.
     pub const NONE: Self = Self(0);
 
     /// Linger 0, disconnect, or data after `close()`.
     pub const RESET_SENT: Self = Self(4);
-    /// The peer's reset.
+    /// The peer sent a reset.
     pub const RESET_RECEIVED: Self = Self(5);
-    /// No answer to our SYN or SYN-ACK.
+    /// No answer to a SYN or SYN-ACK.
     pub const TIMEOUT_SYN: Self = Self(9);
-    /// A reset answered our SYN.
+    /// A reset in response to a SYN.
     pub const REFUSED: Self = Self(10);
-    /// ICMP or routing said so.
+    /// An ICMP error or a routing error.
     pub const UNREACHABLE: Self = Self(11);
-    /// Closed before all was read.
+    /// Closed with unread data.
     pub const UNREAD_DATA: Self = Self(12);
     /// The handshake's last ACK was dropped.
     pub const ACCEPT_QUEUE_FULL: Self = Self(16);
     /// `connect()` found no local port.
     pub const NO_PORT: Self = Self(17);
 
-    /// All that have a name.
+    /// All named reasons.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..abi::TCPSTATES_NR_REASONS as u16).map(Self)
     }
 
-    /// The word in reports, `reason_<n>` for a number that we do not know; `None` without a reason.
+    /// The name in reports, `reason_<n>` for an unknown number; `None` without a reason.
     pub fn name(self) -> Option<Cow<'static, str>> {
         let index = usize::from(self.0).checked_sub(1)?;
         Some(match NAMES.get(index) {
@@ -77,7 +76,7 @@ impl Reason {
         })
     }
 
-    /// The reason with this name, in any case.
+    /// The reason with this name, ignoring case.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|r| r.name().is_some_and(|n| n.eq_ignore_ascii_case(name)))
     }
@@ -88,8 +87,8 @@ pub fn reason_names() -> String {
     NAMES.join(" ")
 }
 
-/// The symbol of an error number, such as `ECONNREFUSED`, `errno_<n>` for one
-/// that has none; `None` without an error.
+/// The symbol of an error number, such as `ECONNREFUSED`; `errno_<n>` if there is none; `None`
+/// without an error.
 pub fn error_name(error: u16) -> Option<String> {
     match (error, Errno::from_raw(error.into())) {
         (0, _) => None,
@@ -106,7 +105,7 @@ mod tests {
         Reason(number as u16).name().unwrap().into_owned()
     }
 
-    /// The header's constants, the names that it gives them, and ours.
+    /// Compares the header's constants with the names here.
     #[test]
     fn constants_have_their_names() {
         let named = [

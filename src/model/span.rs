@@ -1,15 +1,15 @@
-//! Lengths of time that may be known in part.
+//! Durations that may be partly unknown.
 
 use crate::abi;
 
-/// A length of time, as far as it is known.
+/// A duration, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// Nothing is known.
+    /// The duration is unknown.
     Unknown,
-    /// Nanoseconds; the true time is longer.
+    /// Nanoseconds; the actual duration is longer.
     AtLeast(u64),
-    /// Nanoseconds.
+    /// The exact duration in nanoseconds.
     Exact(u64),
 }
 
@@ -25,7 +25,7 @@ impl Span {
         }
     }
 
-    /// Nanoseconds, exact or not.
+    /// Nanoseconds, whether exact or a lower bound.
     pub fn ns(self) -> Option<u64> {
         match self {
             Self::Unknown => None,
@@ -33,7 +33,7 @@ impl Span {
         }
     }
 
-    /// Of a moment since when something is so: how long that is, at `now_ns`.
+    /// For a start time, returns the duration until `now_ns`.
     pub fn age(self, now_ns: u64) -> Self {
         match self {
             Self::Unknown => Self::Unknown,
@@ -42,7 +42,7 @@ impl Span {
         }
     }
 
-    /// Whether the nanoseconds are exact; `None` when there are none.
+    /// Whether the nanoseconds are exact; `None` if unknown.
     pub fn exact(self) -> Option<bool> {
         self.ns().map(|_| matches!(self, Self::Exact(_)))
     }

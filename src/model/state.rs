@@ -1,10 +1,10 @@
-//! The states of TCP, by the kernel's numbers (`include/net/tcp_states.h`).
+//! The TCP states with the kernel's numbers (`include/net/tcp_states.h`).
 
 use std::borrow::Cow;
 
 use crate::abi;
 
-/// A state's number as the module gave it; any number is allowed.
+/// A state. Any number from the module is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State(pub u8);
 
@@ -25,7 +25,7 @@ const NAMES: [&str; abi::TCPSTATES_NR_STATES as usize] = [
 ];
 
 impl State {
-    /// Where a connection comes from that a SYN began: the old state of its first transition only.
+    /// The old state of the first transition of a connection that a SYN started; never a new state.
     pub const NEW: Self = Self(abi::TCPSTATES_STATE_NEW as u8);
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
@@ -35,29 +35,29 @@ impl State {
     pub const SYN_RECV: Self = Self(3);
     /// FIN sent, not acknowledged.
     pub const FIN_WAIT1: Self = Self(4);
-    /// Our FIN is acknowledged, the peer's has not come.
+    /// Our FIN is acknowledged, the peer's has not arrived.
     pub const FIN_WAIT2: Self = Self(5);
-    /// Both have closed: kept for packets that are late.
+    /// Both have closed: kept for delayed packets.
     pub const TIME_WAIT: Self = Self(6);
     /// No connection.
     pub const CLOSE: Self = Self(7);
     /// The peer has closed, the program has not.
     pub const CLOSE_WAIT: Self = Self(8);
-    /// The peer has closed first, our FIN is not acknowledged.
+    /// The peer closed first, our FIN is not acknowledged.
     pub const LAST_ACK: Self = Self(9);
     /// A listener.
     pub const LISTEN: Self = Self(10);
-    /// Both FINs crossed, ours is not acknowledged.
+    /// Both FINs crossed; ours is not acknowledged.
     pub const CLOSING: Self = Self(11);
     /// SYN received, as a request socket.
     pub const NEW_SYN_RECV: Self = Self(12);
 
-    /// The twelve states that exist, in the kernel's order.
+    /// The twelve states in the kernel's order.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..abi::TCPSTATES_NR_STATES as u8).map(Self)
     }
 
-    /// The kernel's name, `STATE_<n>` for a number that it does not have.
+    /// The kernel's name; `STATE_<n>` for an unknown number.
     pub fn name(self) -> Cow<'static, str> {
         match NAMES.get(usize::from(self.0)) {
             Some(name) => Cow::Borrowed(name),
@@ -65,7 +65,7 @@ impl State {
         }
     }
 
-    /// The state that people know it by: a half-open request is in `SYN_RECV`.
+    /// The displayed state: half-open requests are shown as `SYN_RECV`.
     pub fn known_as(self) -> Self {
         match self {
             Self::NEW_SYN_RECV => Self::SYN_RECV,
@@ -73,13 +73,13 @@ impl State {
         }
     }
 
-    /// The name of the state that people know it by.
+    /// The name of the displayed state.
     pub fn shown(self) -> Cow<'static, str> {
         self.known_as().name()
     }
 
-    /// The states that a name means, as this program or `ss` writes it: one state, or one of the
-    /// groups of `ss`. In any case, with `-` or `_` or neither; none: nobody knows the name.
+    /// The states with a name of this program or `ss`: one state, or a group of `ss`. Case, `-` and
+    /// `_` are ignored. Empty if the name is unknown.
     pub fn named(name: &str) -> Vec<Self> {
         let letters = |name: &str| name.replace(['-', '_'], "").to_ascii_lowercase();
         let name = letters(name);
@@ -98,7 +98,7 @@ impl State {
     }
 }
 
-/// Names that `ss` and others use where the kernel has another one.
+/// Names of `ss` and other programs that differ from those of the kernel.
 const OTHER_NAMES: [(&str, State); 4] = [
     ("estab", State::ESTABLISHED),
     ("closed", State::CLOSE),
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(State::named(&name), [state]);
             assert_eq!(State::named(&dashes), [state], "{dashes}");
         }
-        // What `ss` prints, and what it takes, where that is not the same.
+        // Names that `ss` prints or accepts, where they differ.
         for (name, state) in [
             ("ESTAB", State::ESTABLISHED),
             ("FIN-WAIT-1", State::FIN_WAIT1),

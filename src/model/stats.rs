@@ -12,14 +12,14 @@ macro_rules! stats {
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
-            /// Tracked connections, by the state's number; see [`Stats::by_state`].
+            /// Tracked connections by state number; see [`Stats::by_state`].
             pub states: [u64; STATES],
-            /// What became of the SYNs that listeners got.
+            /// Outcome of the SYNs that listeners received.
             pub handshakes: Handshakes,
         }
 
         impl Stats {
-            /// From the form of the ABI.
+            /// Converts from the ABI structure.
             pub fn from_abi(raw: &abi::Stats) -> Self {
                 Self {
                     $($name: raw.$name,)*
@@ -32,57 +32,58 @@ macro_rules! stats {
 }
 
 stats! {
-    /// Monotonic nanoseconds, read together with `now_real_ns`.
+    /// Monotonic nanoseconds, read at the same time as `now_real_ns`.
     now_ns;
     /// Nanoseconds of the wall clock.
     now_real_ns;
-    /// Monotonic nanoseconds; with all that follows 0 when not active.
+    /// Monotonic nanoseconds of the activation. This and all following values are 0 when not
+    /// active.
     activated_ns;
     /// Transitions that reached the hook.
     seen;
-    /// Not recorded: outside of the filter.
+    /// Transitions not recorded: excluded by the filter.
     filtered;
-    /// Not recorded: the old state did not last long enough.
+    /// Transitions not recorded: the time in the old state was too short.
     too_short;
-    /// Not recorded: on a CPU that has no ring.
+    /// Transitions not recorded: the CPU has no ring.
     ringless;
-    /// Events that were written to a ring.
+    /// Number of events written to a ring.
     recorded;
-    /// Events that reports gave.
+    /// Number of events that reports printed.
     reported;
-    /// Events that were overwritten before a report could give them.
+    /// Number of events that were overwritten before a report could print them.
     overwritten;
-    /// Transitions that the kernel did not let the hook see.
+    /// Transitions that the hook missed.
     kprobe_missed;
-    /// Gauge: connections that are tracked.
+    /// Gauge: number of tracked connections.
     tracked;
-    /// Connections that are not tracked: the table was full.
+    /// Connections not tracked because the table was full.
     untracked;
-    /// Transitions of a socket that was not tracked.
+    /// Transitions of untracked sockets.
     unmatched;
     /// Tracked connections whose end was not seen.
     stale;
-    /// Connections that were there at the activation.
+    /// Connections that existed at the activation.
     seeded;
-    /// Gauge: nodes of connections, used or free.
+    /// Gauge: number of connection nodes, used or free.
     nodes;
-    /// Alarms that were raised or cleared.
+    /// Number of alarms raised or cleared.
     alarms;
-    /// Gauge: pairs of addresses that are known.
+    /// Gauge: number of known pairs of addresses.
     pairs;
-    /// Pairs that were evicted.
+    /// Number of evicted pairs.
     evicted;
-    /// Connections whose pair is not counted: the table was full.
+    /// Connections whose pair is not counted because the table was full.
     uncounted;
-    /// Gauge: listeners that are known.
+    /// Gauge: number of known listeners.
     listeners;
-    /// Listeners that are not known: the table was full.
+    /// Listeners not known because the table was full.
     unlisted;
 }
 
 impl Stats {
-    /// Tracked connections by state. `SYN_RECV` has half-open requests too, so `NEW_SYN_RECV`,
-    /// which only has them, does not belong into a sum.
+    /// Tracked connections by state. `SYN_RECV` includes half-open requests; `NEW_SYN_RECV` has
+    /// only these, so it must not be added to a sum.
     pub fn by_state(&self) -> impl Iterator<Item = (State, u64)> {
         let states = self.states;
         let of = move |state: State| states.get(usize::from(state.0)).copied().unwrap_or(0);

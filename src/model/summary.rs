@@ -1,4 +1,4 @@
-//! The totals: the last thing that a report says, and always there.
+//! The totals: the last part of every report.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::model::state::State;
 use crate::model::stats::Stats;
 use crate::model::transition_count::TransitionCount;
 
-/// What one report did.
+/// Counts of one report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ThisReport {
-    /// Transitions read.
+    /// Transitions that were read.
     pub transitions: u64,
-    /// Transitions printed: the rest did not pass the keys.
+    /// Transitions that were printed; the others did not match the keys.
     pub shown: u64,
-    /// Alarms read.
+    /// Alarms that were read.
     pub alarms: u64,
-    /// Alarms printed.
+    /// Alarms that were printed.
     pub alarms_shown: u64,
-    /// Live connections printed.
+    /// Live connections that were printed.
     pub connections: u64,
-    /// Listeners printed.
+    /// Listeners that were printed.
     pub listeners: u64,
-    /// Records overwritten before this report could read them.
+    /// Records that were overwritten before this report could read them.
     pub overwritten: u64,
-    /// Records of a type that this controller does not know.
+    /// Records of an unknown type.
     pub unknown_records: u64,
 }
 
 impl ThisReport {
-    /// Adds what reading the rings came to.
+    /// Adds the progress of reading the rings.
     pub fn add(&mut self, progress: &[Progress]) {
         let add = |to: &mut u64, number| *to = to.saturating_add(number);
         for ring in progress {
@@ -49,22 +49,22 @@ impl ThisReport {
     }
 }
 
-/// One kind of transition.
+/// Totals of one kind of transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransitionTotal {
-    /// State before.
+    /// Old state.
     pub old: State,
-    /// State after.
+    /// New state.
     pub new: State,
-    /// How many.
+    /// Number of transitions.
     pub count: u64,
-    /// How many of them have an exact time; the times below are of these.
+    /// Number of those with an exact time; the times below cover only these.
     pub timed: u64,
-    /// Nanoseconds in the old state, together.
+    /// Sum of the times in the old state, in nanoseconds.
     pub total_ns: u64,
-    /// Nanoseconds: the longest; `None` without a timed one.
+    /// Longest time in nanoseconds; `None` if no time is exact.
     pub max_ns: Option<u64>,
-    /// Nanoseconds: median and 99th percentile; `None` as well where the module keeps no histogram.
+    /// Median and 99th percentile in nanoseconds; `None` also if the module has no histogram.
     pub percentiles: Option<[u64; 2]>,
 }
 
@@ -84,7 +84,7 @@ impl TransitionTotal {
     }
 }
 
-/// The kinds of transitions by the states that people know: no pair of names comes twice.
+/// Merges transition counts by displayed state, so that no pair of names occurs twice.
 fn merged(transitions: &[TransitionCount]) -> Vec<TransitionTotal> {
     let mut known: BTreeMap<(State, State), TransitionCount> = BTreeMap::new();
     for transition in transitions {
@@ -96,34 +96,34 @@ fn merged(transitions: &[TransitionCount]) -> Vec<TransitionTotal> {
     known.values().map(TransitionTotal::new).collect()
 }
 
-/// The totals since the activation, and what this report did.
+/// The totals since the activation, and the counts of this report.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// What the module counted.
+    /// Counters of the module.
     pub stats: Stats,
-    /// The kinds of transitions, by old and new state.
+    /// Transition counts by old and new state.
     pub transition_counts: Vec<TransitionTotal>,
-    /// What became of the SYNs that listeners got.
+    /// Outcome of the SYNs that listeners received.
     pub handshakes: Vec<Counter>,
     /// Connections that have ended.
     pub lives: Lives,
-    /// Where the live connections are; none where it was not asked for.
+    /// Live connections by cgroup; empty if not requested.
     pub cgroups: Vec<InCgroup>,
     /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
-    /// Records that the next report will give.
+    /// Records that the next report will print.
     pub pending: u64,
-    /// What this report did.
+    /// Counts of this report.
     pub this_report: ThisReport,
-    /// What a diagnosis found, when there was one.
+    /// Findings of a diagnosis, if one was run.
     pub findings: Option<FindingCounts>,
 }
 
 impl Summary {
-    /// Makes the totals balance: recorded = reported + overwritten + pending.
+    /// Creates totals that balance: recorded = reported + overwritten + pending.
     ///
-    /// `unconsumed` are records that are known to be overwritten, but that no
-    /// report has consumed yet.
+    /// `unconsumed` is the number of records that are overwritten but that no report has consumed
+    /// yet.
     pub fn new(
         stats: Stats,
         (transitions, lives): (&[TransitionCount], Lives),
@@ -147,7 +147,7 @@ impl Summary {
     }
 }
 
-/// Records of rings that were overwritten since the last report consumed any.
+/// Number of records that were overwritten since a report last consumed any.
 pub fn unconsumed_of(rings: &[RingState], ring_records: u32) -> u64 {
     let gone = |ring: &RingState| {
         let oldest = ring.head.saturating_sub(ring_records.into());
@@ -156,24 +156,24 @@ pub fn unconsumed_of(rings: &[RingState], ring_records: u32) -> u64 {
     rings.iter().map(gone).fold(0, u64::saturating_add)
 }
 
-/// How many findings there are of each severity.
+/// Number of findings by severity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct FindingCounts {
-    /// Critical ones.
+    /// Number of critical findings.
     pub critical: u64,
-    /// Warnings.
+    /// Number of warnings.
     pub warning: u64,
-    /// The rest.
+    /// Number of other findings.
     pub info: u64,
 }
 
 impl FindingCounts {
-    /// Those that are at least warnings.
+    /// Number of findings that are at least warnings.
     pub fn bad(self) -> u64 {
         self.critical + self.warning
     }
 
-    /// All of them.
+    /// Total number of findings.
     pub fn all(self) -> u64 {
         self.bad() + self.info
     }

@@ -1,5 +1,5 @@
-//! Decodes recorded changes of state. Any bytes decode to something: numbers that this controller
-//! does not know are kept or told as unknown, and nothing panics.
+//! Decodes recorded state changes. Any bytes decode to a value: unknown numbers are kept or printed
+//! as unknown, and nothing panics.
 
 use std::mem::offset_of;
 
@@ -10,32 +10,32 @@ use crate::model::reason::Reason;
 use crate::model::span::Span;
 use crate::model::state::State;
 
-/// One recorded change of state.
+/// A recorded state change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// Monotonic nanoseconds.
     pub ts: u64,
     /// Time in the old state.
     pub in_old: Span,
-    /// State before.
+    /// Old state.
     pub old: State,
-    /// State after.
+    /// New state.
     pub new: State,
-    /// Why it ends, or how it began.
+    /// Reason why it is ending, or how it started.
     pub reason: Reason,
     /// The socket's error number; 0: none.
     pub error: u16,
-    /// SYN-ACKs sent, when known.
+    /// Number of SYN-ACKs that were sent, if known.
     pub synacks: Option<u16>,
-    /// Who.
+    /// Identity of the connection.
     pub who: Ident,
-    /// How much, at the change; only a full socket tells it.
+    /// Counters of a full socket at the change; `None` for other sockets.
     pub meters: Option<Meters>,
 }
 
 impl Transition {
-    /// Decodes a record; `None` when it is not of this type.
-    // Always inlined: built where it is to stay, it is not moved.
+    /// Decodes a record; `None` if it is not of this type.
+    // Always inlined, so that the value is built in its final location and not moved.
     #[inline(always)]
     pub fn decode(bytes: &RecordBytes) -> Option<Self> {
         let kind = u32::from(abi::u16_at(bytes, offset_of!(RawRecord, type_)));
@@ -56,7 +56,7 @@ impl Transition {
         })
     }
 
-    /// Whether the accept queue's numbers mean something here.
+    /// Whether the accept queue's counters apply.
     pub fn is_listener(&self) -> bool {
         self.who.is_listener(&[self.old, self.new])
     }

@@ -1,4 +1,4 @@
-//! How often connections went from one state to another, and how long they were in the first.
+//! Number of transitions between two states, and the time spent in the first.
 
 use crate::abi;
 use crate::model::histogram::BUCKETS;
@@ -7,24 +7,24 @@ use crate::model::state::State;
 /// The transitions from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransitionCount {
-    /// State before.
+    /// Old state.
     pub old: State,
-    /// State after.
+    /// New state.
     pub new: State,
-    /// How many.
+    /// Number of transitions.
     pub count: u64,
-    /// How many of them have an exact time in the old state; the rest is of these.
+    /// Number of those with an exact time in the old state; the values below cover only these.
     pub timed: u64,
-    /// Nanoseconds, together.
+    /// Sum of the times in nanoseconds.
     pub total_ns: u64,
-    /// Nanoseconds, the longest.
+    /// Longest time in nanoseconds.
     pub max_ns: u64,
-    /// Their histogram; all 0 where the module keeps none.
+    /// Histogram of the times; all 0 if the module has none.
     pub hist: [u64; BUCKETS],
 }
 
 impl TransitionCount {
-    /// None yet.
+    /// A count of zero.
     pub fn new(old: State, new: State) -> Self {
         Self {
             old,
@@ -37,7 +37,7 @@ impl TransitionCount {
         }
     }
 
-    /// From the form of the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &abi::TransitionCount) -> Self {
         Self {
             count: raw.count,
@@ -49,15 +49,15 @@ impl TransitionCount {
         }
     }
 
-    /// Whether the module keeps a histogram of them: it keeps none of a transition that the kernel
-    /// is not known to make.
+    /// Whether the module keeps a histogram of these transitions: it keeps none for transitions
+    /// that the kernel is not known to make.
     fn has_histogram(&self) -> bool {
         self.timed == 0 || self.hist.iter().any(|count| *count > 0)
     }
 
-    /// Adds others.
+    /// Adds the counts of others.
     pub fn add(&mut self, others: &Self) {
-        // A percentile of a part would be taken for one of all.
+        // A histogram of only some of them would give wrong percentiles.
         let is_whole = self.has_histogram() && others.has_histogram();
         self.count = self.count.saturating_add(others.count);
         self.timed = self.timed.saturating_add(others.timed);

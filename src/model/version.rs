@@ -1,20 +1,20 @@
-//! Versions of the controller and of the module.
+//! Versions of the controller and the module.
 
 use crate::abi::{self, padded_text};
 
-/// What one of them is, and what it speaks.
+/// Name and interface versions of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Its own version.
+    /// Version of the component.
     pub name: String,
-    /// Of the calls.
+    /// Version of the calls.
     pub call: u32,
-    /// Of the records.
+    /// Version of the records.
     pub record: u32,
 }
 
 impl Version {
-    /// The controller's.
+    /// Versions of the controller.
     pub fn of_controller() -> Self {
         Self {
             name: env!("CARGO_PKG_VERSION").into(),
@@ -23,7 +23,7 @@ impl Version {
         }
     }
 
-    /// The module's, from the form of the ABI.
+    /// Versions of the module, from the ABI structure.
     pub fn from_abi(raw: &abi::Version) -> Self {
         Self {
             name: padded_text(&raw.module_version),

@@ -1,4 +1,4 @@
-//! Networks that an end must be in: how they are written, and whether an address is inside.
+//! Networks in a filter: their syntax, and matching of addresses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,27 +11,27 @@ use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
 use crate::model::key::{Parsed, number};
 
-/// Bits before an IPv4 address in its mapped form.
+/// Number of bits before an IPv4 address in its mapped form.
 const MAPPED_BITS: u8 = 96;
 
-/// A network that an end must be in, or must not be in.
+/// A network that an endpoint must or must not be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddrRule {
-    /// Without host bits; IPv4 in its mapped form, with 96 bits more.
+    /// Network without host bits; IPv4 in its mapped form, with a prefix that is 96 bits longer.
     pub network: Ipv6Net,
-    /// Which end.
+    /// Which endpoint is checked.
     pub side: Side,
-    /// Must not.
+    /// True if the endpoint must not be in the network.
     pub negate: bool,
-    /// The device that the socket must be bound to as well; 0: any or none.
+    /// The device that the socket must also be bound to; 0: not checked.
     pub ifindex: u32,
 }
 
-/// Reads an address expression of one side. `device` finds the index of a device by what the
-/// user writes behind `%`.
+/// Parses an address expression of one side. `device` returns the index of the device that follows
+/// `%`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem, as text.
 pub fn parse_addrs(
     text: &str,
     side: Side,
@@ -51,7 +51,7 @@ pub fn parse_addrs(
     })
 }
 
-/// What to write instead of an address with a port, or in brackets.
+/// The remedy for an address with a port or in brackets.
 fn with_port(text: &str, side: Side) -> Option<String> {
     let (address, port) = split_port(text)?;
     let side = side.letter();
@@ -67,7 +67,7 @@ fn with_port(text: &str, side: Side) -> Option<String> {
     })
 }
 
-/// Splits `10.0.0.1:80`, `*:80`, `:80`, `[::1]:80` and `[::1]`; `None` of all else.
+/// Splits `10.0.0.1:80`, `*:80`, `:80`, `[::1]:80` and `[::1]`; `None` for any other text.
 fn split_port(text: &str) -> Option<(&str, &str)> {
     let is_port = |port: &str| port.parse::<u16>().is_ok();
     if let Some(rest) = text.strip_prefix('[') {
@@ -84,7 +84,7 @@ fn split_port(text: &str) -> Option<(&str, &str)> {
     (known && is_port(port)).then_some((address, port))
 }
 
-/// Takes the device out of `fe80::%eth0/10`: it belongs to the address.
+/// Removes the device from `fe80::%eth0/10`: it is part of the address.
 fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
     let Some((address, rest)) = text.split_once('%') else {
         return Ok((text.into(), None));
@@ -98,7 +98,7 @@ fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
     })
 }
 
-/// `scope` is only for what an error says.
+/// Parses a network; `scope` is only used in errors.
 fn parse_network(text: &str, scope: Option<&str>) -> Parsed<Ipv6Net> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
@@ -140,7 +140,7 @@ fn mapped(network: IpNet) -> Ipv6Net {
     }
 }
 
-/// As the user writes it: IPv4 as such.
+/// The network as the user writes it: IPv4 is not mapped.
 fn unmapped(network: Ipv6Net) -> IpNet {
     let v4 = || {
         let address = network.addr().to_ipv4_mapped()?;
@@ -150,7 +150,7 @@ fn unmapped(network: Ipv6Net) -> IpNet {
     v4().map_or(IpNet::V6(network), IpNet::V4)
 }
 
-/// A network of at most 128 bits; the parser and the module know no longer ones.
+/// A network with a prefix of at most 128 bits; the parser and the module produce no longer ones.
 pub(super) fn v6_net(address: Ipv6Addr, prefix: u8) -> Ipv6Net {
     Ipv6Net::new(address, prefix).unwrap_or(address.into())
 }
@@ -168,7 +168,7 @@ fn network_text(network: Ipv6Net, scope: Option<&str>) -> String {
 }
 
 impl AddrRule {
-    /// The address, if it is a single one.
+    /// The address, if the network is a single address.
     pub fn address(&self) -> Option<IpAddr> {
         let network = unmapped(self.network);
         (network.prefix_len() == network.max_prefix_len()).then(|| network.addr())
@@ -184,8 +184,8 @@ impl AddrRule {
                 || self.side != Side::Local && self.inside(&who.raddr))
     }
 
-    /// A socket that listens on any address does so on the rule's, and on others; likewise one
-    /// that is bound to no device.
+    /// A socket that listens on any address also listens on that of the rule, and on others. The
+    /// same applies to one that is not bound to a device.
     pub(super) fn matches_listener(&self, who: &Ident) -> bool {
         let any_device = self.ifindex != 0 && who.ifindex == 0;
         if any_device && self.negate || !any_device && ![0, who.ifindex].contains(&self.ifindex) {
@@ -212,7 +212,7 @@ pub(super) mod tests {
     use super::*;
     use crate::model::filter::expression::of_side;
 
-    /// Of three devices.
+    /// A lookup that knows three devices.
     pub(in crate::model::filter) fn device(name: &str) -> Parsed<u32> {
         let index = ["lo", "eth0", "eth1"].iter().position(|n| *n == name);
         let index = index.map(|index| index as u32 + 1);

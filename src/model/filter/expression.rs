@@ -1,24 +1,24 @@
-//! What the expressions of all keys have in common: alternatives by `|`, `!` before what is not
-//! meant, sides, and numbers.
+//! Syntax that the expressions of all keys share: alternatives separated by `|`, negation by `!`,
+//! sides, and numbers.
 
 use std::fmt;
 
 use crate::abi;
 use crate::model::key::Parsed;
 
-/// Which end of a connection a rule looks at.
+/// The endpoint of a connection that a rule checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The local or the remote end.
+    /// The local or the remote endpoint.
     Either,
-    /// The local end.
+    /// The local endpoint.
     Local,
-    /// The remote end.
+    /// The remote endpoint.
     Remote,
 }
 
 impl Side {
-    /// All, in the order in which they are written.
+    /// All sides, in the order in which they are written.
     pub const ALL: [Self; 3] = [Self::Either, Self::Local, Self::Remote];
 
     pub(super) fn number(self) -> u8 {
@@ -39,7 +39,7 @@ impl Side {
 }
 
 impl Side {
-    /// What stands before `addr` and `port` in the key of this side.
+    /// The prefix of `addr` and `port` in the key of this side.
     pub(super) fn letter(self) -> &'static str {
         match self {
             Self::Either => "",
@@ -49,7 +49,7 @@ impl Side {
     }
 }
 
-/// Splits `a|!b` into its alternatives and whether each is negated.
+/// Splits `a|!b` into alternatives, each with a flag for negation.
 pub(super) fn alternatives<T>(
     text: &str,
     parse: impl Fn(&str, bool) -> Parsed<T>,
@@ -62,7 +62,7 @@ pub(super) fn alternatives<T>(
     text.split('|').map(one).collect()
 }
 
-/// Whether the expression that `rules` (side, negate, matches) of each side form holds.
+/// Whether the expressions of all sides hold. Each rule is (side, negated, matches).
 pub(super) fn expressions_hold(rules: impl Iterator<Item = (Side, bool, bool)>) -> bool {
     let (mut wanted, mut met) = ([false; 3], [false; 3]);
     for (side, negate, matches) in rules {
@@ -76,7 +76,7 @@ pub(super) fn expressions_hold(rules: impl Iterator<Item = (Side, bool, bool)>) 
     wanted == met
 }
 
-/// The rules of one side as the user writes them; `None`: there are none.
+/// The rules of one side as the user writes them; `None` if there are none.
 pub(super) fn of_side<T: fmt::Display>(rules: &[T], side: impl Fn(&T) -> bool) -> Option<String> {
     let texts: Vec<_> = rules.iter().filter(|r| side(r)).map(T::to_string).collect();
     (!texts.is_empty()).then(|| texts.join("|"))

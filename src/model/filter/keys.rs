@@ -1,11 +1,11 @@
-//! The keys of a filter, and the values that are expressions.
+//! The keys of a filter, and values that are expressions.
 
 use crate::abi;
 use crate::model::filter::expression::of_side;
 use crate::model::filter::{self, Filter, Rules, Side};
 use crate::model::key::{Choice, Context, Group, Initial, Key, Number, Parsed, Value, number};
 
-/// Settings that a filter is a part of.
+/// Settings that contain a filter.
 pub trait Filtered: 'static {
     /// The filter.
     fn filter(&mut self) -> &mut Filter;
@@ -17,9 +17,9 @@ impl Filtered for Filter {
     }
 }
 
-/// Settings that have a least time in a state.
+/// Settings with a minimum time in a state.
 pub trait Timed: 'static {
-    /// Nanoseconds.
+    /// The minimum time in nanoseconds.
     fn min_ns(&mut self) -> &mut u64;
 }
 
@@ -87,7 +87,7 @@ pub const fn filter_keys<O: Filtered>() -> Group<O> {
     }
 }
 
-/// The key of a least time.
+/// The key of a minimum time.
 pub const fn min_ms<O: Timed>() -> Group<O> {
     let keys = const {
         &[Key {
@@ -108,7 +108,7 @@ pub const fn min_ms<O: Timed>() -> Group<O> {
     }
 }
 
-/// Addresses of one side.
+/// An address expression of one side.
 struct Addresses(Side);
 
 impl<O: Filtered> Value<O> for Addresses {
@@ -120,12 +120,13 @@ impl<O: Filtered> Value<O> for Addresses {
 
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
         let filter = options.filter();
-        // Set already if it is given; else the device of an address may have set it.
+        // `netns=` is set first if it is given; otherwise the device of an earlier address may have
+        // set it.
         let netns = context.given("netns").map_or(0, |_| filter.netns);
         let device = |name: &str| context.host.device(name, netns);
         let rules = filter::parse_addrs(text, self.0, device)?;
         has_room(filter.addrs.len(), rules.len())?;
-        // An index is of one namespace, and another device elsewhere.
+        // An index is specific to a namespace; elsewhere it is another device.
         if rules.iter().any(|rule| rule.ifindex != 0) {
             filter.netns = context.host.netns_of_devices(netns)?;
         }
@@ -142,7 +143,7 @@ impl<O: Filtered> Value<O> for Addresses {
     }
 }
 
-/// Ports of one side.
+/// A port expression of one side.
 struct Ports(Side);
 
 impl<O: Filtered> Value<O> for Ports {
@@ -167,7 +168,7 @@ impl<O: Filtered> Value<O> for Ports {
     }
 }
 
-/// Whether `new` rules fit behind `used` others.
+/// Checks that `new` rules fit after `used` others.
 fn has_room(used: usize, new: usize) -> Parsed<()> {
     let most = abi::TCPSTATES_MAX_RULES as usize;
     match used + new {
@@ -202,7 +203,7 @@ impl<O: Filtered> Value<O> for Netns {
         (netns != 0).then(|| netns.to_string())
     }
 
-    /// A device is one of a namespace.
+    /// Devices are looked up in this namespace.
     fn comes_first(&self) -> bool {
         true
     }
@@ -219,15 +220,15 @@ fn inode(text: &str) -> Parsed<u32> {
         .ok_or_else(|| "it is out of range".to_owned())
 }
 
-/// Names, some of them negated.
+/// An expression of names, some of them negated.
 pub struct Expression<O, T: 'static> {
-    /// All names.
+    /// All valid names.
     pub names: fn() -> String,
-    /// Reads an expression.
+    /// Parses an expression.
     pub parse: fn(&str) -> Parsed<Rules<T>>,
-    /// The name of one.
+    /// The name of a value.
     pub name: fn(&T) -> String,
-    /// Where it goes.
+    /// The field that is set.
     pub field: fn(&mut O) -> &mut Rules<T>,
 }
 

@@ -1,6 +1,6 @@
-//! Rule expressions over addresses, ports, states and reasons: their grammar, their
-//! form in the ABI, and their evaluation, which is the module's
-//! (`include/tcpstates.h`, beside `struct tcpstates_filter`).
+//! Filter expressions over addresses, ports, states and reasons: syntax, ABI form and evaluation.
+//! The evaluation is the same as in the module (`include/tcpstates.h`, at
+//! `struct tcpstates_filter`).
 
 mod addresses;
 mod expression;
@@ -27,7 +27,7 @@ use crate::model::ident::Ident;
 use addresses::v6_net;
 use expression::expressions_hold;
 
-/// Which connections are meant.
+/// A filter of connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Inode number of the namespace; 0: any.
@@ -41,21 +41,22 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a connection is meant.
+    /// Whether a connection matches.
     #[inline]
     pub fn matches(&self, who: &Ident) -> bool {
         let port = |r: &PortRule| (r.side, r.negate, r.matches(who));
         self.matches_pair(who) && expressions_hold(self.ports.iter().map(port))
     }
 
-    /// Whether the connections between two addresses are meant: they have many ports.
+    /// Whether connections between two addresses match, without regard to ports: a pair has many.
     #[inline]
     pub fn matches_pair(&self, who: &Ident) -> bool {
         let addr = |r: &AddrRule| (r.side, r.negate, r.matches(who));
         self.matches_place(who) && expressions_hold(self.addrs.iter().map(addr))
     }
 
-    /// Whether a listener is meant: it has no remote end, which the rules could look at.
+    /// Whether a listener matches: rules about the remote endpoint are ignored, because it has
+    /// none.
     pub fn matches_listener(&self, who: &Ident) -> bool {
         let addrs = self.addrs.iter().filter(|r| r.side != Side::Remote);
         let ports = self.ports.iter().filter(|r| r.side != Side::Remote);
@@ -70,7 +71,7 @@ impl Filter {
             && (self.netns == 0 || self.netns == who.netns)
     }
 
-    /// The form in the ABI. Rules beyond its room were refused by the parser.
+    /// Converts to the ABI structure. The parser has refused rules that do not fit.
     pub fn to_abi(&self) -> RawFilter {
         let mut raw = RawFilter {
             netns: self.netns,
@@ -92,7 +93,7 @@ impl Filter {
         raw
     }
 
-    /// From the form in the ABI.
+    /// Converts from the ABI structure.
     pub fn from_abi(raw: &RawFilter) -> Self {
         let addr = |rule: &RawAddrRule| AddrRule {
             network: v6_net(Ipv6Addr::from(rule.addr), rule.prefix),
@@ -200,7 +201,7 @@ mod tests {
             ("fe80::2%eth0", 2, [true, false, true]),
             ("fe80::1%eth0", 2, [true; 3]),
             ("fe80::1%eth0", 3, [false; 3]),
-            // Of what came in by any device.
+            // Connections that arrived on any device.
             ("fe80::1%eth0", 0, [false, true, true]),
             ("!fe80::1%eth0", 2, [false, false, true]),
             ("!fe80::1%eth0", 3, [true; 3]),

@@ -1,4 +1,4 @@
-//! Values that have names: which of them are meant, and what is said of a name that none has.
+//! Sets of named values, and the error for an unknown name.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::fmt::nearest::nearest;
 use crate::model::filter::expression::alternatives;
 use crate::model::key::Parsed;
 
-/// Values that are meant; empty: any.
+/// A set of values; empty: any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules<T> {
     pub(super) wanted: Vec<T>,
@@ -22,7 +22,7 @@ impl<T> Default for Rules<T> {
     }
 }
 
-/// `values` finds what a name means.
+/// Parses an expression; `values` returns the values of a name.
 pub(super) fn parse_rules<T>(
     text: &str,
     values: impl Fn(&str) -> Parsed<Vec<T>>,
@@ -39,7 +39,7 @@ pub(super) fn parse_rules<T>(
     Ok(rules)
 }
 
-/// That `name` is none of `names`, with the nearest of them.
+/// The error that `name` is not one of `names`, with the nearest one.
 pub(crate) fn unknown_name(
     name: &str,
     what: &str,
@@ -52,7 +52,7 @@ pub(crate) fn unknown_name(
 }
 
 impl<T> Rules<T> {
-    /// As the user writes them, first those that are wanted; `None`: any value is.
+    /// The text that the user writes, wanted values first; `None`: any value.
     pub(super) fn text(&self, name: impl Fn(&T) -> String) -> Option<String> {
         let wanted = self.wanted.iter().map(&name);
         let refused = self.refused.iter().map(|value| format!("!{}", name(value)));
@@ -60,7 +60,7 @@ impl<T> Rules<T> {
         (!texts.is_empty()).then(|| texts.join("|"))
     }
 
-    /// Whether one of those that are wanted is met and none that is refused.
+    /// Whether a wanted value is met, and no refused one.
     pub(super) fn hold(&self, met: impl Fn(&T) -> bool) -> bool {
         (self.wanted.is_empty() || self.wanted.iter().any(&met)) && !self.refused.iter().any(met)
     }

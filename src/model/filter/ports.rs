@@ -1,4 +1,4 @@
-//! Ports that an end must have.
+//! Ports in a filter.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
 use crate::model::key::{Parsed, number};
 
-/// Ports that an end must have, or must not have.
+/// Ports that an endpoint must or must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRule {
-    /// The first.
+    /// The first port.
     pub low: u16,
-    /// The last.
+    /// The last port.
     pub high: u16,
-    /// Which end.
+    /// Which endpoint is checked.
     pub side: Side,
-    /// Must not.
+    /// True if the endpoint must not have one of them.
     pub negate: bool,
 }
 
-/// Reads a port expression of one side.
+/// Parses a port expression of one side.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem, as text.
 pub fn parse_ports(text: &str, side: Side) -> Parsed<Vec<PortRule>> {
     alternatives(text, |part, negate| {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
@@ -52,7 +52,7 @@ fn parse_port(text: &str) -> Parsed<u16> {
 impl PortRule {
     pub(super) fn matches(&self, who: &Ident) -> bool {
         let inside = |port| self.low <= port && port <= self.high;
-        // A local port that is not chosen yet may become one of them.
+        // A local port that is not yet chosen may still become one of them.
         let local = || {
             if who.lport == 0 {
                 !self.negate

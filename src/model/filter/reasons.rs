@@ -1,13 +1,13 @@
-//! Reasons by their names.
+//! Reasons in a filter.
 
 use crate::model::filter::names::{Rules, parse_rules, unknown_name};
 use crate::model::key::Parsed;
 use crate::model::reason::Reason;
 
-/// Reads an expression of reasons.
+/// Parses an expression of reasons.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem, as text.
 pub fn parse_reasons(text: &str) -> Parsed<Rules<Reason>> {
     let unknown = |name: &str| unknown_name(name, "reason", Reason::all().filter_map(Reason::name));
     parse_rules(text, |name| {

@@ -1,4 +1,4 @@
-//! What a report shows.
+//! The filter of a report.
 
 use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
@@ -8,22 +8,22 @@ use crate::model::reason::Reason;
 use crate::model::state::State;
 use crate::model::transition::Transition;
 
-/// What a report shows.
+/// The filter of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Show {
-    /// Of these connections.
+    /// Connections to print.
     pub filter: Filter,
-    /// In these states.
+    /// States to print.
     pub states: Rules<State>,
-    /// For these reasons.
+    /// Reasons to print.
     pub reasons: Rules<Reason>,
-    /// Nanoseconds in the (old) state, at least; an unknown time is never too short,
-    /// as in the module.
+    /// Minimum time in the (old) state in nanoseconds. An unknown time is never too short, as in
+    /// the module.
     pub min_ns: u64,
 }
 
 impl Show {
-    /// Whether a transition is shown.
+    /// Whether a transition is printed.
     pub fn transition(&self, event: &Transition) -> bool {
         event.in_old.ns().is_none_or(|ns| ns >= self.min_ns)
             && self.states.matches(&[event.old, event.new])
@@ -31,7 +31,7 @@ impl Show {
             && self.filter.matches(&event.who)
     }
 
-    /// Whether a live connection is shown, at `now_ns` (monotonic).
+    /// Whether a live connection is printed, at `now_ns` (monotonic).
     pub fn connection(&self, conn: &Conn, now_ns: u64) -> bool {
         conn.age(now_ns).ns().is_none_or(|ns| ns >= self.min_ns)
             && self.states.matches(&[conn.state])
@@ -39,7 +39,7 @@ impl Show {
             && self.filter.matches(&conn.who)
     }
 
-    /// Whether an alarm is shown: states, reasons and times are not an alarm's.
+    /// Whether an alarm is printed: an alarm has no state, reason or time in a state.
     pub fn alarm(&self, alarm: &Alarm) -> bool {
         match alarm.is_pair() {
             true => self.filter.matches_pair(&alarm.who),
@@ -47,7 +47,7 @@ impl Show {
         }
     }
 
-    /// Whether a listener is shown, at `now_ns` (monotonic).
+    /// Whether a listener is printed, at `now_ns` (monotonic).
     pub fn listener(&self, listener: &Listener, now_ns: u64) -> bool {
         listener.age(now_ns).ns().is_none_or(|ns| ns >= self.min_ns)
             && self.states.matches(&[State::LISTEN])

@@ -1,13 +1,13 @@
-//! States by their names.
+//! States in a filter.
 
 use crate::model::filter::names::{Rules, parse_rules, unknown_name};
 use crate::model::key::Parsed;
 use crate::model::state::State;
 
-/// Reads a state expression.
+/// Parses an expression of states.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The problem, as text.
 pub fn parse_states(text: &str) -> Parsed<Rules<State>> {
     parse_rules(text, |name| {
         let states = State::named(name);
@@ -28,7 +28,7 @@ fn unknown_state(name: &str) -> String {
 }
 
 impl Rules<State> {
-    /// `SYN_RECV` means half-open requests too, `NEW_SYN_RECV` only them.
+    /// `SYN_RECV` includes half-open requests, `NEW_SYN_RECV` means only these.
     pub(super) fn matches(&self, states: &[State]) -> bool {
         self.hold(|rule| states.iter().any(|s| s == rule || s.known_as() == *rule))
     }
