@@ -1,8 +1,8 @@
-//! Builds the module from its sources, for kernels that have none.
+//! Builds the module from source, for kernels without a prebuilt module.
 //!
-//! Root builds nothing that somebody else could have written ([`crate::module::trust`]),
-//! each time in a new folder, and takes what was built before only as long as its
-//! stamp is true ([`crate::module::stamp`]).
+//! Root builds only sources that nobody else could have written ([`crate::module::trust`]), each
+//! time in a new folder. An earlier build is used only if its stamp still matches
+//! ([`crate::module::stamp`]).
 
 use std::env;
 use std::ffi::OsStr;
@@ -23,28 +23,28 @@ use crate::module::stamp::{self, Sources};
 use crate::module::trust::{Fault, Folder, Owners};
 use crate::stderr;
 
-/// Where modules that were built here are kept, in a folder per kernel release.
+/// Folder of the modules that were built here, with a folder for each kernel release.
 const STATE: &str = "/var/lib/diagnose-tools";
 /// The folders of the sources.
 const SOURCES: [&str; 2] = ["kmod", "include"];
 const STAMP: &str = "stamp";
 const LOG: &str = "build.log";
 
-/// The release of the running kernel, as `uname -r` says it.
+/// The release of the running kernel, as `uname -r` prints it.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The system call fails.
 pub fn kernel_release() -> Result<String> {
     let name = uname().map_err(|e| Error::system("uname", e))?;
     Ok(name.release().to_string_lossy().into_owned())
 }
 
-/// Builds the module for `release`, or takes the one that was built before of
-/// the same sources, for the same headers, by the same compiler.
+/// Builds the module for `release`, or returns an earlier build of the same sources, with the same
+/// headers and compiler.
 ///
 /// # Errors
-/// No sources, no headers, no `make`, somebody else may write one of them, or
-/// the build fails.
+/// There are no sources, headers or `make`, another user may write to one of them, or the build
+/// fails.
 pub fn module(release: &str) -> Result<PathBuf> {
     let Some(sources) = sources() else {
         return Err(missing(
@@ -99,7 +99,7 @@ fn system(what: String, error: io::Error) -> Error {
     }
 }
 
-/// The failure of something that is not done because of what is not trusted.
+/// The error for an operation that is refused because a file is not trusted.
 fn untrusted(what: &str, fault: Fault) -> Error {
     match fault {
         Fault::System {
@@ -110,12 +110,12 @@ fn untrusted(what: &str, fault: Fault) -> Error {
     }
 }
 
-/// The folder that holds the sources.
+/// The folder with the sources.
 fn sources() -> Option<PathBuf> {
     sources_of(&env::current_exe().ok()?)
 }
 
-/// Those of an installed program, or of the tree that it was built in.
+/// The sources of an installed program, or of the tree in which it was built.
 fn sources_of(program: &Path) -> Option<PathBuf> {
     let folder = program.parent()?;
     let installed = folder.parent()?.join("share/diagnose-tools");
@@ -130,7 +130,7 @@ fn sources_of(program: &Path) -> Option<PathBuf> {
         .find(complete)
 }
 
-/// All sources, each read from the file that was checked.
+/// Reads all sources. Each is read from the descriptor that was checked.
 fn read_sources(from: &Path, owners: &Owners) -> std::result::Result<Sources, Fault> {
     let mut sources = Sources::new();
     for name in SOURCES {
@@ -162,29 +162,29 @@ fn read_folder(
     Ok(())
 }
 
-/// Not what a build in the tree has left.
+/// Whether a file is a source, and not a result of a build in the tree.
 fn is_source(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let known = [".c", ".h"].iter().any(|end| name.ends_with(end)) || name == "Kbuild";
     known && !name.ends_with(".mod.c") && !name.starts_with('.')
 }
 
-/// They are run as well: nobody may write them but root, and who owns the tree
-/// of the kernel that root has linked there.
+/// Checks the headers, which contain programs that are run: only root may write to them, and the
+/// owner of the kernel tree that root has linked there.
 fn check_headers(headers: &Path) -> std::result::Result<(), Fault> {
     let owner = fs::metadata(headers).map_or(0, |m| m.uid());
     let folder = Folder::open(headers, &Owners::of_program().and(owner))?;
     folder.file(OsStr::new("Makefile")).map(|_| ())
 }
 
-/// The folder of a kernel's builds, made if it is missing: of root, and of nobody else.
+/// The folder for builds of a kernel, created if it is missing. Only root may own it.
 fn state_folder(release: &str) -> Result<Folder> {
     let (top, path) = (Path::new(STATE), Path::new(STATE).join(release));
     let open = |folder: &Path| {
         let what = format!("building in {}", path.display());
         Folder::open(folder, &Owners::root()).map_err(|fault| untrusted(&what, fault))
     };
-    // Nothing is made in a folder before it is known whose it is.
+    // A folder is created only after the owner of its parent is checked.
     let mut folder = open(top.parent().unwrap_or(top))?;
     for path in [top, &path] {
         match DirBuilder::new().mode(0o755).create(path) {
@@ -197,7 +197,8 @@ fn state_folder(release: &str) -> Result<Folder> {
     Ok(folder)
 }
 
-/// Only one program builds at a time. Others may not open the file, and make it wait.
+/// Takes the lock that allows only one build at a time. Other users cannot open the file, so they
+/// cannot block a build.
 fn lock(folder: &Folder) -> Result<Flock<File>> {
     let path = folder.path().join("lock");
     let what = || format!("locking {}", path.display());
@@ -207,7 +208,7 @@ fn lock(folder: &Folder) -> Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::system(what(), errno))
 }
 
-/// Whether what is there was built of all this. What is not trusted was not.
+/// Whether the existing build has these sources and headers. An untrusted build does not count.
 fn is_built(state: &Folder, sources: &Sources, headers: &Path) -> bool {
     let find = || {
         let build = state.folder(OsStr::new("build")).ok()?;
@@ -219,7 +220,7 @@ fn is_built(state: &Folder, sources: &Sources, headers: &Path) -> bool {
     find().unwrap_or(false)
 }
 
-/// Makes a new folder that holds the sources, and nothing of a build before.
+/// Creates a new folder with the sources, without files of an earlier build.
 fn start_anew(build: &Path, sources: &Sources) -> io::Result<()> {
     match fs::remove_dir_all(build) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -302,7 +303,8 @@ mod tests {
         }
     }
 
-    /// What others own or may write: folders above the tree, its folders and files.
+    /// Parts that others own or may write to: the folders above the tree, and its folders and
+    /// files.
     fn loose_parts(tree: &Path, owners: &[u32]) -> Vec<PathBuf> {
         let sources = SOURCES.map(|folder| tree.join(folder));
         let files = sources
@@ -339,7 +341,7 @@ mod tests {
                 }
                 assert!(!sources.contains_key(Path::new("include/abi.txt")));
             }
-            // The tree may lie anywhere, such as below /tmp.
+            // The tree may be anywhere, for example under /tmp.
             Err(fault) => {
                 let fault = fault.to_string();
                 let names = |path: &PathBuf| fault.contains(path.to_str().unwrap());

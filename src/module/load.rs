@@ -23,25 +23,26 @@ use crate::module::trust::Owners;
 use crate::module::unpack::{self, Failure, Packing};
 use crate::stderr;
 
-/// A folder with a folder per kernel release: where modules are looked for first.
+/// Environment variable for a folder with a folder for each kernel release. It is searched first
+/// for modules.
 const MODULES_VARIABLE: &str = "DIAGNOSE_TOOLS_MODULES";
 
-/// The module, now that it is loaded.
+/// The loaded module.
 pub struct Loaded {
-    /// The file that it was loaded from; `None`: it was loaded before.
+    /// The file from which it was loaded; `None`: it was already loaded.
     pub path: Option<PathBuf>,
-    /// It was not loaded before.
+    /// Whether it was not loaded before.
     pub new: bool,
     /// Its version.
     pub version: Version,
 }
 
-/// Loads the module for the running kernel, building it when there is none that
-/// fits, and sees to its device.
+/// Loads the module for the running kernel, building it if no suitable one exists, and ensures that
+/// the device node exists.
 ///
 /// # Errors
-/// There is no module and it cannot be built, the kernel refuses it, or one of
-/// another version is loaded.
+/// There is no module and it cannot be built, the kernel refuses it, or a module of another version
+/// is loaded.
 pub fn install() -> Result<Loaded> {
     let loaded = match is_loaded() {
         true => Loaded {
@@ -55,8 +56,8 @@ pub fn install() -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// What to do about a module of another version that was loaded before. It may
-/// record: only the user may end that.
+/// Advice for a module of another version that is already loaded. It may be recording, so only the
+/// user may unload it.
 fn reinstall(error: Error) -> Error {
     match error {
         Error::Version {
@@ -75,7 +76,7 @@ fn reinstall(error: Error) -> Error {
     }
 }
 
-/// The version of the module that is loaded, whose node is seen to.
+/// The version of the loaded module. Ensures that the device node exists.
 fn loaded_version() -> Result<Version> {
     match node::ensure(&device_path()) {
         Err(_) if !is_live() => return Err(Error::NotLoaded),
@@ -84,9 +85,9 @@ fn loaded_version() -> Result<Version> {
     Device::open_any_version()?.version()
 }
 
-/// Unloads the module, which ends its recording. While the device is open the
-/// kernel refuses, and the recording goes on. Returns how many events no report has given;
-/// `None`: the module is not loaded.
+/// Unloads the module, which ends its recording. While the device is open the kernel refuses, and
+/// the recording continues. Returns the number of unreported events; `None`: the module is not
+/// loaded.
 ///
 /// # Errors
 /// No permission, or a process holds the device: the message names it.
@@ -94,7 +95,7 @@ pub fn uninstall() -> Result<Option<u64>> {
     if !is_loaded() {
         return Ok(None);
     }
-    // The device is closed again before unloading; of another version nothing is known.
+    // The device is closed again before unloading. For another version the number is unknown.
     let lost = Device::open().and_then(|d| session::unreported(&d));
     match unload() {
         Ok(()) => Ok(Some(lost.unwrap_or(0))),
@@ -103,26 +104,26 @@ pub fn uninstall() -> Result<Option<u64>> {
     }
 }
 
-/// Whether the kernel has the module.
+/// Whether the module is loaded.
 pub fn is_loaded() -> bool {
     Path::new("/sys/module").join(abi::MODULE_NAME).exists()
 }
 
-/// Whether nobody has begun to unload it, which takes a moment while it records.
+/// Whether unloading has not been started; unloading takes a moment during a recording.
 fn is_live() -> bool {
     let state = Path::new("/sys/module").join(abi::MODULE_NAME);
     fs::read_to_string(state.join("initstate")).is_ok_and(|text| text.trim() == "live")
 }
 
-/// Whether the kernel says that it is locked down, where that can be read.
+/// Whether the kernel reports that it is locked down.
 fn is_locked_down() -> bool {
     fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|text| !text.contains("[none]"))
 }
 
-/// Why a file is not the module to load.
+/// Why a file was not loaded as the module.
 struct Refusal {
     error: Error,
-    /// One that is built here may do.
+    /// Whether a module that is built here may work.
     build: bool,
 }
 
@@ -132,8 +133,7 @@ impl Refusal {
     }
 }
 
-/// Loads the first module that this kernel takes, and that speaks as we do; or
-/// builds one.
+/// Loads the first module that this kernel accepts and whose version matches, or builds one.
 fn load_for_kernel() -> Result<Loaded> {
     let release = compile::kernel_release()?;
     let mut refusals = vec![];
@@ -181,7 +181,7 @@ fn warn_of(refusals: &[Refusal]) {
     }
 }
 
-/// The one failure of all that was tried.
+/// Combines the errors of all tries.
 fn none_is_left(refusals: Vec<Refusal>, build: Option<Error>) -> Error {
     let mut errors: Vec<_> = refusals.into_iter().map(|refusal| refusal.error).collect();
     errors.extend(build);
@@ -201,7 +201,7 @@ struct Candidate {
     packing: Packing,
 }
 
-/// Where the module for a kernel may lie, best first.
+/// Paths of modules for a kernel, best first.
 fn candidates(release: &str) -> Vec<Candidate> {
     let own = env::var_os(MODULES_VARIABLE).filter(|v| !v.is_empty());
     let own = own.map(|dir| Path::new(&dir).join(release));
@@ -219,7 +219,7 @@ fn candidates(release: &str) -> Vec<Candidate> {
         .collect()
 }
 
-/// Loads a candidate and looks at its version; nothing if there is no such file.
+/// Loads a candidate and checks its version; `None` if the file does not exist.
 fn try_candidate(
     candidate: &Candidate,
     release: &str,
@@ -231,8 +231,8 @@ fn try_candidate(
     }
 }
 
-/// Whoever owns a module, and whoever may write it, decides what the kernel does.
-/// Where it lies does not matter: nobody else can have made a file of root's.
+/// Opens a module and checks its owner and mode, because whoever may write to it controls the
+/// kernel. The folder does not matter: nobody else can create a file that root owns.
 fn open_module(path: &Path) -> Result<Option<File>> {
     let mut options = OpenOptions::new();
     let file = match options.read(true).custom_flags(O_NONBLOCK).open(path) {
@@ -250,7 +250,7 @@ fn load(candidate: &Candidate, file: File, release: &str) -> std::result::Result
     let path = candidate.path.clone();
     let new = match candidate.packing.load(file) {
         Ok(()) => true,
-        // Somebody else was faster.
+        // Another process loaded it first.
         Err(Failure::Kernel(Errno::EEXIST)) => false,
         Err(Failure::Kernel(errno)) => {
             let error = load_error(&path, release, errno);
@@ -288,7 +288,7 @@ fn stale(path: &Path, version: &Version) -> Error {
     ))
 }
 
-/// Whether the kernel refuses what was built for another one, or for other headers.
+/// Whether the kernel refuses a module that was built for another kernel or other headers.
 fn may_be_another_kernels(errno: Errno) -> bool {
     [Errno::ENOEXEC, Errno::ENOENT, Errno::EINVAL].contains(&errno)
 }
@@ -323,7 +323,7 @@ fn load_error(path: &Path, release: &str, errno: Errno) -> Error {
 }
 
 fn unload() -> nix::Result<()> {
-    // The name has no NUL byte.
+    // The name contains no NUL byte.
     let name = CString::new(abi::MODULE_NAME).unwrap_or_default();
     delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
 }
@@ -350,9 +350,9 @@ fn holders() -> Vec<String> {
     holding.map(|p| holder_name(&p.path())).collect()
 }
 
-/// What a process has open is known by its name alone. To ask what it is may wait
-/// for ever for a file system of another user's (FUSE, NFS), and in a mount
-/// namespace of his own he can give any name to such a file.
+/// Whether a process has the device open. Open files are compared by name only: a stat call may
+/// block forever on a file system of another user (FUSE, NFS). In a mount namespace of their own,
+/// users can give any name to such a file.
 fn has_open(process: &Path, names: &[PathBuf]) -> bool {
     let fds = fs::read_dir(process.join("fd"));
     let mut opened = fds.into_iter().flatten().flatten();
@@ -363,13 +363,13 @@ fn has_open(process: &Path, names: &[PathBuf]) -> bool {
     })
 }
 
-/// The kernel adds it where the name is gone, but not the file.
+/// Removes the suffix that the kernel adds if the name was removed while the file is open.
 fn without_deleted(name: &[u8]) -> &[u8] {
     name.strip_suffix(b" (deleted)").unwrap_or(name)
 }
 
-/// A mapping holds the module when the file is closed, too. Of root's processes
-/// only: to read the mappings waits for the process, if that waits for its files.
+/// Whether a process has mapped the device, which keeps the module in use after the file is closed.
+/// Checks only root's processes: reading the mappings blocks while the process waits for its files.
 fn has_mapped(process: &DirEntry, names: &[PathBuf]) -> bool {
     if !process.metadata().is_ok_and(|m| m.uid() == 0) {
         return false;

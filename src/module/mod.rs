@@ -1,4 +1,4 @@
-//! The kernel module: finding or building the one for this kernel, loading and unloading it.
+//! The kernel module: finds or builds one for this kernel, loads it and unloads it.
 
 pub mod compile;
 pub mod load;

@@ -1,13 +1,13 @@
-//! Programs of the system that root runs: found in its own folders only, and
-//! with an environment that nobody else has made.
+//! System programs that root runs. They are searched in root's own folders only, and run with a
+//! clean environment.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where programs are looked for, by us and by what we run.
+/// Folders with programs, for this program and those it runs.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A command that reads nothing, works in `/`, and whose messages are English.
+/// A command without input, with `/` as its working directory and messages in English.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(find(name));
     command.env_clear().envs([
@@ -20,7 +20,7 @@ pub fn command(name: &str) -> Command {
     command
 }
 
-/// Where the program is, or could be.
+/// Path of the program, or a default path if it is not found.
 fn find(name: &str) -> PathBuf {
     let mut places = PATH.split(':').map(|folder| Path::new(folder).join(name));
     let found = places.find(|path| path.is_file());

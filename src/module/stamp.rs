@@ -1,5 +1,5 @@
-//! What a build was made of: written beside the module once it is built, and
-//! compared before that module is loaded again.
+//! The stamp of a build: it lists the inputs, is written after the build, and is compared before
+//! that module is loaded again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use crate::module::programs;
 use crate::module::trust::Folder;
 
-/// The sources: where each lies below their folder, and what it says.
+/// The sources: path relative to their folder, and content.
 pub type Sources = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What headers are known by, besides those that the compiler has read: release,
+/// Files that identify the headers, in addition to those that the compiler has read: release,
 /// configuration, exported symbols and their versions.
 const KERNEL: [&str; 9] = [
     ".config",
@@ -29,21 +29,21 @@ const KERNEL: [&str; 9] = [
 ];
 const HEADER: &str = "header ";
 const COMPILER: &str = "compiler ";
-/// The compiler where a build does not say which it has used.
+/// The compiler if a build does not name the one that it used.
 const DEFAULT_COMPILER: &str = "gcc";
 
-/// The stamp of a module that has just been built in the folder `build`.
+/// The stamp of a module that was just built in the folder `build`.
 pub fn of_build(sources: &Sources, headers: &Path, build: &Path, module: &[u8]) -> String {
     let made = Made::read(&build.join("kmod"), headers, build);
     made.stamp(sources, headers, module)
 }
 
-/// Whether a stamp is still true: nothing has changed of what it tells.
+/// Whether a stamp still matches: none of the listed files has changed.
 pub fn is_true(stamp: &str, sources: &Sources, headers: &Path, module: &[u8]) -> bool {
     Made::told(stamp).stamp(sources, headers, module) == stamp
 }
 
-/// What only the build itself tells: the compiler, and the headers that it has read.
+/// Inputs that only the build shows: the compiler, and the headers that it has read.
 #[derive(Debug, PartialEq, Eq)]
 struct Made {
     compiler: String,
@@ -51,7 +51,7 @@ struct Made {
 }
 
 impl Made {
-    /// From the command files that kbuild leaves beside the objects.
+    /// Reads the command files that kbuild writes for the objects.
     fn read(objects: &Path, headers: &Path, build: &Path) -> Self {
         let mut commands = String::new();
         for entry in fs::read_dir(objects).into_iter().flatten().flatten() {
@@ -81,7 +81,7 @@ impl Made {
         }
     }
 
-    /// From a stamp.
+    /// Parses a stamp.
     fn told(stamp: &str) -> Self {
         let compiler = stamp.lines().find_map(|l| l.strip_prefix(COMPILER));
         let compiler = compiler.and_then(|l| l.split_whitespace().next());
@@ -95,7 +95,7 @@ impl Made {
     fn stamp(&self, sources: &Sources, headers: &Path, module: &[u8]) -> String {
         let mut text = String::new();
         let mut line = |kind: &str, path: &Path, digest: &str| {
-            // A String takes everything.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "{kind}{digest} {}", path.display());
         };
         for (path, content) in sources {
@@ -118,12 +118,12 @@ impl Made {
     }
 }
 
-/// A line of a file without its kind and digest.
+/// The path in a line, without the kind and digest of the file.
 fn path_of(rest: &str) -> &str {
     rest.split_once(' ').map_or("", |(_, path)| path)
 }
 
-/// Length and hash. Nobody who could choose what is hashed is trusted with it.
+/// Length and hash. The hash is not cryptographic: only trusted users can choose the content.
 fn digest(content: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(content);
@@ -134,7 +134,7 @@ fn digest_of(path: &Path) -> String {
     fs::read(path).map_or("none".into(), |content| digest(&content))
 }
 
-/// What a compiler says that it is, in one line.
+/// The version of a compiler as one line.
 fn version(compiler: &str) -> String {
     let output = programs::command(compiler).arg("--version").output();
     let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
@@ -142,7 +142,7 @@ fn version(compiler: &str) -> String {
     text.lines().next().unwrap_or("none").to_owned()
 }
 
-/// The content of a file of a trusted folder, if it is there and trusted, too.
+/// The content of a file in a trusted folder, if it exists and is trusted too.
 pub fn read(folder: &Folder, name: &str) -> Option<Vec<u8>> {
     let mut content = vec![];
     let mut file = folder.file(name.as_ref()).ok()?;

@@ -1,8 +1,8 @@
-//! Whose files root acts upon: what others own or may write is neither built, nor loaded.
+//! Checks files that root uses: a file that others own or may write to is neither built nor loaded.
 //!
-//! A path is gone through folder by folder, each opened below the one before and
-//! checked by its descriptor. What is opened below a [`Folder`] is what was
-//! checked, whatever happens to the names in between.
+//! A path is followed folder by folder: each is opened relative to its parent and checked by its
+//! descriptor. A file that is opened in a [`Folder`] is the one that was checked, even if names on
+//! the path change.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use crate::fmt::escape::printable;
 
-/// As many symbolic links as the kernel follows.
+/// Maximum number of symbolic links, as in the kernel.
 const MAX_LINKS: u32 = 40;
 const ROOT: u32 = 0;
 /// Write permission of the group and of others.
@@ -28,49 +28,49 @@ const STICKY: u32 = 0o1000;
 /// Why something is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// It belongs to somebody else.
+    /// Another user owns it.
     #[error("{} belongs to uid {uid}, and {allowed}: remove it, or install it anew as root", shown(.path))]
     Owner {
-        /// What it is.
+        /// The file or folder.
         path: PathBuf,
-        /// Who owns it.
+        /// Its owner.
         uid: u32,
-        /// Who may.
+        /// Users who may own it.
         allowed: String,
     },
-    /// Others may write it.
+    /// Other users may write to it.
     #[error("users other than its owner may write {0} (mode {mode:04o}): run `chmod go-w {0}`", shown(.path))]
     Writable {
-        /// What it is.
+        /// The file or folder.
         path: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// A folder for everybody, such as `/tmp`.
+    /// A folder that everyone may write to, such as `/tmp`.
     #[error(
         "every user may add files to {} (mode {mode:04o}; the sticky bit only keeps them from \
          removing those of others): use a folder that is root's alone", shown(.path)
     )]
     Sticky {
-        /// What it is.
+        /// The folder.
         path: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// It is a link, a device or the like.
+    /// It is a link, a device or something else.
     #[error("{} is not a {wanted}: remove it", shown(.path))]
     Kind {
-        /// What it is.
+        /// The path.
         path: PathBuf,
-        /// What it should be.
+        /// The expected kind.
         wanted: &'static str,
     },
     /// The system cannot open or read it.
     #[error("opening {}: {errno}", shown(.path))]
     System {
-        /// What was opened.
+        /// The path.
         path: PathBuf,
-        /// What the kernel says.
+        /// The error of the system.
         errno: Errno,
     },
 }
@@ -81,24 +81,23 @@ fn shown(path: &Path) -> String {
     printable(&path.display().to_string())
 }
 
-/// Who may own what is trusted.
+/// Users who may own trusted files.
 #[derive(Debug, Clone)]
 pub struct Owners(Vec<u32>);
 
 impl Owners {
-    /// Root alone.
+    /// Only root.
     pub fn root() -> Self {
         Self(vec![ROOT])
     }
 
-    /// Root, and the owner of the running program: what he builds in his own
-    /// tree, root runs already.
+    /// Root, and the owner of the running program: root already runs what that user has built.
     pub fn of_program() -> Self {
         let program = fs::metadata("/proc/self/exe").map(|m| m.uid());
         Self(vec![ROOT, program.unwrap_or(ROOT)])
     }
 
-    /// The same, and this user.
+    /// Adds a user.
     pub fn and(mut self, uid: u32) -> Self {
         self.0.push(uid);
         self
@@ -123,7 +122,7 @@ impl Owners {
         })
     }
 
-    /// Owner and mode of a file or folder.
+    /// Checks the owner and mode of a file or folder.
     fn check(&self, path: &Path, stat: &FileStat) -> Result<()> {
         self.check_owner(path, stat)?;
         let (path, mode) = (path.to_owned(), stat.st_mode & 0o7777);
@@ -136,11 +135,11 @@ impl Owners {
         }
     }
 
-    /// A file that is open already, such as a module: nobody else can have
-    /// written it, wherever it lies.
+    /// Checks an open file, such as a module: nobody else can have written it, whatever folder it
+    /// is in.
     ///
     /// # Errors
-    /// It is no file, of another owner, or writable by others.
+    /// It is not a regular file, has another owner, or is writable by others.
     pub fn check_file(&self, path: &Path, file: impl AsFd) -> Result<()> {
         let stat = fstat(file).map_err(|errno| failed(path, errno))?;
         if !is(&stat, SFlag::S_IFREG) {
@@ -168,7 +167,7 @@ fn is(stat: &FileStat, kind: SFlag) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == kind
 }
 
-/// An open folder that is trusted, as all that it lies in.
+/// An open folder that is trusted, like all its parents.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
@@ -177,11 +176,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder. Links on the way are followed, and what they lead through
-    /// is checked as well.
+    /// Opens a folder. Symbolic links are followed, and the folders on their path are checked too.
     ///
     /// # Errors
-    /// It is not there, or somebody else could have changed what lies in it.
+    /// It does not exist, or another user could have changed its contents.
     pub fn open(path: &Path, owners: &Owners) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|e| {
             let errno = e.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
@@ -225,7 +223,7 @@ impl Folder {
         Ok(Self { fd, path, owners })
     }
 
-    /// Where it is, without links.
+    /// Its path without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -245,16 +243,16 @@ impl Folder {
         if !is(&stat, SFlag::S_IFLNK) {
             return Ok(Step::Folder(Self::checked(fd, path, &self.owners)?));
         }
-        // Nobody else may change a name in this folder.
+        // No other user may replace a link in this folder.
         self.owners.check_owner(&path, &stat)?;
         let target = readlinkat(&self.fd, name).map_err(|e| failed(&path, e))?;
         Ok(Step::Link(target.into()))
     }
 
-    /// A folder in it, which is no link.
+    /// Opens a subfolder, which must not be a link.
     ///
     /// # Errors
-    /// As [`Folder::open`].
+    /// Errors of [`Folder::open`].
     pub fn folder(&self, name: &OsStr) -> Result<Self> {
         match self.step(name)? {
             Step::Folder(folder) => Ok(folder),
@@ -262,13 +260,13 @@ impl Folder {
         }
     }
 
-    /// A file in it, for reading.
+    /// Opens a file in it for reading.
     ///
     /// # Errors
-    /// It is not there, no regular file, of another owner, or writable by others.
+    /// It does not exist, is not a regular file, has another owner, or is writable by others.
     pub fn file(&self, name: &OsStr) -> Result<File> {
         let path = self.join(name);
-        // Without waiting for the other end of what is no file.
+        // `O_NONBLOCK`: opening a pipe must not wait for its other end.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Err(Errno::ELOOP) => return Err(kind(&path, "regular file")),
@@ -278,10 +276,10 @@ impl Folder {
         Ok(file.into())
     }
 
-    /// The names of what is in it, and whether each is a folder; sorted.
+    /// The names in it, and whether each is a folder; sorted.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The folder cannot be read.
     pub fn entries(&self) -> Result<Vec<(OsString, bool)>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let error = |e| failed(&self.path, e);
@@ -306,7 +304,7 @@ enum Step {
     Link(PathBuf),
 }
 
-/// The names of a path, last one first.
+/// The names of a path, the last one first.
 fn names_of(path: &Path) -> Vec<OsString> {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -322,12 +320,12 @@ mod tests {
 
     use super::*;
 
-    /// A folder of ours, below the build's: `/tmp` is everybody's.
+    /// A folder in the build's folder, because everyone may write to `/tmp`.
     struct Scratch(PathBuf);
 
     impl Scratch {
-        /// Nothing where the tree itself is shared, by its owner's umask. Scenarios in the
-        /// machine try the same as root.
+        /// `None` if the tree itself is writable by others, due to the umask of its owner.
+        /// Scenarios in virtual machines test the same as root.
         fn new(name: &str) -> Option<Self> {
             let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
             if let Err(fault) = Folder::open(tree, &owners()) {
@@ -362,7 +360,7 @@ mod tests {
         }
     }
 
-    /// Whoever runs the tests.
+    /// The user who runs the tests.
     fn owners() -> Owners {
         Owners::of_program().and(nix::unistd::geteuid().as_raw())
     }
@@ -435,7 +433,7 @@ mod tests {
         );
         let text = open(&scratch, "a/round").unwrap_err().to_string();
         assert!(text.contains("ELOOP"), "{text}");
-        // Where it leads through, and where it lies.
+        // A folder on the path, and the folder that contains the link.
         for shared in ["c", "a"] {
             scratch.chmod(shared, 0o777);
             for name in ["a/relative", "a/absolute"] {

@@ -1,8 +1,8 @@
-//! Modules as distributions pack them: `tcpstates.ko.xz`, `.zst`, `.gz`.
+//! Compressed modules of distributions: `tcpstates.ko.xz`, `.zst`, `.gz`.
 //!
-//! The kernel unpacks them itself where it can (5.17, `CONFIG_MODULE_DECOMPRESS`).
-//! Elsewhere `xz`, `zstd` or `gzip` does: a host that has packed modules has what
-//! unpacks them, and we need no three libraries for what is done once.
+//! The kernel decompresses them itself if it can (5.17, `CONFIG_MODULE_DECOMPRESS`). Otherwise
+//! `xz`, `zstd` or `gzip` does: a host with compressed modules has the program, and three libraries
+//! are not worthwhile for a single use.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,25 +13,25 @@ use nix::kmod::{ModuleInitFlags, finit_module, init_module};
 
 use crate::module::programs;
 
-/// More than any module.
+/// Larger than any module.
 const MAX_MODULE: u64 = 64 << 20;
-/// `MODULE_INIT_COMPRESSED_FILE` of `linux/module.h`.
+/// `MODULE_INIT_COMPRESSED_FILE` in `linux/module.h`.
 const COMPRESSED_FILE: u32 = 4;
 
-/// How a file is packed.
+/// Compression of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packing {
-    /// Not at all.
+    /// Not compressed.
     Plain,
-    /// By `xz`.
+    /// Compressed by `xz`.
     Xz,
-    /// By `zstd`.
+    /// Compressed by `zstd`.
     Zstd,
-    /// By `gzip`.
+    /// Compressed by `gzip`.
     Gzip,
 }
 
-/// In the order in which they are looked for.
+/// In the order of the search.
 pub const ALL: [Packing; 4] = [Packing::Plain, Packing::Xz, Packing::Zstd, Packing::Gzip];
 
 /// Why a module was not loaded.
@@ -39,7 +39,7 @@ pub const ALL: [Packing; 4] = [Packing::Plain, Packing::Xz, Packing::Zstd, Packi
 pub enum Failure {
     /// The kernel refuses it.
     Kernel(Errno),
-    /// It cannot be unpacked: the program, and why.
+    /// It cannot be decompressed: the program, and the reason.
     Unpacking(&'static str, String),
 }
 
@@ -50,7 +50,7 @@ impl From<Errno> for Failure {
 }
 
 impl Packing {
-    /// What comes after `.ko`.
+    /// The suffix after `.ko`.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -60,7 +60,7 @@ impl Packing {
         }
     }
 
-    /// What unpacks it: the kernel calls it so as well.
+    /// The program that decompresses it, which is also the kernel's name for the format.
     fn program(self) -> &'static str {
         match self {
             Self::Plain => "cat",
@@ -77,7 +77,7 @@ impl Packing {
     /// Loads a module.
     ///
     /// # Errors
-    /// The kernel refuses it, or it cannot be unpacked.
+    /// The kernel refuses it, or it cannot be decompressed.
     pub fn load(self, file: File) -> Result<(), Failure> {
         if self == Self::Plain {
             return Ok(finit_module(&file, c"", ModuleInitFlags::empty())?);
@@ -85,7 +85,7 @@ impl Packing {
         if self.is_known_to_kernel() {
             let flags = ModuleInitFlags::from_bits_retain(COMPRESSED_FILE);
             match finit_module(&file, c"", flags) {
-                // It knows not each kind of checksum or dictionary.
+                // The kernel does not support every kind of checksum or dictionary.
                 Err(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EIO) => (),
                 done => return Ok(done?),
             }
@@ -109,7 +109,7 @@ impl Packing {
             Some(out) => out.take(limit + 1).read_to_end(&mut module),
             None => Ok(0),
         };
-        // Who still writes has nobody to write to any more.
+        // If the program still writes, the closed pipe ends it.
         let status = child.wait().map_err(|e| failed(e.to_string()))?;
         read.map_err(|e| failed(e.to_string()))?;
         if module.len() as u64 > limit {
