@@ -1,4 +1,4 @@
-//! Lines of fixed columns, made as they come: a report may be longer than memory.
+//! Lines with fixed columns, printed one by one: a report may be larger than memory.
 
 use std::mem;
 use std::slice::Iter;
@@ -13,30 +13,30 @@ use crate::render::style::{self, Style};
 pub struct Column {
     /// Its heading.
     pub head: &'static str,
-    /// Its width; wider cells that are not cut shift what follows.
+    /// Its width; wider cells that are not cut shift the following columns.
     pub width: usize,
-    /// How its cells lie.
+    /// Alignment and shortening of its cells.
     pub kind: Kind,
 }
 
-/// One column, in short.
+/// Creates a column.
 pub fn column(head: &'static str, width: usize, kind: Kind) -> Column {
     Column { head, width, kind }
 }
 
-/// How the cells of a column lie.
+/// Alignment and shortening of the cells of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// To the left, and cut on a terminal.
+    /// Left-aligned; the end is cut on a terminal.
     Text,
-    /// To the right.
+    /// Right-aligned.
     Number,
-    /// To the left, and shortened on a terminal.
+    /// Left-aligned; shortened in the middle on a terminal.
     Endpoint,
 }
 
 impl Column {
-    /// Takes away from what is too wide for a terminal.
+    /// Shortens a cell that is too wide for a terminal.
     fn shorten(&self, line: &mut Line, start: usize) {
         let text = String::from_utf8_lossy(&line[start..]);
         let fitting = match self.kind {
@@ -49,7 +49,7 @@ impl Column {
     }
 }
 
-/// One line in the making: its cells come from left to right, one per column.
+/// A line under construction: one cell per column, from left to right.
 pub struct Row<'a> {
     line: &'a mut Line,
     style: &'a Style,
@@ -57,7 +57,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A row at the end of `line`.
+    /// Starts a row at the end of `line`.
     pub fn new(line: &'a mut Line, style: &'a Style, columns: &'a [Column]) -> Self {
         Self {
             line,
@@ -66,24 +66,25 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The next cell, of ASCII.
+    /// Appends a cell of ASCII text.
     pub fn cell(&mut self, what: impl Put) {
         self.styled(Ansi::new, what);
     }
 
-    /// The next cell, of ASCII, in a style, which is asked for when colour is wanted.
+    /// Appends a cell of ASCII text in a style, which is only computed if colour is wanted.
     #[inline(always)]
     pub fn styled(&mut self, ansi: impl Fn() -> Ansi, what: impl Put) {
-        // What was just put is not looked at again, which would take longer than putting it.
+        // The width is the number of bytes; computing it for any text would take longer than
+        // writing the cell.
         self.put(ansi, what, <[u8]>::len);
     }
 
-    /// The next cell, of any text, in a style.
+    /// Appends a cell of any text in a style.
     pub fn text(&mut self, ansi: Ansi, what: impl Put) {
         self.put(|| ansi, what, columns);
     }
 
-    /// There may be more cells than columns.
+    /// Appends a cell; cells after the last column are ignored.
     #[inline(always)]
     fn put(&mut self, ansi: impl Fn() -> Ansi, what: impl Put, width: impl Fn(&[u8]) -> usize) {
         let Some(column) = self.columns.next() else {
@@ -96,9 +97,9 @@ impl<'a> Row<'a> {
         }
         let start = self.line.len();
         what.put(self.line);
-        // Spaces behind the cell.
+        // Number of spaces after the cell.
         let mut behind = 0;
-        // The width of a last text matters to a terminal only.
+        // The width of a last text column is only relevant on a terminal.
         if !last || column.kind == Kind::Number || self.style.width.is_some() {
             let used = width(&self.line[start..]);
             let missing = column.width.saturating_sub(used);
@@ -115,13 +116,13 @@ impl<'a> Row<'a> {
         }
         match last {
             true => self.line.push(b'\n'),
-            // With the one between two columns, all at once.
+            // Includes the space between two columns, so that all are written at once.
             false => put_spaces(self.line, behind + 1),
         }
     }
 }
 
-/// Puts the headings.
+/// Appends the headings.
 pub fn put_head(line: &mut Line, style: &Style, columns: &[Column]) {
     let mut row = Row::new(line, style, columns);
     for column in columns {

@@ -1,4 +1,4 @@
-//! All fields of a record, over several lines with aligned labels.
+//! All fields of a record on several lines with aligned labels.
 
 use std::borrow::Borrow;
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ use crate::render::summary::{self, Zeros};
 use crate::render::table::lost_line;
 use crate::render::time::{Clock, Duration, Form};
 
-/// Columns of the first of two fields, so that two fit 80 columns.
+/// Width of the first of two fields, so that both fit in 80 columns.
 const FIELD: usize = 18;
 
 /// Prints all fields.
@@ -60,7 +60,7 @@ impl Detail {
         }
     }
 
-    /// Begins a paragraph, whose first line says when.
+    /// Starts a paragraph; its first line starts with the time.
     fn begin(&mut self, ns: u64) -> Fields<'_> {
         let (line, style) = (&mut self.line, &self.style);
         line.clear();
@@ -79,11 +79,11 @@ impl Detail {
     }
 }
 
-/// A paragraph in the making: its lines have one or two fields.
+/// A paragraph under construction; its lines have one or two fields.
 struct Fields<'a> {
     line: &'a mut Line,
     style: &'a Style,
-    /// Columns of a label.
+    /// Width of a label.
     label: usize,
     names: &'a mut Names,
 }
@@ -93,7 +93,7 @@ impl Fields<'_> {
         self.line.push(b'\n');
     }
 
-    /// A word of the first line.
+    /// Appends a word to the first line.
     fn styled(&mut self, ansi: Ansi, what: impl Put) {
         self.style.put(self.line, ansi, what);
     }
@@ -107,7 +107,7 @@ impl Fields<'_> {
         put_spaces(self.line, self.label.saturating_sub(width(label)) + 1);
     }
 
-    /// A line of one field.
+    /// Appends a line with one field.
     fn one(&mut self, label: &str, value: impl Put) {
         "  ".put(self.line);
         self.label(label);
@@ -115,7 +115,7 @@ impl Fields<'_> {
         self.end();
     }
 
-    /// A line of two fields.
+    /// Appends a line with two fields.
     fn two(&mut self, left: (&str, impl Put), right: (&str, impl Put)) {
         "  ".put(self.line);
         let start = self.line.len();
@@ -128,7 +128,7 @@ impl Fields<'_> {
         self.end();
     }
 
-    /// A line of one field, made fit for the terminal, if its value is known.
+    /// Appends a line with one field, shortened to the terminal, if its value is known.
     fn known(&mut self, label: &str, value: Option<impl Put>, fit: fn(&str, usize) -> String) {
         let Some(value) = value else {
             return;
@@ -174,7 +174,7 @@ impl Fields<'_> {
         }
     }
 
-    /// Lines of what a full socket does.
+    /// Appends the activity of a full socket.
     fn activity(&mut self, activity: Option<Activity>) {
         let Some(a) = activity else {
             return;
@@ -198,7 +198,7 @@ impl Fields<'_> {
         self.two((l.probes, a.probes), (l.socket, socket(a).as_str()));
     }
 
-    /// Now, at most, and where it is full.
+    /// Appends the current length of a queue, the highest length and the limit.
     fn queue(&mut self, label: &str, queue: Queue) {
         let l = self.style.labels;
         let Queue { length, max, limit } = queue;
@@ -206,7 +206,7 @@ impl Fields<'_> {
         self.one(label, text.as_str());
     }
 
-    /// The counters that have counted.
+    /// Appends the counters that are not zero.
     fn handshakes(&mut self, counters: &[Counter]) {
         let l = self.style.labels;
         let counted = |c: &Counter| Some((l.handshake(c.name), c.count.filter(|n| *n > 0)?));
@@ -218,14 +218,14 @@ impl Fields<'_> {
         }
     }
 
-    /// Lines of what only a full socket has.
+    /// Appends the meters of a full socket.
     fn meters(&mut self, meters: Option<Meters>, listener: bool) {
         let Some(m) = meters else {
             return;
         };
         let l = self.style.labels;
         let srtt = (m.srtt_us != 0).then_some(Duration(u64::from(m.srtt_us) * 1000));
-        // The accept queue is a listener's.
+        // Only a listener has an accept queue.
         let queue = |length: u32| listener.then_some(length);
         self.two((l.snd_wnd, m.snd_wnd), (l.rcv_wnd, m.rcv_wnd));
         self.two((l.sndbuf, m.sndbuf), (l.sndbuf_used, m.sndbuf_used));
@@ -242,14 +242,14 @@ impl Fields<'_> {
         self.two((l.snd_cwnd, m.snd_cwnd), (l.srtt, srtt));
     }
 
-    /// Writes the paragraph, and an empty line behind it.
+    /// Writes the paragraph, followed by an empty line.
     fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
         self.end();
         out.write_all(self.line)
     }
 }
 
-/// The socket's options and what has become of it, by the names in JSON.
+/// Flags of the socket, with the names in JSON.
 fn socket(activity: Activity) -> String {
     let flags = [
         (activity.keepalive, "keepalive"),
@@ -260,7 +260,7 @@ fn socket(activity: Activity) -> String {
     joined(&set)
 }
 
-/// Words with spaces in between; none are `-`.
+/// Joins words with spaces; returns `-` if there are none.
 fn joined(words: &[impl Borrow<str>]) -> String {
     match words {
         [] => "-".into(),

@@ -1,4 +1,4 @@
-//! How findings look: JSON lines, or paragraphs.
+//! Findings as JSON lines or paragraphs.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::render::i18n::labels::Labels;
 use crate::render::i18n::{Lang, findings as words};
 use crate::render::time::Clock;
 
-/// The language of JSON.
+/// The language of the texts in JSON.
 const JSON: Lang = Lang::En;
 
 #[derive(Serialize)]
@@ -164,7 +164,7 @@ struct EndJson<'a> {
     unreadable: Vec<UnreadableJson<'a>>,
 }
 
-/// Writes one object a line: the findings, then what was looked at.
+/// Writes the findings, one JSON object per line, then what was checked.
 pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Result<()> {
     let ts = clock.rfc3339(diagnosis.now_ns);
     for finding in &diagnosis.findings {
@@ -198,7 +198,7 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
     )
 }
 
-/// Writes a paragraph for each finding, then what was looked at.
+/// Writes a paragraph for each finding, then what was checked.
 pub fn text(out: &mut dyn Write, style: &Style, diagnosis: &Diagnosis) -> io::Result<()> {
     for finding in &diagnosis.findings {
         paragraph(out, style, finding)?;
@@ -292,7 +292,7 @@ fn who(l: &Labels, subject: &Subject) -> String {
     };
     let dev = subject.dev.as_ref();
     let local = |(addr, port)| end(Address(addr, dev), port);
-    // The device is told once, or where the address means nothing without.
+    // The device is printed once, unless the remote address is link-local.
     let remote = |(addr, port)| match subject.local {
         Some(_) => end(Address::remote(addr, dev), port),
         None => end(Address(addr, dev), port),
@@ -339,8 +339,7 @@ fn peers(l: &Labels, subject: &Subject) -> String {
     }
 }
 
-/// The line at the end of a report in text that says that there is more to see; `None` when
-/// nothing was found.
+/// The last line of a text report, which refers to the findings; `None` if there are none.
 pub fn pointer(style: &Style, found: FindingCounts) -> Option<String> {
     let l = style.labels;
     let ansi = match found.bad() {
@@ -351,8 +350,8 @@ pub fn pointer(style: &Style, found: FindingCounts) -> Option<String> {
     (found.all() > 0).then(|| style.paint(ansi, &text))
 }
 
-/// Lines of at most `room` columns; a word that is longer has a line of its own. Lines end at
-/// spaces, and at Chinese characters.
+/// Wraps text into lines of at most `room` columns, at spaces and at Chinese characters. A longer
+/// word has its own line.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -371,8 +370,8 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// What of a word must stay on one line: each Chinese character with the punctuation at it, and
-/// what is between them.
+/// Splits a word into pieces that may be on different lines: each Chinese character with adjacent
+/// punctuation, and the text between them.
 fn pieces(word: &str) -> Vec<&str> {
     let is_wide = |c: char| !c.is_ascii() && width(c.encode_utf8(&mut [0; 4])) > 1;
     let mut pieces = Vec::new();

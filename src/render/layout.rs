@@ -1,20 +1,21 @@
-//! Sharing out the columns of a terminal.
+//! Distributes the columns of a terminal.
 
-/// `255.255.255.255:65535`, and the longest IPv6 endpoint.
+/// Width of `255.255.255.255:65535`, and of the longest IPv6 endpoint.
 pub const ENDPOINT: [usize; 2] = [21, 47];
-/// What an endpoint is shortened to at most.
+/// Minimum width of a shortened endpoint.
 pub const SHORTEST: usize = 12;
-/// `PID/NAME`: what is worth a column, and the longest.
+/// Minimum and maximum width of `PID/NAME`.
 pub const PROCESS: [usize; 2] = [12, 23];
 
-/// Columns of a terminal that are left for endpoints and what else there may be.
+/// Remaining columns of a terminal for endpoints and optional columns.
 pub struct Room {
     left: usize,
     endpoints: usize,
 }
 
 impl Room {
-    /// What a terminal of `width` has beside `used` columns and their gaps, for so many endpoints.
+    /// The columns that a terminal of `width` has left after `used` columns and gaps, with this
+    /// many endpoints.
     pub fn new(width: usize, used: usize, endpoints: usize) -> Self {
         Self {
             left: width.saturating_sub(used),
@@ -22,7 +23,7 @@ impl Room {
         }
     }
 
-    /// Takes so many, if the endpoints still fit.
+    /// Takes this many columns if the endpoints still fit.
     pub fn take(&mut self, columns: usize) -> bool {
         let fits = self.left >= self.endpoints * ENDPOINT[0] + columns;
         if fits {
@@ -31,7 +32,7 @@ impl Room {
         fits
     }
 
-    /// Width of the process column if its least is taken, and more of what is left.
+    /// Width of the process column if its minimum was taken, extended by spare columns.
     pub fn process(&mut self, taken: bool) -> usize {
         if !taken {
             return 0;
@@ -42,7 +43,7 @@ impl Room {
         PROCESS[0] + more
     }
 
-    /// Shares what is left.
+    /// Width of an endpoint: an equal share of the remaining columns.
     pub fn endpoint(self) -> usize {
         (self.left / self.endpoints).clamp(SHORTEST, ENDPOINT[1])
     }

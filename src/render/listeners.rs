@@ -1,4 +1,4 @@
-//! The table of listeners: one line each, as `ss` has it and more.
+//! The table of listeners: one line each, with the fields of `ss` and more.
 
 use anstyle::Style as Ansi;
 
@@ -13,25 +13,25 @@ use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::style::alarm_style;
 use crate::render::time::Duration;
 
-/// `4096/4096/4096`.
+/// Width of `4096/4096/4096`.
 const QUEUE: usize = 14;
-/// The longest heading of the states' numbers.
+/// Width of the longest heading of a state.
 const STATE: usize = 8;
 const COUNT: usize = 9;
-/// `999.9 ms/999.9 ms`.
+/// Width of `999.9 ms/999.9 ms`.
 const WAIT: usize = 17;
 
 /// Widths of the columns of listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerColumns {
     endpoint: usize,
-    /// Whether the states of its connections have columns.
+    /// Whether there are columns for the states of its connections.
     states: bool,
     overflows: bool,
     drops: bool,
-    /// Whether the wait for `accept()` has one.
+    /// Whether there is a column for the wait for `accept()`.
     wait: bool,
-    /// 0: no such column.
+    /// Width of the process column; 0: none.
     process: usize,
 }
 
@@ -129,7 +129,7 @@ impl ListenerColumns {
     }
 }
 
-/// Now, at most, and where it is full.
+/// Writes the current length, the highest length and the limit.
 impl Put for Queue {
     fn put(&self, line: &mut Line) {
         let Self { length, max, limit } = self;
@@ -137,7 +137,7 @@ impl Put for Queue {
     }
 }
 
-/// As an alarm while one of `kinds` is raised.
+/// The style of an alarm while one of `kinds` is raised.
 fn style(listener: &Listener, kinds: &[AlarmKind]) -> Ansi {
     match listener.raised().any(|kind| kinds.contains(&kind)) {
         true => alarm_style(true),
@@ -145,8 +145,8 @@ fn style(listener: &Listener, kinds: &[AlarmKind]) -> Ansi {
     }
 }
 
-/// What found no room in the accept queue, SYNs and last ACKs, as `ListenOverflows` counts it;
-/// `None` when that is not known.
+/// SYNs and last ACKs that were dropped because the accept queue was full, as in `ListenOverflows`;
+/// `None` if unknown.
 fn overflows(handshakes: &[Counter]) -> Option<u64> {
     let count = |name| handshakes.iter().find(|c| c.name == name)?.count;
     let (syns, acks) = (

@@ -1,4 +1,4 @@
-//! How reports look: JSON lines, one line each, or all fields.
+//! Formats of reports: JSON lines, a table, or all fields.
 
 mod columns;
 mod detail;
@@ -29,38 +29,38 @@ use crate::render::time::Clock;
 pub use settings::{SettingsView, settings_json, settings_text};
 pub use style::Style;
 
-/// Takes a report, in one format, and writes it to `out`.
+/// Receives a report, and writes it to `out` in one format.
 ///
-/// The calls come in this order: [`Sink::begin`]; events, losses, connections and listeners;
-/// [`Sink::summary`] and [`Sink::findings`], if there are any; [`Sink::finish`]. Only when that has
-/// succeeded the report is out, and its events may be marked as reported.
+/// The order of calls is: [`Sink::begin`]; events, losses, connections and listeners;
+/// [`Sink::summary`] and [`Sink::findings`], if there are any; [`Sink::finish`]. The report is
+/// complete, and its events may be marked as reported, only after that has succeeded.
 pub trait Sink {
-    /// The report starts.
+    /// Starts the report.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
-    /// One transition.
+    /// Writes a transition.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()>;
-    /// One alarm.
+    /// Writes an alarm.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()>;
-    /// One live connection, as of `now_ns` (monotonic).
+    /// Writes a live connection at `now_ns` (monotonic).
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()>;
-    /// One listener, with the counters of its handshakes, as of `now_ns` (monotonic).
+    /// Writes a listener at `now_ns` (monotonic), with the counters of its handshakes.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn listener(
         &mut self,
         out: &mut dyn Write,
@@ -68,47 +68,46 @@ pub trait Sink {
         handshakes: &[Counter],
         now_ns: u64,
     ) -> io::Result<()>;
-    /// So many events of a CPU were overwritten before they could be shown.
+    /// Writes that `count` events of a CPU were overwritten before they could be printed.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn lost(&mut self, out: &mut dyn Write, cpu: u32, count: u64) -> io::Result<()>;
-    /// What tells the time, to be told when the wall clock was set.
+    /// The clock, which must be given changes of the wall clock.
     fn clock(&self) -> &Clock;
-    /// The totals.
+    /// Writes the totals.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn summary(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()>;
-    /// That a diagnosis has found something; to be the last line of all. In JSON the totals
-    /// tell it.
+    /// Writes that a diagnosis has findings, as the last line. In JSON the totals contain them.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn findings(&mut self, out: &mut dyn Write, findings: FindingCounts) -> io::Result<()>;
-    /// The report ends: what is held back is written, and `out` has handed on all of it.
+    /// Ends the report: writes buffered lines, and flushes `out`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         out.flush()
     }
 }
 
-/// How a report looks.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// One line each.
+    /// A table, one line per record.
     #[default]
     Table,
-    /// All fields, over several lines.
+    /// All fields, on several lines.
     Detail,
     /// JSON lines.
     Json,
 }
 
 impl Format {
-    /// Each with its name.
+    /// The names.
     pub const NAMES: &[(&str, Self)] = &[
         ("table", Self::Table),
         ("detail", Self::Detail),
@@ -116,7 +115,7 @@ impl Format {
     ];
 }
 
-/// The output in this format.
+/// Creates the sink for a format.
 pub fn sink(format: Format, style: Style, names: Names) -> Box<dyn Sink> {
     match format {
         Format::Json => Box::new(json::Json::new(style.clock, names)),

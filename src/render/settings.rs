@@ -1,4 +1,4 @@
-//! What is active, as text and as a JSON line.
+//! The settings of the activation, as text and as a JSON line.
 
 use std::io::{self, Write};
 
@@ -18,17 +18,17 @@ use crate::render::style::Style;
 use crate::render::summary::table;
 use crate::render::time::{Clock, duration};
 
-/// What `--settings` tells.
+/// Data that `--settings` prints.
 pub struct SettingsView {
-    /// What is active; `None`: nothing.
+    /// The settings; `None`: not active.
     pub settings: Option<Settings>,
-    /// Its counters.
+    /// The counters.
     pub stats: Stats,
-    /// Its hooks.
+    /// The hooks.
     pub hooks: Vec<Hook>,
     /// Records that were overwritten before any report could read them.
     pub overwritten: u64,
-    /// CPUs that have a ring.
+    /// Number of CPUs with a ring.
     pub rings: u64,
 }
 
@@ -90,8 +90,8 @@ struct HookJson<'a> {
     missed: u64,
 }
 
-/// A value as programs like it: numbers where the key takes nothing else, and
-/// expressions as the user writes them.
+/// A value in JSON: a number if the key only allows numbers, otherwise the text as the user writes
+/// it.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Setting<'a> {
@@ -151,10 +151,10 @@ fn activation<'a>(
     }
 }
 
-/// One JSON line.
+/// Writes the settings as one JSON line.
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) -> io::Result<()> {
     let settings = view.settings.as_ref();
     let object = SettingsJson {
@@ -166,10 +166,10 @@ pub fn settings_json(out: &mut dyn Write, clock: &Clock, view: &SettingsView) ->
     json::line(out, &object)
 }
 
-/// Text.
+/// Writes the settings as text.
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn settings_text(out: &mut dyn Write, style: &Style, view: &SettingsView) -> io::Result<()> {
     let l = style.labels;
     let Some(settings) = &view.settings else {
@@ -261,7 +261,7 @@ fn write_resources(
     )
 }
 
-/// What cannot be told without the hooks that this kernel does not have.
+/// Writes which data is missing because this kernel lacks hooks.
 fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Result<()> {
     let l = style.labels;
     let red = Ansi::new().fg_color(Some(AnsiColor::Red.into()));

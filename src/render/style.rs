@@ -1,4 +1,4 @@
-//! What text needs to know of its reader.
+//! Properties of the reader of text output.
 
 use anstyle::{AnsiColor, Style as Ansi};
 
@@ -10,18 +10,18 @@ use crate::render::time::Clock;
 /// The reader's language, clock and terminal.
 #[derive(Debug, Clone)]
 pub struct Style {
-    /// The words.
+    /// The labels.
     pub labels: &'static Labels,
-    /// Wall-clock time.
+    /// Conversion to wall-clock time.
     pub clock: Clock,
-    /// Columns of the terminal; `None`: no terminal, so no decoration and nothing shortened.
+    /// Width of the terminal; `None`: not a terminal, so text is neither decorated nor shortened.
     pub width: Option<usize>,
     /// Whether colour is wanted.
     pub color: bool,
 }
 
 impl Style {
-    /// `text` in a style, when colour is wanted.
+    /// `text` in a style, if colour is wanted.
     pub fn paint(&self, ansi: Ansi, text: &str) -> String {
         match self.color {
             true => format!("{ansi}{text}{ansi:#}"),
@@ -34,7 +34,7 @@ impl Style {
         self.paint(Ansi::new().bold(), text)
     }
 
-    /// Something in a style, when colour is wanted.
+    /// Appends a value in a style, if colour is wanted.
     pub fn put(&self, line: &mut Line, ansi: Ansi, what: impl Put) {
         if self.color {
             begin(line, ansi);
@@ -46,13 +46,13 @@ impl Style {
     }
 }
 
-/// Begins what is in a style. Long reports have no colour: this is kept out of their way.
+/// Starts a style. Long reports have no colour, so this is kept out of the fast path.
 #[cold]
 pub fn begin(line: &mut Line, ansi: Ansi) {
     format!("{ansi}").as_str().put(line);
 }
 
-/// Ends it.
+/// Ends a style.
 #[cold]
 pub fn end(line: &mut Line, ansi: Ansi) {
     format!("{ansi:#}").as_str().put(line);
@@ -66,7 +66,7 @@ pub fn alarm_style(raised: bool) -> Ansi {
     }
 }
 
-/// The style of a state: what is on its way in, what works, what is on its way out.
+/// The style of a state: opening, established or closing.
 pub fn state_style(state: State) -> Ansi {
     let color = match state.known_as() {
         State::ESTABLISHED | State::LISTEN => AnsiColor::Green,

@@ -14,19 +14,19 @@ use crate::render::i18n::labels::Labels;
 use crate::render::style::Style;
 use crate::render::time::duration;
 
-/// Cgroups that are told where the totals are to be short.
+/// Maximum number of cgroups in short totals.
 const TOP_CGROUPS: usize = 5;
 
-/// Whether what was never counted is told.
+/// Whether zero counts are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Zeros {
-    /// Left out.
+    /// Zero counts are omitted.
     Left,
-    /// Told as well.
+    /// Zero counts are printed.
     Told,
 }
 
-/// Writes all totals; `zeros` is about the handshakes, and whether all cgroups are told.
+/// Writes all totals. `zeros` applies to the handshakes, and to whether all cgroups are printed.
 pub fn write(
     out: &mut dyn Write,
     style: &Style,
@@ -62,7 +62,7 @@ pub fn write(
     write_counts(out, l, summary)
 }
 
-/// A table as wide as the terminal allows; numbers of columns from `first` on lie to the right.
+/// A table as wide as the terminal allows; columns from `first` on are right-aligned.
 pub(super) fn table(style: &Style, head: &[&str], first: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
@@ -81,13 +81,13 @@ pub(super) fn table(style: &Style, head: &[&str], first: usize) -> Table {
     table
 }
 
-/// Every state, the zero ones too.
+/// A table of all states, including those with zero connections.
 fn states(style: &Style, summary: &Summary) -> String {
     let l = style.labels;
     let mut table = table(style, &[l.state, l.connections], 1);
     for (state, count) in summary.stats.by_state() {
         let name = state.name().into_owned();
-        // Part of what SYN_RECV counts: not to be added up.
+        // Included in SYN_RECV, so it must not be added.
         let row = match state {
             State::NEW_SYN_RECV => [format!("{name}, {}", l.in_syn_recv), format!("({count})")],
             _ => [name, count.to_string()],
@@ -124,7 +124,7 @@ fn transitions(style: &Style, transitions: &[TransitionTotal]) -> String {
     table.trim_fmt()
 }
 
-/// What became of the SYNs; `None` when there is nothing to tell.
+/// The outcome of the SYNs; `None` if there is nothing to print.
 fn handshakes(style: &Style, summary: &Summary, zeros: Zeros) -> Option<String> {
     let l = style.labels;
     let told = |count: Option<u64>| zeros == Zeros::Told || count.is_some_and(|n| n > 0);
@@ -141,7 +141,7 @@ fn handshakes(style: &Style, summary: &Summary, zeros: Zeros) -> Option<String> 
     (!counters.is_empty()).then(|| table.trim_fmt())
 }
 
-/// Why connections have ended; `None`: none has.
+/// Reasons of ended connections; `None` if there are none.
 fn ended(style: &Style, lives: &Lives) -> Option<String> {
     let l = style.labels;
     let mut table = table(style, &[l.ended, l.reason, l.count], 2);
@@ -154,7 +154,7 @@ fn ended(style: &Style, lives: &Lives) -> Option<String> {
     (table.row_count() > 0).then(|| table.trim_fmt())
 }
 
-/// How long connections lived, and how long they waited for accept().
+/// Lifetimes of connections, and waits for accept().
 fn lived(style: &Style, lives: &Lives) -> Option<String> {
     let l = style.labels;
     let mut table = table(style, &[l.lived, l.count, l.median, l.p99, l.longest], 1);
@@ -168,7 +168,7 @@ fn lived(style: &Style, lives: &Lives) -> Option<String> {
     (table.row_count() > 0).then(|| table.trim_fmt())
 }
 
-/// The cgroups with most connections, if there are several.
+/// The cgroups with the most connections, if there are several.
 fn cgroups(style: &Style, names: &mut Names, all: &[InCgroup], zeros: Zeros) -> Option<String> {
     let l = style.labels;
     let told = if zeros == Zeros::Told {
@@ -246,7 +246,7 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
     write_line(out, l.this_report, &read)
 }
 
-/// Two lines that each add up.
+/// Two lines; the numbers of each add up.
 fn write_totals(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
     let s = &summary.stats;
     let seen = [

@@ -1,4 +1,4 @@
-//! One line each, in columns that fit the terminal.
+//! One line per record, in columns that fit the terminal.
 
 use std::io::{self, Write};
 
@@ -27,16 +27,16 @@ use crate::render::time::{Clock, Form, duration};
 
 const STATE: usize = 11;
 const SPAN: usize = 9;
-/// Time of day, and the same with month, day and milliseconds.
+/// Width of the time of day, and of the time with month, day and milliseconds.
 const TIME: [usize; 2] = [8, 18];
-/// The longest name of a reason.
+/// Width of the longest name of a reason.
 const REASON: usize = 18;
-/// How much of a container's id is shown.
+/// Number of characters of a container id that are printed.
 const CONTAINER: usize = 12;
 const BYTES: usize = 11;
 const RETRANS: usize = 7;
 
-/// Which part the headings on the terminal belong to.
+/// The part that the headings on the terminal belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Transitions,
@@ -45,7 +45,7 @@ enum Part {
     Listeners,
 }
 
-/// Prints one line each.
+/// Prints one line per record.
 pub struct Table {
     style: Style,
     names: Names,
@@ -53,9 +53,9 @@ pub struct Table {
     transitions: TransitionColumns,
     connections: ConnectionColumns,
     listeners: ListenerColumns,
-    /// The columns of the part.
+    /// Columns of the current part.
     columns: Vec<Column>,
-    /// Those of alarms among transitions.
+    /// Columns of alarms among transitions.
     alarm_columns: Vec<Column>,
     line: Line,
 }
@@ -76,7 +76,7 @@ impl Table {
         }
     }
 
-    /// Begins the line, with headings before it where a part begins.
+    /// Starts the line; prints the headings first if a new part starts.
     fn enter(&mut self, part: Part) {
         self.line.clear();
         if self.part == Some(part) {
@@ -101,7 +101,7 @@ struct TransitionColumns {
     time: usize,
     endpoint: usize,
     reason: bool,
-    /// 0: no such column.
+    /// Width of the process column; 0: none.
     process: usize,
 }
 
@@ -115,7 +115,7 @@ impl TransitionColumns {
                 process: PROCESS[1],
             };
         };
-        // The time, two states, the span, and the gaps between six columns.
+        // Width of the time, two states, the span, and the gaps between six columns.
         let mut room = Room::new(width, TIME[0] + 2 * STATE + SPAN + 5, 2);
         let reason = room.take(REASON + 1);
         let process = room.take(PROCESS[0] + 1);
@@ -147,7 +147,7 @@ impl TransitionColumns {
         columns
     }
 
-    /// How the time is written.
+    /// Format of the time.
     fn form(&self) -> Form {
         match self.time == TIME[0] {
             true => Form::Day,
@@ -155,7 +155,7 @@ impl TransitionColumns {
         }
     }
 
-    /// The same time and ends, and words where the states are.
+    /// The same columns for time and endpoints, and a text instead of the states.
     fn alarm_columns(&self, style: &Style) -> Vec<Column> {
         let l = style.labels;
         let used = self.time + 2 * self.endpoint + 3;
@@ -173,10 +173,10 @@ impl TransitionColumns {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ConnectionColumns {
     endpoint: usize,
-    /// Whether bytes and retransmissions have columns.
+    /// Whether there are columns for bytes and retransmissions.
     meters: bool,
     container: bool,
-    /// 0: no such column.
+    /// Width of the process column; 0: none.
     process: usize,
 }
 
@@ -190,7 +190,7 @@ impl ConnectionColumns {
                 process: PROCESS[1],
             };
         };
-        // The state, the span, and the gaps between four columns.
+        // Width of the state, the span, and the gaps between four columns.
         let mut room = Room::new(width, STATE + SPAN + 3, 2);
         let meters = room.take(2 * (BYTES + 1) + RETRANS + 1);
         let process = room.take(PROCESS[0] + 1);
@@ -226,7 +226,7 @@ impl ConnectionColumns {
     }
 }
 
-/// What an alarm says: most important first, as a terminal cuts the end.
+/// The text of an alarm, most important first, because the end is cut on a terminal.
 fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
     let (kind, value, threshold) = (alarm.kind.name(), alarm.value, alarm.threshold);
     let word = if alarm.raised { l.raised } else { l.cleared };
@@ -241,7 +241,7 @@ fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
     words
 }
 
-/// The beginning of a container's id.
+/// The first characters of a container id.
 struct ShortId<'a>(&'a str);
 
 impl Put for ShortId<'_> {
@@ -279,7 +279,7 @@ impl Sink for Table {
         out.write_all(&self.line)
     }
 
-    /// Among transitions in their columns, without headings of its own.
+    /// Printed among transitions in the same columns, without headings of its own.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
         let among = self.part == Some(Part::Transitions);
         self.enter(if among {
@@ -361,7 +361,7 @@ impl Sink for Table {
     }
 }
 
-/// Says in a line of its own that a follower was too slow.
+/// Writes a line that `--follow` was too slow.
 pub(super) fn lost_line(
     out: &mut dyn Write,
     style: &Style,

@@ -1,4 +1,4 @@
-//! What stdout and the environment say about how to print.
+//! Output settings from stdout and the environment.
 
 use std::env;
 use std::io::{IsTerminal, stdout};
@@ -19,17 +19,17 @@ pub enum Color {
     Never,
 }
 
-/// What the user chose for all of the command line.
+/// Options of the user that apply to the whole command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StyleOptions {
-    /// The language, if not the locale's.
+    /// The chosen language; `None`: that of the locale.
     pub lang: Option<Lang>,
     /// When to use colour.
     pub color: Color,
 }
 
 impl StyleOptions {
-    /// The style of text on the stdout of this process.
+    /// The style of text on stdout of this process.
     pub fn style(&self, clock: Clock) -> Style {
         let terminal = stdout().is_terminal();
         let lang = self

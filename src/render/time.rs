@@ -1,5 +1,4 @@
-//! Times and durations: from the module's monotonic nanoseconds to what people
-//! and scripts read.
+//! Formats times and durations: converts the module's monotonic nanoseconds to text.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,40 +12,41 @@ use crate::model::stats::Stats;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// How a moment is written.
+/// Format of a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// RFC 3339, UTC, nanoseconds.
+    /// RFC 3339 in UTC with nanoseconds.
     Rfc3339,
-    /// Local date and time of day, milliseconds.
+    /// Local date and time of day with milliseconds.
     Local,
-    /// The same without the year: 18 columns.
+    /// As `Local`, without the year: 18 columns.
     Short,
-    /// Local time of day, seconds: 8 columns.
+    /// Local time of day in seconds: 8 columns.
     Day,
 }
 
-/// Turns monotonic nanoseconds into wall-clock time.
+/// Converts monotonic nanoseconds to wall-clock time.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// What is added to monotonic time, and from when on; at least one, oldest first.
+    /// Offsets that are added to monotonic time, and the time from which each applies; at least
+    /// one, oldest first.
     offsets: RefCell<Vec<(u64, Moment)>>,
-    /// The one that was used last: most events are of the same time.
+    /// The last offset that was used: it applies to most events.
     offset: Cell<Offset>,
     zone: TimeZone,
-    /// The last seconds that were written: most records have the one of the record before.
+    /// The last seconds that were formatted: most records have the same second as the previous one.
     local: Cell<Second>,
     utc: Cell<Second>,
 }
 
-/// A point in time or the distance of two: seconds, and nanoseconds below one second.
+/// A point in time or a difference of two: seconds, and nanoseconds below one second.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     seconds: i64,
     nanos: u64,
 }
 
-/// What is added to monotonic time of `from` or later, up to `last`.
+/// The offset for monotonic times from `from` to `last`.
 #[derive(Debug, Clone, Copy)]
 struct Offset {
     from: u64,
@@ -64,7 +64,7 @@ impl Moment {
     }
 }
 
-/// A second of Unix time as `YYYY-MM-DD HH:MM:SS`.
+/// A second of Unix time, formatted as `YYYY-MM-DD HH:MM:SS`.
 #[derive(Debug, Clone, Copy)]
 struct Second {
     at: i64,
@@ -73,7 +73,7 @@ struct Second {
 
 impl Second {
     fn new(at: i64, zone: &TimeZone) -> Self {
-        // Out of range only when the module's clocks are nonsense.
+        // It is out of range only if the module's clocks are invalid.
         let time = Timestamp::from_second(at).unwrap_or(Timestamp::UNIX_EPOCH);
         let time = zone.to_datetime(time);
         let mut text = *b"0000-00-00 00:00:00";
@@ -95,12 +95,12 @@ impl Second {
 }
 
 impl Clock {
-    /// From the pair of clocks that the module read together.
+    /// Creates a clock from the two clocks that the module read together.
     pub fn new(stats: &Stats) -> Self {
         Self::with_zone(stats, TimeZone::system())
     }
 
-    /// The same, for people in another time zone.
+    /// Creates a clock for another time zone.
     pub fn with_zone(stats: &Stats, zone: TimeZone) -> Self {
         let add = Moment::of(i128::from(stats.now_real_ns) - i128::from(stats.now_ns));
         Self {
@@ -116,8 +116,8 @@ impl Clock {
         }
     }
 
-    /// From now on the time of an event is what the wall clock was then, however often it has
-    /// been set since.
+    /// Sets the changes of the wall clock. The time of an event is then the wall-clock time when it
+    /// happened, even if the clock was set later.
     pub fn learn(&self, changes: &[ClockChange]) {
         if changes.is_empty() {
             return;
@@ -127,7 +127,7 @@ impl Clock {
         self.offset.set(self.find(0));
     }
 
-    /// What holds at this time: the first one for all before it, too.
+    /// The offset at this time; the first one also applies to earlier times.
     fn find(&self, ns: u64) -> Offset {
         let offsets = self.offsets.borrow();
         let next = offsets.iter().skip(1).position(|(since, _)| *since > ns);
@@ -160,7 +160,7 @@ impl Clock {
         }
     }
 
-    /// A moment, to be put into a line.
+    /// A point in time that can be appended to a line.
     pub fn moment(&self, ns: u64, form: Form) -> impl Put {
         move |line: &mut Line| self.put(line, ns, form)
     }
@@ -193,18 +193,18 @@ impl Clock {
         }
     }
 
-    /// As [`Form::Rfc3339`].
+    /// The time in the format [`Form::Rfc3339`].
     pub fn rfc3339(&self, ns: u64) -> String {
         line::text(&self.moment(ns, Form::Rfc3339))
     }
 
-    /// As [`Form::Local`].
+    /// The time in the format [`Form::Local`].
     pub fn local(&self, ns: u64) -> String {
         line::text(&self.moment(ns, Form::Local))
     }
 }
 
-/// The second `at`, which is kept.
+/// Formats the second `at`, using and updating the cache.
 fn kept(last: &Cell<Second>, at: i64, zone: &TimeZone) -> Second {
     let mut second = last.get();
     if second.at != at {
@@ -219,7 +219,7 @@ fn put_milliseconds(line: &mut Line, nanos: u64) {
     line.extend_from_slice(&last_digits::<3>(nanos / 1_000_000));
 }
 
-/// Nanoseconds, written with a unit in at most 8 columns, rounded down.
+/// Nanoseconds, printed with a unit in at most 8 columns, rounded down.
 pub struct Duration(pub u64);
 
 impl Put for Duration {
@@ -247,7 +247,7 @@ fn put_tenths(line: &mut Line, tenths: u64, unit: &str) {
     unit.put(line);
 }
 
-/// So many of a unit, and of a part of it.
+/// Appends two numbers: whole units, and the remainder in a smaller unit.
 fn put_pair(line: &mut Line, seconds: u64, unit: u64, part: u64, names: [u8; 2]) {
     let (whole, rest) = (seconds / unit, seconds % unit / part);
     let [tens, ones] = last_digits(rest);
@@ -255,7 +255,7 @@ fn put_pair(line: &mut Line, seconds: u64, unit: u64, part: u64, names: [u8; 2])
     line.extend_from_slice(&[names[0], b' ', tens, ones, names[1]]);
 }
 
-/// As far as it is known: `>5.2 s` is a lower bound, `-` unknown.
+/// Appends the duration as far as it is known: `>5.2 s` is a lower bound, `-` unknown.
 impl Put for Span {
     fn put(&self, line: &mut Line) {
         match *self {
@@ -269,7 +269,7 @@ impl Put for Span {
     }
 }
 
-/// A [`Duration`] as a text.
+/// A [`Duration`] as a string.
 pub fn duration(ns: u64) -> String {
     line::text(&Duration(ns))
 }
@@ -346,7 +346,7 @@ mod tests {
         assert!(clock.rfc3339(u64::MAX).starts_with("2608"));
     }
 
-    /// What jiff makes of the same moment.
+    /// The same time, formatted by jiff.
     fn by_jiff(stats: &Stats, ns: u64, zone: &TimeZone, form: Form) -> String {
         let real = i128::from(ns) + i128::from(stats.now_real_ns) - i128::from(stats.now_ns);
         let time = Timestamp::from_nanosecond(real).unwrap();
@@ -372,7 +372,7 @@ mod tests {
         let mut random = || u64::from_ne_bytes(random_bytes(&mut seed));
         for zone in zones.into_iter().chain([TimeZone::UTC]) {
             for round in 0..400 {
-                // From the years 1385 to 3138, however the clocks are set.
+                // The times are in the years 1385 to 3138, whatever the clocks are.
                 let clocks = match round {
                     0 => [0, 0],
                     1 => [u64::MAX, 0],
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn the_hour_that_comes_twice_is_told_as_jiff_tells_it() {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        // The ends of summer time in 2023 and of winter time in 2024.
+        // The end of summer time in 2023, and of winter time in 2024.
         for change in [1_698_541_200, 1_711_846_800u64] {
             let stats = Stats {
                 now_real_ns: (change - 5) * SECOND,
@@ -427,7 +427,7 @@ mod tests {
         }
     }
 
-    /// The rule of durations, as plain as it can be.
+    /// A simple implementation of the format of durations.
     fn plainly(ns: u64) -> String {
         let tenths = |unit: u64, name| format!("{}.{} {name}", ns / unit, ns % unit / (unit / 10));
         let s = ns / SECOND;

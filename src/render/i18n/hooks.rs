@@ -1,9 +1,9 @@
-//! What is lost without a hook, by the hook's id.
+//! Data that is missing without a hook, by the hook's id.
 
 use crate::model::hook::id as hook_id;
 use crate::render::i18n::Lang;
 
-/// One table for all languages, so that none can lack a text.
+/// One table for all languages, so that no language can lack a text.
 macro_rules! losses {
     ($($id:ident: $en:literal, $zh:literal;)*) => {
         fn texts(id: u32) -> Option<[&'static str; 2]> {
@@ -49,7 +49,7 @@ losses! {
 }
 
 impl Lang {
-    /// What is lost without the hook `id`; `None` for one of a later module.
+    /// Data that is missing without the hook `id`; `None` for a hook of a newer module.
     pub fn lost_without(self, id: u32) -> Option<&'static str> {
         let [en, zh] = texts(id)?;
         Some(match self {

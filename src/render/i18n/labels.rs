@@ -1,11 +1,11 @@
-//! The words of text reports, in English and Chinese.
+//! The labels of text reports in English and Chinese.
 
 use crate::render::i18n::Lang;
 
-/// One table for all languages, so that none can lack a word.
+/// One table for all languages, so that no language can lack a label.
 macro_rules! labels {
     ($($name:ident: $en:literal, $zh:literal;)*) => {
-        /// The words of one language.
+        /// The labels of one language.
         #[derive(Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "each is told by its English word")]
         pub struct Labels {
@@ -195,7 +195,7 @@ labels! {
 }
 
 impl Labels {
-    /// The words for a counter of handshakes.
+    /// The label of a handshake counter.
     pub fn handshake(&self, counter: &'static str) -> &'static str {
         match counter {
             "syns" => self.hs_syns,

@@ -1,5 +1,4 @@
-//! What text reports say, in English and Chinese. JSON, states, keys and errors are the
-//! same in every language.
+//! Texts of reports in English and Chinese. JSON, states, keys and errors are not translated.
 
 pub mod findings;
 mod hooks;
@@ -18,7 +17,7 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// From the first set, not empty variable of `LC_ALL`, `LC_MESSAGES` and `LANG`.
+    /// The language according to the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is not empty.
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &&str| get(name).filter(|v| !v.is_empty());
         match ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set) {
@@ -27,7 +26,7 @@ impl Lang {
         }
     }
 
-    /// The words.
+    /// The labels.
     pub fn labels(self) -> &'static Labels {
         match self {
             Self::En => &labels::EN,

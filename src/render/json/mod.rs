@@ -1,5 +1,5 @@
-//! JSON lines: the format that scripts parse. The order of the fields is the
-//! interface's; what is unknown is absent.
+//! JSON lines for scripts. The order of the fields is part of the interface; unknown values are
+//! omitted.
 
 mod object;
 mod summary;
@@ -42,7 +42,7 @@ impl Json {
         }
     }
 
-    /// Begins an object; returns where its fields go, and the clock.
+    /// Starts an object; returns the line for its fields, and the clock.
     fn begin(&mut self, kind: &str) -> (&mut Line, &Clock) {
         self.line.clear();
         "{\"type\":\"".put(&mut self.line);
@@ -51,7 +51,7 @@ impl Json {
         (&mut self.line, &self.clock)
     }
 
-    /// Ends the object, and writes it as a line.
+    /// Ends the object and writes it as a line.
     fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
         "}\n".put(&mut self.line);
         out.write_all(&self.line)
@@ -79,7 +79,7 @@ fn put_tuple(line: &mut Line, who: &Ident, names: &ConnNames) {
     put_dev(line, who, names);
 }
 
-/// The addresses above are without it.
+/// Appends the device, which the addresses do not include.
 fn put_dev(line: &mut Line, who: &Ident, names: &ConnNames) {
     put_fields!(line,
         "ifindex": some(who.ifindex),
@@ -150,7 +150,7 @@ fn put_age(line: &mut Line, age: Span) {
     );
 }
 
-/// A number of which 0 says that it is unknown.
+/// A number for which 0 means unknown.
 fn some<T: Default + PartialEq>(number: T) -> Option<T> {
     (number != T::default()).then_some(number)
 }
@@ -185,7 +185,7 @@ impl Sink for Json {
         self.write(out)
     }
 
-    /// Of a pair two addresses, of a listener its own end.
+    /// For a pair the two addresses, for a listener its own address and port.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
         let alarm = &event.record;
         let who = &alarm.who;

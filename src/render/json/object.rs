@@ -1,5 +1,5 @@
-//! JSON objects put straight into a line. The fields of an event are known and flat, and there
-//! are millions of events: a serializer that looks at each name anew takes most of the time.
+//! Appends JSON objects directly to a line. The fields of an event are known and flat, and there
+//! are millions of events: a serializer that processes each name would take most of the time.
 
 use std::net::IpAddr;
 
@@ -8,19 +8,19 @@ use serde::Serialize;
 use crate::fmt::json;
 use crate::fmt::line::{Line, Put};
 
-/// What can be the value of a field.
+/// A value of a field.
 pub trait Value {
-    /// Whether there is one; a field of which nothing is known is left out.
+    /// Whether the value is known; otherwise the field is omitted.
     fn is_known(&self) -> bool {
         true
     }
 
-    /// Puts it.
+    /// Appends the value.
     fn put_json(&self, line: &mut Line);
 }
 
-/// Puts one field behind others. `name` has its comma, quotes and colon, and a length that is
-/// known where it is put: that makes it two instructions instead of a call.
+/// Appends one field after others. `name` includes the comma, quotes and colon. Inlined, its length
+/// is constant, so appending it takes two instructions instead of a call.
 #[inline(always)]
 pub fn put_field(line: &mut Line, name: &str, value: impl Value) {
     if value.is_known() {
@@ -29,7 +29,7 @@ pub fn put_field(line: &mut Line, name: &str, value: impl Value) {
     }
 }
 
-/// Puts fields behind others.
+/// Appends fields after others.
 macro_rules! put_fields {
     ($line:expr, $($name:literal: $value:expr,)*) => {$(
         put_field($line, concat!(",\"", $name, "\":"), $value);
@@ -70,7 +70,7 @@ impl Value for bool {
 /// Any text.
 impl Value for &str {
     fn put_json(&self, line: &mut Line) {
-        // Without a way out in between, several bytes are looked at together.
+        // No early exit, so the compiler can check several bytes at once.
         let escaped = |byte: u8| !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\';
         let any = self.bytes().fold(false, |any, byte| any | escaped(byte));
         match any {
@@ -80,7 +80,7 @@ impl Value for &str {
     }
 }
 
-/// Bytes from strangers, as far as they are text.
+/// Untrusted bytes; invalid UTF-8 is replaced.
 impl Value for &[u8] {
     fn put_json(&self, line: &mut Line) {
         match std::str::from_utf8(self) {
@@ -90,17 +90,17 @@ impl Value for &[u8] {
     }
 }
 
-/// What is rare, as serde has it, but for what a terminal would act upon.
+/// A rare value, formatted by serde, with characters escaped that have an effect on a terminal.
 pub struct Any<T>(pub T);
 
 impl<T: Serialize> Value for Any<T> {
     fn put_json(&self, line: &mut Line) {
-        // Our own structures are always JSON, and a line takes all bytes.
+        // Our own structures always serialize, and writing to a line cannot fail.
         json::write(line, &self.0).unwrap_or_default();
     }
 }
 
-/// What is JSON already.
+/// A value that is already JSON.
 pub struct Raw<'a>(pub &'a str);
 
 impl Value for Raw<'_> {
@@ -109,7 +109,7 @@ impl Value for Raw<'_> {
     }
 }
 
-/// What has nothing to escape.
+/// A value without characters to escape.
 pub struct Word<T>(pub T);
 
 impl<T: Put> Value for Word<T> {

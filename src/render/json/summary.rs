@@ -47,7 +47,7 @@ struct SummaryJson<'a> {
     findings: Option<FindingCounts>,
 }
 
-/// Why transitions, the ends of connections, or what is counted of pairs and listeners, are missing.
+/// Causes of missing transitions, ends of connections, and counts of pairs and listeners.
 #[derive(Serialize)]
 pub struct CausesJson {
     pub overwritten: u64,
@@ -87,13 +87,13 @@ struct TransitionTotalJson {
     timed: u64,
 }
 
-/// Names of roles, and of each the reasons with their counts.
+/// Role names, each with the counts by reason.
 struct Ends<'a>(&'a [Ended]);
 
-/// Of one role.
+/// Counts by reason of one role.
 struct EndsOf<'a>(&'a Ended);
 
-/// Names of roles, and how long their connections lived.
+/// Role names, each with the lifetimes of its connections.
 struct LifeOf<'a>(&'a [Ended]);
 
 impl Serialize for Ends<'_> {
@@ -147,7 +147,7 @@ impl DurationsJson {
     }
 }
 
-/// Without an id and `others` it is not known which cgroup it is.
+/// An entry without an id and `others` is for connections whose cgroup is unknown.
 #[derive(Serialize)]
 struct CgroupJson {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,7 @@ fn states<S: Serializer>(stats: &&Stats, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(stats.by_state().map(|(state, n)| (state.name(), n)))
 }
 
-/// Counters by their names.
+/// Counters by name.
 pub struct Counts<'a>(pub &'a [Counter]);
 
 impl Serialize for Counts<'_> {

@@ -1,6 +1,5 @@
-//! The sentences of findings: each problem and each remedy in each language. Addresses,
-//! processes, states, settings and the names of functions are the same in all of them. What a
-//! stranger may have named is escaped.
+//! The sentences of findings: each problem and each remedy in each language. Addresses, processes,
+//! states, settings and function names are not translated. Untrusted names are escaped.
 
 mod en;
 #[cfg(test)]
@@ -17,7 +16,7 @@ use crate::fmt::line;
 use crate::model::endpoint::{Address, endpoint};
 use crate::render::i18n::Lang;
 
-/// What is wrong, in one sentence.
+/// The problem in one sentence.
 pub fn problem(lang: Lang, problem: &Problem) -> String {
     match lang {
         Lang::En => en::problem(problem),
@@ -25,7 +24,7 @@ pub fn problem(lang: Lang, problem: &Problem) -> String {
     }
 }
 
-/// What to do, behind the setting that it is about.
+/// The remedy, after the setting that it refers to.
 pub fn remedy(lang: Lang, remedy: &Remedy) -> String {
     let action = action(lang, &remedy.action);
     match &remedy.setting {
@@ -61,7 +60,7 @@ impl Display for SocketAddress {
     }
 }
 
-/// One behind the other.
+/// Joins the addresses.
 fn list(addresses: &[HostAddress], separator: &str) -> String {
     let texts: Vec<_> = addresses.iter().map(HostAddress::to_string).collect();
     texts.join(separator)

@@ -1,4 +1,4 @@
-//! Every sentence in every language.
+//! Tests of all sentences in all languages.
 
 use std::time::Duration;
 
@@ -345,7 +345,7 @@ fn every_message_has_a_sentence_in_every_language() {
     }
 }
 
-/// Messages that say the same have different arguments, or are about another setting.
+/// No two problems have the same text.
 #[test]
 fn sentences_differ() {
     for lang in [Lang::En, Lang::Zh] {
@@ -362,8 +362,8 @@ fn english_is_ascii() {
     assert!(sentences(Lang::En).iter().all(|text| text.is_ascii()));
 }
 
-/// Names stay as they are, but three English words in a row are a sentence. Full-width
-/// punctuation has no space beside it.
+/// Names are not translated, but three English words in a row are a sentence. Full-width
+/// punctuation has no adjacent space.
 #[test]
 fn chinese_has_no_english_sentence() {
     let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|b| b.is_ascii_lowercase());

@@ -1,4 +1,4 @@
-//! The sentences in English.
+//! English sentences.
 
 mod action;
 mod problem;
@@ -10,7 +10,7 @@ use crate::model::ident::Owner;
 pub use action::action;
 pub use problem::problem;
 
-/// What a setting is, before what to do with it.
+/// A setting with its value, before the action.
 pub fn setting(name: &str, value: Option<&str>) -> String {
     match value {
         Some(value) => format!("{name} is {value}: "),
@@ -18,7 +18,7 @@ pub fn setting(name: &str, value: Option<&str>) -> String {
     }
 }
 
-/// `1 connection`, `2 connections`.
+/// A count with its noun: `1 connection`, `2 connections`.
 fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
