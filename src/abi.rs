@@ -1,8 +1,8 @@
-//! The binary interface to the module: what bindgen made of
-//! `include/tcpstates.h`, under the controller's names, with its layout pinned.
+//! The binary interface to the module: the bindings that bindgen generates from
+//! `include/tcpstates.h`, renamed for the controller, and checks of their layout.
 //!
-//! These are structures of integers and byte arrays only, so every bit
-//! pattern that the kernel may write is a valid value of them.
+//! All structures consist of integers and byte arrays only, so every bit pattern that the kernel
+//! may write is a valid value.
 
 #![allow(unsafe_code, reason = "bindgen zeroes long arrays through MaybeUninit")]
 
@@ -65,7 +65,7 @@ pub mod call {
     };
 }
 
-/// Ids of hooks: which event each of them reports.
+/// Ids of hooks: which event each hook reports.
 pub mod hook_id {
     pub use super::raw::{
         TCPSTATES_HOOK_ID_ABORT as ABORT, TCPSTATES_HOOK_ID_ACCEPT as ACCEPT,
@@ -95,22 +95,22 @@ pub mod hook_id {
     };
 }
 
-/// Name under `/sys/module` and in `delete_module(2)`.
+/// Name of the module under `/sys/module` and in `delete_module(2)`.
 pub const MODULE_NAME: &str = text_constant(raw::TCPSTATES_MODULE_NAME);
-/// Name under `/dev` and in `/proc/misc`.
+/// Name of the device under `/dev` and in `/proc/misc`.
 pub const DEVICE_NAME: &str = text_constant(raw::TCPSTATES_DEVICE_NAME);
 
-/// Bytes of one record of a ring.
+/// Size of a ring record in bytes.
 pub const RECORD_SIZE: usize = size_of::<RawRecord>();
-/// Bytes of one element of a snapshot.
+/// Size of a snapshot element in bytes.
 pub const CONN_SIZE: usize = size_of::<RawConn>();
 
-/// Bytes of one element of the table of listeners.
+/// Size of an element of the listener table in bytes.
 pub const LISTENER_SIZE: usize = size_of::<RawListener>();
-/// Bytes of one element of the table of pairs.
+/// Size of an element of the pair table in bytes.
 pub const PAIR_SIZE: usize = size_of::<RawPair>();
 
-/// The bytes of one record, copied out of a ring.
+/// The bytes of one record, copied from a ring.
 pub type RecordBytes = [u8; RECORD_SIZE];
 /// The bytes of one live connection, from a snapshot.
 pub type ConnBytes = [u8; CONN_SIZE];
@@ -127,7 +127,7 @@ const fn text_constant(bytes: &'static [u8]) -> &'static str {
     }
 }
 
-/// A NUL-padded text of the module, lossily as UTF-8.
+/// Converts NUL-padded text of the module to UTF-8, replacing invalid bytes.
 pub fn padded_text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
@@ -152,14 +152,14 @@ pub(crate) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
     part.unwrap_or(const { &[0; N] })
 }
 
-/// The same, copied.
+/// Copy of `N` bytes at a constant offset of a larger array.
 #[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     *part(bytes, at)
 }
 
-/// Layouts, as the module's own `static_assert`s have them: a change here
-/// without a new version in the header breaks installed modules.
+/// The layouts that the module's own `static_assert`s check: changing one without raising a version
+/// in the header breaks installed modules.
 mod layout {
     use super::*;
     use std::mem::offset_of;

@@ -1,4 +1,4 @@
-//! Carries out what the command line says.
+//! Carries out the actions of the command line.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,10 +24,10 @@ use crate::render::time::Clock;
 use crate::render::{Style, sink};
 use crate::stderr;
 
-/// What the user can call beside the commands of the framework: a new diagnosis is a line here.
+/// The plug-ins that the user can call. A new diagnosis adds a line here.
 pub const PLUGINS: Plugins = &[&TcpStates];
 
-/// `tcpstates`.
+/// The `tcpstates` plug-in.
 #[derive(Debug)]
 struct TcpStates;
 
@@ -52,19 +52,19 @@ impl Plugin for TcpStates {
             true => None,
             false => Some(Device::open()?),
         };
-        // A closed pipe stops the chain as a failure does: in `--report --deactivate`
-        // the events that nobody took must not be thrown away.
+        // A closed pipe stops the remaining actions as an error does: in `--report --deactivate`,
+        // events that the report could not write must not be discarded.
         actions
             .iter()
             .try_for_each(|action| tcpstates(device.as_ref(), action, chosen, stdout))
     }
 }
 
-/// Runs the program; returns its exit status, after the reason is on stderr.
+/// Runs the program. Prints an error to stderr and returns the exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match cli::read(args, PLUGINS).and_then(carry_out) {
         Ok(()) => 0,
-        // What there is to say about these is said already, or to nobody.
+        // These are already printed, or nobody reads the output.
         Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),
         Err(error) => {
             stderr::error(&error.to_string());
@@ -74,7 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn carry_out(task: Task) -> Result<()> {
-    // Not Rust's own stdout, which would keep what could not be written.
+    // Not Rust's own stdout, whose buffer would keep data that could not be written.
     let file = stdout().as_fd().try_clone_to_owned().map(File::from);
     let file = file.map_err(Error::Write)?;
     let mut out = BufWriter::with_capacity(1 << 16, &file);
@@ -94,7 +94,7 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
         .map_err(write_error)
 }
 
-/// Says each thing once. What a capture refers to may be on another host.
+/// Prints each warning once. A capture may refer to another host, so it is not checked.
 fn warn_of_doubts(actions: &[Action]) {
     let mut host = ThisHost::default();
     let mut said = Vec::new();
@@ -109,7 +109,7 @@ fn warn_of_doubts(actions: &[Action]) {
     }
 }
 
-/// Carries out one action, on the module's device unless it names a capture.
+/// Carries out one action, on the module's device or on the capture that the action names.
 fn tcpstates(
     device: Option<&Device>,
     action: &Action,
@@ -137,7 +137,7 @@ fn tcpstates(
     }
 }
 
-/// Carries out an action that prints what a backend and its host say.
+/// Carries out an action that prints data of a backend and its host.
 fn print_action(
     backend: &dyn Backend,
     host: &mut dyn Host,

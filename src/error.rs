@@ -1,32 +1,32 @@
-//! What can go wrong. Each message says what failed, on what, and the way out;
-//! the command line puts `diagnose-tools: ` before it and prints one line.
+//! The errors. Each message says what failed, on which object, and the remedy; the command line
+//! prints it as one line after `diagnose-tools: `.
 
 use std::io;
 
 use crate::abi;
 
-/// Every failure of a command.
+/// Any failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line is wrong; nothing was done.
+    /// The command line is invalid; nothing was done.
     #[error("{0}")]
     Usage(String),
-    /// The reader of stdout went away: not a failure, and said to nobody.
+    /// The reader closed stdout: not a failure, and no message is printed.
     #[error("stdout was closed")]
     ClosedPipe,
-    /// Stdout does not take the data.
+    /// Writing to stdout failed.
     #[error("cannot write to stdout: {0}")]
     Write(#[source] io::Error),
     /// There is no device.
     #[error("the module is not loaded: run `diagnose-tools install`")]
     NotLoaded,
-    /// The device, or a call, wants more rights.
+    /// The device, or a call, requires more privileges.
     #[error("permission denied: run as root (with CAP_NET_ADMIN in the initial user namespace)")]
     Permission,
-    /// What was opened does not answer as the module does.
+    /// The opened device does not answer like the module.
     #[error("{0} is not the module's device: run `diagnose-tools install`")]
     NotTheDevice(String),
-    /// Controller and module do not speak the same.
+    /// The versions of controller and module do not match.
     #[error(
         "version mismatch: the module {module} has call version {module_call} and record version \
          {module_record}, diagnose-tools {controller} has {call} and {record}: {advice}",
@@ -47,7 +47,7 @@ pub enum Error {
     /// `--activate` while active.
     #[error("already active: use --deactivate first")]
     AlreadyActive,
-    /// A backend that does not record was told something.
+    /// The backend does not record, so it cannot be controlled.
     #[error("a capture is not a recording: what it has can only be read")]
     ReadOnly,
     /// A call that needs an activation.
@@ -63,46 +63,46 @@ pub enum Error {
         "ftrace is disabled, and no function can be hooked without it: run `sysctl kernel.ftrace_enabled=1`"
     )]
     FtraceDisabled,
-    /// Rings or nodes do not fit.
+    /// The rings or nodes do not fit in memory.
     #[error("not enough memory for {0}: lower ring=, max-conns=, max-pairs= or max-listeners=")]
     NoMemory(String),
-    /// The positions moved under a report.
+    /// The positions changed during a report.
     #[error(
         "the recording was restarted, or another program moved its position, during this report: \
          nothing was marked as reported, report again"
     )]
     Stale,
-    /// The lock of draining reports was not to be had in time.
+    /// The lock of draining reports was not available in time.
     #[error("another --report is running: wait for it, or use peek=1")]
     ReportRunning,
-    /// A ring that the module gave makes no sense.
+    /// A ring of the module is invalid.
     #[error("ring of CPU {cpu}: {reason}: reinstall the module with `diagnose-tools install`")]
     Ring {
-        /// Number of the ring.
+        /// CPU of the ring.
         cpu: u32,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
-    /// Another failure of the system.
+    /// Another system error.
     #[error("{what}: {source}{advice}")]
     System {
-        /// What was tried, on what.
+        /// The operation and its object.
         what: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
-        /// What to do, after `: `; may be empty.
+        /// Advice, starting with `: `; may be empty.
         advice: &'static str,
     },
-    /// `--diagnose='check=1'` found so many things that are at least warnings: they are on
-    /// stdout, and nothing is said on stderr.
+    /// `--diagnose='check=1'` has this many findings that are at least warnings. They are on
+    /// stdout; nothing is printed on stderr.
     #[error("{0} findings")]
     Found(u64),
-    /// A failure that needs its own words.
+    /// A failure with its own message.
     #[error("{0}")]
     Other(String),
 }
 
-/// What the fallible functions of this crate return.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -115,7 +115,7 @@ impl Error {
         }
     }
 
-    /// The exit status: 2 wrong usage, 3 something was found, 0 a closed pipe, 1 all else.
+    /// The exit status: 2 usage error, 3 findings, 0 closed pipe, 1 any other error.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -126,7 +126,7 @@ impl Error {
     }
 }
 
-/// Sorts a failed write to stdout: a closed pipe is no error to the user.
+/// Converts a failed write to stdout into an error: a closed pipe is not a failure.
 pub fn write_error(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Error::ClosedPipe,

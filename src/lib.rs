@@ -1,7 +1,7 @@
-//! The controller of `tcpstates.ko`: it reads what the module recorded, and prints it for people
-//! and scripts.
+//! The controller of `tcpstates.ko`: it reads the recorded events and prints them for people and
+//! scripts.
 //!
-//! Each layer imports only from those to its right, which `scripts/check imports` checks:
+//! Each layer imports only from layers to its right, which `scripts/check imports` enforces:
 //!
 //! `app` → [`cli`] → [`command`] → [`render`] → [`diagnose`] → [`host`] → [`backend`] → [`model`]
 //! → [`error`] → [`abi`], [`stderr`], [`mod@fmt`]

@@ -1,5 +1,4 @@
-//! What goes to stderr: one line each, with the program's name. Nobody to
-//! hear it is no reason to fail.
+//! Messages on stderr, one line each, with the program's name. A closed stderr is not an error.
 
 use std::io::{IsTerminal, Write, stderr};
 
@@ -9,22 +8,22 @@ fn say(text: &str) {
     let _ = writeln!(stderr(), "{NAME}: {text}");
 }
 
-/// The reason of a failure.
+/// Prints an error.
 pub fn error(text: &str) {
     say(text);
 }
 
-/// Something that the user should know though all went well.
+/// Prints a warning, which is not a failure.
 pub fn warn(text: &str) {
     say(&format!("warning: {text}"));
 }
 
-/// What is done right now, or has come to its end.
+/// Prints what the program is doing or has finished.
 pub fn progress(text: &str) {
     say(text);
 }
 
-/// For somebody who waits at a terminal.
+/// Prints a note if stderr is a terminal.
 pub fn note(text: &str) {
     if stderr().is_terminal() {
         say(text);
