@@ -1,5 +1,5 @@
-//! Alarms: raised once and cleared once in each episode, for pairs of
-//! addresses and for listeners, and bounded whoever calls.
+//! Alarms: raised once and cleared once in each episode, for pairs of addresses and for listeners,
+//! with bounded memory whatever the number of sources.
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -35,13 +35,13 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Alarms of a namespace that no report has taken.
+/// Alarms of a namespace that no report has consumed.
 fn alarms(netns: &Netns) -> Vec<Value> {
     let keys = "peek=1 transitions=0 alarms=1";
     tool::report(&format!("{keys} netns={}", netns.inode())).alarms
 }
 
-/// What each is about, and whether it was raised.
+/// Kind of each alarm, and whether it was raised.
 fn episodes(alarms: &[Value]) -> Vec<(&str, bool)> {
     let episode = |line: &Value| line["raised"].as_bool().expect("raised");
     alarms
@@ -56,7 +56,7 @@ fn assert_episodes(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
     alarms
 }
 
-/// Waits until an alarm has come, and looks whether it is the only one.
+/// Waits for an alarm, and checks that it is the only one.
 fn wait_for(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
     let deadline = Instant::now() + guest::patience(20);
     while alarms(netns).len() < expected.len() && Instant::now() < deadline {
@@ -65,7 +65,7 @@ fn wait_for(netns: &Netns, expected: &[(&str, bool)]) -> Vec<Value> {
     assert_episodes(netns, expected)
 }
 
-/// Connections from one host to another, a number of which can be reached.
+/// Pool of connections from one host to another; their number can be set.
 struct Pool {
     link: Link,
     listener: TcpListener,
@@ -83,7 +83,8 @@ impl Pool {
         }
     }
 
-    /// Has so many connections, and no others but those in TIME_WAIT.
+    /// Opens or closes connections until there are `count`; only those in TIME_WAIT remain beside
+    /// them.
     fn reach(&mut self, count: usize) {
         while self.open.len() > count {
             let (client, mut server) = self.open.pop().expect("one more");
@@ -105,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Both ends have had these alarms, of the pair as each sees it.
+    /// Asserts that both ends have had these alarms, each for the pair as that end sees it.
     fn assert_episodes(&self, raised: &[bool]) -> [Vec<Value>; 2] {
         let expected: Vec<_> = raised.iter().map(|raised| ("pair", *raised)).collect();
         let ends = [&self.link.near, &self.link.far];
@@ -123,7 +124,7 @@ impl Pool {
         both
     }
 
-    /// What the module counts of the pair, as the client's host sees it.
+    /// The module's counters of the pair, on the client's host.
     fn pair(&self) -> Pair {
         let pairs = Device::open().and_then(|device| device.pairs());
         let inode = self.link.near.inode();
@@ -134,8 +135,7 @@ impl Pool {
     }
 }
 
-/// 80 % of twenty are sixteen: to go on at sixteen clears nothing, and to come from below
-/// twenty raises nothing.
+/// 80 % of 20 is 16: staying at 16 clears nothing, and a rise that stays below 20 raises nothing.
 fn pair() {
     let mut pool = Pool::new();
     tool::activate("threshold=20");
@@ -187,7 +187,7 @@ fn pair() {
     pool.assert_episodes(&[true, false, true]);
     assert_eq!(number(&tool::report("peek=1").summary, "alarms"), 6);
 
-    // What is too much already when a recording begins is told once, too.
+    // A pair that exceeds the threshold before the recording starts raises its alarm once, too.
     tool::activate("threshold=20");
     let [client, _] = pool.assert_episodes(&[true]);
     assert_eq!(number(&client[0], "established"), 20, "{}", client[0]);
@@ -206,7 +206,7 @@ fn pair() {
     tool::end();
 }
 
-/// Connections in this namespace that their server has yet to accept.
+/// Connections in this namespace that their server has not yet accepted.
 fn connect(listener: &TcpListener, count: usize) -> Vec<TcpStream> {
     let to = listener.local_addr().expect("bound");
     (0..count)
@@ -220,14 +220,14 @@ fn accept_queue() {
     let listener = netns.run(|| traffic::listen_with_backlog(traffic::V4, 4));
     let port = u64::from(listener.local_addr().expect("bound").port());
     tool::activate("");
-    // A line about the listener tells that it has begun.
+    // A line about the listener shows that the follower has started.
     let follower = follow(&format!("transitions=0 listeners=1 lport={port}"));
     assert_eq!(follower.next().1["type"], "listener");
     let mut expected = Vec::new();
     for _ in 0..2 {
         let began = Instant::now();
         let clients = netns.run(|| connect(&listener, 5));
-        // Nor does it help to call again and again.
+        // More calls raise no second alarm.
         let more = netns
             .run(|| [(); 3].map(|()| traffic::unanswered(listener.local_addr().expect("bound"))));
         let (when, raised) = follower.next();
@@ -248,7 +248,7 @@ fn accept_queue() {
         assert_eq!(line["alarms"], Value::from(vec!["accept_queue"]), "{line}");
         assert_episodes(&netns, &expected);
 
-        // To accept is no transition: the end of the alarm alone wakes the follower.
+        // accept() is no transition: only the end of the alarm wakes the follower.
         let before = tool::report("peek=1 alarms=0").recorded_transitions();
         let began = Instant::now();
         let servers: Vec<_> = (0..5).map(|_| listener.accept().expect("accept")).collect();
@@ -278,7 +278,7 @@ fn accept_queue() {
     );
     assert_eq!(rest[0]["this_report"]["alarms_shown"], 4);
 
-    // A queue that is full when a recording begins cannot grow any more.
+    // A queue that is full when a recording starts cannot grow any more.
     let clients = netns.run(|| connect(&listener, 5));
     tool::activate("");
     assert_episodes(&netns, &[("accept_queue", true)]);
@@ -325,17 +325,17 @@ fn v4(listener: &TcpListener) -> SocketAddrV4 {
     }
 }
 
-/// Source number N, of which there are millions.
+/// Address of source number N; millions are possible.
 fn source(number: u32, port: u16) -> SocketAddrV4 {
     let first = u32::from(Ipv4Addr::new(10, 128, 0, 2));
     SocketAddrV4::new(Ipv4Addr::from(first + number), port)
 }
 
-/// Bursts of a flood in a second.
+/// Bursts per second of a flood.
 const BURSTS: u32 = 20;
 
-/// Unfinished handshakes a second that raise an alarm: fewer where a machine is too slow for the
-/// rate of a flood.
+/// Threshold of unfinished handshakes per second: lower on a machine that is too slow for the rate
+/// of a flood.
 fn threshold() -> u64 {
     if guest::sanitizer().is_some() {
         20
@@ -344,8 +344,8 @@ fn threshold() -> u64 {
     }
 }
 
-/// SYNs of sources that are not there, `rate` a second to each target, as long as they are
-/// `wanted`: that is asked with the number of each burst.
+/// Sends SYNs from sources that do not exist, `rate` per second to each target, while `wanted`
+/// returns true for the number of the burst.
 fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, wanted: impl Fn(u32) -> bool) {
     let began = Instant::now();
     for burst in (0..).take_while(|burst| wanted(*burst)) {
@@ -361,7 +361,7 @@ fn flood(targets: &[(&Wire, SocketAddrV4)], rate: u32, wanted: impl Fn(u32) -> b
     }
 }
 
-/// A namespace that answers whoever calls, and its listener.
+/// A namespace that answers every source, and its listener.
 fn flooded(name: &str, cookies: &str, backlog: i32) -> (Netns, Wire, TcpListener) {
     let netns = patient(name, 0);
     netns.sysctl("net.ipv4.tcp_syncookies", cookies);
@@ -371,8 +371,8 @@ fn flooded(name: &str, cookies: &str, backlog: i32) -> (Netns, Wire, TcpListener
     (netns, wire, listener)
 }
 
-/// Spoofed sources call two listeners, one of which answers with cookies, while a third one
-/// has as many clients that finish their handshakes.
+/// Spoofed sources call two listeners, one of which answers with cookies, while a third listener
+/// has the same number of clients, which complete their handshakes.
 fn unfinished() {
     let floods = [
         flooded("requests", "0", 4096),
@@ -423,8 +423,8 @@ fn unfinished() {
     tool::end();
 }
 
-/// Sockets with SO_REUSEPORT, to each of which comes less than the threshold: one alarm for all,
-/// whichever of them is closed meanwhile. Likewise when the queues of two are full.
+/// Sockets with SO_REUSEPORT, each of which gets fewer than the threshold: one alarm for all of
+/// them, even if one is closed in the meantime. The same when the queues of two are full.
 fn share_a_port() {
     const SOCKETS: usize = 64;
     let (netns, wire, alone) = flooded("shared", "0", 64);
@@ -446,11 +446,11 @@ fn share_a_port() {
         });
         rows.take()
     };
-    // All that is looked at while it goes on: a slow machine needs its time.
+    // All checks run during the flood, because a slow machine needs the time.
     let rows = thread::scope(|scope| {
         let looking = scope.spawn(|| {
             tell(SOCKETS);
-            // Those that are left still have too many.
+            // The remaining sockets still have too many.
             sockets.truncate(SOCKETS / 2);
             tell(SOCKETS / 2)
         });
@@ -469,7 +469,7 @@ fn share_a_port() {
     let both = wait_for(&netns, &[("unfinished", true), ("unfinished", false)]);
     assert!(number(&both[1], "peak") >= value, "{both:?}");
 
-    // The last two have short queues, both of which are filled.
+    // The last two get short queues, and both queues are filled.
     sockets.truncate(2);
     for socket in &sockets {
         let backlog = nix::sys::socket::Backlog::new(2).expect("a backlog");
@@ -481,7 +481,7 @@ fn share_a_port() {
         rows_of(&netns).iter().map(lengths).collect::<Vec<_>>()
     };
     traffic::until("both queues are full", || waiting() == [3, 3]);
-    // Half-open queues as short as these may be full for a moment, too.
+    // Half-open queues that are this short may also be full for a moment.
     let raised = || -> Vec<bool> {
         let of_queue = |line: &&Value| line["kind"] == "accept_queue";
         let raised = |line: &Value| line["raised"].as_bool().expect("raised");
@@ -504,34 +504,34 @@ fn share_a_port() {
         full() == 1
     });
     assert_eq!(raised(), [true]);
-    // The other one is closed.
+    // The other socket is closed.
     sockets.remove(1);
     traffic::until("the alarm is cleared", || raised() == [true, false]);
-    // On 5.10 `ss -K` ends no TIME_WAIT: the namespace must end, which each of these holds.
+    // On 5.10 `ss -K` ends no TIME_WAIT: the namespace must be removed, and each of these holds it.
     drop((sockets, wire, netns));
     tool::end();
 }
 
-/// All listeners of a namespace, also those of one port.
+/// All listeners of a namespace, including those that share a port.
 fn rows_of(netns: &Netns) -> Vec<Value> {
     let keys = "peek=1 transitions=0 alarms=0 listeners=1";
     tool::report(&format!("{keys} netns={}", netns.inode())).listeners
 }
 
-/// Pairs that were ever counted, in one way or another.
+/// Pairs that were ever counted, by any counter.
 fn pairs(summary: &Value) -> u64 {
     let lost = &summary["lost"];
     number(summary, "pairs") + number(lost, "evicted") + number(lost, "uncounted")
 }
 
-/// As many sources as make requests at the same time, and then all the others, each of which
+/// First as many sources as have requests at the same time, then all the others, each of which
 /// gives up at once.
 fn many_sources() {
     let sources = 100_000 / guest::share() as u32;
     let at_once = 3000 / guest::share() as u32;
     let max_pairs = 1000 / guest::share() as u64;
     let (netns, wire, listener) = flooded("spoofed", "0", 4096);
-    // However long it takes to call, all wait until they give up.
+    // However long the calls take, no request expires before they are done.
     netns.sysctl("net.ipv4.tcp_synack_retries", "5");
     let to = v4(&listener);
     tool::activate(&format!("max-pairs={max_pairs} unfinished=0"));

@@ -1,6 +1,5 @@
-//! What the system or the user does wrong: one clear line each, to the letter,
-//! and nothing changed. What is wrong with a command line itself is in
-//! `tests/cli_errors.rs`, which needs no module.
+//! Errors of the system or the user: one clear line for each, compared literally, and nothing
+//! changed. Errors of the command line itself are in `tests/cli_errors.rs`, which needs no module.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -41,7 +40,7 @@ const NOT_ACTIVE: &str = "diagnose-tools: not active: use --activate first\n";
 const ALREADY: &str = "diagnose-tools: already active: use --deactivate first\n";
 const RUNNING: &str = "diagnose-tools: another --report is running: wait for it, or use peek=1\n";
 
-/// A failure: nothing on stdout, this on stderr.
+/// Asserts a failure: nothing on stdout, this text on stderr.
 fn assert_fails(args: &[&str], status: i32, stderr: &str) {
     let expected = Outcome {
         status,
@@ -106,8 +105,8 @@ fn not_a_module() {
     assert_fails(&["tcpstates", "--settings"], 1, NOT_LOADED);
 }
 
-/// A module whose calls have version 99, which somebody has loaded: it is refused by
-/// everything, stays loaded, and still can be unloaded.
+/// A loaded module whose calls have version 99: every command refuses it, it stays loaded, and it
+/// can still be unloaded.
 fn other_version() {
     tool::unloaded();
     let path = guest::other_modules().join(tool::release());
@@ -226,7 +225,7 @@ fn report_running() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// A full disk under each thing that prints.
+/// A full disk under every command that prints.
 fn cannot_write() {
     tool::activate("");
     for option in [

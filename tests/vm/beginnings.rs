@@ -1,4 +1,4 @@
-//! A recording that begins, and ends, in the midst of connections that come and go.
+//! Recordings that start and end while connections are opened and closed.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-/// Connections that the client closes first, one after the other, until told to stop.
+/// Connections that the client closes first, one after the other, until stopped.
 fn churn(listener: &TcpListener, stop: &AtomicBool) -> u64 {
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -31,7 +31,7 @@ fn churn(listener: &TcpListener, stop: &AtomicBool) -> u64 {
     count
 }
 
-/// Which connection: no port of a client is used twice here.
+/// Ports that identify a connection: no port of a client is used twice here.
 type Ends = (u64, u64);
 
 fn ends(value: &Value) -> Ends {
@@ -39,13 +39,13 @@ fn ends(value: &Value) -> Ends {
     (port("lport"), port("rport"))
 }
 
-/// How long a TIME_WAIT lasts, less what the kernel's timers round.
+/// How long a TIME_WAIT lasts, less the rounding of the kernel's timers.
 const TIME_WAIT: Duration = Duration::from_millis(59_900);
 
-/// What is known of a connection: its id and its last state.
+/// A connection's id and its last state.
 type Known = BTreeMap<Ends, (u64, Value)>;
 
-/// Another connection of the same ports may begin only when the one before has ended.
+/// Another connection with the same ports may start only when the previous one has ended.
 fn assert_one_id(known: &Known, value: &Value) -> u64 {
     let id = value["conn"].as_u64();
     let id = id.unwrap_or_else(|| panic!("of no connection: {value}"));
@@ -55,8 +55,8 @@ fn assert_one_id(known: &Known, value: &Value) -> u64 {
     id
 }
 
-/// Each connection has one id, goes from one state to the next without a gap, and does not end
-/// on the side that waits before its minute is over.
+/// Each connection has one id, its states follow each other without a gap, and TIME_WAIT does not
+/// end before its minute has passed.
 fn assert_true(report: &Report, netns: u64) {
     let is_ours = |value: &&Value| value["netns"] == netns && value["state"] != "LISTEN";
     let mut known = Known::new();
@@ -83,7 +83,8 @@ fn assert_true(report: &Report, netns: u64) {
     );
 }
 
-/// No TIME_WAIT ends before its minute is over, nor by a new connection; none is begun twice.
+/// No TIME_WAIT ends before its minute has passed or through a new connection; no connection starts
+/// twice.
 fn begin_under_churn() {
     let rounds = if is_quick() { 2 } else { 6 };
     let netns = Netns::new("beginnings");
@@ -99,12 +100,12 @@ fn begin_under_churn() {
             .map(|listener| scope.spawn(|| netns.run(|| churn(listener, &stop))))
             .into_iter()
             .collect();
-        // So that there is much to be found.
+        // So that there are many sockets to find.
         thread::sleep(Duration::from_secs(3));
         for round in 0..rounds {
             let hook = ["tracepoint", "kprobe"][round % 2];
             tool::tcpstates(&[&format!("--activate=hook={hook} ring=65536")]);
-            // Some of what was found ends, and some that was not begins.
+            // Some connections that were found end, and new ones start.
             thread::sleep(Duration::from_millis(500));
             let report = tool::report("transitions=1 connections=1");
             assert_true(&report, netns.inode());
@@ -126,6 +127,6 @@ fn begin_under_churn() {
         println!("{made} connections in {:?}", start.elapsed());
         assert!(made > 200, "only {made} connections came and went");
     });
-    // All that ss shows is known, and nothing else.
+    // The tool shows all sockets that ss shows, and no others.
     tool::end();
 }

@@ -1,4 +1,4 @@
-//! Captures of a real recording, compared with what the module itself says beside them.
+//! Captures of a real recording, compared with the module's own output.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -35,7 +35,7 @@ fn of_capture(keys: &str) -> Report {
     tool::report(&format!("from={FILE} {keys}"))
 }
 
-/// Without what is of the moment.
+/// The lines without values that depend on the time of reading.
 fn lasting(lines: &[Value]) -> Vec<Value> {
     let mut lines = lines.to_vec();
     for line in lines.iter_mut().filter_map(Value::as_object_mut) {
@@ -53,7 +53,7 @@ fn says_the_same() {
     traffic::server_first(&listener);
     traffic::reset(&listener);
     let held = traffic::pair(&listener);
-    // Something that a report has given already is in the capture, but in no report of it.
+    // Events that a report has already consumed are in the capture, but in no report of it.
     let reported = tool::report("");
     assert!(!reported.transitions.is_empty());
     traffic::client_first(&listener);

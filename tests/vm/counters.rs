@@ -1,5 +1,5 @@
-//! What CPUs count at the same time: exact whenever nothing moves, and without a line that they
-//! all write.
+//! Counters that CPUs write at the same time: exact whenever there is no traffic, and without a
+//! cache line that all CPUs write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Threads, each on a CPU of its own.
+/// Number of threads, each on its own CPU.
 const CPUS: usize = 2;
 
 /// Runs on both CPUs at once; `work` gets the number of its CPU.
@@ -52,14 +52,14 @@ fn on_each_cpu(netns: &Netns, work: impl Fn(usize) + Sync) {
     });
 }
 
-/// Atomic operations of the module on what CPUs share, since it was loaded.
+/// The module's atomic operations on data that CPUs share, since it was loaded.
 fn shared_ops() -> u64 {
     let text = fs::read_to_string("/sys/module/tcpstates/parameters/shared_ops");
     let text = text.expect("the module is loaded");
     text.trim().parse().expect("a number")
 }
 
-/// More than there are slots that two share one.
+/// More than there are slots, so that two listeners share one.
 const LISTENERS: usize = 20;
 const CLIENTS: u8 = 5;
 const ROUNDS: usize = 4;
@@ -69,7 +69,7 @@ fn client(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 9, 0, 1 + (number % usize::from(CLIENTS)) as u8)
 }
 
-/// All pairs of a namespace as the module counts them, by their addresses.
+/// All pairs of a namespace by their addresses, as the module counts them.
 fn pairs(netns: &Netns) -> BTreeMap<(IpAddr, IpAddr), Pair> {
     let inode = netns.inode();
     let pairs = Device::open().and_then(|device| device.pairs());
@@ -78,7 +78,7 @@ fn pairs(netns: &Netns) -> BTreeMap<(IpAddr, IpAddr), Pair> {
     own.iter().map(|p| ((p.local(), p.remote()), *p)).collect()
 }
 
-/// Sockets of these states between two addresses, of all and of those at a port.
+/// Sockets in these states between two addresses.
 fn sockets(rows: &[ss::Row], ends: (IpAddr, IpAddr), states: &[&str]) -> u32 {
     let is = |addr: Ipv6Addr, ip: IpAddr| match ip {
         IpAddr::V4(v4) => addr == v4.to_ipv6_mapped(),
@@ -97,7 +97,7 @@ const CLOSING: [&str; 5] = [
     "LAST_ACK",
 ];
 
-/// Nothing moves: all tables are what `ss` and `nstat` say, and `made` connections of each.
+/// With no traffic: all tables equal `ss` and `nstat`, and each has `made` connections.
 fn assert_exact(netns: &Netns, made: &[usize], ports: &[u16]) {
     let rows = ss::table(Some(&netns.name));
     let truth = Counters::of(&netns.name);
@@ -134,8 +134,8 @@ fn assert_exact(netns: &Netns, made: &[usize], ports: &[u16]) {
     }
 }
 
-/// Connections by both CPUs between all clients and all listeners; some stay, some end on the
-/// other CPU than they began. Each round is read when it is over.
+/// Both CPUs open connections between all clients and all listeners; some stay, some end on another
+/// CPU than they started on. The tables are read after each round.
 fn exact() {
     let netns = Netns::new("counted");
     let listen = || netns.run(|| traffic::listen_with_backlog(traffic::V4, 128));
@@ -149,7 +149,7 @@ fn exact() {
     let held = [const { Mutex::new(Vec::<(TcpStream, TcpStream)>::new()) }; CPUS];
     for round in 0..ROUNDS {
         on_each_cpu(&netns, |cpu| {
-            // Listeners are accepted from by one thread each.
+            // One thread accepts from each listener.
             for n in 0..EACH {
                 let listener = &listeners[(n * CPUS + cpu) % LISTENERS];
                 let to = listener.local_addr().expect("bound");
@@ -162,7 +162,7 @@ fn exact() {
                     traffic::wait_for_fin(&mut server);
                 }
             }
-            // What the other one held ends here.
+            // The connections that the other CPU held end here.
             if round % 2 == 1 {
                 let others: Vec<_> = held[1 - cpu].lock().expect("a lock").drain(..5).collect();
                 for (mut client, server) in others {
@@ -189,12 +189,12 @@ fn exact() {
     tool::end();
 }
 
-/// Both CPUs call one listener, and all is counted for one pair.
+/// Both CPUs call one listener, and all connections are counted for one pair.
 fn shared() {
     share("", 0);
 }
 
-/// The same, while the alarm of the pair is raised, and stays so.
+/// The same, while the alarm of the pair is raised, and stays raised.
 fn far_above() {
     const HELD: usize = 250;
     share("threshold=100", HELD);
@@ -214,7 +214,7 @@ fn share(keys: &str, held: usize) {
             (0..count).for_each(|_| traffic::client_first(&listener));
         });
     };
-    // Slots are taken, and tables grow, at the beginning.
+    // Slots are taken, and tables grow, at the start.
     run(FIRST);
     let before = shared_ops();
     run(CONNECTIONS);
@@ -237,7 +237,7 @@ fn share(keys: &str, held: usize) {
     tool::end();
 }
 
-/// Each CPU sends SYNs of sources of its own to one listener, which answers with cookies only.
+/// Each CPU sends SYNs from its own sources to one listener, which answers only with cookies.
 fn cookies() {
     const SYNS: u16 = 4000;
     let netns = patient("cookies", 0);
@@ -269,7 +269,7 @@ fn cookies() {
     let spent = shared_ops() - before;
     let sent = CPUS as u64 * u64::from(SYNS + 10);
     println!("{spent} shared operations for {sent} SYNs");
-    // The end of each second is one CPU's.
+    // One CPU handles the end of each second.
     assert!(spent < sent / 50, "{spent} for {sent}");
     let line = told(&netns).into_values().next().expect("it listens");
     let truth = Counters::of(&netns.name).get("TcpExtSyncookiesSent");

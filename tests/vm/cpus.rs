@@ -1,4 +1,5 @@
-//! CPUs that come and go, and those that never come: who has a ring, and what it takes.
+//! CPUs that go on- and offline, and possible CPUs that never come online: which of them have a
+//! ring, and how much memory it takes.
 
 use std::fs;
 
@@ -19,7 +20,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// In a machine that could have [`POSSIBLE`] CPUs, if the kernel takes as many.
+/// Scenarios for a machine with [`POSSIBLE`] possible CPUs, if the kernel supports that many.
 pub fn of_many_possible() -> Vec<Trial> {
     vec![scenario(
         "memory_is_taken_for_cpus_that_are_there",
@@ -41,7 +42,7 @@ fn number(settings: &Value, path: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no {path}: {settings}"))
 }
 
-/// Truth: how many CPUs are in a list of the kernel's, such as `0-3,8`.
+/// Truth: number of CPUs in a list of the kernel, such as `0-3,8`.
 fn cpus(list: &str) -> u64 {
     let text = fs::read_to_string(format!("/sys/devices/system/cpu/{list}")).expect("sysfs");
     let parse = |n: &str| n.parse::<u64>().expect("a number");
@@ -52,8 +53,8 @@ fn cpus(list: &str) -> u64 {
     text.trim().split(',').map(count).sum()
 }
 
-/// Truth: how many areas as long as a ring the module has, in the kernel's list; each has a guard
-/// page.
+/// Truth: number of the module's areas with the size of a ring, in the kernel's list; each has a
+/// guard page.
 fn rings_in_memory(settings: &Value) -> u64 {
     let guarded = number(settings, "/ring_bytes") + 4 * KIB;
     let is_ring = |area: &String| area.split_whitespace().nth(1) == Some(&guarded.to_string());
@@ -68,7 +69,7 @@ pub fn mem_total() -> u64 {
     number.and_then(|n| n.parse::<u64>().ok()).expect("kB") * KIB
 }
 
-/// Does `work` on one CPU, which serves what comes by loopback, too.
+/// Runs `work` on one CPU, which also processes the packets on loopback.
 pub fn on_cpu(cpu: usize, work: impl FnOnce()) {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this).expect("affinity");
@@ -79,7 +80,7 @@ pub fn on_cpu(cpu: usize, work: impl FnOnce()) {
     sched_setaffinity(this, &before).expect("affinity");
 }
 
-/// Whatever comes of it: others need two CPUs.
+/// Brings CPU 1 back online, also after a failure: other scenarios need two CPUs.
 struct BackOnline;
 
 impl Drop for BackOnline {
@@ -104,9 +105,9 @@ fn comes_online() {
     assert_eq!(report.number("/lost/ringless"), 0);
     let there = |event: &&Value| event["cpu"] == 1;
     let told: Vec<_> = report.transitions.iter().filter(there).cloned().collect();
-    // Both ends of the connection, and that somebody listens and does no more.
+    // Both ends of the connection, and the listener's start and end.
     assert_eq!(told.len(), 12, "{told:#?}");
-    // The follower began when there was no such ring.
+    // This ring did not exist when the follower started.
     let mut followed = Vec::new();
     while followed.len() < told.len() {
         let line = follower.next().1;
@@ -115,12 +116,12 @@ fn comes_online() {
         }
     }
     assert_eq!(followed, told);
-    // It goes, and what happened on it is still told.
+    // The CPU goes offline, and the events recorded on it are still reported.
     switch(1, false).expect("a CPU that can be switched");
     assert_eq!((number(&settings(), "/rings"), cpus("online")), (2, 1));
     let report = tool::report("transitions=1");
     assert_eq!(report.transitions.iter().filter(there).count(), told.len());
-    // It comes again, to the same ring.
+    // It comes back online, to the same ring.
     switch(1, true).expect("a CPU that can be switched");
     assert_eq!(rings_in_memory(&settings()), 2);
     on_cpu(1, || traffic::client_first(&traffic::listen(traffic::V4)));
@@ -131,7 +132,7 @@ fn comes_online() {
     drop(follower);
 }
 
-/// The largest power of two of records with which all rings fit.
+/// The number of records is the largest power of two with which all rings fit.
 fn budget() {
     for (keys, budget) in [
         ("ring-memory=1", MIB),
@@ -150,7 +151,7 @@ fn budget() {
         let twice = rings * (4 * KIB + 2 * records * 256);
         println!("{keys:14} {records:7} records, {} of {budget} bytes", all);
         assert!(all <= budget, "{keys}: {all} of {budget}");
-        // Without a wish, 65536 are enough.
+        // Without a key, 65536 records are enough.
         let enough = keys.is_empty() && records == 65_536;
         assert!(twice > budget || enough, "{keys}: {all} of {budget}");
     }
@@ -159,7 +160,7 @@ fn budget() {
     tool::end();
 }
 
-/// CPUs that the kernel takes (`CONFIG_NR_CPUS`).
+/// Maximum number of CPUs that the kernel supports (`CONFIG_NR_CPUS`).
 fn most_cpus() -> u64 {
     let text = fs::read_to_string("/sys/devices/system/cpu/kernel_max").expect("sysfs");
     text.trim().parse::<u64>().expect("a number") + 1
@@ -185,8 +186,8 @@ fn for_those_that_are_there() {
         taken / MIB,
         number(&settings, "/memory_bytes") / MIB
     );
-    // Shards, nodes, tables and the counters of two CPUs come to some more, which is less than
-    // a ring of each of the other CPUs would take.
+    // Shards, nodes, tables and the counters of two CPUs take some more memory, which is less than
+    // a ring for each of the other CPUs would take.
     let more = 12 * MIB;
     let of_others = (possible - rings) * number(&settings, "/ring_bytes");
     assert!(of_others > more, "{of_others} bytes would not be seen");

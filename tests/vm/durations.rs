@@ -1,4 +1,4 @@
-//! How long a state lasted, against what the test itself measured around it.
+//! How long a state lasted, compared with the times that the test itself measured.
 
 use std::net::Shutdown;
 use std::thread;
@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-/// A time that is known to lie between two others.
+/// A duration that is known to lie between two others.
 #[derive(Debug, Clone, Copy)]
 struct Between {
     least: Duration,
@@ -26,7 +26,7 @@ struct Between {
 }
 
 impl Between {
-    /// The state began between the first two moments and ended between the others.
+    /// The state started between the first two moments and ended between the other two.
     fn new(began: (Instant, Instant), ended: (Instant, Instant)) -> Self {
         Self {
             least: ended.0 - began.1,
@@ -44,7 +44,7 @@ impl Between {
     }
 }
 
-/// Runs `act`: the moments before and after it.
+/// Runs `act`; returns the moments before and after it.
 fn around<T>(act: impl FnOnce() -> T) -> ((Instant, Instant), T) {
     let before = Instant::now();
     let value = act();
@@ -96,8 +96,8 @@ fn measured() {
     tool::end();
 }
 
-/// Five times 300 ms in CLOSE_WAIT: the median of the totals says so too,
-/// within the width of a bucket (a quarter of a power of two).
+/// Five times 300 ms in CLOSE_WAIT: the median of the totals must agree within the width of a
+/// bucket (a quarter of a power of two).
 fn assert_histogram(summary: &Value) {
     let rows = summary["transitions"].as_array().expect("a table");
     let row = rows

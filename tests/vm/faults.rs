@@ -1,5 +1,5 @@
-//! Everything that can fail fails once, one after the other: a clean error,
-//! nothing left behind, and the next try works.
+//! Every operation that can fail is made to fail once, one after the other: each time a clean
+//! error, nothing left behind, and the next try works.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -32,8 +32,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The places that fail where there are many: in the long run all, else every so manieth,
-/// beginning anywhere.
+/// The operations that are made to fail where there are many: in the long run all, otherwise every
+/// n-th one, from a random start.
 fn places(short: usize) -> Places {
     let step = match (is_long(), is_quick()) {
         (true, _) => 1,
@@ -61,7 +61,7 @@ fn is_loaded() -> bool {
     modules.lines().any(|line| line.starts_with("tcpstates "))
 }
 
-/// The kernel asks for memory that it can do without, too.
+/// The kernel also makes allocations that it can do without.
 fn loads() {
     tool::unloaded();
     faults::prepare();
@@ -85,13 +85,13 @@ fn loads() {
         faults > 0 && (refused > 0 || is_quick()),
         "{refused} of {faults}"
     );
-    // The last one found no such place: it is loaded.
+    // The last try reached no such operation: the module is loaded.
     assert!(is_loaded());
     tool::activate("");
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// As small as an activation can be: many nodes would be many places.
+/// As small as an activation can be: many nodes would mean many allocations.
 fn small(hook: u32) -> Activate {
     // SAFETY: integers and byte arrays: all zero is a value of it.
     #[allow(unsafe_code, reason = "a structure of the module's interface")]
@@ -123,7 +123,7 @@ fn list(path: &str) -> String {
     fs::read_to_string(path).expect("a list of the kernel")
 }
 
-/// Nothing records, nothing is hooked, and no memory is held.
+/// Asserts that nothing records, nothing is hooked, and no memory is held.
 fn assert_rolled_back(device: &File, what: &str) {
     assert_eq!(list(KPROBES), "", "{what}");
     assert_eq!(list(FUNCTIONS), "", "{what}");
@@ -158,7 +158,7 @@ fn activations() {
             |nth, activated| {
                 let what = format!("{name}, place {nth}");
                 match activated {
-                    // What it did not need: no hook may be missing for it.
+                    // The failed operation was not needed: no hook may be missing because of it.
                     Ok(_) => {
                         assert_eq!(attached(&device), hooks, "{what}");
                         try_to_deactivate(&device).expect("it is active");
@@ -173,14 +173,14 @@ fn activations() {
         assert!(refused > 0, "{refused} of {faults}");
         try_to_deactivate(&device).expect("the last one found no such place");
     }
-    // As good as new.
+    // A new recording works.
     tool::activate("");
     traffic::client_first(&traffic::listen(traffic::V4));
     assert_eq!(tool::report("transitions=1").transitions.len(), 12);
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// The hooks of a recording: what each is, and how it is attached.
+/// The hooks of a recording: the name of each, and how it is attached.
 fn attached(device: &File) -> Vec<(String, u32)> {
     let mut hooks = [abi::Hook::default(); 64];
     let count = table(device, call::GET_HOOKS, &mut hooks).expect("hooks");
@@ -189,7 +189,7 @@ fn attached(device: &File) -> Vec<(String, u32)> {
     hooks.map(|hook| (symbol(hook), hook.flags)).collect()
 }
 
-/// A call that fills a table; how many elements there were.
+/// A call that fills a table; returns the number of elements.
 fn table<T>(device: &File, request: u32, elements: &mut [T]) -> io::Result<usize> {
     let mut table = Table {
         entries: elements.as_mut_ptr().addr() as u64,
@@ -200,7 +200,7 @@ fn table<T>(device: &File, request: u32, elements: &mut [T]) -> io::Result<usize
     Ok(table.count as usize)
 }
 
-/// More sockets than nodes are made beforehand: each one is in the table, or counted as not.
+/// More sockets than preallocated nodes: each one is in the table, or counted as untracked.
 fn seeding() {
     const PAIRS: usize = 500;
     tool::fresh();
@@ -221,7 +221,7 @@ fn seeding() {
         |nth, activated| {
             match activated {
                 Ok(_) => found_without += 1,
-                // One more place than the last time, before sockets are looked for.
+                // One operation more than the last time, before the search for sockets.
                 Err(error) if is_out_of_memory(&error) => return,
                 Err(error) => panic!("place {nth}: {error}"),
             }
@@ -245,13 +245,13 @@ fn seeding() {
     drop(held);
 }
 
-/// How many places an activation has that can fail.
+/// Number of operations in an activation that can fail.
 fn places_of(fault: &faults::Fault, device: &File, config: &Activate) -> u32 {
     const MANY: u32 = 1 << 30;
     let (mut low, mut high) = (0, 1);
     let is_place = |nth| {
         let outcome = fault.at(nth, || try_to_activate(device, config));
-        // Whatever came of it.
+        // Whether the activation succeeded or not.
         let _ = try_to_deactivate(device);
         outcome.is_some()
     };
@@ -270,7 +270,7 @@ fn places_of(fault: &faults::Fault, device: &File, config: &Activate) -> u32 {
     low
 }
 
-/// Something that is asked of the device.
+/// A call of the device.
 type Ask<'a> = Box<dyn Fn() -> io::Result<()> + 'a>;
 
 fn one<'a, T: 'a>(device: &'a File, request: u32) -> Ask<'a> {
@@ -284,7 +284,8 @@ fn one<'a, T: 'a>(device: &'a File, request: u32) -> Ask<'a> {
 
 const ROOM: usize = 256;
 
-/// Room for elements, taken before: what a call has to fail is the kernel's.
+/// Memory for elements, allocated beforehand: only the kernel's allocations are to fail in the
+/// call.
 fn room<T>() -> Vec<u64> {
     vec![u64::MAX; ROOM * size_of::<T>().div_ceil(8)]
 }
@@ -315,7 +316,7 @@ fn snapshot(device: &File) -> Ask<'_> {
     })
 }
 
-/// Positions as they are: nothing is moved.
+/// Consumes nothing: the positions stay where they are.
 fn consume(device: &File, generation: u64) -> io::Result<()> {
     let mut rings = [RingState::default(); 8];
     let count = table(device, call::GET_RINGS, &mut rings)?;
@@ -337,7 +338,7 @@ fn consume(device: &File, generation: u64) -> io::Result<()> {
     device::call(device, u64::from(call::CONSUME), &mut consume).map(drop)
 }
 
-/// What is mapped is kept: to give it back can fail, too.
+/// Mappings are kept: unmapping can fail, too.
 fn map(device: &File, len: usize) -> Ask<'_> {
     let kept = RefCell::new(Vec::with_capacity(1000));
     Box::new(move || {
@@ -405,9 +406,8 @@ fn calls() {
     tool::end();
 }
 
-/// What is still hooked: nothing but kprobes that the kernel has not let go of, which have no
-/// address any more. They stay as they are: their memory is not used for something else. Gives
-/// their number.
+/// Asserts that nothing is still hooked, except kprobes that the kernel has not released, and which
+/// have no address any more. They remain, because their memory is not reused. Returns their number.
 fn assert_unhooked(before: usize) -> usize {
     let text = list(KPROBES);
     for line in text.lines() {
@@ -423,7 +423,7 @@ fn assert_unhooked(before: usize) -> usize {
     stuck
 }
 
-/// Who wants to be rid of it cannot be told that there is no memory.
+/// A deactivation must not fail for lack of memory.
 fn deactivations() {
     tool::fresh();
     faults::prepare();
@@ -454,8 +454,8 @@ fn deactivations() {
     }
 }
 
-/// Nodes and pairs beyond the reserve are asked for by a worker: what finds
-/// none is counted, and once there is memory again nothing is.
+/// Nodes and pairs beyond the reserve are allocated by a worker: connections that find none are
+/// counted, and once there is memory again none is counted.
 fn growth() {
     const PAIRS: usize = 300;
     tool::activate("ring=4096 max-conns=8192");
@@ -466,7 +466,8 @@ fn growth() {
     let untracked = report.number("/untracked");
     assert!(untracked > 0, "{}", report.summary);
     report.assert_totals_balance();
-    // One that found no node at its SYN may find one at a later step, which another CPU had.
+    // A connection without a node at its SYN may get one at a later step, from another CPU's
+    // reserve.
     let told = report.connections.len() as u64 + untracked;
     let late = told.checked_sub(ss::everywhere() as u64);
     let unmatched = report.number("/unmatched");
@@ -476,7 +477,7 @@ fn growth() {
         report.summary
     );
     drop(no_growth);
-    // The next one that finds none wakes the worker.
+    // The next connection without a node wakes the worker.
     let _more: Vec<_> = (0..PAIRS)
         .map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(2));

@@ -1,4 +1,4 @@
-//! What is recorded, and what is shown, when only some of it is wanted.
+//! Filters: what is recorded, and what is printed.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Connections that differ in all that can be filtered by: the ports of two
-/// listeners and the namespace's inode.
+/// Connections that differ in everything that a filter can test; returns the ports of two listeners
+/// and the namespace's inode.
 fn workload(netns: &Netns) -> (u16, u16, u16) {
     let (one, two) = (traffic::listen(traffic::V4), traffic::listen(traffic::V6));
     for _ in 0..10 {
@@ -36,8 +36,8 @@ fn workload(netns: &Netns) -> (u16, u16, u16) {
     (port(&one), port(&two), three)
 }
 
-/// A transition without what differs between two runs: of the listeners' ports, which it is. None
-/// of what an earlier workload left, whose TIME_WAITs end meanwhile on a slow machine.
+/// A transition at one of the ports, without the values that differ between two runs. `None` for
+/// transitions of an earlier workload, whose TIME_WAITs end in the meantime on a slow machine.
 fn shape(record: &Value, ports: (u16, u16, u16)) -> Option<String> {
     let which = |name: &str| {
         let port = record.get(name)?.as_u64().expect("a number");
@@ -60,8 +60,8 @@ fn shapes(report: &Report, ports: (u16, u16, u16)) -> Vec<String> {
     shapes
 }
 
-/// Each filter is applied once by the module, while recording, and once by
-/// the controller, to a recording of all: the outcome must be the same.
+/// Each filter is applied once by the module, while recording, and once by the controller, to a
+/// recording without a filter: the results must be equal.
 fn same_both_ways() {
     let netns = Netns::new("filtered");
     let inode = format!("netns={}", netns.inode());
@@ -104,7 +104,7 @@ fn same_both_ways() {
     tool::end();
 }
 
-/// By the port of one of the listeners, which is known only when it listens.
+/// By the port of one of the listeners, which is known only once it listens.
 fn by_port(netns: &Netns) {
     let listener = traffic::listen(traffic::V4);
     let port = listener.local_addr().expect("bound").port();
@@ -119,7 +119,7 @@ fn by_port(netns: &Netns) {
         report.transitions
     );
     assert!(report.transitions.iter().all(|r| r["rport"] == port));
-    // Live connections and totals are of all, not only of the filter.
+    // Live connections and totals cover all connections, not only those of the filter.
     let live = tool::report("connections=1 transitions=0 peek=1").connections;
     assert!(
         live.iter()
@@ -128,7 +128,7 @@ fn by_port(netns: &Netns) {
 }
 
 fn min_ms() {
-    // A busy host may leave a FIN without its ACK for 200 ms: FIN_WAIT1 lasts so long then.
+    // On a busy host a FIN may wait 200 ms for its ACK: FIN_WAIT1 then lasts that long.
     tool::activate_here("min-ms=300");
     let listener = traffic::listen(traffic::V4);
     traffic::to_their_end(|| {

@@ -27,7 +27,7 @@ pub struct Follower {
     lines: Receiver<(Instant, Value)>,
 }
 
-/// Follows, in JSON lines, with other keys beside.
+/// Follows, in JSON lines, with these keys in addition.
 pub fn follow(keys: &str) -> Follower {
     let mut command = tool::command(&["tcpstates", &format!("--follow=json=1 {keys}")]);
     let mut child = command
@@ -46,7 +46,7 @@ pub fn follow(keys: &str) -> Follower {
             }
         }
     });
-    // It begins with what comes after it has asked where the rings are.
+    // It prints events from the moment at which it has asked for the positions of the rings.
     let maps = format!("/proc/{}/maps", child.id());
     traffic::until("it follows", || {
         let maps = fs::read_to_string(&maps).expect("it runs");
@@ -56,7 +56,7 @@ pub fn follow(keys: &str) -> Follower {
 }
 
 impl Follower {
-    /// The next line, and when it came.
+    /// The next line, and the moment at which it arrived.
     pub fn next(&self) -> (Instant, Value) {
         self.lines
             .recv_timeout(guest::patience(10))
@@ -67,7 +67,7 @@ impl Follower {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
     }
 
-    /// Exit status, stderr, and the lines that are left.
+    /// Exit status, stderr, and the remaining lines.
     pub fn end(mut self) -> (i32, String, Vec<Value>) {
         let status = self.child.wait().expect("its end").code().unwrap_or(-1);
         let mut stderr = String::new();
@@ -136,7 +136,7 @@ fn ticks(pid: u32) -> u64 {
 fn idle() {
     tool::activate("");
     let follower = follow("");
-    // What it does at its start is not counted.
+    // CPU time of its start is not counted.
     thread::sleep(guest::patience(1));
     let before = ticks(follower.child.id());
     thread::sleep(Duration::from_secs(3));

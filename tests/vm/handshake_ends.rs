@@ -1,5 +1,5 @@
-//! What becomes of requests that are not simply answered: each end with its
-//! reason, each counted, against what the kernel counts itself.
+//! Requests that do not simply succeed: each ends with its reason and is counted, compared with the
+//! kernel's own counters.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -74,7 +74,7 @@ fn listen(netns: &Netns, backlog: i32) -> TcpListener {
     netns.run(|| traffic::listen_with_backlog(HOST, backlog))
 }
 
-/// So many hand-made peers that have yet to call the listener.
+/// This number of hand-made peers that have not yet called the listener.
 fn peers<'w>(wire: &'w Wire, listener: &TcpListener, count: u16) -> Vec<Peer<'w>> {
     let to = v4(listener);
     (0..count)
@@ -90,7 +90,7 @@ fn half_open<'w>(wire: &'w Wire, listener: &TcpListener, count: u16) -> Vec<Peer
     peers
 }
 
-/// No request of the namespace is half-open any more.
+/// Waits until the namespace has no half-open request.
 fn wait_for_end_of_requests(netns: &Netns) {
     traffic::within(Duration::from_secs(10), "all requests end", || {
         let rows = ss::table(Some(&netns.name));
@@ -98,13 +98,13 @@ fn wait_for_end_of_requests(netns: &Netns) {
     });
 }
 
-/// The life that the peer's connection had on the kernel's side.
+/// The records of the peer's connection on the kernel's side.
 fn life_with(report: &Report, peer: &Peer<'_>) -> Life {
     life::life(&report.transitions, peer.remote.port(), peer.local.port())
 }
 
-/// The request of each of these peers ended for this reason, with one SYN-ACK;
-/// on a busy host it may have lasted until that was sent again.
+/// Asserts that the request of each of these peers ended for this reason, with one SYN-ACK; on a
+/// busy host it may have lasted until the SYN-ACK was retransmitted.
 fn assert_ended(report: &Report, peers: &[Peer<'_>], reason: &str) {
     for peer in peers {
         let life = life_with(report, peer);
@@ -129,7 +129,7 @@ fn assert_handshakes(report: &Report, counter: &str, count: usize) {
 
 const HOST_UNREACHABLE: u8 = 1;
 
-/// Different numbers of each, so that no counter can stand for another one.
+/// A different number of each, so that no counter can be mistaken for another one.
 fn ends() {
     let netns = patient("ends", 3);
     let wire = Wire::new(&netns);
@@ -184,7 +184,7 @@ fn half_open_queue() {
     }
     let answers = wire.drain(Duration::from_millis(50)).len();
     let truth = Counters::of(&netns.name);
-    // Some kernels keep one more than the backlog says.
+    // Some kernels keep one more than the backlog allows.
     assert!((4..=5).contains(&answers), "{answers} answers");
     let dropped = 10 - answers;
     assert_eq!(truth.get("TcpExtTCPReqQFullDrop"), dropped as u64);
@@ -194,8 +194,8 @@ fn half_open_queue() {
     assert_handshakes(&report, "syn_queue_full", dropped);
     wait_for_end_of_requests(&netns);
 
-    // The queue of all listeners together takes three quarters of its length
-    // from peers that are not known yet; the kernel counts only that it dropped.
+    // For peers that are not known yet, only three quarters of the SYN backlog are available; the
+    // kernel counts only the drop.
     netns.sysctl("net.ipv4.tcp_max_syn_backlog", "8");
     let long = listen(&netns, 64);
     for peer in &mut peers(&wire, &long, 10) {
@@ -213,8 +213,8 @@ fn half_open_queue() {
     tool::end();
 }
 
-/// A listener with a backlog of 4, whose accept queue holds five, and has
-/// them; three more peers have got a SYN-ACK, two that came later have not.
+/// A listener with a backlog of 4, whose accept queue is full with five connections; three more
+/// peers have got a SYN-ACK, two later ones have not.
 struct Crowd<'w> {
     listener: TcpListener,
     served: Vec<Peer<'w>>,
@@ -281,7 +281,7 @@ fn accept_queue() {
             ("CLOSE", "accept_queue_full"),
         ]);
     }
-    // Those in the queue are there to be accepted.
+    // The connections in the queue can still be accepted.
     for _ in &crowd.served {
         crowd.listener.accept().expect("accept");
     }
@@ -314,7 +314,7 @@ fn accept_queue_reset() {
     tool::end();
 }
 
-/// Of fifty cookies, thirty come back right, twelve wrong, and eight never.
+/// Of fifty cookies, thirty are answered with right ACKs, twelve with wrong ones, and eight never.
 fn cookies() {
     let netns = patient("cookies", 3);
     netns.sysctl("net.ipv4.tcp_syncookies", "2");
@@ -339,7 +339,7 @@ fn cookies() {
     for (name, count) in [("Sent", 50), ("Recv", 30), ("Failed", 12)] {
         assert_eq!(truth.get(&format!("TcpExtSyncookies{name}")), count);
     }
-    // Connections of a test before may still end.
+    // Connections of an earlier test may still end.
     let report = tool::report(&format!(
         "transitions=1 listeners=1 netns={}",
         netns.inode()
@@ -370,7 +370,7 @@ fn cookies() {
     tool::end();
 }
 
-/// Of eight right cookies, five fill the accept queue, and three come too late.
+/// Of eight right cookies, five fill the accept queue, and three find it full.
 fn cookies_at_a_full_queue() {
     let netns = patient("lateback", 3);
     netns.sysctl("net.ipv4.tcp_syncookies", "2");
@@ -396,7 +396,7 @@ fn cookies_at_a_full_queue() {
     tool::end();
 }
 
-/// A connection whose first data come with the SYN; neither side asks for a cookie.
+/// A connection whose first data are in the SYN; neither side asks for a cookie.
 fn call_with_data(to: SocketAddrV4, data: &[u8]) -> TcpStream {
     let socket = traffic::unconnected();
     let flag = MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);
@@ -444,7 +444,7 @@ fn fast_open() {
     tool::end();
 }
 
-/// Two listeners of one port.
+/// Two listeners at one port.
 fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
     netns.run(|| {
         let one = traffic::listen_beside(HOST, 0);
@@ -453,13 +453,13 @@ fn listen_twice(netns: &Netns) -> (TcpListener, TcpListener) {
     })
 }
 
-/// Since 5.14. Some kernels have the sysctl, and not what it is for.
+/// Since 5.14. Some kernels have the sysctl, but not the function.
 fn migrates() -> bool {
     let symbols = fs::read_to_string("/proc/kallsyms").expect("/proc/kallsyms");
     symbols.contains(" reuseport_migrate_sock\n")
 }
 
-/// Connections to a port of two listeners, of which one is about to go.
+/// Connections to a port of two listeners, one of which will be closed.
 struct Migration<'w> {
     netns: &'w Netns,
     closing: Option<TcpListener>,
@@ -468,10 +468,10 @@ struct Migration<'w> {
 }
 
 impl<'w> Migration<'w> {
-    /// Fewer than half of the backlog: beyond, the kernel gives old ones up early.
+    /// Fewer than half of the backlog: above that, the kernel drops old requests early.
     const COUNT: u16 = 30;
 
-    /// Half-open ones, begun while the module records.
+    /// Half-open connections that start while the module records.
     fn begin(netns: &'w Netns, wire: &'w Wire) -> Self {
         netns.sysctl("net.ipv4.tcp_migrate_req", "1");
         let (closing, staying) = listen_twice(netns);
@@ -499,7 +499,7 @@ impl<'w> Migration<'w> {
         Counters::of(&self.netns.name).get(counter)
     }
 
-    /// How many have gone from one listener to the other: some, and not all.
+    /// Number of connections that migrated from one listener to the other: some, but not all.
     fn migrated(&self) -> u64 {
         let failed = self.truth("TcpExtTCPMigrateReqFailure");
         assert_eq!(failed, 0, "could not migrate");
@@ -519,8 +519,8 @@ impl<'w> Migration<'w> {
         live
     }
 
-    /// Each of them is one connection from its SYN on, which nothing has ended; the listener that
-    /// stays accepts it.
+    /// Asserts that each of them is one connection from its SYN on, which nothing has ended; the
+    /// remaining listener accepts it.
     fn end(self) {
         let accepted: Vec<_> = (0..Self::COUNT)
             .map(|_| self.staying.accept().expect("accept"))
@@ -548,8 +548,8 @@ impl<'w> Migration<'w> {
     }
 }
 
-/// A listener goes, and its half-open connections migrate when their timers go off, whether their
-/// SYN-ACKs are sent again or, with last ACKs that were put off, are not.
+/// A listener is closed, and its half-open connections migrate when their timers expire, whether
+/// their SYN-ACKs are retransmitted or not (after deferred last ACKs).
 fn migration_by_timer(deferred: bool) {
     let netns = patient("migrating", 5);
     let wire = Wire::new(&netns);
@@ -585,7 +585,7 @@ fn migration_by_timer(deferred: bool) {
     all.end();
 }
 
-/// A listener goes, and its half-open connections migrate when their last ACKs come.
+/// A listener is closed, and its half-open connections migrate when their last ACKs arrive.
 fn migration_by_ack() {
     let netns = patient("migrating", 3);
     let wire = Wire::new(&netns);
@@ -596,14 +596,14 @@ fn migration_by_ack() {
         let rows = ss::table(Some(&netns.name));
         rows.iter().all(|row| row.0 != "SYN_RECV")
     });
-    // On a busy host a timer may come before the ACK.
+    // On a busy host a timer may expire before the ACK arrives.
     let timers = all.truth("TcpExtTCPTimeouts");
     let truth = all.migrated();
     assert!(truth > timers, "{truth} migrated, {timers} timers");
     all.end();
 }
 
-/// A listener goes, and its connections that wait to be accepted migrate at once.
+/// A listener is closed, and its connections that wait to be accepted migrate at once.
 fn migration_of_accept_queue() {
     let netns = patient("migrating", 3);
     let wire = Wire::new(&netns);
@@ -617,8 +617,8 @@ fn migration_of_accept_queue() {
     all.end();
 }
 
-/// The timers of requests copy them for another listener at the moment at which their last ACKs
-/// come: whoever wins, the connection goes on.
+/// The timers of requests copy them to another listener at the moment at which their last ACKs
+/// arrive: whichever is first, the connection continues.
 fn migration_race() {
     const COUNT: u16 = 60;
     const TIMER: Duration = Duration::from_secs(1);
@@ -654,8 +654,8 @@ fn migration_race() {
     tool::end();
 }
 
-/// Its listener goes first, and its requests within a second; then nothing
-/// holds the namespace any more, and what waits in TIME_WAIT goes with it.
+/// Its listener is closed first, and its requests end within a second; then nothing holds the
+/// namespace any more, and its sockets in TIME_WAIT are removed with it.
 fn namespace_gone() {
     let netns = patient("doomed", 3);
     let inode = netns.inode();

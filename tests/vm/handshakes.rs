@@ -1,5 +1,5 @@
-//! Half-open requests: how long a handshake takes, how many there are, and
-//! what becomes of those that nobody answers.
+//! Half-open requests: how long a handshake takes, how many there are, and what happens to those
+//! that are never answered.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-/// For those that run side by side: see `waits`.
+/// Scenario that runs in parallel with others: see `waits`.
 pub fn waits() -> Trial {
     scenario(
         "half_open_requests_equal_ss_and_expire_with_a_reason",
@@ -31,12 +31,12 @@ pub fn waits() -> Trial {
     )
 }
 
-/// One way of the link takes so long.
+/// One-way delay of the link.
 const DELAY: Duration = Duration::from_millis(200);
-/// What the tool may be off, against the kernel's own measurement.
+/// Allowed difference between the tool and the kernel's own measurement.
 const TOLERANCE: Duration = Duration::from_millis(20);
 
-/// Round trips as the kernel measured them from SYN to SYN-ACK.
+/// Round-trip times from SYN to SYN-ACK as the kernel measured them.
 fn connect_slowly(to: SocketAddr, count: usize) -> Vec<(TcpStream, Duration, Duration)> {
     let connect = || {
         let began = Instant::now();
@@ -51,13 +51,13 @@ fn connect_slowly(to: SocketAddr, count: usize) -> Vec<(TcpStream, Duration, Dur
 fn handshake_time() {
     let link = Link::new("client", "server");
     let listener = link.far.run(|| traffic::listen(FAR));
-    // The first connection looks up who is there; later ones need not.
+    // The first connection resolves the neighbour's address; later ones need not.
     let to = listener.local_addr().expect("bound");
     link.near.run(|| traffic::pair(&listener));
     link.delay("200ms");
     tool::activate("");
     let clients = link.near.run(|| connect_slowly(to, 5));
-    // The last ACKs have come as well.
+    // The last ACKs have arrived as well.
     let _servers: Vec<_> = clients
         .iter()
         .map(|_| listener.accept().expect("accept"))
@@ -70,7 +70,7 @@ fn handshake_time() {
         let record = server.step("SYN_RECV", "ESTABLISHED");
         assert_eq!(record["in_old_exact"], true, "{record}");
         assert_near(record, *rtt);
-        // And the process has seen it no sooner than the kernel.
+        // And the process has not seen it before the kernel.
         let told = Duration::from_nanos(record["in_old_ns"].as_u64().expect("a time"));
         assert!(
             told < *took + guest::slowed(TOLERANCE),
@@ -90,16 +90,16 @@ fn assert_near(record: &Value, truth: Duration) {
     );
 }
 
-/// They are all there before the first one is given up.
+/// All of them exist before the first one expires.
 fn syns() -> u16 {
     2000 / guest::share() as u16
 }
 
-/// As many as leave a busy host the time to look at all of them.
+/// Enough that a busy host has the time to read all of them.
 const RETRIES: u8 = 4;
 
-/// A namespace for half-open requests: without cookies, and with long queues.
-/// Each SYN-ACK is sent so often again.
+/// A namespace for half-open requests: without cookies, and with long queues. Each SYN-ACK is
+/// retransmitted this often.
 pub fn patient(name: &str, retries: u8) -> Netns {
     let netns = Netns::new(name);
     for (sysctl, value) in [
@@ -109,7 +109,7 @@ pub fn patient(name: &str, retries: u8) -> Netns {
     ] {
         netns.sysctl(sysctl, value);
     }
-    // A kernel may be built without.
+    // A kernel may be built without it.
     let cookies = "net.ipv4.tcp_syncookies";
     if netns::has_sysctl(cookies) {
         netns.sysctl(cookies, "0");
@@ -117,8 +117,8 @@ pub fn patient(name: &str, retries: u8) -> Netns {
     netns
 }
 
-/// SYNs that nobody stands by: the kernel answers each, again after one, three,
-/// seven and fifteen seconds, and gives up after 31.
+/// SYNs from addresses that do not exist: the kernel answers each, retransmits after 1, 3, 7 and 15
+/// seconds, and gives up after 31.
 fn unanswered() {
     let netns = patient("flooded", RETRIES);
     let wire = Wire::new(&netns);
@@ -128,7 +128,7 @@ fn unanswered() {
     };
     tool::activate_beside();
     for number in 0..syns() {
-        // Not all from one address, and no more than fit into the queue of the wire.
+        // From several addresses, and no more than fit into the queue of the wire.
         let from = SocketAddrV4::new(peer_addr(number / 100), 20000 + number);
         Peer::new(&wire, from, to).send(SYN);
     }
@@ -146,7 +146,7 @@ fn unanswered() {
     assert_expired(&netns, to.port(), &synacks);
 }
 
-/// SYN-ACKs that came to each port.
+/// Number of SYN-ACKs that arrived at each port.
 fn count_synacks(answers: &[crate::support::segment::Segment]) -> BTreeMap<u16, u64> {
     let mut counts = BTreeMap::new();
     for answer in answers {
@@ -156,8 +156,8 @@ fn count_synacks(answers: &[crate::support::segment::Segment]) -> BTreeMap<u16, 
     counts
 }
 
-/// What is live in the namespace and in a state is so much, says `ss`, and
-/// the tool says so too, socket by socket.
+/// Asserts that `ss` shows this number of sockets of the namespace in a state, and that the tool
+/// shows the same sockets.
 fn assert_live(netns: &Netns, state: &str, count: usize) {
     let mut truth: Vec<_> = ss::table(Some(&netns.name));
     truth.retain(|row| row.0 == state);
@@ -172,8 +172,8 @@ fn assert_live(netns: &Netns, state: &str, count: usize) {
     assert!(truth == told, "{} told of {count}", told.len());
 }
 
-/// Each request has one life: as long as the SYN-ACKs make it, and with as
-/// many of them as came over the wire.
+/// Each request has one life: as long as its SYN-ACKs take, and with the number of them that was
+/// seen on the wire.
 fn assert_expired(netns: &Netns, port: u16, synacks: &BTreeMap<u16, u64>) {
     let inode = netns.inode();
     let report = tool::report(&format!("peek=1 transitions=1 netns={inode}"));
@@ -185,7 +185,7 @@ fn assert_expired(netns: &Netns, port: u16, synacks: &BTreeMap<u16, u64>) {
     for life in &expired {
         assert_is_expired(life, port, synacks[&life.port("rport")]);
     }
-    // No other scenario beside this one has requests that expire.
+    // No scenario in parallel with this one has requests that expire.
     assert_eq!(report.number("/handshakes/expired"), u64::from(syns()));
     let left = live::assert_same(Some(&netns.name), inode);
     assert_eq!(left, BTreeMap::from([("LISTEN".to_owned(), 1)]));

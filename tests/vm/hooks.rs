@@ -1,4 +1,4 @@
-//! The hooks of a recording: on each kernel those whose function or tracepoint it has.
+//! The hooks of a recording: on each kernel, those whose function or tracepoint exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ fn symbols() -> BTreeSet<String> {
     text.lines().filter_map(name).collect()
 }
 
-/// What a hook that is missing is called in a later kernel: it may have that.
+/// A hooked function's name, and its name in later kernels, which is hooked where it exists.
 const LATER: [(&str, &str); 1] = [("inet_twsk_hashdance", "inet_twsk_hashdance_schedule")];
 
 fn functions() {

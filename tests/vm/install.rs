@@ -1,8 +1,8 @@
-//! `install` and `uninstall` on a host where others have put things in the way:
-//! sources, modules and nodes that are not root's, or not of today.
+//! `install` and `uninstall` on a host where other users have left obstacles: sources, modules and
+//! nodes that are not root's, or are out of date.
 //!
-//! Kernel headers with a Makefile of ours stand for real ones: to compile takes
-//! minutes in an emulated machine, and what is compiled is not of interest.
+//! Kernel headers with a Makefile of this test replace real ones: compilation takes minutes in an
+//! emulated machine, and its result does not matter here.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::fd::AsRawFd;
@@ -49,8 +49,8 @@ const TOP: &str = "/run/install-scenario";
 const STATE: &str = "/var/lib/diagnose-tools";
 const MODULES: &str = "/lib/modules";
 
-/// A tool with sources of its own, a kernel's folder of modules with headers, and
-/// an empty state: in place of those of the machine until this goes.
+/// A tool with its own sources, a kernel's module folder with headers, and an empty state folder:
+/// they replace those of the machine until this is dropped.
 struct Host {
     tree: PathBuf,
     kernel: PathBuf,
@@ -121,7 +121,7 @@ impl Host {
         tool::outcome(self.command())
     }
 
-    /// It must fail in one line that says all this.
+    /// Asserts that it fails with one line that contains all these texts.
     fn assert_refused(&self, said: &[&str]) {
         let outcome = self.install();
         assert_eq!(
@@ -148,7 +148,7 @@ impl Host {
         tool::unloaded();
     }
 
-    /// Where a module that was built is.
+    /// Path of a module that was built.
     fn built(&self) -> PathBuf {
         self.build().join("kmod/tcpstates.ko")
     }
@@ -176,7 +176,7 @@ impl Host {
         assert_eq!(self.made(), before, "nothing has changed");
     }
 
-    /// A module among those of the kernel.
+    /// A module in the kernel's module folder.
     fn standard(&self, name: &str) -> PathBuf {
         Path::new(MODULES).join(tool::release()).join(name)
     }
@@ -185,7 +185,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         for path in [STATE, MODULES] {
-            // What the next scenario finds would be worse than a failure here.
+            // The effect on the next scenario would be worse than a failure here.
             umount2(path, MntFlags::MNT_DETACH).expect("it is mounted");
         }
     }
@@ -212,7 +212,7 @@ fn is_loaded() -> bool {
     Path::new("/sys/module/tcpstates").exists()
 }
 
-/// Each file, each folder, and all that they lie in.
+/// Each file, each folder, and all their parent folders.
 fn shared_sources() {
     let host = Host::new();
     let top = Path::new(TOP);
@@ -238,7 +238,7 @@ fn shared_sources() {
     beside(&host);
     assert_eq!(host.made(), 0, "nothing of it was run");
 
-    // The owner of the program may own its tree.
+    // The owner of the program may own its source tree.
     for path in [
         host.program(),
         host.tree.join("kmod"),
@@ -249,7 +249,7 @@ fn shared_sources() {
     host.assert_builds("all is root's, or the program's owner's");
 }
 
-/// Links to what others own, or in what they may write.
+/// Links to files of other users, or in folders that others may write.
 fn links(host: &Host) {
     let top = Path::new(TOP);
     let (kmod, kept) = (host.tree.join("kmod"), top.join("kept"));
@@ -262,7 +262,7 @@ fn links(host: &Host) {
     host.assert_refused(&[theirs.to_str().expect("ASCII"), "belongs to uid 65534"]);
     fs::remove_file(&kmod).expect("a link");
 
-    // By way of a link in a folder of theirs to what is root's.
+    // Through a link in a folder of another user to a file of root.
     symlink(&kept, theirs.join("link")).expect("a link");
     symlink(theirs.join("link"), &kmod).expect("a link");
     host.assert_refused(&[theirs.to_str().expect("ASCII"), "belongs to uid 65534"]);
@@ -275,7 +275,7 @@ fn links(host: &Host) {
     fs::remove_file(&file).expect("a link");
 }
 
-/// Where the program is installed in a folder below one that is everybody's.
+/// The program is installed in a folder below one that everybody may write.
 fn beside(host: &Host) {
     let shared = Path::new(TOP).join("shared");
     let sources = shared.join("share/diagnose-tools");
@@ -295,7 +295,7 @@ fn beside(host: &Host) {
     assert_eq!(host.made(), 0, "nothing of it was run");
 }
 
-/// Neither programs, nor variables, nor the umask of who calls it count.
+/// Programs, variables and the umask of the caller have no effect.
 fn environment() {
     let host = Host::new();
     let folder = Path::new(TOP).join("programs");
@@ -338,7 +338,7 @@ fn assert_not_shared(path: &Path) {
     }
 }
 
-/// What lies in a folder of others is neither trusted nor written.
+/// Files in a folder of another user are neither trusted nor written.
 fn state_of_others() {
     let host = Host::new();
     let state = Path::new(STATE);
@@ -355,7 +355,7 @@ fn state_of_others() {
     assert_eq!(host.made(), 0);
     host.assert_builds("the folder is root's again");
 
-    // Somebody could have changed what lies there, or added to it.
+    // Somebody could have changed or added files there.
     let changed = host.build().join("kmod/a.c");
     write(&changed, "int strange;");
     write(&host.build().join("kmod/strange.c"), "int strange;");
@@ -383,7 +383,7 @@ fn failed_build() {
         host.assert_refused(&["building the module", "failed", "build.log"]);
         assert!(!host.built().exists(), "the old module is gone");
     }
-    // Not even with the sources of before.
+    // Not even with the previous sources.
     write(&host.tree.join("kmod/a.c"), "int a;");
     host.assert_refused(&["failed"]);
     fs::remove_file(&broken).expect("a file");
@@ -468,7 +468,7 @@ fn stale_modules() {
     );
     tool::unloaded();
 
-    // What others could have written is no module of root's.
+    // A file that others could have written is not a module of root.
     chmod(&kernel.join("extra/tcpstates.ko"), 0o666);
     let outcome = host.install();
     assert_eq!(
@@ -511,7 +511,7 @@ fn packed() {
             pack.status().expect("it is installed").success(),
             "{words:?}"
         );
-        // It holds the file open for writing, and kernels that unpack it themselves refuse that.
+        // The command has the file open for writing: kernels that unpack it themselves refuse that.
         drop(pack);
         host.assert_installed(&host.standard(&format!("extra/tcpstates.ko.{suffix}")));
         fs::remove_file(path).expect("a file");
@@ -535,8 +535,8 @@ fn has_fuse() -> bool {
     fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("\tfuse\n"))
 }
 
-/// A file system whose server answers nothing, and what holds a file of it: only
-/// its name is known.
+/// A file system whose server does not answer, and a process that holds a file of it: only its name
+/// is known.
 fn dead_files() {
     tool::fresh();
     let folder = Path::new("/run/dead-files");
@@ -582,7 +582,7 @@ fn dead_files() {
         thread::sleep(Duration::from_millis(50));
     }
     let hangs = child.try_wait().expect("a child").is_none();
-    // Who waits for an answer gets an error instead.
+    // A process that waits for an answer gets an error instead.
     umount2(folder, MntFlags::MNT_DETACH).expect("it is mounted");
     drop(server);
     holder.kill();
@@ -597,7 +597,7 @@ fn dead_files() {
     tool::unloaded();
 }
 
-/// Left behind where no devtmpfs removes it, while its number went to another device.
+/// A node that was left where no devtmpfs removes it, while its number was given to another device.
 fn old_node() {
     tool::unloaded();
     let path = device::path();
@@ -638,7 +638,7 @@ fn old_node() {
     assert_eq!(tool::run(&["install"]).status, 0);
     assert_eq!(fs::metadata(path).expect("a node").rdev(), node.rdev());
 
-    // What root has not made, or is no node, stays.
+    // A node that root has not made, or a file that is no node, stays.
     make();
     give(path, NOBODY);
     let outcome = tool::run(&["install"]);
@@ -652,6 +652,6 @@ fn old_node() {
     fs::remove_file(path).expect("a file");
     assert_eq!(tool::run(&["install"]).status, 0);
     tool::unloaded();
-    // Ours is not the kernel's to remove.
+    // The kernel does not remove this test's own node.
     let _ = fs::remove_file(path);
 }

@@ -1,4 +1,4 @@
-//! Coming and going while connections churn leaves nothing behind.
+//! Loading and unloading while connections are opened and closed leaves nothing behind.
 
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -46,7 +46,7 @@ fn fifty_lives() {
         let churn: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| traffic::churn_gently(&stop)))
             .collect();
-        // What a first life makes the kernel keep for good is not a leak.
+        // Memory that the kernel keeps for good after the first loads is not a leak.
         (0..4).for_each(one_life);
         memory::settle();
         let before = KernelMemory::now();

@@ -1,4 +1,4 @@
-//! Bounded memory: what does not fit is counted, and harms nothing else.
+//! Bounded memory: what does not fit is counted, and nothing else is affected.
 
 use std::cell::Cell;
 use std::fs;
@@ -45,7 +45,7 @@ fn max_conns() {
     let report = tool::report("transitions=1 connections=1");
     assert_eq!(report.connections.len(), MAX, "all nodes are in use");
     assert_eq!(report.number("/tracked"), MAX as u64);
-    // 250 connections have 500 ends, and there is the listener.
+    // 250 connections have 500 ends, plus the listener.
     let untracked = report.number("/untracked");
     assert_eq!(untracked, 501 - (MAX as u64 - before));
     let established = report
@@ -55,12 +55,12 @@ fn max_conns() {
         .count();
     assert_eq!(established, 500, "transitions are recorded all the same");
     for (client, server) in pairs {
-        // No TIME_WAIT is to be kept.
+        // So that no TIME_WAIT remains.
         traffic::close_by_reset(client);
         drop(server);
     }
     drop(listener);
-    // What was freed is used again, and the end finds no trace of them.
+    // Freed nodes are reused, and at the end there is no trace of the old connections.
     let listener = traffic::listen(traffic::V4);
     let again: Vec<_> = (0..20).map(|_| traffic::pair(&listener)).collect();
     let port = listener.local_addr().expect("bound").port();
@@ -71,7 +71,7 @@ fn max_conns() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// A recording that has room tells how many there are, in all namespaces.
+/// A recording with room for them reports how many connections there are, in all namespaces.
 fn max_conns_seeded() {
     tool::fresh();
     let listener = traffic::listen(traffic::V4);
@@ -87,7 +87,7 @@ fn max_conns_seeded() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Truth: interrupts of a kind since the boot, on all CPUs.
+/// Truth: interrupts of this kind since boot, on all CPUs.
 fn interrupts(kind: &str) -> u64 {
     let text = fs::read_to_string("/proc/interrupts").expect("/proc/interrupts");
     let line = text.lines().find_map(|l| l.trim().strip_prefix(kind));
@@ -95,8 +95,8 @@ fn interrupts(kind: &str) -> u64 {
     words.map_while(|n| n.parse::<u64>().ok()).sum()
 }
 
-/// All nodes are in use, and connections come and go: none of them calls the worker, which comes
-/// by itself.
+/// All nodes are in use, and connections are opened and closed: none of them wakes the worker,
+/// which runs by itself.
 fn dry_pool() {
     const MANY: u64 = 300;
     tool::fresh();
@@ -122,7 +122,7 @@ fn dry_pool() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Less than what goes from hand to hand by itself.
+/// Frees fewer nodes on a CPU than are moved to other CPUs by themselves: the worker moves them.
 fn freed_elsewhere() {
     const NODES: usize = 1000;
     setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");
@@ -136,8 +136,8 @@ fn freed_elsewhere() {
             drop(server);
         }
     });
-    // The worker comes ten times a second, once a connection has found no node. It may have come
-    // before all were freed, and comes again when those are used up.
+    // The worker runs ten times per second, once a connection has found no node. It may have run
+    // before all nodes were freed, and runs again when those are used up.
     let new = Cell::new(Vec::new());
     let untracked = || tool::report("peek=1").number("/untracked");
     traffic::within(Duration::from_secs(5), "another CPU has the nodes", || {
@@ -152,7 +152,7 @@ fn freed_elsewhere() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Each bucket of the kernel's hash is walked; none of them is a reason to interrupt all CPUs.
+/// Each bucket of the kernel's hash is searched; none of them interrupts all CPUs.
 fn seeding_over_limit() {
     tool::fresh();
     let listener = traffic::listen(traffic::V4);
@@ -173,7 +173,7 @@ fn seeding_over_limit() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// A setting of the initial namespace; a scenario is in one of its own.
+/// A setting of the initial namespace; the scenario itself is in another namespace.
 fn initial_sysctl(arguments: &[&str]) -> String {
     const IN_INITIAL: [&str; 5] = ["--target", "1", "--net", "--", "sysctl"];
     let output = Command::new("nsenter")
@@ -210,7 +210,7 @@ fn limit_of_the_kernel() {
     tool::end();
 }
 
-/// A setting, as the machine's own format has it.
+/// A setting, from the JSON output.
 fn setting(name: &str) -> u64 {
     let text = tool::tcpstates(&["--settings=json=1"]);
     let settings: Value = serde_json::from_str(&text).expect("settings are JSON");
@@ -219,8 +219,8 @@ fn setting(name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
-/// More pairs than are kept room for, older than the recording and new: none goes
-/// uncounted, nor is one given up for another, and memory grows with them only.
+/// More pairs than preallocated, some older than the recording and some new: each one is counted,
+/// none is evicted, and memory grows only with their number.
 fn room_for_pairs() {
     const EACH: u32 = 2_500;
     setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");
@@ -240,7 +240,7 @@ fn room_for_pairs() {
     tool::fresh();
     let older = connect(0);
     tool::activate("");
-    // Both ends of a connection are here: two pairs.
+    // Both ends of a connection are in this namespace: two pairs.
     let found = tool::report("peek=1");
     assert!(found.number("/pairs") >= u64::from(2 * EACH), "{found:?}");
     let new = connect(EACH);

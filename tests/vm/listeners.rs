@@ -1,5 +1,5 @@
-//! The table of listeners: queues, drops and connections of each as `ss` and
-//! `nstat` have them, and the peaks that these cannot tell.
+//! The table of listeners: queues, drops and connections of each, compared with `ss` and `nstat`,
+//! and the peaks that these cannot show.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -28,7 +28,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Of a line of the table, a number.
+/// A number from a line of the table.
 pub fn number(line: &Value, name: &str) -> u64 {
     line[name]
         .as_u64()
@@ -43,7 +43,7 @@ pub fn told(netns: &Netns) -> BTreeMap<u64, Value> {
     report.listeners.iter().map(by_port).collect()
 }
 
-/// What the tool says, as `ss` would.
+/// The tool's values, in the form of `ss`.
 fn as_ss(line: &Value) -> Listening {
     let addr: IpAddr = line["laddr"].as_str().expect("laddr").parse().expect("one");
     let addr = match addr {
@@ -68,7 +68,7 @@ fn peers<'w>(wire: &'w Wire, listener: &TcpListener, count: u16) -> Vec<Peer<'w>
     (0..count).map(peer).collect()
 }
 
-/// Opens so many connections that nobody accepts; the next ones are only called.
+/// Opens `open` connections that are never accepted; `called` more peers only send a SYN.
 fn fill<'w>(wire: &'w Wire, listener: &TcpListener, open: u16, called: u16) -> Vec<Peer<'w>> {
     let mut peers = peers(wire, listener, open + called);
     for (n, peer) in (0..).zip(&mut peers) {
@@ -81,7 +81,7 @@ fn fill<'w>(wire: &'w Wire, listener: &TcpListener, open: u16, called: u16) -> V
     peers
 }
 
-/// Short connections to the listener, until told to stop.
+/// Short connections to the listener, until stopped.
 fn load(netns: &Netns, listener: &TcpListener, stop: &AtomicBool) {
     netns.run(|| {
         while !stop.load(Ordering::Relaxed) {
@@ -90,7 +90,7 @@ fn load(netns: &Netns, listener: &TcpListener, stop: &AtomicBool) {
     });
 }
 
-/// All listeners, but for how many wait at a busy one, which changes all the time.
+/// Compares all listeners, except the queue length of a busy one, which changes all the time.
 fn assert_equal(netns: &Netns, busy: Option<u16>) {
     let mut all: Vec<_> = told(netns).values().map(as_ss).collect();
     let mut truth = ss::listening(&netns.name);
@@ -119,7 +119,7 @@ const CLOSING: [&str; 5] = [
     "LAST_ACK",
 ];
 
-/// While nothing happens: the connections of each listener by state.
+/// With no traffic: the connections of each listener by state.
 fn assert_states(netns: &Netns) {
     for (port, line) in told(netns) {
         for (name, states) in [
@@ -139,8 +139,8 @@ fn assert_states(netns: &Netns) {
 
 fn equals_ss() {
     queues_equal_ss();
-    // Hundreds in TIME_WAIT would end one by one while the last look is taken:
-    // the namespace, which no socket holds any more, has taken them along.
+    // Hundreds in TIME_WAIT would end one by one during the last comparison; the namespace, which
+    // no socket holds any more, has taken them with it.
     tool::end();
 }
 
@@ -169,7 +169,7 @@ fn queues_equal_ss() {
             assert_equal(&netns, Some(port_of(&busy)));
         }
     });
-    // Those were closed by their clients. Now some of each state that stays.
+    // Those were closed by their clients. Now some in each state that lasts.
     netns.run(|| (0..3).for_each(|_| traffic::server_first(&busy)));
     let held: Vec<_> = netns.run(|| (0..6).map(|_| traffic::pair(&busy)).collect());
     for (client, server) in &held[..4] {
@@ -205,7 +205,7 @@ fn queues_equal_ss() {
     assert_eq!(lines[&ports[3]]["age_exact"], true);
     assert_eq!(lines[&ports[3]]["netns_name"], "queues");
 
-    // The queues empty; what they once held stays known, and ss has forgotten it.
+    // The queues become empty; the peaks stay in the tool, and ss no longer shows them.
     for listener in [&waiting, &full] {
         for _ in 0..5 {
             listener.accept().expect("accept");
@@ -220,7 +220,7 @@ fn queues_equal_ss() {
     assert_eq!(told(&netns).len(), 4, "one is closed");
 }
 
-/// Of a listener, a counter of its handshakes.
+/// A counter of a listener's handshakes.
 fn handshakes(line: &Value, name: &str) -> u64 {
     number(&line["handshakes"], name)
 }
@@ -229,12 +229,12 @@ fn overflows(line: &Value) -> u64 {
     handshakes(line, "syn_accept_queue_full") + handshakes(line, "ack_accept_queue_full")
 }
 
-/// SYNs that the half-open queue had no room for.
+/// SYNs dropped because the half-open queue was full.
 fn dropped_syns(line: &Value) -> u64 {
     handshakes(line, "syn_queue_full") + handshakes(line, "syn_dropped_other")
 }
 
-/// Three listeners that drop for different reasons, and a different number each.
+/// Three listeners that drop for different reasons, each a different number.
 fn equals_nstat() {
     let netns = patient("dropping", 0);
     let wire = Wire::new(&netns);
@@ -243,7 +243,8 @@ fn equals_nstat() {
     let [crowded, small, narrow] = [4, 2, 4].map(listen);
     let ports = [&crowded, &small, &narrow].map(|l| u64::from(port_of(l)));
 
-    // Four are in the queue, one more fits; the last ACKs of three find no room, nor do two SYNs.
+    // Four are in the queue, one more fits; the last ACKs of three find it full, and so do two
+    // SYNs.
     let mut late = fill(&wire, &crowded, 4, 0);
     let mut more = peers(&wire, &crowded, 10).split_off(4);
     let mut turned_away = more.split_off(4);
@@ -278,9 +279,9 @@ fn equals_nstat() {
     assert_eq!(sum(&overflows), truth.get("TcpExtListenOverflows"));
     let dropped = |line: &Value| overflows(line) + dropped_syns(line);
     assert_eq!(sum(&dropped), truth.get("TcpExtListenDrops"));
-    // The socket's own count is another one: a last ACK that finds no room counts twice.
+    // The socket's own counter is different: a last ACK that finds the queue full counts twice.
     assert_equal(&netns, None);
-    // What each listener counts is what all count together.
+    // The sum of the listeners' counters equals the total.
     let report = tool::report("peek=1");
     for (name, each) in [
         ("syns", [Some(10), Some(10), Some(12)]),
@@ -300,8 +301,9 @@ fn equals_nstat() {
     tool::end();
 }
 
-/// Older than the recording, and begun in a row, faster than memory for them may be had: many
-/// at one port, which share a bucket of the kernel's hash, and many at one each.
+/// Listeners older than the recording, and listeners opened in a row faster than memory for them
+/// may be allocated: many at one port, which share a bucket of the kernel's hash, and many with one
+/// port each.
 fn at_once() {
     const EACH: usize = 300;
     let netns = Netns::new("listening");
@@ -331,7 +333,7 @@ fn at_once() {
     tool::end();
 }
 
-/// On a kernel that checks everything, thousands more take minutes and tell nothing new.
+/// On a kernel that checks each access, thousands more take minutes and show nothing new.
 fn many() -> u16 {
     match guest::sanitizer() {
         Some(_) => 1000,
@@ -339,10 +341,10 @@ fn many() -> u16 {
     }
 }
 
-/// To each of them.
+/// Connections to each listener.
 const CONNECTIONS: u16 = 2;
 
-/// How long it takes to begin beside many listeners and connections to them.
+/// How long it takes to activate with many listeners and connections to them.
 fn time_to_begin(nth: impl Fn(u16) -> SocketAddr) -> Duration {
     let many = many();
     let begin = || {
@@ -360,8 +362,8 @@ fn time_to_begin(nth: impl Fn(u16) -> SocketAddr) -> Duration {
     least
 }
 
-/// Any user may listen with one port at all addresses of 127.0.0.0/8: who has come to which of
-/// them must not take longer to find than where each has a port of its own.
+/// Any user may listen at one port on all addresses of 127.0.0.0/8: finding a connection's listener
+/// must not take longer than with a separate port for each.
 fn at_one_port() {
     const FIRST: u16 = 10_000;
     setrlimit(Resource::RLIMIT_NOFILE, 32_768, 32_768).expect("RLIMIT_NOFILE");

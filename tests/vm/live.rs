@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Activations while connections come and go.
+/// Activations while connections are opened and closed.
 pub fn under_churn() -> Vec<Trial> {
     vec![scenario(
         "what_changes_while_it_is_found_is_not_lost",
@@ -32,7 +32,7 @@ pub fn under_churn() -> Vec<Trial> {
     )]
 }
 
-/// Sockets that stay open, of a namespace that has a link to nowhere.
+/// Open sockets of a namespace that has a link to nowhere.
 #[derive(Default)]
 struct Held {
     streams: Vec<TcpStream>,
@@ -71,13 +71,13 @@ struct CutLink {
 
 fn cut_link(count: usize) -> CutLink {
     let link = Link::new("near", "far");
-    // Old kernels cannot be made to end what lingers in FIN_WAIT2.
+    // On old kernels, sockets that linger in FIN_WAIT2 cannot be ended.
     link.far.sysctl("net.ipv4.tcp_fin_timeout", "1");
     let listener = link.far.run(|| traffic::listen(FAR));
     let pairs: Vec<_> = link
         .near
         .run(|| (0..count).map(|_| traffic::pair(&listener)).collect());
-    // Half of the far ends close first, so that the near ones are CLOSE_WAIT.
+    // Half of the far ends close first, so that the near ones are in CLOSE_WAIT.
     let mut held = Held {
         listeners: vec![listener],
         ..Held::default()
@@ -120,13 +120,13 @@ fn count<T: Ord>(rows: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     set
 }
 
-/// What `ss` shows; on IPv6 it shows `*` for any address.
+/// The output of `ss`; on IPv6 it shows `*` for any address.
 fn truth(netns: Option<&str>) -> Rows {
     let rows = ss::table(netns).into_iter();
     count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
 }
 
-/// `0.0.0.0` and `::` are told apart by neither side's text form for sure.
+/// In text form, neither side reliably tells `0.0.0.0` and `::` apart.
 fn unmapped_any((addr, port): (std::net::Ipv6Addr, u16)) -> (std::net::Ipv6Addr, u16) {
     let any = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
     (
@@ -145,8 +145,8 @@ fn told(netns: u64) -> Rows {
     count(rows.map(|(state, local, remote)| (state, unmapped_any(local), unmapped_any(remote))))
 }
 
-/// The live table of a namespace is what `ss` shows of it, socket by socket;
-/// how many there are in each state.
+/// Asserts that the live table of a namespace equals `ss`, socket by socket; returns the number in
+/// each state.
 pub fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
     let look = at_one_moment(name, inode);
     let (missing, beyond) = look.differences();
@@ -164,7 +164,7 @@ pub fn assert_same(name: Option<&str>, inode: u64) -> BTreeMap<String, usize> {
     states
 }
 
-/// The table, and what `ss` showed right before and right after it.
+/// The table, and the output of `ss` right before and right after it.
 struct Look {
     before: Rows,
     told: Rows,
@@ -172,8 +172,8 @@ struct Look {
 }
 
 impl Look {
-    /// What `ss` showed both times and the table did not, and what the table alone has: a socket
-    /// that ends meanwhile, as TIME_WAIT does, is neither.
+    /// Sockets that `ss` showed both times and the table did not, and those that only the table
+    /// has. A socket that ends in the meantime, such as one in TIME_WAIT, is in neither list.
     fn differences(&self) -> (Vec<&Row>, Vec<&Row>) {
         let n = |rows: &Rows, row| rows.get(row).copied().unwrap_or(0);
         let shown = |row| (n(&self.before, row), n(&self.after, row));
@@ -189,8 +189,8 @@ impl Look {
     }
 }
 
-/// The tables at one moment; what is different must be so for longer than a
-/// socket takes from one table to the other.
+/// The tables at one moment; a difference must last longer than a socket takes to move from one
+/// table to the other.
 fn at_one_moment(name: Option<&str>, inode: u64) -> Look {
     let mut look = Look {
         before: truth(name),
@@ -211,8 +211,8 @@ fn at_one_moment(name: Option<&str>, inode: u64) -> Look {
     look
 }
 
-/// What is no full socket: half-open requests, orphans in FIN_WAIT2 and
-/// TIME_WAIT, whose other ends are made by hand.
+/// Sockets that are not full sockets: half-open requests, orphans in FIN_WAIT2 and TIME_WAIT, whose
+/// peers are hand-made.
 struct Thin {
     netns: Netns,
     wire: Wire,
@@ -231,7 +231,7 @@ impl Thin {
         }
     }
 
-    /// Some of each, from ports that were not used before.
+    /// Adds some of each, from ports that were not used before.
     fn add(&self, first: u16, count: u16) {
         let SocketAddr::V4(to) = self.listener.local_addr().expect("bound") else {
             panic!("HOST is an IPv4 address");
@@ -256,8 +256,8 @@ impl Thin {
     }
 }
 
-/// Size of the established hash that new namespaces have for themselves, where
-/// the kernel can do so (6.1); 0 makes them share the common one.
+/// Size of the established hash that each new namespace has for itself, where the kernel supports
+/// it (6.1); 0 makes them share the common one.
 fn set_own_hash(entries: &str) {
     let sysctl = std::path::Path::new("/proc/sys/net/ipv4/tcp_child_ehash_entries");
     if sysctl.exists() {
@@ -319,7 +319,7 @@ fn equals_ss() {
     assert!(total >= 500, "only {total} sockets");
     assert_gauges();
     drop((here, there, more, cut.held, apart));
-    // What lingers behind the cut link would end in the middle of other scenarios.
+    // Sockets that linger behind the cut link would end in the middle of other scenarios.
     for netns in [&cut.link.near, &cut.link.far] {
         ss::kill(netns);
     }
@@ -337,7 +337,7 @@ fn assert_gauges() {
     );
     for (state, told) in report.summary["states"].as_object().expect("states") {
         let shown = match state.as_str() {
-            // Those of SYN_RECV that are half-open requests: here, all.
+            // The half-open requests in SYN_RECV: here, all of them.
             "NEW_SYN_RECV" => "SYN_RECV",
             other => other,
         };
@@ -351,7 +351,7 @@ fn assert_gauges() {
             "{connection}"
         );
     }
-    // What was there before is at least as old as said, and no more is claimed.
+    // Older connections have at least the age that is shown, and it is not marked as exact.
     let exact = report
         .connections
         .iter()
@@ -369,8 +369,8 @@ fn assert_gauges() {
     assert_eq!(report.number("/untracked"), 0);
 }
 
-/// Connections open and close on both CPUs while the activation looks for
-/// them: what stays in the end is what is shown.
+/// Connections are opened and closed on both CPUs while the activation searches for them: at the
+/// end, those that remain are shown.
 fn changes_while_seeding() {
     tool::fresh();
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -382,7 +382,7 @@ fn changes_while_seeding() {
         }
         for _ in 0..10 {
             tool::tcpstates(&["--activate"]);
-            // Some connections begin, and some end.
+            // Some connections start, and some end.
             thread::sleep(Duration::from_millis(50));
             tool::tcpstates(&["--deactivate"]);
         }
@@ -394,8 +394,8 @@ fn changes_while_seeding() {
     tool::end();
 }
 
-/// What was there before the activation is at least as old as it; what came
-/// after is exactly as old as it is.
+/// A connection that is older than the activation has at least its age; a newer one has its exact
+/// age.
 fn ages() {
     tool::fresh();
     let listener = traffic::listen(traffic::V4);
@@ -453,7 +453,7 @@ fn ages() {
 /// The kernel counts the time of a timewait socket in ticks.
 const TICK: Duration = Duration::from_millis(20);
 
-/// A timewait socket's timer tells how old it is.
+/// A timewait socket's timer shows how old it is.
 fn waiting_ages() {
     tool::fresh();
     let listener = traffic::listen(traffic::V4);
@@ -461,7 +461,7 @@ fn waiting_ages() {
     let began = Instant::now();
     (0..3).for_each(|_| traffic::client_first(&listener));
     let done = Instant::now();
-    // An age that is not taken for the recording's.
+    // An age that differs from the recording's.
     thread::sleep(Duration::from_millis(1200));
     tool::tcpstates(&["--activate"]);
     let least = done.elapsed();
@@ -477,7 +477,7 @@ fn waiting_ages() {
         );
         assert_eq!(connection["age_exact"], true, "{connection}");
     }
-    // `ss` shows what is left, in whole seconds.
+    // `ss` shows the remaining time, in whole seconds.
     let (minute, whole) = (Duration::from_secs(60), Duration::from_millis(1500));
     for left in ss::time_left(None, "time-wait") {
         assert!(

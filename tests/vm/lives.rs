@@ -1,5 +1,5 @@
-//! What the totals say of connections that have ended, of their lives, of the time in accept queues
-//! and of cgroups: compared with what the scenario did and measured, and with `ss` and `/proc`.
+//! Totals of connections that have ended: their lives, their time in accept queues, and their
+//! cgroups, compared with what the scenario did and measured, and with `ss` and `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,12 +27,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The totals alone.
+/// Only the totals.
 fn summary() -> Value {
     tool::report("peek=1 transitions=0 alarms=0 connections=0 listeners=0").summary
 }
 
-/// Of the ends those of one side, by reason.
+/// The ends of one side, by reason.
 fn ends_of(summary: &Value, role: &str) -> BTreeMap<String, u64> {
     let of_role = summary["ends"].get(role).and_then(Value::as_object);
     let count =
@@ -40,7 +40,7 @@ fn ends_of(summary: &Value, role: &str) -> BTreeMap<String, u64> {
     of_role.into_iter().flatten().map(count).collect()
 }
 
-/// Ends those of a namespace, and says with which reason: 5.10 aborts none.
+/// Ends the TIME_WAITs of a namespace and returns their reason: 5.10 does not abort them.
 fn end_time_waits(netns: Netns) -> &'static str {
     if tool::release().starts_with("5.10") {
         return "netns_gone";
@@ -59,7 +59,7 @@ fn ends() {
         (0..3).for_each(|_| traffic::reset(&listener));
         (0..2).for_each(|_| traffic::refused(traffic::V4));
     });
-    // Those who closed first are in TIME_WAIT, which nobody waits for here.
+    // The ends that closed first are in TIME_WAIT; the scenario does not wait for them.
     let ended = end_time_waits(netns);
     traffic::until("all has ended", || {
         let summary = summary();
@@ -69,7 +69,7 @@ fn ends() {
     let summary = summary();
     let of = |role| ends_of(&summary, role);
     let (client, server) = (of("client"), of("server"));
-    // Sockets of other scenarios, of which only TIME_WAITs are left, may end meanwhile.
+    // Sockets of other scenarios, of which only TIME_WAITs are left, may end in the meantime.
     let at_least = |ends: &BTreeMap<String, u64>, expected: &[(&str, u64)]| {
         for (reason, count) in expected {
             let counted = ends.get(*reason).copied().unwrap_or(0);
@@ -89,7 +89,7 @@ fn ends() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Nanoseconds of a part of the totals.
+/// The nanoseconds of a part of the totals.
 fn ns(durations: &Value, name: &str) -> Duration {
     Duration::from_nanos(durations[name].as_u64().expect("a number"))
 }
@@ -119,7 +119,7 @@ fn durations() {
                 .iter()
                 .all(|row| row.0 != "ESTABLISHED")
         });
-        // The same of the one listener, as it is to be had while it listens.
+        // The same values from the listener's own line, which exists while it listens.
         let keys = format!(
             "peek=1 transitions=0 alarms=0 connections=0 listeners=1 lport={}",
             at.port()
@@ -160,7 +160,7 @@ fn durations() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Makes a cgroup, and a process in it that has so many connections with `port`.
+/// Makes a cgroup, and a process in it that has `count` connections to `port`.
 fn crowd(name: &str, port: u16, count: usize) -> (String, u64, std::process::Child) {
     let path = format!("/sys/fs/cgroup/{name}");
     fs::create_dir_all(&path).expect("cgroup2 is mounted there");

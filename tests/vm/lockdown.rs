@@ -1,5 +1,6 @@
-//! A kernel that is locked down, or wants signatures, as with Secure Boot: an
-//! unsigned module is refused, with a way out; what is signed, or loaded, works.
+//! A kernel that is locked down, or requires signatures, as with Secure Boot: it refuses an
+//! unsigned module, and the tool prints a remedy; a signed module, or one that is loaded already,
+//! works.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use libtest_mimic::Trial;
 use crate::support::tool::{self, Outcome};
 use crate::support::{guest, scenario, traffic};
 
-/// In this order: a kernel does not become less strict again.
+/// The order matters: a kernel cannot become less strict again.
 pub fn trials() -> Vec<Trial> {
     match guest::sanitizer() {
-        // It trusts a key that we have.
+        // It trusts a key that the tests have.
         Some(_) => vec![scenario(
             "a_signed_module_is_taken_where_signatures_are_wanted",
             signed,
@@ -28,7 +29,7 @@ pub fn trials() -> Vec<Trial> {
 
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 const REJECTED: &str = "Key was rejected by service";
-/// A folder of modules.
+/// Path of a copy of the module folder.
 const COPY: &str = "/tmp/signed";
 
 fn lock_down(level: &str) {
@@ -39,7 +40,7 @@ fn want_signatures() {
     fs::write("/sys/module/module/parameters/sig_enforce", "1").expect("a switch, once");
 }
 
-/// New hooks, reports and mappings: a module that the kernel trusts may all that it needs.
+/// New hooks, reports and mappings: a module that the kernel trusts may do all of this.
 fn goes_on() {
     tool::activate("");
     let mut mount = Command::new("mount");
@@ -79,7 +80,8 @@ fn signatures() {
     assert_refused(&tool::run(&["install"]), REJECTED);
 }
 
-/// With the key that the kernel was built with. What was changed afterwards is refused.
+/// Signed with the key that the kernel was built with. A module that was changed afterwards is
+/// refused.
 fn signed() {
     tool::unloaded();
     want_signatures();
@@ -108,7 +110,7 @@ fn copy_of_module() -> PathBuf {
     copy
 }
 
-/// As the kernel's own modules are.
+/// Signs it like the kernel's own modules.
 fn sign(module: &Path) {
     let kernel = Path::new("/lib/modules")
         .join(tool::release())

@@ -1,4 +1,4 @@
-//! Nothing is lost without being counted, to the event.
+//! No event is lost without being counted: the numbers are exact.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Positions of the events of a report, by CPU, in the order they were printed.
+/// Positions of the events of a report, by CPU, in the order in which they were printed.
 fn positions(report: &Report) -> BTreeMap<u64, Vec<u64>> {
     let mut by_cpu: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for record in &report.transitions {
@@ -42,12 +42,12 @@ fn positions(report: &Report) -> BTreeMap<u64, Vec<u64>> {
     by_cpu
 }
 
-/// Traffic on both CPUs at once, of so many connections in all.
+/// Traffic on both CPUs at once, `connections` connections in all.
 fn on_two_cpus(connections: usize) {
     thread::scope(|scope| {
         for cpu in 0..2 {
             scope.spawn(move || {
-                // A scheduler may well leave both threads on one CPU.
+                // The scheduler may leave both threads on one CPU.
                 let mut only = CpuSet::new();
                 only.set(cpu).expect("a CPU");
                 sched_setaffinity(Pid::from_raw(0), &only).expect("affinity");
@@ -67,7 +67,7 @@ fn overrun() {
     let trace = Trace::start();
     // Ten transitions a connection, two rings.
     on_two_cpus(2 * 8 * RING as usize / 10 + 100);
-    // What is still on its way would come between the truth's end and the report.
+    // Later events would fall between the end of the trace and the report.
     traffic::until("the last FIN has come", || {
         let over = |row: &ss::Row| row.0 == "TIME_WAIT";
         ss::table(None).iter().all(over)
@@ -92,8 +92,8 @@ fn overrun() {
     tool::end();
 }
 
-/// What is left of each ring is its end, without a gap; the sequence numbers
-/// say how many came before.
+/// What is left of each ring is its end, without a gap; the sequence numbers show how many events
+/// came before.
 fn assert_newest(report: &Report, ring: u64, produced: u64) {
     let by_cpu = positions(report);
     assert_eq!(by_cpu.len(), 2, "both CPUs");
@@ -154,7 +154,7 @@ fn continuation() {
     tool::end();
 }
 
-/// A full disk and a closed pipe: the events are there for the next report.
+/// A full disk and a closed pipe: the next report has the events.
 fn unwritable() {
     tool::activate_here("");
     let listener = traffic::listen(traffic::V4);
@@ -202,8 +202,8 @@ fn unwritable() {
     tool::end();
 }
 
-/// What is read of a line of a report, or of a follower's: a fast machine makes hundreds of
-/// thousands of them in this scenario, and a whole one takes kilobytes of memory.
+/// The fields that are read from a line of a report or of a follower: a fast machine makes hundreds
+/// of thousands of lines in this scenario, and a whole one takes kilobytes of memory.
 #[derive(Deserialize)]
 struct Line {
     #[serde(rename = "type")]
@@ -214,14 +214,14 @@ struct Line {
 }
 
 impl Line {
-    /// The position of an event: its CPU and its number there. Other lines have none.
+    /// The position of an event: its CPU and its number there. `None` for other lines.
     fn position(&self) -> Option<(u64, u64)> {
         let is_event = self.kind == "transition" || self.kind == "alarm";
         is_event.then(|| (self.cpu.expect("a CPU"), self.seq.expect("a number")))
     }
 }
 
-/// A report whose output goes to a file, which is removed when this goes.
+/// A report whose output goes to a file, which is removed when this is dropped.
 struct Started {
     child: Child,
     path: PathBuf,
@@ -238,7 +238,7 @@ impl Started {
         Self { child, path }
     }
 
-    /// Waits for its end, and enters what it has printed.
+    /// Waits for its end, and adds its output to the account.
     fn enter(mut self, account: &mut Account) -> bool {
         let complete = self.child.wait().expect("its end").success();
         account.enter(&self.path, complete);
@@ -248,17 +248,17 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // The machine's files are in its memory.
+        // The machine's files are kept in its memory.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// How the events of one report are booked.
+/// Accounts for the events of all reports.
 #[derive(Default)]
 struct Account {
-    /// Positions, of all reports that came to their end.
+    /// Positions in all reports that completed.
     seen: BTreeSet<(u64, u64)>,
-    /// Those that two of these reports have.
+    /// Number of positions in more than one of these reports.
     twice: usize,
     /// Positions of reports that were killed: they may be reported again.
     killed: BTreeSet<(u64, u64)>,
@@ -268,7 +268,7 @@ impl Account {
     fn enter(&mut self, path: &Path, complete: bool) {
         let mut own = BTreeSet::new();
         let file = BufReader::new(File::open(path).expect("the report's output"));
-        // A killed report's last line may be cut.
+        // The last line of a killed report may be incomplete.
         for line in file.lines() {
             let line = line.expect("UTF-8");
             let Ok(line) = serde_json::from_str::<Line>(&line) else {
@@ -288,14 +288,14 @@ impl Account {
     }
 }
 
-/// What a follower told.
+/// What a follower printed.
 #[derive(Default, Debug)]
 struct Followed {
     last: BTreeMap<u64, u64>,
     events: u64,
-    /// Numbers that no event has, between the first and the last of its CPU.
+    /// Number of positions without an event, between the first and the last of each CPU.
     gaps: u64,
-    /// Events that it told to be lost.
+    /// Events that it reported as lost.
     lost: u64,
 }
 
@@ -314,13 +314,13 @@ impl Followed {
         }
     }
 
-    /// Each event once, in order; every gap is told.
+    /// Asserts that each event was printed once, in order, and every gap was reported.
     fn assert_whole(&self) {
         assert!(self.events > 1000 && self.gaps <= self.lost, "{self:?}");
     }
 }
 
-/// A follower whose lines are looked at as they come.
+/// A follower whose lines are evaluated as they arrive.
 struct Follower {
     child: Child,
     reader: JoinHandle<Followed>,
@@ -354,8 +354,8 @@ impl Follower {
     }
 }
 
-/// Two reports at a time, every third pair with one that is killed, while
-/// both CPUs produce and a follower looks on.
+/// Two reports at a time, one of them killed in every third pair, while both CPUs produce events
+/// and a follower reads them.
 fn concurrent() {
     tool::activate_here("ring=4096");
     let stop = AtomicBool::new(false);
@@ -393,7 +393,7 @@ fn concurrent() {
             .expect("a number")
     };
     assert_eq!(account.twice, 0, "events in two complete reports");
-    // What a killed report had already marked as reported stands in its own output.
+    // Events that a killed report had already consumed are in its own output.
     let only_killed = account.killed.difference(&account.seen).count();
     let accounted = account.seen.len() + only_killed;
     assert_eq!(number("/pending"), 0);

@@ -1,11 +1,10 @@
 //! Scenario tests of the whole tool on a real kernel.
 //!
-//! Started on the host, this program boots a virtual machine and runs itself
-//! inside, where it drives the tool with real sockets and compares what it
-//! says with a truth that the tool did not make.
+//! Started on the host, this program boots a virtual machine and runs itself inside, where it runs
+//! the tool with real sockets and compares its output with an independent source.
 //!
-//! `--smoke` leaves one scenario of each kind. `DIAGNOSE_TOOLS_KERNEL` names
-//! the kernel to boot, see `scripts/vm --help`.
+//! `--smoke` runs only one scenario of each kind. `DIAGNOSE_TOOLS_KERNEL` names the kernel to boot,
+//! see `scripts/vm --help`.
 
 #![allow(
     clippy::expect_used,
@@ -62,8 +61,8 @@ use libtest_mimic::{Arguments, Trial};
 use support::guest::{self, Machine};
 use support::{is_long, is_quick};
 
-/// What `--smoke` leaves: one scenario of each kind, enough to see whether the
-/// tool works on a kernel at all.
+/// The scenarios of `--smoke`: one of each kind, enough to see whether the tool works on a kernel
+/// at all.
 const SMOKE: [&str; 16] = [
     "without_the_module_each_option_says_so",
     "hooks_are_attached_where_the_kernel_has_the_function",
@@ -83,8 +82,8 @@ const SMOKE: [&str; 16] = [
     "an_alarm_of_a_half_open_queue_comes_once",
 ];
 
-/// What it leaves on a kernel that checks everything, and is slow: what goes through all hooks,
-/// calls and mappings; and all scenarios of faults and signatures.
+/// The scenarios of `--smoke` on a slow kernel that checks each access: those that go through all
+/// hooks, calls and mappings. All scenarios of faults and signatures run in addition.
 const SANITIZED_SMOKE: [&str; 6] = [
     "hooks_are_attached_where_the_kernel_has_the_function",
     "transitions_equal_the_trace_event_by_tracepoint",
@@ -101,9 +100,9 @@ fn is_quick_trial(group: &str, name: &str) -> bool {
     }
 }
 
-/// Scenarios of a group, in the order in which they run: one at a time,
-/// because there is one module and one truth. Only those that wait for long
-/// share a recording, and run side by side.
+/// Scenarios of a group, in the order in which they run: one at a time, because there is one module
+/// and one source to compare it with. Only those that wait for a long time share a recording and
+/// run in parallel.
 fn trials(group: &str, smoke: bool) -> Vec<Trial> {
     let modules = match group {
         AT_ONCE => vec![
@@ -137,13 +136,13 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             privilege::trials(),
             security::trials(),
             bad_input::with_module(),
-            // Of what the scenarios before it have made, too.
+            // It covers the transitions of all scenarios before it.
             states::trials(),
         ],
         SIDE_BY_SIDE => vec![waits::trials()],
         POSSIBLE_CPUS => vec![cpus::of_many_possible()],
         FAULTS => vec![faults::trials()],
-        // Nothing else can be loaded in this machine any more.
+        // No other module can be loaded in this machine afterwards.
         LOCKED_DOWN => vec![lockdown::trials()],
         SITUATIONS => vec![diagnose::beside()],
         SOAK => vec![soak::trials()],
@@ -162,8 +161,8 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
         .collect()
 }
 
-/// How many scenarios of a group run at a time. Where each access is checked the machine has not
-/// the time for more than a few.
+/// Number of scenarios of a group that run at a time. A machine that checks each access is too slow
+/// for more than a few.
 fn threads(group: &str) -> usize {
     match (group, guest::sanitizer().as_deref()) {
         (SIDE_BY_SIDE | SITUATIONS, Some("kasan")) => 3,
@@ -181,17 +180,17 @@ fn all_trials(smoke: bool) -> Vec<Trial> {
 const AT_ONCE: &str = "at-once";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const SITUATIONS: &str = "situations";
-/// What begins and ends again and again while connections come and go.
+/// Scenarios that start and stop repeatedly while connections are opened and closed.
 const CHURN: &str = "churn";
 const RACES: &str = "races";
 const FAULTS: &str = "faults";
 const LOCKED_DOWN: &str = "locked-down";
-/// A machine that could have many more CPUs than it has.
+/// A machine with many more possible CPUs than online ones.
 const POSSIBLE_CPUS: &str = "possible-cpus";
-/// Has no scenarios but in the long run.
+/// Has scenarios only in the long run.
 const SOAK: &str = "soak";
 
-/// What the kernel that is booted cannot do is left out.
+/// Groups that the booted kernel cannot run are left out.
 fn groups() -> Vec<&'static str> {
     let mut groups = vec![
         AT_ONCE,
@@ -204,16 +203,15 @@ fn groups() -> Vec<&'static str> {
     ];
     match guest::sanitizer().as_deref() {
         Some("kasan") => groups.push(FAULTS),
-        // Both know of signatures.
+        // Both kernels support module signatures.
         Some("reduced") | None => groups.push(LOCKED_DOWN),
         Some(_) => (),
     }
     groups
 }
 
-/// Whether a group may run while the one does which takes longest. Elsewhere it
-/// would be in the way of what measures time; where all is slow, that matters
-/// less than waiting.
+/// Whether a group may run in parallel with the one that takes longest. On a fast kernel it would
+/// disturb the scenarios that measure time; on a slow one that matters less than the waiting time.
 fn runs_beside(group: &str) -> bool {
     guest::sanitizer().is_some() && matches!(group, CHURN | RACES | FAULTS)
 }
@@ -222,9 +220,9 @@ fn machine(group: &str, smoke: bool) -> Machine {
     Machine {
         cpus: if group == RACES { 4 } else { 2 },
         max_cpus: (group == POSSIBLE_CPUS).then_some(cpus::POSSIBLE),
-        // What is there is looked through for leaks.
+        // The search for leaks scans all memory.
         memory: if smoke { "3G" } else { "4G" },
-        // What races is looked for where CPUs run at once, if there is the time.
+        // Races are searched for where CPUs run in parallel, if there is enough time.
         turns: runs_beside(group) && guest::sanitizer().as_deref() == Some("kasan"),
         other_modules: group == AT_ONCE && !smoke,
         timeout_s: match group {
@@ -236,8 +234,7 @@ fn machine(group: &str, smoke: bool) -> Machine {
     }
 }
 
-/// Boots a machine for each group that has a scenario which was asked for, two
-/// at a time where that does no harm.
+/// Boots a machine for each group with a requested scenario, two at a time where that does no harm.
 fn run_on_host(arguments: &Arguments, smoke: bool) -> ExitCode {
     let has_wanted = |group: &&str| {
         let trials = trials(group, smoke);
@@ -246,7 +243,7 @@ fn run_on_host(arguments: &Arguments, smoke: bool) -> ExitCode {
     let groups = groups().into_iter().filter(has_wanted);
     let (beside, first): (Vec<_>, Vec<_>) = groups.partition(|group| runs_beside(group));
     let boot = |group: &&str, at_its_end| guest::boot(&machine(group, smoke), group, at_its_end);
-    // Lines of two machines would be mixed up.
+    // The lines of two machines would be mixed up.
     let at_its_end = !first.is_empty();
     let boot_all = |groups: &[&str], at_its_end| {
         let failed = groups.iter().filter(|group| !boot(group, at_its_end));

@@ -1,4 +1,4 @@
-//! The rings are mapped read-only, for good, and hold no stray byte.
+//! The rings are mapped read-only, which cannot be changed, and contain no stray byte.
 
 use std::fs::OpenOptions;
 use std::mem::offset_of;
@@ -45,15 +45,15 @@ fn read_only() {
     mapping
         .protect(libc::PROT_READ)
         .expect("it is readable already");
-    // A device that was opened to read only gives no more.
+    // A device that was opened read-only gives no more access.
     let reader = std::fs::File::open(device::path()).expect("root may open it to read");
     let mapping = Mapping::new(&reader, len, libc::PROT_READ, libc::MAP_SHARED, 0).expect("map");
     assert_eq!(errno(mapping.protect(read_write)), Some(libc::EACCES));
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// As ptrace(2) does it, which need not obey a mapping's protection: it writes to a copy of the
-/// page where it may become one's own, as a private mapping's may.
+/// Writes as ptrace(2) does, which need not obey a mapping's protection: where a page may become a
+/// private copy, as in a private mapping, it writes to the copy.
 fn debugger() {
     tool::activate("ring=64");
     let device = device::open();
@@ -123,7 +123,7 @@ fn outlives() {
         .collect();
     let before: Vec<_> = mappings.iter().map(Mapping::bytes).collect();
     tool::tcpstates(&["--deactivate"]);
-    // Another recording must not touch what this one left.
+    // Another recording must not change the rings of this one.
     tool::tcpstates(&["--activate"]);
     traffic::client_first(&listener);
     tool::tcpstates(&["--deactivate"]);
@@ -135,8 +135,8 @@ fn outlives() {
     assert!(records >= 200, "only {records} records");
 }
 
-/// Number of records of the ring, whose bytes beyond what was recorded are
-/// zero, as are the reserved ones.
+/// Number of records of the ring; asserts that the bytes beyond the records, and the reserved ones,
+/// are zero.
 fn assert_left(bytes: &[u8], before: &[u8], ring: usize) -> usize {
     let ended = offset_of!(RingHeader, ended);
     assert_eq!(bytes[ended..ended + 4], 1u32.to_ne_bytes());
@@ -158,7 +158,7 @@ fn assert_left(bytes: &[u8], before: &[u8], ring: usize) -> usize {
         "slots that were never used"
     );
     for record in bytes[PAGE..PAGE + head * RECORD_SIZE].chunks_exact(RECORD_SIZE) {
-        // After role, ifindex, srtt_us and synacks: see include/abi.txt.
+        // The gaps after role, ifindex, srtt_us and synacks: see include/abi.txt.
         for reserved in [134..136, 140..144, 212..216, 220..RECORD_SIZE] {
             assert!(zero(&record[reserved]), "reserved bytes of a record");
         }

@@ -1,4 +1,4 @@
-//! What people read: the three formats of one recording.
+//! Output for people: the three formats of one recording.
 
 use libtest_mimic::Trial;
 

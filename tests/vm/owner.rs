@@ -1,4 +1,4 @@
-//! Whose connection it is: checked against the processes' own ids.
+//! The owners of connections, compared with the ids of the processes.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,27 +30,27 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The same in each namespace.
+/// Port of the servers in every namespace.
 const PORT: u16 = 9000;
 const SERVER: SocketAddr = SocketAddr::new(traffic::V4, PORT);
-/// Connections of one client process, two to a namespace.
+/// Connections of one client process; there are two such processes per namespace.
 const CONNECTIONS: usize = 250;
 
-/// A server process that listens and, when it is told, accepts late.
+/// A server process that listens, and accepts late, on request.
 fn serve(mut line: Line) {
     let listener = traffic::listen_at(SERVER, 1024);
     line.pass(listener.as_raw_fd());
     accept(&mut line, &listener);
 }
 
-/// Another process that accepts from the same listener, as another user.
+/// Another process, of another user, that accepts from the same listener.
 fn serve_too(mut line: Line, uid: u32) {
     let listener = TcpListener::from(line.take());
     setuid(Uid::from_raw(uid)).expect("root may become anybody");
     accept(&mut line, &listener);
 }
 
-/// Accepts when told to, tells the peers' ports, and closes when told again.
+/// Accepts when asked to, sends the peers' ports, and closes when asked again.
 fn accept(line: &mut Line, listener: &TcpListener) {
     line.hear();
     let accepted: Vec<_> = (0..CONNECTIONS)
@@ -64,11 +64,11 @@ fn accept(line: &mut Line, listener: &TcpListener) {
     line.hear();
     drop(accepted);
     line.tell(&[]);
-    // The listener stays until all is over.
+    // The listener stays open until the end.
     line.hear();
 }
 
-/// Connects as a user, tells its ports, and closes when told to.
+/// Connects as a user, sends its ports, and closes when asked to.
 fn call(mut line: Line, uid: u32) {
     setuid(Uid::from_raw(uid)).expect("root may become anybody");
     let connected: Vec<_> = (0..CONNECTIONS)
@@ -81,7 +81,7 @@ fn call(mut line: Line, uid: u32) {
     line.tell(&[]);
 }
 
-/// Two servers and two clients in a namespace, and what they have told.
+/// Two servers and two clients in a namespace, and what they have reported.
 struct Crowd {
     netns: Netns,
     servers: [Process; 2],
@@ -95,7 +95,7 @@ const CLIENT_UIDS: [u32; 2] = [1001, 1002];
 const SERVER_UIDS: [u32; 2] = [0, 2002];
 
 impl Crowd {
-    /// All are connected, nobody is accepted.
+    /// All are connected, none is accepted.
     fn new(netns: Netns) -> Self {
         let mut first = Process::start(&netns, serve);
         let listener = first.line.take();
@@ -123,7 +123,7 @@ impl Crowd {
         }
     }
 
-    /// The clients first; the servers when all their FINs have come.
+    /// Closes the clients first, and the servers when all their FINs have arrived.
     fn close(&mut self) {
         close(&mut self.clients);
         traffic::until("all FINs of the clients have come", || {
@@ -150,7 +150,7 @@ fn close(processes: &mut [Process]) {
     }
 }
 
-/// Takes note of whose the ports are that the process tells.
+/// Records the owner of the ports that the process reports.
 fn enter(owners: &mut BTreeMap<u16, (u64, u64)>, process: &mut Process, uid: u32) {
     for port in process.line.hear() {
         let owner = (process.pid(), u64::from(uid));
@@ -160,8 +160,8 @@ fn enter(owners: &mut BTreeMap<u16, (u64, u64)>, process: &mut Process, uid: u32
 }
 
 fn crowds() {
-    // Before the recording: the number of one that goes may be used again, and
-    // is known by what ended in it.
+    // Created before the recording: the inode number of a removed namespace may be reused, and
+    // connections that ended in the old one have it, too.
     let netns = ["crowd1", "crowd2", "crowd3", "crowd4"].map(Netns::new);
     tool::activate("");
     let mut crowds: Vec<_> = netns.map(Crowd::new).into();
@@ -191,7 +191,7 @@ fn crowds() {
     drop(kept);
 }
 
-/// Before accept() the server's ends are nobody's.
+/// Before accept() the server's ends have no owner.
 fn assert_not_accepted(crowd: &Crowd) {
     let inode = crowd.netns.inode();
     let live = tool::report(&format!(
@@ -236,8 +236,8 @@ fn assert_owner(record: &Value, (pid, uid): (u64, u64)) {
     );
 }
 
-/// On a busy machine a FIN is sent twice and answered twice: the second answer
-/// finds nobody any more, and the reset for it ends TIME_WAIT.
+/// The life without a final reset: on a busy machine a FIN is sent twice and answered twice; for
+/// the second answer there is no socket any more, and the reset that it causes ends TIME_WAIT.
 fn before_reset(life: &Life) -> Life {
     let last = life.last();
     let is_reset = last["old"] == "TIME_WAIT" && last["reason"] == "reset_received";
@@ -277,15 +277,14 @@ fn assert_server(life: &Life, owner: (u64, u64)) {
     }
 }
 
-/// The server's end of the one connection with this port of the client's, as
-/// far as it has come.
+/// The life of the server's end of the only connection with this client port, as far as it has got.
 fn server_life(client: &TcpStream) -> Life {
     let report = tool::report("transitions=1 peek=1");
     let port = client.local_addr().expect("bound").port();
     life::life(&report.transitions, PORT, port)
 }
 
-/// Its last records, from ESTABLISHED on, are of this process.
+/// Asserts that its last records, from ESTABLISHED on, belong to this process.
 fn assert_owned(life: &Life, pid: u64) {
     for record in &life.0[2..] {
         assert_eq!(record["pid"], pid, "{record}");
@@ -306,7 +305,7 @@ fn listen_and_accept() -> TcpStream {
     listener.accept().expect("accept").0
 }
 
-/// The port is open as soon as somebody listens there.
+/// Connects; the port is open as soon as a process listens on it.
 fn connect(netns: &Netns) -> TcpStream {
     let connected = OnceCell::new();
     traffic::until("somebody listens", || {
@@ -357,7 +356,7 @@ fn forked() {
         drop(stream);
         line.tell(&[child.pid()]);
         line.hear();
-        // Now the child's copy is the last one, and goes.
+        // Now the child's copy is the last one, and is closed.
         child.line.tell(&[]);
         child.finish();
         line.tell(&[]);
@@ -377,7 +376,7 @@ fn forked() {
     tool::end();
 }
 
-/// Its sockets are closed by the kernel, when it does not run any more.
+/// The kernel closes the sockets of a killed process, when it no longer runs.
 fn killed() {
     const COUNT: usize = 10;
     let netns = Netns::new("killed");
@@ -420,7 +419,7 @@ fn killed() {
 
 const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A cgroup that goes with this.
+/// A cgroup that is removed when this is dropped.
 struct Cgroup(PathBuf);
 
 impl Cgroup {

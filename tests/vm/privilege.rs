@@ -1,4 +1,4 @@
-//! Who may not: other users, and the root of a user namespace.
+//! Who may not use the tool: other users, and root of a user namespace.
 
 #![allow(unsafe_code, reason = "a raw call")]
 
@@ -76,11 +76,11 @@ fn other_users() {
         outcome.stderr.contains("Permission denied"),
         "EACCES: {outcome:?}"
     );
-    // The recording was not touched by any of it.
+    // None of these calls has changed the recording.
     assert!(tool::tcpstates(&["--settings=json=1"]).contains(r#""active":true"#));
 }
 
-/// Even a device that somebody has opened to all lets nobody in.
+/// Even a device node that everybody may open gives no access.
 fn namespace_root() {
     tool::activate("");
     fs::set_permissions(device::path(), fs::Permissions::from_mode(0o666)).expect("chmod");
@@ -120,7 +120,7 @@ fn namespace_root() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// As the root of a container has it, who shares the host's user namespace.
+/// Like root of a container that shares the host's user namespace.
 fn without_capability() {
     tool::activate("");
     let mut setpriv = Command::new("setpriv");
@@ -136,8 +136,9 @@ fn without_capability() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// The right is looked at when the device is opened, as with any file: who has it may pass the open
-/// device to whom he trusts, and to nobody by mistake, since it takes no read() or write().
+/// The capability is checked when the device is opened, as with any file. A process with it may
+/// pass the open device to one that it trusts, but not by mistake, since the device has no read()
+/// or write().
 fn handed_on() {
     tool::activate("");
     let mut other = Process::fork(|mut line| {
@@ -147,7 +148,7 @@ fn handed_on() {
         let mut device = File::from(line.take());
         let mut stats = vec![0_u64; size_of::<abi::Stats>() / 8];
         let request = u64::from(abi::call::GET_STATS);
-        // SAFETY: as many bytes as the call fills in.
+        // SAFETY: the memory is as large as the structure that the call fills in.
         unsafe { device::ioctl(&device, request, stats.as_mut_ptr().addr()) }.expect("totals");
         assert_ne!(stats[0], 0, "the generation");
         assert!(device.read(&mut [0; 8]).is_err() && device.write(&[0; 8]).is_err());

@@ -1,5 +1,5 @@
-//! Protocols that share functions with TCP: none of their sockets is taken for
-//! a connection, and TCP beside them is recorded as ever.
+//! Protocols that share functions with TCP: none of their sockets is taken for a TCP connection,
+//! and TCP connections beside them are recorded as usual.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Connections of one kind that come and go, and their ports.
+/// Number of connections of one kind.
 const COUNT: u16 = 20;
 const PORT: u16 = 5001;
 
@@ -43,7 +43,7 @@ fn come_and_go(kind: Kind) {
     }
 }
 
-/// What a report has of the port, which no TCP socket uses.
+/// The lines of a report about the port, which no TCP socket uses.
 fn of_port(report: &tool::Report, port: u16) -> Vec<&Value> {
     let of = |line: &&Value| line["lport"] == port || line["rport"] == port;
     let lines = [
@@ -55,10 +55,10 @@ fn of_port(report: &tool::Report, port: u16) -> Vec<&Value> {
     lines.into_iter().flatten().filter(of).collect()
 }
 
-/// Has the kernel anything of this kind, beside what the tool is made for?
+/// The other protocols that the kernel has.
 fn kinds() -> Vec<Kind> {
     let there: Vec<_> = [Kind::Dccp].into_iter().filter(|k| k.is_there()).collect();
-    // Debian's kernels have it until it was removed (6.16), and so have ours.
+    // Debian's kernels, and those built for the tests, have it until its removal (6.16).
     let release = tool::release();
     let removed = release.starts_with('7') || !there.is_empty();
     assert!(removed, "no other protocol on {release}");
@@ -72,7 +72,7 @@ fn others() {
     let before = tool::report("connections=1");
     for kind in kinds {
         come_and_go(kind);
-        // Between them TCP goes on.
+        // TCP connections are still recorded between them.
         traffic::client_first(&listener);
     }
     l2tp();
@@ -96,7 +96,7 @@ fn others() {
     tool::end();
 }
 
-/// The live table has as many connections as `ss` counts sockets of TCP.
+/// Asserts that the live table has as many connections as `ss` counts TCP sockets.
 fn assert_tcp_only(report: &tool::Report) {
     let here: Vec<_> = report
         .connections
@@ -106,7 +106,7 @@ fn assert_tcp_only(report: &tool::Report) {
     assert_eq!(here.len(), ss::table(None).len(), "{here:#?}");
 }
 
-/// L2TP's sockets are UDP's and raw ones: a tunnel that carries nothing is enough to open them.
+/// L2TP uses UDP and raw sockets: a tunnel without traffic is enough to open them.
 fn l2tp() {
     let _ = std::process::Command::new("modprobe")
         .arg("l2tp_ip")
@@ -116,7 +116,7 @@ fn l2tp() {
         .expect("a datagram");
 }
 
-/// Sockets of all protocols are there before the recording is.
+/// Sockets of all protocols exist before the recording starts.
 fn found() {
     tool::fresh();
     let mut held: Vec<OwnedFd> = Vec::new();
@@ -136,14 +136,13 @@ fn found() {
     }
     tool::activate_here("");
     let report = tool::report("connections=1 listeners=1");
-    // Of MPTCP and SMC it is the TCP sockets below them, which `ss` lists as well.
+    // For MPTCP and SMC it shows the TCP sockets below them, which `ss` lists as well.
     assert_tcp_only(&report);
     drop(held);
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Two links between a client's namespace and a server's: each connection is joined by a
-/// second subflow.
+/// Two links between a client's namespace and a server's: each connection gets a second subflow.
 struct Links {
     server: Netns,
     client: Netns,
@@ -198,7 +197,7 @@ impl Links {
 const JOINED: u64 = 30;
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 81, 1, 1), 9000);
 
-/// 5.10 has no path manager that `ip` could tell of a second address.
+/// Whether `ip` can configure a second address; 5.10 has no such path manager.
 fn joining() -> bool {
     has_sysctl("net.mptcp.enabled") && !tool::release().starts_with("5.10")
 }
@@ -225,7 +224,7 @@ fn joins() {
     });
     let joined = || Counters::of(&links.server.name).get("MPTcpExtMPJoinAckRx");
     traffic::within(Duration::from_secs(60), "all are joined", || {
-        // A server's connection is joined when its first data have come.
+        // A server's connection can be joined once its first data have arrived.
         joined() == JOINED
     });
     traffic::until("each subflow has its socket and its owner", || {
@@ -256,7 +255,7 @@ fn subflows<'a>(report: &'a tool::Report, port: &str) -> Vec<&'a Value> {
     report.connections.iter().filter(ours).collect()
 }
 
-/// Each MPTCP connection has two subflows, which are its socket's and its owner's.
+/// Each MPTCP connection has two subflows, which belong to the owner of its socket.
 fn assert_subflows(report: &tool::Report, port: &str, comm: &str, pid: u64) {
     let subflows = subflows(report, port);
     assert_eq!(subflows.len() as u64, 2 * JOINED);

@@ -1,5 +1,5 @@
-//! Races on purpose: processes that load, begin, end, report, follow and unload
-//! as they like, in the midst of a storm. Afterwards all totals are exact.
+//! Deliberate races: processes that load, activate, deactivate, report, follow and unload at
+//! random, during a storm. Afterwards all totals are exact.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -34,10 +34,10 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const ACTORS: u64 = 4;
-/// The first one stays.
+/// CPU 0 stays online.
 const CPUS: RangeInclusive<u64> = 1..=3;
 
-/// What the actors count.
+/// The actions that the actors count.
 #[derive(Clone, Copy)]
 enum Deed {
     Activation,
@@ -63,7 +63,7 @@ const DEEDS: [&str; 9] = [
     "refusals",
 ];
 
-/// What may be said to somebody whom others are in the way of; two of them by their index.
+/// Messages that are allowed when other processes interfere; two of them by their index.
 const NOT_ACTIVE: usize = 0;
 const NOT_LOADED: usize = 1;
 const REFUSALS: [&str; 7] = [
@@ -76,7 +76,7 @@ const REFUSALS: [&str; 7] = [
     "not enough memory",
 ];
 
-/// A reader's end, besides its own.
+/// How a reader ends: by itself, or by a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Own,
@@ -95,7 +95,7 @@ impl Actor {
         self.counts[deed as usize] += 1;
     }
 
-    /// Often what is missing is made, or most would be refused.
+    /// Often does what the last refusal asked for: otherwise most commands would be refused.
     fn act(&mut self) {
         match self.refused.take() {
             Some(NOT_ACTIVE) if self.random.one_in(2) => self.activate(),
@@ -127,7 +127,7 @@ impl Actor {
         self.control(&["tcpstates", &keys], Deed::Activation);
     }
 
-    /// A command that is waited for.
+    /// Runs a command and waits for it.
     fn control(&mut self, args: &[&str], deed: Deed) {
         let output = start(args).wait_with_output().expect("its end");
         if self.is_done(args, End::Own, &output) {
@@ -156,18 +156,18 @@ impl Actor {
         self.read("--follow=json=1", end, Deed::Follow);
     }
 
-    /// A reader that may be stopped for a moment, and come to an end early.
+    /// Starts a reader, which may be stopped for a moment and ended early.
     fn read(&mut self, keys: &str, end: End, deed: Deed) {
         let args = ["tcpstates", keys];
         let mut child = start(&args);
-        // A follower whose output nobody takes ends without a summary when it is asked to.
+        // A follower whose output is not read ends without a summary when it is asked to.
         let mut stdout = child.stdout.take().expect("piped");
         let taker = thread::spawn(move || io::read_to_string(&mut stdout));
-        // A child that has ended takes signals until it is waited for.
+        // A child that has ended can still be signalled until it is waited for.
         let pid = Pid::from_raw(child.id() as i32);
         match end {
             End::Own => {}
-            // Who is asked to end shall have begun; who is killed need not.
+            // A process that is asked to end must have started; one that is killed need not.
             End::By(Signal::SIGKILL) => thread::sleep(self.random.millis(1000)),
             End::By(_) => thread::sleep(Duration::from_secs(1) + self.random.millis(1000)),
         }
@@ -191,7 +191,7 @@ impl Actor {
         }
     }
 
-    /// Whether it came to a good end; else it has been refused, or a signal ended it.
+    /// Whether it ended successfully; otherwise it was refused, or ended by a signal.
     fn is_done(&mut self, args: &[&str], end: End, output: &Output) -> bool {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
@@ -222,7 +222,7 @@ fn start(args: &[&str]) -> Child {
     command.spawn().expect("start")
 }
 
-/// For this long, and until so many readers were killed.
+/// Runs for this time, and until this number of readers were killed.
 fn act_when_told(mut line: Line, random: Random, time: Duration, kills: u64) {
     let mut actor = Actor {
         random,
@@ -237,8 +237,8 @@ fn act_when_told(mut line: Line, random: Random, time: Duration, kills: u64) {
     line.tell(&actor.counts);
 }
 
-/// What all actors did in the midst of a storm, in this time or, on a slow machine, until they
-/// have killed so many.
+/// What all actors did during a storm: for this time or, on a slow machine, until they have killed
+/// this number of readers.
 fn race(seed: u64, time: Duration, kills: u64) -> Vec<u64> {
     let start = |n| {
         let random = Random::of(seed, n);
@@ -264,13 +264,13 @@ fn race_in_a_storm() {
     let (seconds, kills) = if is_long() { (600, 1000) } else { (60, 0) };
     let time = Duration::from_secs(seconds);
     tool::unloaded();
-    // What a first storm makes the kernel keep for good is not a leak.
+    // Memory that the kernel keeps for good after a first storm is not a leak.
     race(seed, time / 10, 0);
     tool::unloaded();
     memory::settle();
     let before = KernelMemory::now();
     let counts = race(seed + ACTORS, time, kills);
-    // In a minute of a slow machine the rare ones need not come.
+    // In a minute on a slow machine the rare actions need not occur.
     for deed in [Deed::Activation, Deed::Report, Deed::Kill] {
         assert!(counts[deed as usize] > 0, "{counts:?}");
     }
@@ -282,7 +282,7 @@ fn race_in_a_storm() {
     memory::assert_none_left();
 }
 
-/// It sleeps while its ring is written more than once.
+/// A follower that is stopped while its ring is overwritten more than once.
 fn stopped_reader() {
     let time = Duration::from_secs(if is_long() { 60 } else { 8 });
     tool::activate_here("ring=64");
@@ -290,7 +290,7 @@ fn stopped_reader() {
     let recorded = || tool::report("peek=1").number("/recorded");
     let before = recorded();
     follower.signal(Signal::SIGSTOP);
-    // No TIME_WAIT, which lasts a minute, may end before the follower has.
+    // No TIME_WAIT, which lasts a minute, may end before the follower does.
     thread::sleep(time / 6);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -300,7 +300,7 @@ fn stopped_reader() {
     });
     let produced = recorded() - before;
     follower.signal(Signal::SIGCONT);
-    // It may be woken late; what is left in the rings is there in any case.
+    // It may be woken late; it can read what is left in the rings in any case.
     thread::sleep(Duration::from_secs(2));
     follower.signal(Signal::SIGINT);
     let (status, stderr, lines) = follower.end();

@@ -1,5 +1,4 @@
-//! Why connections end: each way there is that needs no waiting. Those that
-//! do are in `waits`.
+//! Why connections end: every way that needs no waiting. The others are in `waits`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -43,7 +42,7 @@ fn ports(client: &TcpStream) -> Ports {
     (port(client.local_addr()), port(client.peer_addr()))
 }
 
-/// Lives of both ends, of connections between sockets of this machine.
+/// Lives of both ends of a connection between sockets of this machine.
 #[derive(Debug)]
 struct Ends {
     client: Life,
@@ -115,7 +114,7 @@ fn assert_reset(stream: &mut TcpStream) {
     stream.read(&mut [0; 1]).expect_err("a reset");
 }
 
-/// `connect()` to nowhere: an established connection is given up.
+/// `connect()` to AF_UNSPEC: an established connection is given up.
 #[allow(unsafe_code, reason = "nix has no address of no family")]
 fn disconnect(stream: &TcpStream) {
     let nowhere = libc::sockaddr {
@@ -151,7 +150,7 @@ fn resets() {
     drop(server);
     assert_reset(&mut client);
 
-    // It has closed its own half before, or the peer has.
+    // It has closed its own half already, or the peer has.
     let unread_after = |half: fn(&TcpStream, &TcpStream)| {
         let (client, mut server) = traffic::pair(&listener);
         let who = ports(&client);
@@ -173,7 +172,7 @@ fn resets() {
         traffic::wait_for_state(client, CLOSE_WAIT);
     });
 
-    // One end has closed its half already.
+    // One end has already closed its half.
     let (client, mut server) = traffic::pair(&listener);
     let half_closed = ports(&client);
     client.shutdown(Shutdown::Write).expect("shutdown");
@@ -224,7 +223,7 @@ fn assert_failed(life: &Life, reason: &str) {
     life.assert_is(&[("CLOSE", ""), ("SYN_SENT", ""), ("CLOSE", reason)]);
 }
 
-/// Lives of connections to a port that did not get beyond SYN_SENT.
+/// Lives of connections to a port that did not get past SYN_SENT.
 fn attempts_to(report: &tool::Report, port: u16) -> Vec<Life> {
     life::lives(&report.transitions)
         .into_iter()
@@ -244,18 +243,18 @@ fn attempts() {
         TcpStream::connect(nobody).expect_err("refused");
         nobody.port()
     });
-    // The program does not wait for the answer.
+    // A program that does not wait for the answer.
     let (socket, mut peer) = calling(&netns, &wire);
     let given_up = peer.remote.port();
     drop(socket);
 
-    // Its peer refuses, by hand.
+    // A hand-made peer that refuses.
     let (socket, mut refusing) = calling(&netns, &wire);
     let refused = refusing.remote.port();
     refusing.reset();
     traffic::wait_for_state(&socket, traffic::CLOSE);
 
-    // What the routes do not allow is not even begun.
+    // Without a route, no connection is even started.
     let err = netns.run(|| TcpStream::connect("10.80.0.1:80").expect_err("no route"));
     assert_eq!(err.raw_os_error(), Some(libc::EHOSTUNREACH));
 
@@ -276,7 +275,7 @@ fn attempts() {
     tool::end();
 }
 
-/// Two local ports, and three connections to one place.
+/// Two local ports, and three connections to one address.
 fn no_port(netns: &Netns) {
     let listener = netns.run(|| traffic::listen(traffic::V4));
     let to = listener.local_addr().expect("bound");
@@ -295,7 +294,7 @@ fn no_port(netns: &Netns) {
     drop(held);
 }
 
-/// Its listener goes while the connection waits to be accepted.
+/// The listener is closed while the connection waits to be accepted.
 fn not_accepted() {
     tool::activate("");
     let listener = traffic::listen(traffic::V4);
@@ -315,7 +314,7 @@ fn not_accepted() {
     tool::end();
 }
 
-/// What ICMP's codes are called among errors (RFC 1122, 4.2.3.9).
+/// The errors of ICMP's codes (RFC 1122, 4.2.3.9).
 const CODES: [(u8, &str); 3] = [
     (0, "ENETUNREACH"),
     (1, "EHOSTUNREACH"),
@@ -329,7 +328,7 @@ fn unreachable() {
     let mut expected = Vec::new();
     for (code, error) in CODES {
         let (socket, peer) = calling(&netns, &wire);
-        // What ICMP quotes is the kernel's SYN.
+        // ICMP quotes the kernel's SYN.
         let mut syn = peer.segment(SYN);
         (syn.from, syn.to) = (peer.remote, peer.local);
         syn.seq = peer.ack.wrapping_sub(1);
@@ -360,10 +359,11 @@ fn errno(name: &str) -> i32 {
     }
 }
 
-/// As `TCP_INFO` numbers it.
+/// Its number in `TCP_INFO`.
 const CLOSE_WAIT: u8 = 8;
 
-/// A setting of the whole kernel, which only its first namespace shows, until this goes.
+/// A setting of the whole kernel, which only its initial namespace shows; restored when this is
+/// dropped.
 struct Setting {
     name: &'static str,
     before: String,
@@ -387,7 +387,7 @@ impl Drop for Setting {
     }
 }
 
-/// What a command says in the namespace of process 1.
+/// Output of a command in the namespace of process 1.
 fn first_namespace(command: &[&str]) -> String {
     let output = std::process::Command::new("nsenter")
         .args(["--target", "1", "--net"])
@@ -398,8 +398,8 @@ fn first_namespace(command: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Lives of a report that ended for a reason, here: limits are those of the whole kernel, and
-/// orphans that other scenarios have left are given up as well.
+/// Number of lives of this report, in this namespace, that ended for a reason: limits apply to the
+/// whole kernel, and orphans that other scenarios have left are given up as well.
 fn ended(report: &tool::Report, reason: &str) -> u64 {
     let here = netns::current_inode();
     let of =
@@ -407,7 +407,7 @@ fn ended(report: &tool::Report, reason: &str) -> u64 {
     report.transitions.iter().filter(of).count() as u64
 }
 
-/// What the kernel ends at a limit, against its counter of that.
+/// Connections that the kernel ends at a limit, compared with its own counter.
 fn limits() {
     tool::activate("");
     out_of_timewait();
@@ -420,7 +420,7 @@ fn out_of_timewait() {
     let listener = traffic::listen(traffic::V4);
     let before = Counters::here().get("TcpExtTCPTimeWaitOverflow");
     netns::sysctl("net.ipv4.tcp_max_tw_buckets", "0");
-    // With the peer's FIN, without it, and at the same time.
+    // With the peer's FIN, without it, and with both FINs at the same time.
     for _ in 0..3 {
         traffic::client_first(&listener);
         let (client, server) = traffic::pair(&listener);
@@ -436,7 +436,7 @@ fn out_of_timewait() {
     assert_eq!(ended(&report, "reset_sent"), 0);
 }
 
-/// A connection whose server has sent more than the client takes: its FIN has to wait.
+/// A connection whose server has sent more than the client accepts: its FIN has to wait.
 fn stuffed(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let (client, mut server) = traffic::pair(listener);
     server.set_nonblocking(true).expect("set");
@@ -451,10 +451,10 @@ fn out_of_orphans() {
     let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| stuffed(&listener)).unzip();
     for server in servers {
         drop(server);
-        // The kernel adds them up no more often than ten times a second.
+        // The kernel adds them up at most ten times per second.
         std::thread::sleep(std::time::Duration::from_millis(120));
     }
-    // Those that are left are probed, and given up as long as there are too many.
+    // The remaining ones are probed, and given up as long as there are too many.
     drop(orphans);
     let aborted = Counters::here().get("TcpExtTCPAbortOnMemory") - before;
     let report = tool::report("transitions=1");
@@ -481,7 +481,7 @@ fn out_of_memory() {
     drop(clients);
 }
 
-/// What a checkpoint of a container does with its connections, and the restore after it.
+/// What a checkpoint of a container does with its connections, and the restore afterwards.
 fn repair() {
     let listener = traffic::listen(traffic::V4);
     let to = listener.local_addr().expect("bound");
@@ -515,13 +515,14 @@ fn repair() {
     ended.assert_is(&[&SERVER_OPENS[..], &[("CLOSE", "repair")]].concat());
     begun.assert_is(&[("CLOSE", ""), ("ESTABLISHED", "repair")]);
     assert_eq!(begun.last()["role"], "server", "{begun:?}");
-    // Without it, it goes the way of all others, and nothing of it is left.
+    // Without repair mode, it ends like any other connection, and nothing of it is left.
     drop(restored);
     drop(client);
     tool::end();
 }
 
-/// An ICMP error that is left for the program to read, and then something else that ends it.
+/// An ICMP error that is left for the program to read, and then another event that ends the
+/// connection.
 fn earlier_error() {
     let netns = Netns::new("earlier");
     let wire = Wire::new(&netns);
@@ -562,7 +563,7 @@ fn earlier_error() {
         wire.send_unreachable(1, &data);
         let told = || socket.take_error().expect("SO_ERROR").is_some();
         traffic::until("the error is there", told);
-        // Once read it is gone: another one stays.
+        // A read clears the error: another one remains.
         let unreachable = || Counters::of(&netns.name).get("IcmpInDestUnreachs");
         let before = unreachable();
         wire.send_unreachable(1, &data);
@@ -576,7 +577,7 @@ fn earlier_error() {
     tool::end();
 }
 
-/// With `TCP_FASTOPEN_CONNECT` the SYN waits for the first data: before that nothing has failed.
+/// With `TCP_FASTOPEN_CONNECT` the SYN waits for the first data: until then nothing has failed.
 fn deferred() {
     netns::sysctl("net.ipv4.tcp_fastopen", "3");
     tool::activate("");
@@ -590,7 +591,7 @@ fn deferred() {
         socket.connect(&to.into()).expect("connect");
         socket
     };
-    // The first one learns the cookie, with which the second is deferred.
+    // The first connection gets the cookie, with which the second one is deferred.
     let mut first: TcpStream = call().into();
     first.write_all(b"x").expect("write");
     drop(first);
@@ -608,7 +609,7 @@ fn deferred() {
     tool::end();
 }
 
-/// Our end has closed, and the peer still sends: nobody will read it.
+/// This end has closed, and the peer still sends: the data can no longer be read.
 fn late_data() {
     let netns = Netns::new("late");
     let wire = Wire::new(&netns);
@@ -632,8 +633,8 @@ fn late_data() {
     tool::end();
 }
 
-/// The server has closed first and waits; the same peer calls again from the
-/// same port, and may, because its numbers have gone on.
+/// The server has closed first and is in TIME_WAIT; the same peer calls again from the same port,
+/// which is allowed because its sequence numbers have advanced.
 fn reused() {
     let netns = Netns::new("again");
     let wire = Wire::new(&netns);

@@ -1,4 +1,4 @@
-//! A kernel that finds faults does look at the module.
+//! A kernel with a sanitizer really checks the module.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 
 use crate::support::{guest, scenario, tool, traffic};
 
-/// Where there is something to ask: KCSAN looks at some of the accesses only, and counts them.
+/// Where this can be tested: KCSAN checks only some of the accesses, and counts them.
 pub fn trials() -> Vec<Trial> {
     let races = || scenario("races_are_looked_for_in_the_module", races);
     let is_there = guest::sanitizer().as_deref() == Some("kcsan");
@@ -22,7 +22,7 @@ fn counter(name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
-/// Hardly anything else is instrumented: while nothing is recorded, hardly anything is watched.
+/// Little else is instrumented: while nothing is recorded, few accesses are checked.
 fn races() {
     const CONNECTIONS: u16 = 1000;
     let watched = || counter("setup_watchpoints");

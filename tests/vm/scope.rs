@@ -1,5 +1,5 @@
-//! Addresses mean something only together with a device: link-local ones, those of sockets that are
-//! bound to a device, those of VRFs. Compared with `ss`, which shows the device as `%DEV`.
+//! Addresses that are unique only together with a device: link-local ones, those of sockets bound
+//! to a device, those in VRFs. Compared with `ss`, which shows the device as `%DEV`.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
@@ -73,12 +73,13 @@ impl Fork {
         fork
     }
 
-    /// Index of a device of the host, or of the peer's.
+    /// Index of a device in this namespace.
     fn index(netns: &Netns, dev: &str) -> u32 {
         netns.run(|| if_nametoindex(dev).expect("a device"))
     }
 
-    /// So many connections of a peer to the host's listener: the peer's ends and the host's.
+    /// This number of connections from a peer to the host's listener: the peer's ends and the
+    /// host's.
     fn call(
         &self,
         peer: usize,
@@ -94,7 +95,7 @@ impl Fork {
         (0..count).map(|_| call()).collect()
     }
 
-    /// The pairs of the host with its peers that the module counts.
+    /// The pairs of the host and its peers in the module's table.
     fn pairs(&self, remote: IpAddr) -> Vec<Pair> {
         let pairs = Device::open().and_then(|device| device.pairs());
         let inode = self.host.inode();
@@ -109,7 +110,7 @@ fn link_local_addr(netns: &Netns, dev: &str, addr: Ipv6Addr, port: u16) -> Socke
     SocketAddrV6::new(addr, port, 0, Fork::index(netns, dev)).into()
 }
 
-/// A listener, bound to a device if one is told.
+/// A listener, bound to a device if one is given.
 fn listen_on(addr: IpAddr, port: u16, dev: Option<&str>) -> TcpListener {
     let domain = match addr {
         IpAddr::V4(_) => Domain::IPV4,
@@ -131,7 +132,7 @@ fn listen_on(addr: IpAddr, port: u16, dev: Option<&str>) -> TcpListener {
     listener
 }
 
-/// What `ss` shows of a namespace, with the device of each socket, in order.
+/// The output of `ss` for a namespace, with the device of each socket, sorted.
 fn truth(netns: &Netns) -> Vec<(Row, Option<String>)> {
     let mut rows = ss::table_with_devices(&netns.name);
     rows.sort();
@@ -154,7 +155,7 @@ fn dev_of(line: &Value) -> Option<String> {
     dev
 }
 
-/// The live table as `ss` shows it.
+/// The live table, in the form of `ss`.
 fn as_ss(lines: &[Value]) -> Vec<(Row, Option<String>)> {
     let row = |line: &Value| {
         let state = line["state"].as_str().expect("a state").to_owned();
@@ -166,7 +167,7 @@ fn as_ss(lines: &[Value]) -> Vec<(Row, Option<String>)> {
     rows
 }
 
-/// The live table equals what `ss` shows, before and after it.
+/// Asserts that the live table equals the output of `ss`, before and after it.
 fn assert_equals_ss(netns: &Netns) -> Vec<Value> {
     let keys = format!(
         "peek=1 transitions=0 alarms=0 connections=1 listeners=0 netns={}",
@@ -198,7 +199,7 @@ fn link_local() {
         .run(|| traffic::listen_at(SocketAddr::new(HERE_ANY, PORT), 64));
     let mut open: Vec<_> = (0..2).map(|n| fork.call(n, &listener, 20)).collect();
 
-    // Both ways into TIME_WAIT, and a request whose SYN-ACK goes nowhere, on each link.
+    // Both ways into TIME_WAIT, and a request whose SYN-ACK is lost, on each link.
     let mut calls = Vec::new();
     for (dev, peer) in DEVICES.iter().zip(&fork.peers) {
         let far = peer.run(|| traffic::listen_at(SocketAddr::new(HERE_ANY, 8080), 64));
@@ -239,7 +240,7 @@ fn link_local() {
         assert_equals_ss(peer);
     }
 
-    // Two pairs, none of which has come near the threshold.
+    // Two pairs, neither of which is near the threshold.
     assert_eq!(alarms(&fork.host), [] as [Value; 0]);
     let pairs = fork.pairs(THERE.into());
     let indices = DEVICES.map(|dev| Fork::index(&fork.host, dev));
@@ -270,7 +271,7 @@ fn link_local() {
 
 const HERE_ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// What people read.
+/// Output for people.
 fn texts(fork: &Fork) {
     let inode = fork.host.inode();
     let table = tool::tcpstates(&[&format!(
@@ -296,7 +297,7 @@ fn texts(fork: &Fork) {
     assert!(!findings.contains("%v1"), "{findings}");
 }
 
-/// Applied once by the module while it records, and once by the controller.
+/// Filters are applied once by the module while it records, and once by the controller.
 fn filters() {
     let fork = Fork::new("scoped");
     let index = Fork::index(&fork.host, "v0");
@@ -360,7 +361,7 @@ fn filters() {
     tool::end();
 }
 
-/// What names no device is told, with what there is instead.
+/// A key that names no device is reported, together with the devices that exist.
 fn refused(fork: &Fork) {
     let error = |keys: &str| {
         let outcome = tool::run(&["tcpstates", &format!("--report=peek=1 {keys}")]);
@@ -379,7 +380,7 @@ fn refused(fork: &Fork) {
     assert!(told.contains("write the index"), "{told}");
 }
 
-/// The first three are there when the recording starts.
+/// The first three exist when the recording starts.
 fn bound_listeners() {
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let fork = Fork::new("served");
@@ -418,14 +419,14 @@ fn bound_listeners() {
     );
 
     let late = (serve(0, 4), serve(1, 1));
-    // Nobody accepts these: they are the second service's alone.
+    // These are not accepted: they belong only to the second service.
     let waiting: Vec<_> = (0..7).map(|_| call(1, PORT)).collect();
     let expected = [(80, v(0), 7, 0), (80, v(1), 13, 7), (81, None, 1, 0)];
     traffic::until("all connections are counted", || told() == expected);
     let rows = assert_equals_ss(&fork.host);
     assert_eq!(rows.iter().filter(|r| dev_of(r) == v(1)).count(), 14);
 
-    // A listener that is bound to a device later is told as ss tells it.
+    // A listener that is bound to a device later is shown as ss shows it.
     let socket = Socket::from(plain);
     socket.bind_device(Some(b"v1")).expect("SO_BINDTODEVICE");
     assert_equals_ss(&fork.host);
@@ -453,7 +454,7 @@ fn has_vrf() -> bool {
     loaded.is_ok_and(|o| o.status.success())
 }
 
-/// Two networks that know nothing of each other, with the same addresses.
+/// Two separate networks with the same addresses.
 fn vrfs() {
     let fork = Fork::new("routed");
     for (vrf, dev, table) in [("red", "v0", "10"), ("blue", "v1", "20")] {
@@ -461,11 +462,11 @@ fn vrfs() {
             .ip(&["link", "add", vrf, "type", "vrf", "table", table]);
         fork.host.ip(&["link", "set", vrf, "up"]);
         fork.host.ip(&["link", "set", dev, "master", vrf]);
-        // Enslaving takes IPv6 addresses away.
+        // Enslaving removes IPv6 addresses.
         fork.host
             .ip(&["addr", "replace", "fe80::1/64", "dev", dev, "nodad"]);
     }
-    // One that serves both, as it may with this setting, and one in a VRF.
+    // One listener that serves both networks, as this setting allows, and one in a VRF.
     fork.host.sysctl("net.ipv4.tcp_l3mdev_accept", "1");
     let both = fork.host.run(|| listen_on(HERE_ANY, PORT, None));
     let red = fork.host.run(|| listen_on(HERE_ANY, PORT + 1, Some("red")));
@@ -517,7 +518,7 @@ fn vrfs() {
     expected.sort_unstable();
     assert_eq!(counts, expected);
     assert_eq!(alarms(&fork.host), [] as [Value; 0]);
-    // All have come to their listeners, those too that were there before.
+    // All connections have reached their listeners, including the older ones.
     let keys = "peek=1 transitions=0 alarms=0 connections=0 listeners=1";
     let listeners = tool::report(&format!("{keys} netns={}", fork.host.inode())).listeners;
     let mut came: Vec<_> = listeners

@@ -1,5 +1,5 @@
-//! What strangers can make of the tool: peers that choose addresses, processes
-//! that choose names, and readers who look at every byte.
+//! Untrusted input: peers that choose addresses, processes that choose names, and readers that
+//! inspect every byte.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -42,7 +42,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// One of each kind of connection, and what holds it. The ring has been written more than once.
+/// One connection of each kind, and what holds it. The ring has been overwritten more than once.
 struct Zoo {
     _wire: Wire,
     _netns: Netns,
@@ -73,7 +73,7 @@ fn zoo() -> Zoo {
         }
         traffic::refused(listener.local_addr().expect("bound").ip());
     }
-    // Alarms of that pair come and go, between the records of others.
+    // Alarms of that pair are raised and cleared, between the records of others.
     for _ in 0..40 {
         traffic::client_first(&listeners[0]);
         held.push(traffic::pair(&listeners[0]));
@@ -99,7 +99,7 @@ fn v4(listener: &TcpListener) -> SocketAddrV4 {
     }
 }
 
-/// What the caller's memory holds before a call fills it in.
+/// Content of the caller's memory before a call fills it in.
 const POISON: u8 = 0xa5;
 
 /// The bytes of one structure that a call fills in.
@@ -111,12 +111,12 @@ fn structure<T>(device: &File, request: u32) -> Vec<u8> {
 
 #[allow(unsafe_code, reason = "raw system calls")]
 fn filled(device: &File, request: u32, bytes: &mut [u8]) {
-    // SAFETY: as many bytes as the request's number carries.
+    // SAFETY: the memory has the size that the request's number encodes.
     unsafe { device::ioctl(device, u64::from(request), bytes.as_mut_ptr().addr()) }
         .unwrap_or_else(|e| panic!("request {request:#x}: {e}"));
 }
 
-/// The bytes of the elements of a table; what is behind them stays as it was.
+/// The bytes of the elements of a table; the memory behind them is unchanged.
 fn table<T>(device: &File, request: u32) -> Vec<u8> {
     const ROOM: usize = 5000;
     let mut elements = vec![POISON; ROOM * size_of::<T>()];
@@ -168,8 +168,8 @@ fn rings(device: &File) -> Vec<Vec<u8>> {
 /// The upper half of the address space, with four levels of page tables.
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 
-/// Where eight bytes, wherever they begin, are an address of the kernel's. All bits set is a number
-/// that has no bound, and no address.
+/// Positions where eight bytes, at any alignment, are an address of the kernel. All bits set means
+/// a number without a limit, not an address.
 fn addresses(bytes: &[u8]) -> Vec<(usize, u64)> {
     let words = bytes.windows(8).map(|w| w.try_into().expect("eight bytes"));
     let words = words.map(u64::from_le_bytes).enumerate();
@@ -235,7 +235,7 @@ fn kernel_addresses() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// No number, decimal or hexadecimal, is one.
+/// Asserts that no number in the text, decimal or hexadecimal, is a kernel address.
 fn assert_no_address_in_text(what: &str, text: &str) {
     for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
         let hex = word.trim_start_matches("0x");
@@ -249,7 +249,7 @@ fn assert_no_address_in_text(what: &str, text: &str) {
     }
 }
 
-/// They count: what once was in them of a socket's place would make them greater.
+/// Ids are consecutive: if they contained parts of a socket's address, they would be larger.
 fn ids() {
     tool::activate_here("");
     let listener = traffic::listen(traffic::V4);
@@ -264,7 +264,7 @@ fn ids() {
         .collect();
     let ids: Vec<_> = ids.into_iter().flatten().collect();
     assert!(ids.len() > 100, "both ends, and the listener: {ids:?}");
-    // Beside these there are what was there before, and what else goes on.
+    // In addition there are the older connections, and those of other processes.
     let most = 2 * (ids.len() as u64 + report.number("/seeded") + 20);
     assert!(ids.iter().all(|id| *id <= most), "{ids:?} beyond {most}");
     tool::end();
@@ -282,7 +282,7 @@ fn assert_zero<T>(what: &str, elements: &[u8], ranges: &[Range<usize>]) {
     }
 }
 
-/// A field of a structure that begins `$at` into another.
+/// A field of a structure that starts at `$at` in another one.
 macro_rules! field {
     ($at:expr, $type:ty, $($name:tt).+, $len:expr) => {{
         let start = $at + offset_of!($type, $($name).+);
@@ -380,7 +380,7 @@ fn reserved() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// What has no meters has nothing in their place.
+/// Asserts that records without meters have zeros in their place.
 fn assert_unmeasured(bytes: &[u8], flags: usize, meters: Range<usize>) -> bool {
     let flags = u16::from_ne_bytes([bytes[flags], bytes[flags + 1]]);
     let unmeasured = u32::from(flags) & abi::TCPSTATES_HAS_METERS == 0;
@@ -391,7 +391,7 @@ fn assert_unmeasured(bytes: &[u8], flags: usize, meters: Range<usize>) -> bool {
     unmeasured
 }
 
-/// How many records of a kind a ring has.
+/// Number of records of each kind in a ring.
 struct Kinds {
     alarms: usize,
     unmeasured: usize,
@@ -434,7 +434,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
     kinds
 }
 
-/// Of what a name may be made: all bytes but NUL, fifteen of them.
+/// All bytes that a name may consist of: all but NUL, fifteen in each name.
 const NAMES: [&CStr; 8] = [
     c"\x1b[2J\x1b]0;owned\x07",
     c"\"}],\"pid\":1,\"",
@@ -453,7 +453,7 @@ fn names() {
         .iter()
         .map(|name| {
             let mut process = Process::named(&netns, name, |mut line| {
-                // The accept queue is full: something to raise an alarm, and to find.
+                // The accept queue is full, which raises an alarm and a finding.
                 let listener = traffic::listen_with_backlog(traffic::V4, 1);
                 let held =
                     [(); 2].map(|()| TcpStream::connect(listener.local_addr().expect("bound")));
@@ -510,7 +510,7 @@ fn names() {
         process.line.tell(&[]);
         process.finish();
     }
-    // A process that still holds the module is named in the message, too.
+    // The message names a process that still holds the module, too.
     let holder = Process::named(&netns, NAMES[0], |mut line| {
         let _held = device::open();
         line.tell(&[]);
@@ -526,25 +526,25 @@ fn names() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Nothing that a terminal would act upon.
+/// Asserts that a terminal would not interpret any of it.
 fn assert_harmless(what: &str, text: &str) {
     let acts = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');
     assert!(!text.chars().any(acts), "{what}: {text:?}");
 }
 
-/// Room for pairs of addresses: with so little, there are four trees of them.
+/// Maximum number of pairs of addresses: with so few, there are four trees of them.
 const PAIRS: u32 = 1024;
 
-/// An address in 2001:db8::/32 whose halves, joined by XOR and a rotation as a hash without a key
-/// would do it, give the same for every number.
+/// An address in 2001:db8::/32. Combining its halves with XOR and a rotation, as a hash without a
+/// key would, gives the same value for every number.
 fn chosen(number: u32) -> Ipv6Addr {
     let half = u128::from(0x2001_0db8_u32) << 32 | u128::from(number);
     let swapped = u128::from(number) << 32 | 0x2001_0db8;
     Ipv6Addr::from(half << 64 | swapped)
 }
 
-/// Pairs that nobody uses any more make room for others wherever they are: they must not all be in
-/// one tree because somebody wanted it so.
+/// Pairs that are no longer used are evicted whichever tree they are in: an attacker must not be
+/// able to put them all into one tree.
 fn chosen_addresses() {
     ip(&["-6", "route", "add", "local", "2001:db8::/32", "dev", "lo"]);
     fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").expect("a sysctl");
@@ -563,7 +563,7 @@ fn chosen_addresses() {
     tool::end();
 }
 
-/// A connect() to where nobody listens: a pair of addresses comes, and is idle.
+/// A connect() to a port without a listener: adds a pair of addresses, which is then idle.
 fn refused_from(from: Ipv6Addr) {
     let socket = socket(
         AddressFamily::Inet6,
@@ -583,7 +583,7 @@ fn refused_from(from: Ipv6Addr) {
     );
 }
 
-/// How many addresses the flood comes from.
+/// Number of addresses that the flood comes from.
 fn sources() -> u32 {
     let wanted = env::var("DIAGNOSE_TOOLS_SOURCES").ok();
     wanted.map_or(20_000, |text| {
@@ -591,7 +591,7 @@ fn sources() -> u32 {
     })
 }
 
-/// Each address sends a SYN and resets what comes of it: the next one takes the room of its pair.
+/// Each address sends a SYN and resets the answer: its pair can be evicted for the next one.
 fn flood() {
     const FIRST: u32 = 2 * PAIRS;
     let netns = Netns::new("flood");
@@ -605,7 +605,7 @@ fn flood() {
             let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 0)) + number);
             let mut segment = Segment::new(SocketAddrV4::new(from, 4000), v4(&listener), SYN);
             wire.send(&segment);
-            // 5.10 ignores a RST with an ACK of what was not sent.
+            // 5.10 ignores a RST with an ACK of data that was not sent.
             (segment.flags, segment.seq) = (RST, 1);
             wire.send(&segment);
             if number % 1000 == 0 {
@@ -635,7 +635,7 @@ fn flood() {
     );
     assert_eq!(report.number("/untracked"), 0);
     report.assert_totals_balance();
-    // It is as good as before.
+    // It works as before.
     let before = report.number("/seen");
     traffic::client_first(&traffic::listen(traffic::V4));
     assert_eq!(tool::report("peek=1").number("/seen") - before, 12);
@@ -643,7 +643,7 @@ fn flood() {
     tool::end();
 }
 
-/// Of the module, in bytes.
+/// Memory of the module, in bytes.
 fn memory_by_its_account() -> u64 {
     let text = tool::tcpstates(&["--settings=json=1"]);
     let settings: Value = serde_json::from_str(&text).expect("settings are JSON");

@@ -1,5 +1,5 @@
-//! Both ends act at once: RFC 9293's simultaneous open (figure 7) and close
-//! (figure 13), which only a hand-made peer can produce at will.
+//! Both ends act at once: simultaneous open (RFC 9293, figure 7) and close (figure 13), which only
+//! a hand-made peer can produce reliably.
 
 use std::net::{SocketAddrV4, TcpStream};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn calling<'w>(netns: &Netns, wire: &'w Wire) -> (TcpStream, Peer<'w>) {
     (socket, Peer::called_by(wire, &syn))
 }
 
-/// Both ends have sent a SYN, both answer the other's.
+/// Both ends have sent a SYN, and both answer the other's.
 pub fn simultaneous_open<'w>(netns: &Netns, wire: &'w Wire) -> (TcpStream, Peer<'w>) {
     let (socket, mut peer) = calling(netns, wire);
     peer.send(SYN);
@@ -45,13 +45,13 @@ pub fn simultaneous_open<'w>(netns: &Netns, wire: &'w Wire) -> (TcpStream, Peer<
     (socket, peer)
 }
 
-/// Both ends send a FIN before they see the other's. TIME_WAIT is left.
+/// Both ends send a FIN before they see the other's. This leaves TIME_WAIT.
 pub fn simultaneous_close(socket: TcpStream, peer: &mut Peer<'_>) {
     drop(socket);
     let fin = peer.expect(FIN | ACK);
     peer.ack = fin.seq;
     peer.close();
-    // It acknowledges the peer's FIN, and waits for the one of its own.
+    // It acknowledges the peer's FIN, and waits for the acknowledgement of its own.
     peer.expect(ACK);
     peer.ack = fin.seq.wrapping_add(1);
     peer.send(ACK);
@@ -63,7 +63,7 @@ fn open() {
     tool::activate("");
     let (socket, mut peer) = simultaneous_open(&netns, &wire);
     let port = peer.remote.port();
-    // An ordinary end: the peer closes first.
+    // A normal end: the peer closes first.
     peer.close();
     peer.expect(ACK);
     drop(socket);
@@ -103,7 +103,7 @@ fn close() {
     assert_eq!(live.connections.len(), 1, "{:?}", live.connections);
     assert_eq!(live.connections[0]["state"], "TIME_WAIT");
     assert_eq!(live.connections[0]["reason"], "closed_both");
-    // A reset ends TIME_WAIT long before its time (RFC 1337 warns of it).
+    // A reset ends TIME_WAIT early (RFC 1337 warns of it).
     peer.reset();
     traffic::until("TIME_WAIT has ended", || {
         crate::support::ss::table(Some(&netns.name)).is_empty()

@@ -1,10 +1,8 @@
-//! Half an hour of churn with reports: nothing grows, nothing drifts, nothing
-//! gets slower.
+//! Half an hour of connections and reports: no growth, no drift, no slowdown.
 //!
-//! Each minute is like every other: the same connections at the same pace, a
-//! quiet moment in which all totals are compared with the kernel's, and a burst
-//! that is timed. At a fixed pace the number of sockets in TIME_WAIT, which
-//! live in memory for a minute, is the same from the second minute on.
+//! All minutes are alike: the same connections at the same pace, a quiet moment in which all totals
+//! are compared with the kernel's, and a burst that is timed. At a fixed pace the number of sockets
+//! in TIME_WAIT, which stay in memory for a minute, is the same from the second minute on.
 
 use std::env;
 use std::fs;
@@ -34,51 +32,49 @@ pub fn trials() -> Vec<Trial> {
     is_long().then(soak).into_iter().collect()
 }
 
-/// Half an hour, minutes to warm up and to come to an end, and time for a
-/// host that is busy.
+/// Half an hour, the minutes of the warm-up and of the end, and time for a busy host.
 pub const TIMEOUT_S: u32 = 3600;
 
-/// Set: another time than half an hour, to try it out.
+/// Sets another duration than half an hour, to try it out.
 const SECONDS: &str = "DIAGNOSE_TOOLS_SOAK_SECONDS";
 const MINUTE: Duration = Duration::from_secs(60);
-/// Until as many sockets leave TIME_WAIT as come to it, and all has been
-/// allocated that a minute needs.
+/// Until as many sockets leave TIME_WAIT as enter it, and everything that a minute needs has been
+/// allocated.
 const WARM_UP: usize = 2;
 
 /// One of each kind: 50 connections a second.
 const PACE: Duration = Duration::from_millis(80);
 const CHURNED: u32 = 600;
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// In its minute, so that no TIME_WAIT of the minute before ends while the
+/// Start of the burst within its minute, so that no TIME_WAIT of the previous minute ends while the
 /// live table is compared.
 const BURST_AT: Duration = Duration::from_secs(54);
-/// Rounds of a burst.
+/// Number of rounds in a burst.
 const TIMED: u32 = 120;
 
-/// Small, so that what is lost is soon missed: the module keeps a sixteenth of
-/// them at hand. The rings go round every minute or two, and hold what half of one brings.
-/// Pairs of addresses are kept until others need their room: from the second
-/// minute on all do.
+/// Small, so that a leak is soon noticed: the module keeps a sixteenth of them in reserve. The
+/// rings are overwritten every minute or two, and hold the events of half a minute. Pairs of
+/// addresses are kept until they are evicted: from the second minute on all are.
 const KEYS: &str = "ring=16384 max-conns=16384 max-pairs=2048 max-listeners=1024";
 
-/// What a pool of the module may grow by when a peak is a bit higher than all
-/// before: half of what is kept at hand, and a batch for each CPU.
+/// Allowed growth of a pool of the module when a peak is slightly higher than all previous ones:
+/// half of the reserve, and a batch for each CPU.
 const REFILL: u64 = 512 + 2 * 32;
 const NODE: u64 = 128;
-/// Not a byte for each event: half an hour has 700,000.
+/// Less than a byte per event: half an hour has 700,000.
 const RSS_KIB: u64 = 128;
-/// By so much, in percent, two measurements may differ on a busy host: about
-/// what the recording itself is in the cost of a connection.
+/// Allowed difference, in percent, between two measurements on a busy host: about the share of the
+/// recording in the cost of a connection.
 const COST_PERCENT: f64 = 15.0;
-/// Minutes whose costs are compared, at each end.
+/// Number of minutes at each end whose costs are compared.
 const COMPARED: usize = 5;
 
 /// Connections of a round by the kernel's counters: opened, and accepted.
 const OPENED: u64 = 4;
 const ACCEPTED: u64 = 3;
-/// Pairs of addresses: both ends are here.
+/// Pairs of addresses: both ends are in this namespace.
 const PAIRED: u64 = 2;
-/// Transitions of a round, in which two listeners come and go as well.
+/// Transitions of a round, in which two listeners also start and end.
 const ROUND: [(&str, &str, u64); 15] = [
     ("CLOSE", "LISTEN", 2),
     ("LISTEN", "CLOSE", 2),
@@ -97,8 +93,8 @@ const ROUND: [(&str, &str, u64); 15] = [
     ("TIME_WAIT", "CLOSE", 2),
 ];
 
-/// A connection of each kind, at an address that was not used before: pairs
-/// of addresses and listeners come and go, and no port is in TIME_WAIT.
+/// A connection of each kind, at an address that was not used before: pairs of addresses and
+/// listeners are added and removed, and no port is in TIME_WAIT.
 fn round_by(number: u32, mut make: impl FnMut(usize, &dyn Fn())) {
     let first = u32::from(Ipv4Addr::new(127, 1, 0, 0));
     let listener = traffic::listen(Ipv4Addr::from(first + number).into());
@@ -111,7 +107,7 @@ fn round(number: u32) {
     round_by(number, |_, connect| connect());
 }
 
-/// What all these rounds have made. That a minute in TIME_WAIT ends comes later.
+/// The transitions of this number of rounds; the end of TIME_WAIT comes a minute later.
 fn made_by(rounds: u32, time_wait_over: bool) -> transition_counts::TransitionCounts {
     let rows = ROUND.iter();
     rows.filter(|row| time_wait_over || !ends_time_wait(row.0))
@@ -130,7 +126,7 @@ fn sleep_until(when: Instant) {
     thread::sleep(when.saturating_duration_since(Instant::now()));
 }
 
-/// Rounds at the pace of a clock: one that is late does not delay the next.
+/// Runs rounds at fixed times: one that is late does not delay the next.
 fn churn(rounds: Range<u32>, start: Instant) {
     for (i, number) in (0..).zip(rounds) {
         sleep_until(start + PACE * i);
@@ -138,8 +134,7 @@ fn churn(rounds: Range<u32>, start: Instant) {
     }
 }
 
-/// CPU time of this thread, with what the kernel does for it: what others do
-/// meanwhile is not in there.
+/// CPU time of this thread, including the kernel's work for it and without that of others.
 fn timed(work: impl FnOnce()) -> f64 {
     let now = || {
         let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock");
@@ -150,7 +145,7 @@ fn timed(work: impl FnOnce()) -> f64 {
     now() - began
 }
 
-/// What the tool has no part in: a datagram on the same loopback.
+/// An operation that the tool does not affect: a datagram on the same loopback.
 fn exchange() {
     let socket = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let (one, other) = (socket(), socket());
@@ -159,7 +154,7 @@ fn exchange() {
     other.recv(&mut [0; 7]).expect("received");
 }
 
-/// What a connection of each kind costs, and an exchange, by turns.
+/// Costs of a connection of each kind and of an exchange, measured alternately.
 #[derive(Default)]
 struct Costs {
     kinds: [Vec<f64>; traffic::KINDS],
@@ -167,7 +162,7 @@ struct Costs {
 }
 
 impl Costs {
-    /// Of these rounds.
+    /// Measures these rounds.
     fn measure(rounds: Range<u32>) -> Self {
         let mut costs = Self::default();
         for number in rounds {
@@ -189,22 +184,22 @@ impl Costs {
         all
     }
 
-    /// A round's, in exchanges.
+    /// Cost of a round, in exchanges.
     fn ratio(&self) -> f64 {
         let round: f64 = self.kinds.iter().map(|kind| undisturbed(kind)).sum();
         round / undisturbed(&self.exchanges)
     }
 }
 
-/// A host that is busy stops a virtual CPU again and again, and its time goes
-/// on: a tenth of what is this short goes undisturbed.
+/// A busy host often stops a virtual CPU while its time continues: at least a tenth of measurements
+/// this short is undisturbed.
 fn undisturbed(times: &[f64]) -> f64 {
     let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
     times[times.len() / 10]
 }
 
-/// A controller that follows all the time; its lines are counted and forgotten.
+/// A controller that follows all the time; its lines are counted and discarded.
 struct Follower {
     child: Child,
     lines: Option<JoinHandle<(u64, String)>>,
@@ -220,7 +215,7 @@ impl Follower {
             child,
             lines: Some(thread::spawn(|| count_lines(stdout))),
         };
-        // It has asked for the positions before it maps the rings.
+        // It asks for the positions before it maps the rings.
         let rings = || follower.proc_file("maps").matches(&device::path()).count();
         traffic::until("it follows", || rings() == 2);
         follower
@@ -238,7 +233,7 @@ impl Follower {
         number.expect("it runs")
     }
 
-    /// Its lines before the summary, and that.
+    /// The number of lines before the summary, and the summary.
     fn end(mut self) -> (u64, Value) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).expect("it runs");
         let lines = self.lines.take().expect("not ended yet");
@@ -255,13 +250,13 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// How many there are, and the last one.
+/// Number of lines, and the last one.
 fn count_lines(from: impl Read) -> (u64, String) {
     let mut reader = BufReader::new(from);
     let (mut count, mut last, mut line) = (0, String::new(), String::new());
@@ -273,7 +268,7 @@ fn count_lines(from: impl Read) -> (u64, String) {
     (count, last)
 }
 
-/// What is measured in the quiet moment of a minute, and in its burst.
+/// Measurements of the quiet moment of a minute, and of its burst.
 struct Minute {
     connections: u64,
     transitions: u64,
@@ -301,16 +296,16 @@ impl Minute {
     }
 }
 
-/// All that goes on, and what was told of it.
+/// The state of the run, and the events that were reported.
 struct Soak {
     netns: u64,
     follower: Follower,
     counters: Counters,
-    /// Rounds that were made.
+    /// Number of rounds so far.
     rounds: u32,
-    /// Transitions that all reports have printed.
+    /// Number of transitions that all reports have printed.
     reported: u64,
-    /// Rounds and transitions of the minutes before.
+    /// Rounds and transitions before the current minute.
     before: (u32, u64),
 }
 
@@ -327,7 +322,7 @@ impl Soak {
         }
     }
 
-    /// A report, which takes all events that are new.
+    /// Runs a report, which consumes all new events.
     fn report(&mut self) -> Report {
         let report = tool::report("transitions=1");
         report.assert_totals_balance();
@@ -342,8 +337,8 @@ impl Soak {
         report
     }
 
-    /// Churns, and has reports made meanwhile: from another process, because
-    /// one that is started has for a moment all that its parent has open.
+    /// Makes connections and, in another process, reports: a child that is started from this
+    /// process has for a moment all descriptors of its parent.
     fn churn(&mut self, start: Instant) {
         let rounds = self.rounds..self.rounds + CHURNED;
         self.rounds = rounds.end;
@@ -361,7 +356,7 @@ impl Soak {
         });
     }
 
-    /// Takes what is left, and compares it with what was made.
+    /// Consumes the remaining events, and compares them with the connections that were made.
     fn quiet_report(&mut self, time_wait_over: bool) -> Report {
         let report = self.report();
         let mut told = transition_counts::of(&report.summary);
@@ -406,7 +401,7 @@ impl Soak {
         }
     }
 
-    /// When TIME_WAIT is over, each transition has been told everywhere.
+    /// After the end of TIME_WAIT, each transition has been reported everywhere.
     fn end(mut self) {
         let limit = MINUTE + Duration::from_secs(40);
         traffic::within(limit, "TIME_WAIT is over", || ss::table(None).is_empty());
@@ -446,7 +441,7 @@ fn run(soak: &mut Soak) -> Vec<Minute> {
     let mut minute = |number| {
         let minute = soak.minute(start);
         minute.print(number);
-        // One that took longer delays all that come after it.
+        // A minute that took longer delays all later ones.
         start = Instant::now().max(start + MINUTE);
         sleep_until(start);
         minute
@@ -455,7 +450,7 @@ fn run(soak: &mut Soak) -> Vec<Minute> {
     all.into_iter().skip(WARM_UP).collect()
 }
 
-/// What has grown from the first minute to the last one.
+/// What has grown between the first minute and the last one.
 fn grown(minutes: &[Minute]) -> Vec<String> {
     let (first, last) = (&minutes[0], &minutes[minutes.len() - 1]);
     let figures = [
@@ -470,8 +465,8 @@ fn grown(minutes: &[Minute]) -> Vec<String> {
         .collect()
 }
 
-/// By how much, if it is much, a connection costs more in the last minutes
-/// than in the first ones.
+/// How much more a connection costs in the last minutes than in the first ones, if it is
+/// significant.
 fn costlier(minutes: &[Minute]) -> Option<String> {
     let compared = COMPARED.min(minutes.len() / 2);
     let first = Costs::of(&minutes[..compared]).ratio();
@@ -482,7 +477,7 @@ fn costlier(minutes: &[Minute]) -> Option<String> {
     (percent >= COST_PERCENT).then_some(text)
 }
 
-/// What a first life makes the kernel keep for good is not a leak.
+/// Memory that the kernel keeps for good after a first run is not a leak.
 fn first_life() {
     tool::activate_here(KEYS);
     round(0);

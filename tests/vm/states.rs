@@ -1,4 +1,4 @@
-//! All states there are, and no transition that there is not.
+//! All existing states, and no impossible transition.
 
 use libtest_mimic::Trial;
 
@@ -12,7 +12,7 @@ pub fn trials() -> Vec<Trial> {
     vec![scenario("all_twelve_states_and_no_other_step", all)]
 }
 
-/// Both ends at once, which only a hand-made peer does.
+/// Both ends at once, which needs a hand-made peer.
 fn simultaneous(netns: &Netns, wire: &Wire) {
     let (socket, mut peer) = simultaneous_open(netns, wire);
     simultaneous_close(socket, &mut peer);
@@ -23,7 +23,7 @@ fn simultaneous(netns: &Netns, wire: &Wire) {
     peer.reset();
 }
 
-/// A request that ends as one.
+/// A request that never becomes a socket.
 fn request(netns: &Netns, wire: &Wire) {
     let listener = netns.run(|| traffic::listen_with_backlog(HOST, 16));
     let std::net::SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
@@ -44,7 +44,7 @@ fn all() {
     request(&netns, &wire);
     let seen = transition_counts::of(&tool::report("peek=1").summary);
     transition_counts::assert_all_states(&seen);
-    // One of a request, the other one of a socket.
+    // One transition of a request, the other one of a socket.
     for old in ["NEW", "SYN_SENT"] {
         assert!(
             seen.contains_key(&(old.to_owned(), "SYN_RECV".to_owned())),

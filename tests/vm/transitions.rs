@@ -1,7 +1,7 @@
-//! Every transition that the kernel's own trace event tells, and no other.
+//! Every transition in the kernel's own trace event, and no other.
 //!
-//! The event is of full sockets only, and of the steps inside of the kernel:
-//! what of them is shown, and how, is [`shown`].
+//! The event covers only full sockets, and the kernel's internal steps: [`shown`] converts it into
+//! the transitions that the tool shows.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -51,7 +51,7 @@ pub fn addr(record: &Value, name: &str) -> Ipv6Addr {
     }
 }
 
-/// A port; absent means not known, which the trace event shows as 0.
+/// A port; an absent one is unknown, which the trace event shows as 0.
 pub fn port(record: &Value, name: &str) -> u16 {
     let port = record
         .get(name)
@@ -70,13 +70,13 @@ fn change(record: &Value) -> Change {
     }
 }
 
-/// What is to be shown of what the trace event told.
+/// The transitions that the tool must show for these trace events.
 ///
-/// - The listener's clone (LISTEN to SYN_RECV) is not a step of its own: its
-///   connection began with the SYN, and has the addresses that it has later.
-/// - SYN_SENT is shown with the local port, which the event does not know yet.
-/// - A full socket that makes room for a timewait socket (FIN_WAIT2 or CLOSING
-///   to CLOSE) is TIME_WAIT from then on.
+/// - The listener's clone (LISTEN to SYN_RECV) is not a separate step: its connection started
+///   with the SYN, and already has its final addresses.
+/// - SYN_SENT is shown with the local port, which the event does not have yet.
+/// - A full socket that is replaced by a timewait socket (FIN_WAIT2 or CLOSING to CLOSE) is
+///   in TIME_WAIT from then on.
 fn shown(truth: Vec<Change>) -> Vec<Change> {
     let mut shown = Vec::new();
     let (mut clones, mut calls) = (0, 0);
@@ -120,7 +120,7 @@ fn multiset(changes: impl Iterator<Item = Change>) -> BTreeMap<Change, i64> {
     set
 }
 
-/// How many events of the truth are missing; there must be none beside them.
+/// Number of trace events that the tool misses; it must not show any others.
 fn missing(truth: &BTreeMap<Change, i64>, told: &BTreeMap<Change, i64>) -> u64 {
     let mut missing = 0;
     for (change, count) in truth {
@@ -144,9 +144,9 @@ fn by_tracepoint() {
     assert_eq!(truth("tracepoint"), 0);
 }
 
-/// The kernel does not run a kprobe while another one's handler runs on the
-/// same CPU, as when an interrupt brings packets in the middle of it. That is
-/// rare, and counted; without it nothing is missing.
+/// The kernel does not run a kprobe while another one's handler runs on the same CPU, for example
+/// when an interrupt delivers packets during the handler. That is rare, and counted; otherwise
+/// nothing is missing.
 fn by_kprobes() {
     let tries: Vec<u64> = (0..5)
         .map(|_| truth("kprobe"))
@@ -155,7 +155,7 @@ fn by_kprobes() {
     assert!(tries.len() < 5, "missed in every try: {tries:?}");
 }
 
-/// Number of events that the kernel did not let the hook see.
+/// Number of events that the kernel hid from the hook.
 fn truth(hook: &str) -> u64 {
     tool::activate(&format!("hook={hook}"));
     let trace = Trace::start();
@@ -169,7 +169,7 @@ fn truth(hook: &str) -> u64 {
         connections >= 2000 / guest::share(),
         "only {connections} connections were made"
     );
-    // Timewait sockets go with their namespaces; the event does not tell.
+    // Timewait sockets are removed with their namespaces, without an event.
     let is_gone = |r: &Value| r["old"] == "TIME_WAIT";
     let gone = report.transitions.iter().filter(|r| is_gone(r)).count() as u64;
     report.transitions.retain(|r| !is_gone(r));
@@ -177,7 +177,7 @@ fn truth(hook: &str) -> u64 {
         &multiset(truth.iter().cloned()),
         &multiset(report.transitions.iter().map(change)),
     );
-    // The totals tell the same, from counters that are not the ring.
+    // The totals agree; they come from counters, not from the ring.
     let told = report.recorded_transitions();
     assert_eq!(told + missing, truth.len() as u64 + gone);
     assert_eq!(report.number("/lost/overwritten"), 0);
@@ -189,7 +189,7 @@ fn truth(hook: &str) -> u64 {
     missing
 }
 
-/// The summary's from×to table against the truth.
+/// Compares the summary's from×to table with the trace event.
 fn assert_totals(truth: &[Change], gone: u64, summary: &Value) {
     let mut expected = transition_counts::TransitionCounts::new();
     for change in truth {
@@ -202,8 +202,8 @@ fn assert_totals(truth: &[Change], gone: u64, summary: &Value) {
     assert_eq!(transition_counts::of(summary), expected);
 }
 
-/// One id through a connection's life, another one for each connection; the
-/// client's side carries this process, and the sides are told apart.
+/// A connection has one id through its life, different from all others; the client's side has this
+/// process as its owner, and the two sides are told apart.
 fn identity() {
     tool::activate("");
     let listener = traffic::listen(traffic::V4);

@@ -1,6 +1,5 @@
-//! What takes its time: TIME_WAIT's minute, and everything that ends because
-//! somebody waits in vain. These scenarios run side by side, each in
-//! namespaces of its own, during one and the same recording.
+//! Events that take time: the minute of TIME_WAIT, and connections that end because an answer never
+//! comes. These scenarios run in parallel, each in its own namespaces, during a single recording.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -36,12 +35,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// All that was recorded of a namespace; nothing is marked as reported.
+/// Everything that was recorded about a namespace; nothing is consumed.
 fn report(netns: u64) -> Report {
     tool::report(&format!("peek=1 transitions=1 netns={netns}"))
 }
 
-/// The end of a scenario whose recording goes on: see `tool::end`.
+/// Ends a scenario whose recording continues: see `tool::end`.
 fn end(name: Option<&str>, netns: u64) {
     live::assert_same(name, netns);
     transition_counts::check(&report(netns).summary);
@@ -49,16 +48,16 @@ fn end(name: Option<&str>, netns: u64) {
 
 const BATCHES: u32 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
-/// By how much a timer of a minute may be late: the kernel's timer wheel
-/// rounds it up to the next 512 (250 Hz) or 4,096 (1,000 Hz) ticks.
+/// How late a timer of a minute may be: the kernel's timer wheel rounds it up to the next 512 (250
+/// Hz) or 4,096 (1,000 Hz) ticks.
 const LATE: Duration = Duration::from_millis(4100);
 /// The timer starts a moment before the state does, and counts ticks.
 const EARLY: Duration = Duration::from_millis(100);
-/// Time between two looks at `ss`.
+/// Time between two readings of `ss`.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is known of a state from outside: two moments between which it began,
-/// two between which it ended.
+/// Bounds of a state, observed from outside: two moments between which it started, and two between
+/// which it ended.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     began: (Instant, Instant),
@@ -66,7 +65,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Began while `act` ran.
+    /// A state that started while `act` ran.
     fn beginning<T>(act: impl FnOnce() -> T) -> (Self, T) {
         let before = Instant::now();
         let value = act();
@@ -78,7 +77,7 @@ impl Seen {
         (seen, value)
     }
 
-    /// A look that began at a moment has found that it is still there, or not.
+    /// Adds an observation, which started at `began`: the state still exists, or not.
     fn look(&mut self, began: Instant, is_there: bool) {
         if is_there {
             self.ended.0 = began;
@@ -91,7 +90,7 @@ impl Seen {
         self.ended.1.is_some()
     }
 
-    /// The time that the record tells is possible.
+    /// Asserts that the duration in the record is possible.
     fn assert_holds(&self, record: &Value) {
         let ended = self.ended.1.expect("it is over");
         let (least, most) = (self.ended.0 - self.began.1, ended - self.began.0);
@@ -124,7 +123,7 @@ impl Waiting {
         let (seen, ()) = Seen::beginning(|| {
             drop(client);
             traffic::wait_for_fin(&mut server);
-            // Its FIN is acknowledged by what is in TIME_WAIT.
+            // Its FIN is acknowledged by the timewait socket.
             server.shutdown(Shutdown::Write).expect("shutdown");
             traffic::wait_for_state(&server, traffic::CLOSE);
         });
@@ -143,7 +142,7 @@ impl Waiting {
         self.0.values().all(Seen::is_over)
     }
 
-    /// Looks until a moment.
+    /// Reads `ss` repeatedly until `moment`.
     fn look_until(&mut self, moment: Instant) {
         while Instant::now() < moment {
             self.look();
@@ -195,7 +194,7 @@ fn told(record: &Value) -> Duration {
     Duration::from_nanos(record["in_old_ns"].as_u64().expect("a known time"))
 }
 
-/// A TIME_WAIT that lasted as long as `ss` has shown it: a minute.
+/// Asserts that TIME_WAIT lasted as long as `ss` has shown it: a minute.
 fn assert_waited(life: &Life, seen: &Seen) {
     let record = life.step("TIME_WAIT", "CLOSE");
     seen.assert_holds(record);
@@ -205,7 +204,7 @@ fn assert_waited(life: &Life, seen: &Seen) {
     assert_eq!(record["pid"], std::process::id(), "{record}");
 }
 
-/// Waits until the kernel has given the connection up, with this error; its life.
+/// Waits until the kernel has given the connection up, with this error; returns its life.
 fn given_up(netns: &Netns, socket: &TcpStream, peer: &Peer<'_>, error: i32) -> Life {
     traffic::within(Duration::from_secs(40), "the kernel gives up", || {
         traffic::tcp_info(socket).tcpi_state == traffic::CLOSE
@@ -285,13 +284,13 @@ fn syn() {
     let (socket, peer) = calling(&netns, &wire);
     let life = given_up(&netns, &socket, &peer, libc::ETIMEDOUT);
     assert_failed(&life, "timeout_syn", "ETIMEDOUT");
-    // The SYN is sent again after a second, and waited for two more.
+    // The SYN is retransmitted after a second, and expires two seconds later.
     let lasted = told(life.last());
     assert!((2900..5000).contains(&lasted.as_millis()), "{life:?}");
     end(Some(&netns.name), netns.inode());
 }
 
-/// Nobody answers to ARP, at the other end of a real link.
+/// No answer to ARP, at the other end of a real link.
 fn neighbour() {
     let netns = Netns::new("deserted");
     netns.ip(&["link", "add", "wire", "type", "veth", "peer", "name", "end"]);
@@ -313,8 +312,8 @@ fn neighbour() {
     end(Some(&netns.name), netns.inode());
 }
 
-/// A connection that our end has closed, and the peer has not: FIN_WAIT2,
-/// for so long at most (TCP_LINGER2).
+/// A connection that this end has closed, and the peer has not: FIN_WAIT2, limited to `seconds`
+/// (TCP_LINGER2).
 fn orphan<'w>(netns: &Netns, wire: &'w Wire, seconds: u8) -> (Peer<'w>, Seen) {
     let (socket, mut peer) = calling(netns, wire);
     peer.answer();
@@ -338,7 +337,7 @@ fn state_of(netns: &Netns, port: u16) -> Option<String> {
         .map(|row| row.0)
 }
 
-/// The FIN_WAIT2 of an orphan ends in vain: it lasted as long as `ss` showed it.
+/// The FIN_WAIT2 of an orphan expires: it lasted as long as `ss` showed it.
 fn assert_orphan(netns: &Netns, seconds: u8, expected: Duration) {
     let wire = Wire::new(netns);
     let (peer, mut seen) = orphan(netns, &wire, seconds);
@@ -373,10 +372,10 @@ fn assert_orphan(netns: &Netns, seconds: u8, expected: Duration) {
     end(Some(&netns.name), netns.inode());
 }
 
-/// Beyond a minute the kernel keeps the full socket for what is more than it,
-/// and a timewait socket for the rest.
+/// Beyond a minute the kernel keeps the full socket for the excess, and a timewait socket for the
+/// rest.
 fn orphans() {
-    // Long enough to be seen.
+    // Long enough to be observed.
     let short = if guest::sanitizer().is_some() { 30 } else { 5 };
     let lasts = Duration::from_secs(short.into());
     tool::activate_beside();
@@ -387,7 +386,7 @@ fn orphans() {
     });
 }
 
-/// The FIN comes after a while: only then it is TIME_WAIT.
+/// The FIN arrives after a while: only then the state becomes TIME_WAIT.
 fn orphan_that_is_answered() {
     let netns = Netns::new("orphanlate");
     let wire = Wire::new(&netns);
@@ -409,8 +408,8 @@ fn orphan_that_is_answered() {
     end(Some(&netns.name), netns.inode());
 }
 
-/// A single local port, and its last connection in TIME_WAIT: after a second
-/// the next connection may have it (`tcp_tw_reuse`).
+/// A single local port, whose last connection is in TIME_WAIT: after a second the next connection
+/// may use it (`tcp_tw_reuse`).
 fn taken_over() {
     let netns = Netns::new("oneport");
     netns.reuse_time_wait(Reuse::OnLoopback);
@@ -419,7 +418,7 @@ fn taken_over() {
     netns.sysctl("net.ipv4.ip_local_port_range", "50000 50000");
     netns.run(|| traffic::client_first(&listener));
     assert_eq!(state_of(&netns, 50000).as_deref(), Some("TIME_WAIT"));
-    // The kernel compares seconds.
+    // The kernel compares whole seconds.
     thread::sleep(Duration::from_millis(2100));
     let (_client, _server) = netns.run(|| traffic::pair(&listener));
     let transitions = report(netns.inode()).transitions;

@@ -1,5 +1,4 @@
-//! The wall clock is set while a recording is active: what happened keeps the
-//! time at which it happened.
+//! The wall clock is set while a recording is active: events keep the time at which they happened.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -24,7 +23,7 @@ fn now() -> i128 {
     since.expect("it is later than 1970").as_nanos() as i128
 }
 
-/// Sets the clock, as an administrator does. What `date` needs to begin is not made up for.
+/// Sets the clock, as an administrator does. The time that `date` takes to start is not corrected.
 fn set(nanoseconds: i128) {
     let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     let status = Command::new("date")
@@ -38,7 +37,7 @@ fn step(minutes: i128) {
     set(now() + minutes * 60_000_000_000);
 }
 
-/// Puts the clock right again, also after a failure.
+/// Restores the clock, also after a failure.
 struct RightAgain(Instant, i128);
 
 impl Drop for RightAgain {
@@ -47,7 +46,7 @@ impl Drop for RightAgain {
     }
 }
 
-/// Something that happened, and between which moments of the wall clock.
+/// An event, and the two moments of the wall clock between which it happened.
 struct Happened(i128, i128);
 
 fn around(what: impl FnOnce()) -> Happened {
@@ -90,7 +89,7 @@ fn is_refusal(line: &&Value) -> bool {
     line["type"] == "transition" && line["reason"] == "refused" && line["new"] == "CLOSE"
 }
 
-/// The lines up to the next refusal, which are waited for.
+/// Waits for the next refusal; returns the lines up to it.
 fn next_refusal(follower: &Follower) -> Vec<Value> {
     let mut lines = Vec::new();
     while !lines.last().as_ref().is_some_and(is_refusal) {
@@ -111,7 +110,7 @@ fn pairs(listener: &TcpListener, count: usize) -> Vec<(TcpStream, TcpStream)> {
     (0..count).map(|_| traffic::pair(listener)).collect()
 }
 
-/// Forward, back, and twice between two events; a follower goes through three steps.
+/// Forward, back, and twice between two events; a follower reads through three steps.
 fn steps() {
     let _right_again = RightAgain(Instant::now(), now());
     let closed = {
@@ -162,7 +161,7 @@ fn steps() {
     lines.extend(rest);
     assert_refusals(lines.iter(), &followed);
 
-    // More steps than are kept: the first and the last ones are.
+    // More steps than the module keeps: the first and the last ones are kept.
     (0..70).for_each(|n| step(if n % 2 == 0 { 5 } else { -4 }));
     let last = refused(closed);
     let report = tool::report("transitions=1");

@@ -1,4 +1,4 @@
-//! Attacks on a web server with little traffic, and too much from one peer.
+//! Attacks on a web server with little traffic, and too many connections from one peer.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -31,8 +31,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Connections of an attack: fewer where each takes long, so that the first are still there when
-/// the last come.
+/// Connections of an attack: fewer on a machine where each takes long, so that the first ones still
+/// exist when the last ones are opened.
 fn attack() -> u64 {
     if guest::sanitizer().is_some() {
         500
@@ -41,14 +41,14 @@ fn attack() -> u64 {
     }
 }
 
-/// From the start of an attack until whoever asks is told, on a machine that
-/// has all connections by [`EARLIEST`]; another one may take as much longer, and one that checks
-/// each access still more.
+/// Time limit from the start of an attack until it is reported, on a machine that has all
+/// connections by [`EARLIEST`]. A slower machine gets the same delay in addition, and one that
+/// checks each access still more.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// They come one after the other: each is to be found by a machine that is
-/// busy with the other scenarios, but not with all the attacks at once.
+/// Attacks start one after the other: the machine must find each one while it runs the other
+/// scenarios, but not all the attacks at once.
 const APART: Duration = Duration::from_secs(24);
-/// There is nothing to find before: clients that are only slow look the same.
+/// Before this there is nothing to find: clients that are only slow look the same.
 const EARLIEST: Duration = Duration::from_secs(12);
 
 fn slow(turn: u32, what: &str, mode: &str, path: &str) {
@@ -72,7 +72,7 @@ fn slow(turn: u32, what: &str, mode: &str, path: &str) {
         &a_second,
     ];
     let mut attacker = Program::start(&link.near, &attack_by);
-    // Most of them, and the healthy ones.
+    // Most of the attack's connections, and the healthy ones.
     let complete = attack() * 4 / 5 + crowd::CONNECTIONS as u64;
     thread::sleep(EARLIEST);
     traffic::within(Duration::from_secs(60), "the attack is complete", || {
@@ -109,14 +109,14 @@ fn slow(turn: u32, what: &str, mode: &str, path: &str) {
     assert_by(found, "nginx", nginx.pids()[1]);
     let attacking = number(found, "connections");
     assert_peers(found, &[(NEAR.to_string(), attacking)]);
-    // Some are too old for nginx by now.
+    // By now nginx has closed some old connections.
     let healthy = crowd::CONNECTIONS as u64;
     let told = number(found, "established");
     assert!(established <= told, "{established}: {found:#}");
     assert!(attacking + healthy <= told, "{found:#}");
 }
 
-/// Connections of the far end.
+/// ESTABLISHED connections at the far end.
 fn established(link: &Link) -> u64 {
     let rows = ss::table(Some(&link.far.name));
     rows.iter().filter(|row| row.0 == "ESTABLISHED").count() as u64
@@ -124,14 +124,14 @@ fn established(link: &Link) -> u64 {
 
 /// More than the default of `threshold`.
 const MANY: u64 = 600;
-/// Where a pool is.
+/// Address of the pool's server.
 const POOL: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
-/// After so long without data a connection is said to be idle.
+/// A connection is idle after this time without data.
 const IDLE: &str = "[dead-peers]\nidle-s = 17\nidle-count = 400\n";
 const LASTS: Duration = Duration::from_secs(20);
 
-/// A pool of connections that are used is one thing, connections on which
-/// nothing ever is said another.
+/// A pool of connections that are used must be told apart from connections on which nothing is ever
+/// sent.
 fn pairs() {
     begin_later();
     let link = Link::new("pairnear", "pairfar");
@@ -174,8 +174,8 @@ fn pairs() {
     assert_pairs(&diagnosis, "laddr", ("pool", &pool), ("mute", &mute));
 }
 
-/// The pool is good to know, the other pair is more; seen from one end, whose
-/// processes these are. The client's address is at that key.
+/// The pool is information, the other pair is worse; seen from one end, which these processes
+/// belong to. The client's address is at that key.
 fn assert_pairs(diagnosis: &Diagnosis, key: &str, pool: (&str, &Process), mute: (&str, &Process)) {
     let clients = [
         (POOL.to_string(), "info", 0, pool),

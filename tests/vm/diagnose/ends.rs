@@ -1,4 +1,4 @@
-//! Connections that end, or begin, in an unusual way.
+//! Connections that end, or start, in an unusual way.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,14 +27,14 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Different numbers, so that none can stand for another one.
+/// Different numbers, so that no counter can be mistaken for another one.
 const REFUSED: u64 = 60;
 const UNREAD: u64 = 70;
 const ABORTED: u64 = 80;
-/// Between two of a kind: what does not go on for seconds is no more than information.
+/// Pause between two events of a kind: what does not last for seconds is only information.
 const PAUSE: Duration = Duration::from_millis(120);
 
-/// A server that does not read what it gets, and one whose clients lose interest.
+/// A server that does not read the data of its first clients; later ones reset their connections.
 fn careless(mut line: Line) {
     let listener = traffic::listen_at(SocketAddr::new(FAR, 0), 128);
     line.tell(&[listener.local_addr().expect("bound").port().into()]);
@@ -63,7 +63,7 @@ fn rude(mut line: Line, to: SocketAddr, nobody: SocketAddr) {
     }
     for _ in 0..ABORTED {
         let mut client = TcpStream::connect(to).expect("connect");
-        // A reset that comes before it is accepted may leave nothing to accept.
+        // After a reset that arrives before accept(), there may be nothing to accept.
         client.read_exact(&mut [0; 1]).expect("read");
         traffic::close_by_reset(client);
         thread::sleep(PAUSE);
@@ -76,7 +76,7 @@ fn rude(mut line: Line, to: SocketAddr, nobody: SocketAddr) {
     line.hear();
 }
 
-/// The finding of so many resets.
+/// The finding with this number of resets.
 fn of_count(diagnosis: &Diagnosis, resets: u64) -> &Value {
     let all = diagnosis.of_rule("resets").into_iter();
     let mut found = all.filter(|f| f["numbers"]["resets"] == resets);
@@ -110,7 +110,7 @@ fn resets() {
         ];
         assert_numbers(found, &of_all);
     }
-    // They have only just come.
+    // The resets have just happened.
     assert_is(of_count(&diagnosis, REFUSED), "warning");
 
     let diagnosis = Diagnosis::of(&link.far, &mut crowd, "");
@@ -133,7 +133,7 @@ fn resets() {
 const OPENED: u64 = 3;
 const CLOSED: u64 = 4;
 
-/// Rare and harmless: it is told, and no more.
+/// Rare and harmless: reported as information only.
 fn simultaneous() {
     let netns = Netns::new("atonce");
     let wire = Wire::new(&netns);

@@ -1,4 +1,4 @@
-//! SYN floods by hping3, at the listener that healthy clients use, too.
+//! SYN floods by hping3, at a listener that healthy clients also use.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::support::nstat::Counters;
 use crate::support::program::Program;
 use crate::support::{guest, scenario, ss, tool};
 
-/// An address that nobody has: whoever floods from an own one drops the answers.
+/// An address that no host has: a sender that floods from its own address drops the answers.
 const ATTACKER: &str = "10.66.0.1";
 const FROM_ONE: &[&str] = &["-a", ATTACKER];
 const SPOOFED: &[&str] = &["--rand-source"];
@@ -41,7 +41,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Handshakes that are begun in a second: what the slowest emulated machine can do.
+/// Handshakes started per second: what the slowest emulated machine can do.
 fn least() -> u64 {
     match guest::sanitizer() {
         Some(_) => 200,
@@ -51,14 +51,14 @@ fn least() -> u64 {
 
 const LASTS: Duration = Duration::from_secs(20);
 
-/// A listener with a flood, and healthy clients beside it.
+/// A listener under a flood, with healthy clients beside it.
 fn flood(sources: &[&str], cookies: bool) {
     let link = Link::new("floodnear", "floodfar");
     // Answers to spoofed sources leave the host.
     link.lead_away();
     link.far
         .sysctl("net.ipv4.tcp_syncookies", if cookies { "1" } else { "0" });
-    // Hardly what a flood is by default can be made where each access is checked.
+    // On a machine that checks each access, the rate of the default limit can hardly be reached.
     tool::activate(match guest::sanitizer() {
         Some(_) => "unfinished=50",
         None => "",
@@ -79,7 +79,7 @@ fn flood(sources: &[&str], cookies: bool) {
     thread::sleep(LASTS / 2);
 
     let (found, looks) = found(&link.far, &mut crowd);
-    // Cookies serve other clients all the same.
+    // With cookies, other clients are still served.
     assert_is(&found, if cookies { "warning" } else { "critical" });
     assert_about(&found, "laddr", FAR.to_string());
     assert_about(&found, "lport", to.port());
@@ -93,7 +93,7 @@ fn flood(sources: &[&str], cookies: bool) {
     let peak = number(&found, "unfinished_peak");
     println!("{sources:?}, cookies {cookies}: {rate:.0} SYNs a second, at most {peak}");
     drop(attacker);
-    // What comes no more is told exactly.
+    // After the end of the flood, the numbers are exact.
     thread::sleep(Duration::from_secs(1));
     let (found, looks) = self::found(&link.far, &mut crowd);
     COUNTERS.iter().for_each(|name| looks.assert_still(name));
@@ -102,7 +102,7 @@ fn flood(sources: &[&str], cookies: bool) {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// The finding, and what the namespace's counters were meanwhile.
+/// The finding, and the namespace's counters before and after it.
 fn found(netns: &Netns, crowd: &mut Crowd) -> (Value, Looks) {
     let keys = limit_if_slow("syn-flood", "unfinished = 50");
     let before = half_open(netns);
@@ -111,26 +111,27 @@ fn found(netns: &Netns, crowd: &mut Crowd) -> (Value, Looks) {
     diagnosis.assert_alarms_only(&["syn-flood", "half-open-full", "pair-threshold"]);
     let found = diagnosis.one("syn-flood");
     let peak = number(found, "half_open_peak");
-    // Where `ss` is slow, requests end behind it and others begin before it.
+    // Where `ss` is slow, requests end after it has read them and others start before it reads
+    // them.
     let passed_by = guest::sanitizer().map_or(0, |_| peak / 100);
     let shown = before.max(after);
     assert!(shown <= peak + passed_by, "{before}, {after}: {found:#}");
     (found.clone(), looks)
 }
 
-/// Segments that came to the namespace, which are SYNs but for a few.
+/// Segments that the namespace received; almost all are SYNs.
 fn syns(netns: &Netns) -> u64 {
     Counters::of(&netns.name).get("TcpInSegs")
 }
 
-/// One source is named, spoofed ones are not.
+/// A single source is named, spoofed ones are not.
 fn assert_sources(found: &Value, sources: &[&str]) {
     let half_open = number(found, "half_open");
     let peers = &found["subject"]["peers"];
     match (sources == FROM_ONE, guest::sanitizer()) {
         (false, _) => assert_peers(found, &[]),
         (true, None) => assert_peers(found, &[(ATTACKER.to_owned(), half_open)]),
-        // Requests end between the listener's number and theirs.
+        // Requests end between the reading of the listener's counter and of the peers'.
         (true, Some(_)) => {
             assert_eq!(peers.as_array().map(Vec::len), Some(1), "{found:#}");
             assert_eq!(peers[0]["addr"], ATTACKER, "{found:#}");
@@ -141,7 +142,7 @@ fn assert_sources(found: &Value, sources: &[&str]) {
     }
 }
 
-/// What a SYN that makes no request is counted as.
+/// Counters of SYNs that create no request.
 const COUNTERS: [&str; 3] = [
     "TcpExtTCPReqQFullDrop",
     "TcpExtTCPReqQFullDoCookies",
@@ -154,12 +155,12 @@ fn assert_numbers(found: &Value, looks: &Looks, cookies: bool) {
     looks.assert_between(found, "cookies_sent", "TcpExtSyncookiesSent");
     assert_eq!(number(found, "cookies_sent") > 0, cookies, "{found:#}");
     let limit = number(found, "half_open_limit");
-    // Some kernels keep one more.
+    // Some kernels keep one request more.
     assert!(number(found, "half_open_peak") <= limit + 1, "{found:#}");
     assert!(number(found, "unfinished_peak") >= least(), "{found:#}");
 }
 
-/// Half-open requests of a namespace, says `ss`.
+/// Half-open requests of a namespace, according to `ss`.
 fn half_open(netns: &Netns) -> u64 {
     let rows = ss::table(Some(&netns.name));
     rows.iter().filter(|row| row.0 == "SYN_RECV").count() as u64

@@ -1,5 +1,4 @@
-//! Servers that are well, however busy: nothing is found that anybody should
-//! look at.
+//! Healthy servers, however busy: no finding that needs attention.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -22,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
     vec![scenario("diagnosis_of_healthy_servers", healthy)]
 }
 
-/// All at once, each on a link of its own, which goes last.
+/// All at once, each on its own link; the link is removed last.
 fn healthy() {
     tool::activate("");
     let keeping = Loaded::start("keep", &[]);
@@ -30,7 +29,7 @@ fn healthy() {
     let database = Database::start();
     let download = Download::start();
     let mut restarted = Restarted::start();
-    // As long as a client may be slow before it counts as an attack.
+    // The time for which a client may be slow before it counts as an attack.
     thread::sleep(Duration::from_secs(8));
     assert_nothing("while they are busy");
     restarted.restart();
@@ -51,7 +50,7 @@ fn assert_nothing(when: &str) {
     diagnosis.assert_alarms_only(&[]);
 }
 
-/// Each rule with a limit of one of what it counts: then it tells what there is.
+/// Each rule with a limit of one: then it reports everything that it counts.
 const ONE_OF_EACH: &str = "
 [syn-flood]
 unfinished = 1
@@ -93,7 +92,7 @@ seconds = 1
 recent-s = 60
 ";
 
-/// What each rule has computed, for the documentation.
+/// Prints the numbers that each rule has computed, for the documentation.
 fn print_counts() {
     let limits = "/tmp/one-of-each.toml";
     fs::write(limits, ONE_OF_EACH).expect("a file");
@@ -104,7 +103,7 @@ fn print_counts() {
     }
 }
 
-/// nginx and `wrk`, as fast as they can.
+/// nginx and `wrk`, at full speed.
 struct Loaded {
     wrk: Program,
     _nginx: Nginx,
@@ -138,7 +137,7 @@ impl Loaded {
     }
 }
 
-/// A server with a pool of connections, of one client, that has nothing to ask.
+/// A server with a pool of connections from one client that sends no requests.
 struct Database {
     client: Process,
     server: Process,
@@ -176,7 +175,7 @@ impl Database {
     }
 }
 
-/// One client whose line is slow takes its time for 64 MiB.
+/// One client on a slow link downloads 64 MiB.
 struct Download {
     curl: Program,
     _nginx: Nginx,
@@ -211,7 +210,7 @@ impl Download {
     }
 }
 
-/// A server that restarts, and clients that come back at once.
+/// A server that restarts, and clients that reconnect at once.
 struct Restarted {
     clients: Process,
     nginx: Nginx,
@@ -235,7 +234,7 @@ impl Restarted {
         }
     }
 
-    /// ... and all clients are there again.
+    /// ... and all clients are connected again.
     fn restart(&mut self) {
         self.nginx.restart(&self.link.far);
         self.clients.line.hear();
@@ -246,7 +245,7 @@ impl Restarted {
     }
 }
 
-/// Keeps connections; when the server closes them, opens them anew.
+/// Keeps connections; when the server closes them, opens new ones.
 fn come_back(mut line: Line, to: SocketAddr) {
     loop {
         let mut streams: Vec<_> = (0..FAITHFUL).map(|n| connect(n, to)).collect();

@@ -1,5 +1,5 @@
-//! `--diagnose` against situations that are produced for real, each beside
-//! [`Crowd`](crate::support::crowd::Crowd), which is healthy.
+//! `--diagnose` against situations that are really produced, each beside a healthy
+//! [`Crowd`](crate::support::crowd::Crowd).
 
 mod attacks;
 mod ends;
@@ -16,7 +16,7 @@ use libtest_mimic::Trial;
 
 use crate::support::tool;
 
-/// Those that share a recording, and run side by side.
+/// Scenarios that share a recording and run in parallel.
 pub fn beside() -> Vec<Trial> {
     let all = [
         attacks::trials(),
@@ -27,7 +27,7 @@ pub fn beside() -> Vec<Trial> {
     all.into_iter().flatten().collect()
 }
 
-/// Those that need the machine for themselves.
+/// Scenarios that need the machine for themselves.
 pub fn trials() -> Vec<Trial> {
     let all = [healthy::trials(), floods::trials()];
     all.into_iter().flatten().collect()
@@ -35,14 +35,14 @@ pub fn trials() -> Vec<Trial> {
 
 static BEGAN: OnceLock<Instant> = OnceLock::new();
 
-/// Begins a situation during the recording that all share.
+/// Starts a situation during the shared recording.
 fn begin() {
     BEGAN.get_or_init(Instant::now);
     tool::activate_beside();
 }
 
-/// The same, some time after the others: an emulated machine is slow, and the
-/// slow attacks must be found in time.
+/// The same, some time after the others: an emulated machine is slow, and the slow attacks must be
+/// found in time.
 fn begin_later() {
     const LATER: Duration = Duration::from_secs(35);
     thread::sleep(LATER.saturating_sub(BEGAN.get_or_init(Instant::now).elapsed()));

@@ -1,4 +1,4 @@
-//! Connections that pile up in a state, because one end does not do its part.
+//! Connections that accumulate in a state because one end does not do its part.
 
 use std::ffi::CStr;
 use std::fs;
@@ -30,10 +30,10 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// What takes no time, but beside attacks on an emulated machine.
+/// Time limit for steps that are fast, except beside attacks on an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until so many sockets of the namespace are in the state, says `ss`.
+/// Waits until the namespace has this number of sockets in the state, according to `ss`.
 fn wait_for(netns: &Netns, state: &str, count: u64) {
     traffic::within(PATIENCE, state, || {
         let rows = ss::table(Some(&netns.name));
@@ -41,11 +41,11 @@ fn wait_for(netns: &Netns, state: &str, count: u64) {
     });
 }
 
-/// What a server is told to do with its connections.
+/// Commands for a server: what to do with its connections.
 const SEND: u64 = 1;
 const CLOSE: u64 = 2;
 
-/// Listens, tells its port and accepts so many, then does as it is told.
+/// Listens, sends its port, accepts `connections` connections, then executes commands.
 fn hold(mut line: Line, connections: u64) {
     let listener = traffic::listen_at(SocketAddr::new(FAR, 0), 1024);
     line.tell(&[listener.local_addr().expect("bound").port().into()]);
@@ -67,7 +67,7 @@ fn say_something(stream: &mut TcpStream) {
     stream.write_all(&[b'x'; 4096]).expect("write");
 }
 
-/// A server process that holds connections, and where it listens.
+/// A server process that holds connections, and its address.
 struct Server {
     name: &'static CStr,
     process: Process,
@@ -85,7 +85,7 @@ impl Server {
         }
     }
 
-    /// It has accepted all, or done as it was told.
+    /// Waits until it has accepted all, or has executed a command.
     fn wait(&mut self) {
         self.process.line.hear();
     }
@@ -95,7 +95,7 @@ impl Server {
         self.wait();
     }
 
-    /// The finding is about this server.
+    /// Asserts that the finding is about this server.
     fn assert_in(&self, found: &Value) {
         let name = self.name.to_str().expect("ASCII");
         assert_about(found, "laddr", self.addr.ip().to_string());
@@ -105,10 +105,10 @@ impl Server {
 }
 
 const LEFT_OPEN: u64 = 150;
-/// CLOSE_WAIT and FIN_WAIT2 are normal for a minute.
+/// CLOSE_WAIT and FIN_WAIT2 are normal for up to a minute.
 const TOO_LONG: Duration = Duration::from_secs(62);
 
-/// The clients have said all they had to say, and the server does not notice.
+/// The clients have closed their halves, and the server does not react.
 fn never_closes() {
     let link = Link::new("leakynear", "leakyfar");
     begin();
@@ -148,7 +148,7 @@ fn never_closes() {
     assert_numbers(found, &[("connections", LEFT_OPEN), ("orphans", 0)]);
 }
 
-/// Descriptors that a process has open.
+/// Number of open descriptors of a process.
 fn descriptors(pid: u64) -> u64 {
     let all = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
     all.count() as u64
@@ -166,7 +166,7 @@ fn half_close(mut line: Line, to: SocketAddr) {
     line.hear();
 }
 
-/// Ports of the client's namespace: all are used before the first one is free again.
+/// Ports of the client's namespace: all of them are used before the first one is free again.
 fn all_ports() -> u64 {
     if guest::sanitizer().is_some() {
         40
@@ -175,13 +175,13 @@ fn all_ports() -> u64 {
     }
 }
 
-/// A client that connects again and again, and closes first.
+/// A client that connects repeatedly and closes first.
 fn ports() {
     begin_later();
     let link = Link::new("hastynear", "hastyfar");
     let mut crowd = Crowd::across(&link);
     let all = all_ports();
-    // To the destination that has not used them up yet.
+    // To the destination whose ports are not yet used up.
     let most = all * 4 / 5;
     let (low, high) = (40000, 39999 + all);
     link.near
@@ -190,7 +190,7 @@ fn ports() {
     let (_busier, busier) = crowd::start_server(&link.far, c"busier", FAR);
     let to = [(busy, most), (busier, all)];
     let mut client = Process::named(&link.near, c"hasty", move |line| hurry(line, to));
-    // ... and then there is no port for one more.
+    // ... and then no port is left for another connection.
     assert_eq!(client.line.hear(), [libc::EADDRNOTAVAIL as u64]);
     wait_for(&link.near, "TIME_WAIT", all + most);
 
@@ -219,8 +219,8 @@ fn ports() {
     }
 }
 
-/// A connection that this end closes first. One that a busy machine resets
-/// leaves nothing behind, so another one takes its place.
+/// Opens a connection that this end closes first. If a busy machine resets it, it leaves no
+/// TIME_WAIT, so another one is opened.
 fn leave_time_wait(to: SocketAddr) {
     for _ in 0..10 {
         let mut stream = TcpStream::connect(to).expect("connect");
@@ -245,16 +245,15 @@ fn hurry(mut line: Line, to: [(SocketAddr, u64); 2]) {
 const LENT: &str = "10.78.0.0/16";
 const ADDRESSES: u64 = 4;
 const LOST: u64 = 120;
-/// Until the kernel has sent what is lost some times.
+/// Until the kernel has retransmitted lost segments several times.
 const IN_VAIN: Duration = Duration::from_secs(20);
 
 fn lent(number: u64) -> Ipv4Addr {
     Ipv4Addr::new(10, 78, 0, 1 + (number % ADDRESSES) as u8)
 }
 
-/// The network takes away the clients of three servers: one has something to
-/// say to them and closes, one closes what its clients have closed before, and
-/// one only has something to say.
+/// The network loses the clients of three servers: one server has data to send and closes, one
+/// closes connections that its clients have closed before, and one only has data to send.
 fn vanish() {
     begin_later();
     let link = Link::new("lostnear", "lostfar");
@@ -300,8 +299,7 @@ fn vanish() {
 
 const CALLS: u64 = 120;
 
-/// Nobody answers to one program that calls one address, and to another one
-/// that tries many.
+/// Nobody answers one program that calls a single address, and another one that tries many.
 fn unanswered() {
     begin_later();
     let netns = Netns::new("nowhere");
@@ -314,7 +312,7 @@ fn unanswered() {
     caller.line.hear();
     scanner.line.hear();
     wait_for(&netns, "SYN_SENT", 2 * CALLS);
-    // Long enough that the rules call it unanswered.
+    // Long enough for the rules to call it unanswered.
     thread::sleep(Duration::from_secs(10));
 
     let diagnosis = Diagnosis::of(&netns, &mut crowd, "");

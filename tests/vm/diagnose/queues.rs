@@ -1,4 +1,4 @@
-//! Queues of listeners that are full.
+//! Full queues of listeners.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Listens, tells its port, and goes no further.
+/// Listens, sends its port, and never accepts.
 fn stuck(mut line: Line, at: IpAddr, backlog: u64) {
     let listener = traffic::listen_at(SocketAddr::new(at, 0), backlog as i32);
     line.tell(&[listener.local_addr().expect("bound").port().into()]);
@@ -41,7 +41,7 @@ fn start_stuck(netns: &Netns, at: IpAddr, backlog: u64) -> (Process, u16) {
     (server, u16::try_from(port).expect("a port"))
 }
 
-/// `ss` of the listener with this port.
+/// The output of `ss` for the listener with this port.
 fn listening(netns: &Netns, port: u16) -> ss::Listening {
     let mut all = ss::listening(&netns.name).into_iter();
     all.find(|l| l.local.1 == port).expect("it listens")
@@ -82,17 +82,17 @@ fn accept_queue() {
         ("accept_queue_limit", truth.limit),
     ];
     assert_numbers(found, &numbers);
-    // It is the only listener that has dropped anything.
+    // No other listener has dropped anything.
     looks.assert_between(found, "syns_dropped", "TcpExtListenOverflows");
     looks.assert_between(found, "drops", "TcpExtListenDrops");
     drop((first, second));
 }
 
 const ROOM: u64 = 64;
-/// Fewer a second than a flood has.
+/// Fewer per second than in a flood.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// SYNs that nobody stands by, one after the other, until told to stop.
+/// SYNs from addresses that do not exist, one after the other, until stopped.
 fn trickle(wire: &Wire, to: SocketAddrV4, stop: &AtomicBool) {
     for n in (0..u16::MAX / 4).take_while(|_| !stop.load(Ordering::Relaxed)) {
         let from = SocketAddrV4::new(peer_addr(n), 30000 + n);
@@ -126,7 +126,7 @@ fn half_open_queue() {
     assert_by(found, "stuck", server.pid());
     assert_numbers(found, &[("half_open_limit", ROOM), ("cookies_sent", 0)]);
     looks.assert_between(found, "syn_queue_full", "TcpExtTCPReqQFullDrop");
-    // Some kernels keep one more.
+    // Some kernels keep one request more.
     let peak = number(found, "half_open_peak");
     assert!((ROOM..=ROOM + 1).contains(&peak), "{found:#}");
 }

@@ -1,4 +1,4 @@
-//! What nobody should ask for: noise, and what is nearly right.
+//! Invalid requests: random bytes, and arguments that are nearly right.
 
 #![allow(unsafe_code, reason = "raw system calls")]
 
@@ -10,9 +10,9 @@ use diagnose_tools::abi;
 use crate::support::device::{self, Mapping};
 use crate::support::random::Random;
 
-/// The most elements of a table that are asked for.
+/// Maximum number of elements of a table in a request.
 const CAPACITY: usize = 4096;
-/// A table that begins in one half ends in the other.
+/// A table that starts in one half ends in the other.
 const HALF: usize = CAPACITY * largest_element();
 
 const fn largest_element() -> usize {
@@ -58,7 +58,7 @@ fn requests() -> Vec<u64> {
     .to_vec()
 }
 
-/// Memory that the kernel may be told to write to.
+/// Memory that the kernel may be asked to write to.
 struct Arena(Vec<u64>);
 
 impl Arena {
@@ -66,7 +66,7 @@ impl Arena {
         self.0.as_ptr().addr() as u64
     }
 
-    /// An address inside, or one where nothing may be written.
+    /// An address inside of it, or one where nothing may be written.
     fn address(&self, random: &mut Random) -> u64 {
         match random.below(8) {
             0 => 0,
@@ -76,7 +76,7 @@ impl Arena {
         }
     }
 
-    /// Puts a random argument at the arena's start: noise, or nearly right.
+    /// Puts a random argument at the arena's start: random bytes, or nearly right.
     fn fill(&mut self, random: &mut Random) {
         let noise = random.one_in(2);
         for i in 0..160 {
@@ -95,7 +95,7 @@ impl Arena {
         }
     }
 
-    /// The numbers of a configuration: sometimes an activation works.
+    /// The numbers of a configuration that is nearly right: sometimes an activation works.
     fn nearly_a_config(&mut self, random: &mut Random) {
         self.0[..150].fill(0);
         self.0[0] = random.below(3) | random.below(4) << 32;
@@ -113,7 +113,7 @@ impl Arena {
     }
 }
 
-/// Calls and mappings that are noise, or nearly right.
+/// Calls and mappings that are random, or nearly right.
 pub struct Broken {
     device: File,
     requests: Vec<u64>,
@@ -129,9 +129,9 @@ impl Broken {
         }
     }
 
-    /// Other drivers' layers answer some numbers before the device sees them. And to end the
-    /// recording all the time would leave the rest untested; the kernel takes seconds to let go of
-    /// functions that busy CPUs may be in.
+    /// Layers above the driver answer some numbers before the device gets them. And if the
+    /// recording was ended all the time, the rest would remain untested; the kernel takes seconds
+    /// to release functions that busy CPUs may be in.
     fn is_wanted(&self, request: u64, random: &mut Random) -> bool {
         if request == u64::from(abi::call::DEACTIVATE) {
             return random.one_in(400);
@@ -160,8 +160,8 @@ impl Broken {
         } else {
             self.arena.start()
         };
-        // SAFETY: whatever the kernel is told to write lies in the arena, or
-        // where it must refuse to write; a table's elements end in its other half.
+        // SAFETY: the kernel is asked to write within the arena, or to an address where it must
+        // refuse to write; a table's elements end in the arena's other half.
         let result = unsafe { device::ioctl(&self.device, request, arg as usize) };
         if let Err(error) = result {
             let known = [

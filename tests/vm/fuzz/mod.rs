@@ -1,5 +1,5 @@
-//! Random calls, mappings and looks of several processes, as root, while
-//! everything else changes: clean errors, and nothing else.
+//! Random calls, mappings and reads by several processes, as root, while everything else changes:
+//! only clean errors are allowed.
 
 mod broken;
 mod valid;
@@ -21,15 +21,15 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const PROCESSES: u64 = 4;
-/// The first one stays.
+/// CPU 0 stays online.
 const CPUS: std::ops::RangeInclusive<u64> = 1..=1;
 
-/// How many there are to be in all.
+/// Number of operations in all.
 fn wanted() -> u64 {
     if is_long() { 1_000_000 } else { 120_000 }
 }
 
-/// Broken and valid operations; how many of each.
+/// Runs invalid and valid operations; returns the number of each.
 fn hammer(random: &mut Random, operations: u64) -> [u64; 2] {
     let (mut broken, mut valid) = (Broken::new(), Valid::new());
     let mut done = [0; 2];
@@ -52,7 +52,7 @@ fn hammer_when_told(mut line: Line, random: &mut Random, operations: u64) {
     line.tell(&hammer(random, operations));
 }
 
-/// Processes with their own seeds, in the midst of a storm; how many operations there were.
+/// Runs processes with their own seeds during a storm; returns the number of operations.
 fn hammer_all(seed: u64, operations: u64) -> u64 {
     let start = |n| {
         let mut random = Random::of(seed, n);
@@ -76,7 +76,7 @@ fn hammer_all(seed: u64, operations: u64) -> u64 {
 fn random_calls() {
     let seed = random::seed();
     tool::fresh();
-    // What a first storm makes the kernel keep for good is not a leak.
+    // Memory that the kernel keeps for good after a first storm is not a leak.
     hammer_all(seed, 4_000);
     tool::fresh();
     memory::settle();
@@ -84,7 +84,7 @@ fn random_calls() {
     let operations = hammer_all(seed + PROCESSES, wanted());
     println!("{operations} operations");
     assert!(operations >= wanted());
-    // The device is as good as new.
+    // The device still works.
     tool::fresh();
     storm::assert_exact_totals(seed, &CPUS);
     KernelMemory::assert_back_at(&before);

@@ -1,4 +1,4 @@
-//! What a program may ask for, in orders that make sense.
+//! Valid requests, in orders that make sense.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ const HOOKS: [TransitionHook; 3] = [
     TransitionHook::Tracepoint,
     TransitionHook::Kprobe,
 ];
-/// Mappings that are kept beyond the recording that made them.
+/// Mappings that are kept after the end of the recording that made them.
 const HELD: usize = 4;
 
 pub struct Valid {
@@ -35,7 +35,8 @@ impl Valid {
         }
     }
 
-    /// Something, which others may get in the way of; how many operations it took.
+    /// Runs a random operation, which other processes may disturb; returns the number of
+    /// operations.
     pub fn something(&mut self, random: &mut Random) -> u64 {
         self.operations = 0;
         let done = match random.below(64) {
@@ -80,7 +81,7 @@ impl Valid {
         self.ask(|device| device.activate(&activation))
     }
 
-    /// The kernel takes long to let go of its functions.
+    /// The kernel takes long to release its functions.
     fn deactivate(&mut self, random: &mut Random) -> Result<()> {
         match random.one_in(24) {
             true => self.ask(Device::deactivate),
@@ -94,7 +95,7 @@ impl Valid {
         Ok(())
     }
 
-    /// All that is new is read, and most often consumed.
+    /// Reads all new events, and usually consumes them.
     fn report(&mut self, random: &mut Random) -> Result<()> {
         let settings = self.ask(|device| session::active_settings(device))?;
         let read = self.ask(|device| {
@@ -112,7 +113,8 @@ impl Valid {
         self.ask(|device| device.consume(settings.generation, &read))
     }
 
-    /// Has it seen all, there is nothing to wait for, but what came meanwhile.
+    /// Once it has seen all events, there is nothing to wait for, except events that came in the
+    /// meantime.
     fn follow(&mut self) -> Result<()> {
         self.poll();
         let settings = self.ask(|device| session::active_settings(device))?;
@@ -131,7 +133,7 @@ impl Valid {
         assert!(known.contains(got), "{got:?}");
     }
 
-    /// From the beginning to the end, or not so far.
+    /// Reads from the start to the end, or only a part.
     fn snapshot(&mut self, random: &mut Random) -> Result<()> {
         for batch in self.device.live() {
             self.operations += 1;
@@ -151,7 +153,7 @@ impl Valid {
         Ok(())
     }
 
-    /// These are answered without a recording, too.
+    /// These calls also work without a recording.
     fn totals(&mut self) -> Result<()> {
         self.ask(Device::version)?;
         let settings = self.ask(Device::settings)?;
@@ -160,7 +162,7 @@ impl Valid {
         Ok(())
     }
 
-    /// The device takes and gives no bytes but by calls and mappings.
+    /// The device transfers no data through read() and write(), only through calls and mappings.
     fn transfer(&mut self) -> Result<()> {
         self.operations += 3;
         let device = self.device.poll_fd();
@@ -170,7 +172,7 @@ impl Valid {
         Ok(())
     }
 
-    /// A mapping more.
+    /// Adds a mapping.
     fn hold(&mut self, random: &mut Random) -> Result<()> {
         let settings = self.ask(|device| session::active_settings(device))?;
         let rings = self.ask(Device::rings)?;
@@ -185,7 +187,7 @@ impl Valid {
             flags,
             offset as i64,
         );
-        // The rings may have become others meanwhile.
+        // The rings may have been replaced in the meantime.
         self.held.extend(mapping.ok());
         if self.held.len() > HELD {
             let at = random.below(HELD as u64) as usize;
@@ -194,7 +196,7 @@ impl Valid {
         Ok(())
     }
 
-    /// Any bytes of what is held, also of what has ended.
+    /// Reads any word of a mapping that is held, also after the end of its recording.
     fn look(&mut self, random: &mut Random) -> Result<()> {
         if self.held.is_empty() {
             return Ok(());
@@ -204,7 +206,7 @@ impl Valid {
         for _ in 0..16 {
             black_box(mapping.word(random.next() as usize));
         }
-        // Its first page may be the only one that goes, or goes first.
+        // Sometimes its first page is unmapped alone, or before the others.
         if random.one_in(4) {
             self.operations += 1;
             let at = random.below(self.held.len() as u64) as usize;

@@ -1,5 +1,4 @@
-//! Healthy connections: what stands beside each situation, and what no
-//! diagnosis may name.
+//! Healthy connections that run beside each situation, and must not appear in any diagnosis.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -17,28 +16,28 @@ use super::netns::Netns;
 use super::process::{Line, Process};
 use super::{guest, traffic};
 
-/// Addresses of the clients are in here, and none of anything else.
+/// The clients' addresses are in this prefix, and no other address is.
 const PREFIX: &str = "10.9.0.0/16";
 const ADDRESSES: u8 = 20;
 pub const CONNECTIONS: usize = 200;
-/// Between two requests: each connection has one every twenty seconds, less often where they
-/// take long.
+/// Pause between two requests: each connection has a request every twenty seconds, less often where
+/// requests take long.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: healthy\r\n\r\n";
-/// How each answer ends.
+/// The end of each answer.
 pub const BODY: &str = "hello\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
 
-/// Clients that ask now and then on connections that they keep, each address
-/// has ten of them; and, if it is theirs, the server that answers at once.
+/// Clients that send requests now and then on connections that they keep open, ten per address;
+/// and, if they have their own, a server that answers at once.
 pub struct Crowd {
     clients: Process,
     server: Option<Process>,
 }
 
 impl Crowd {
-    /// Beside what happens on a link: from the near to the far end.
+    /// A crowd across a link: from the near to the far end.
     pub fn across(link: &Link) -> Self {
         let (server, to) = start_server(&link.far, c"healthy", FAR);
         Self {
@@ -47,7 +46,7 @@ impl Crowd {
         }
     }
 
-    /// Beside what happens in a namespace.
+    /// A crowd within a namespace.
     pub fn within(netns: &Netns) -> Self {
         let (server, to) = start_server(netns, c"healthy", traffic::V4);
         netns.ip(&["route", "add", "local", PREFIX, "dev", "lo"]);
@@ -57,7 +56,7 @@ impl Crowd {
         }
     }
 
-    /// Clients of a server at the far end.
+    /// Clients of an existing server at the far end.
     pub fn of(link: &Link, to: SocketAddr) -> Self {
         link.lend(PREFIX);
         Self {
@@ -66,7 +65,7 @@ impl Crowd {
         }
     }
 
-    /// Every request has been answered, to now.
+    /// Asserts that every request so far has been answered.
     pub fn assert_well(&mut self) {
         self.clients.assert_runs();
         if let Some(server) = &mut self.server {
@@ -74,19 +73,19 @@ impl Crowd {
         }
     }
 
-    /// Their processes; the server's only if it serves nobody else.
+    /// Ids of their processes; the server's only if it serves no other clients.
     pub fn pids(&self) -> BTreeSet<u64> {
         let server = self.server.as_ref().map(Process::pid);
         iter::once(self.clients.pid()).chain(server).collect()
     }
 
-    /// Whether a text has a client's address.
+    /// Whether a text contains a client's address.
     pub fn is_in(text: &str) -> bool {
         text.contains("10.9.")
     }
 }
 
-/// A server that answers, as a process that is called so, and where it listens.
+/// Starts a server with this process name; returns it and its address.
 pub fn start_server(netns: &Netns, name: &CStr, at: IpAddr) -> (Process, SocketAddr) {
     let mut server = Process::named(netns, name, move |line| serve(line, at));
     let port = server.line.hear()[0];
@@ -110,8 +109,8 @@ fn call(mut line: Line, to: SocketAddr) {
     }
 }
 
-/// A connection that works: on a link that has just come up, SYNs are lost, and
-/// when two CPUs serve what is sent again, the kernel resets what comes of it.
+/// Opens a connection and makes sure that it works: on a link that has just come up, SYNs are lost,
+/// and when two CPUs process the retransmitted ones, the kernel resets the connection.
 fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     for _ in 0..9 {
         let mut stream = traffic::connect_from(from, to);
@@ -122,7 +121,7 @@ fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     panic!("{to} does not answer");
 }
 
-/// A request, and the whole answer to it.
+/// Sends a request, and reads the whole answer.
 pub fn ask(stream: &mut TcpStream) {
     try_ask(stream).expect("an answer");
 }
@@ -139,14 +138,14 @@ fn try_ask(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells its port, then answers each request of each connection.
+/// Sends its port, then answers each request on each connection.
 fn serve(mut line: Line, at: IpAddr) {
     let listener = traffic::listen_at(SocketAddr::new(at, 0), 1024);
     line.tell(&[listener.local_addr().expect("bound").port().into()]);
     let mut streams = Vec::new();
     loop {
         let ready = wait(&listener, &streams);
-        // Downwards: those that end leave a gap.
+        // From the end: removed streams leave a gap.
         for at in ready.into_iter().rev() {
             match at.checked_sub(1) {
                 None => streams.push(listener.accept().expect("accept").0),
@@ -157,7 +156,7 @@ fn serve(mut line: Line, at: IpAddr) {
     }
 }
 
-/// What has something to read: 0 is the listener, the streams come behind it.
+/// What is readable: 0 is the listener, then the streams follow.
 fn wait(listener: &TcpListener, streams: &[TcpStream]) -> Vec<usize> {
     let all = iter::once(listener.as_fd()).chain(streams.iter().map(AsFd::as_fd));
     let mut fds: Vec<_> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
@@ -167,7 +166,7 @@ fn wait(listener: &TcpListener, streams: &[TcpStream]) -> Vec<usize> {
     ready.map(|(at, _)| at).collect()
 }
 
-/// Reads a request and answers; false when the client has gone.
+/// Reads a request and answers; false when the client has closed.
 fn answers(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1024]) {
         Ok(0) => false,

@@ -1,4 +1,4 @@
-//! The device itself, below the tool: raw calls, as a hostile root makes them.
+//! The device itself, below the tool: raw calls, as a malicious root could make them.
 
 #![allow(unsafe_code, reason = "raw system calls")]
 
@@ -25,9 +25,9 @@ pub fn open() -> File {
 /// Any ioctl with any argument.
 ///
 /// # Safety
-/// Where the call writes, `arg` must point to memory that may be written.
+/// If the call writes, `arg` must point to memory that may be written.
 pub unsafe fn ioctl(device: &File, request: u64, arg: usize) -> io::Result<i32> {
-    // SAFETY: the caller vouches for `arg`.
+    // SAFETY: the caller guarantees that `arg` is valid.
     let ret = unsafe { libc::ioctl(device.as_raw_fd(), request as libc::Ioctl, arg) };
     if ret < 0 {
         Err(io::Error::last_os_error())
@@ -38,11 +38,11 @@ pub unsafe fn ioctl(device: &File, request: u64, arg: usize) -> io::Result<i32> 
 
 /// A call that fills or reads one structure.
 pub fn call<T>(device: &File, request: u64, value: &mut T) -> io::Result<i32> {
-    // SAFETY: a structure of the size that the request's number carries.
+    // SAFETY: the structure has the size that the request's number encodes.
     unsafe { ioctl(device, request, ptr::from_mut(value).addr()) }
 }
 
-/// A mapping of the device that is ended when this goes.
+/// A mapping of the device, which is unmapped when this is dropped.
 pub struct Mapping {
     start: *mut libc::c_void,
     len: usize,
@@ -86,7 +86,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// The bytes as they are now; nothing may be recorded meanwhile.
+    /// The bytes as they are now; the module must not record meanwhile.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len];
         // SAFETY: the mapping is readable and as long as the vector.
@@ -96,18 +96,19 @@ impl Mapping {
 }
 
 impl Mapping {
-    /// One of its words, from anywhere in it, while the kernel may write it.
+    /// One of its words; the kernel may write it at the same time. `number` may be any number.
     pub fn word(&self, number: usize) -> u64 {
         let words = self.len / size_of::<u64>();
-        // SAFETY: within the mapping, which is readable and aligned; volatile, as others write it.
+        // SAFETY: within the mapping, which is readable and aligned; volatile, as the kernel writes
+        // it.
         unsafe { self.start.cast::<u64>().add(number % words).read_volatile() }
     }
 
-    /// Unmaps its first page, if that is not all.
+    /// Unmaps the first page, unless it is the only one.
     pub fn shorten(&mut self) {
         const PAGE: usize = 4096;
         if self.len > PAGE {
-            // SAFETY: a part of this object's own mapping, which it forgets.
+            // SAFETY: a part of this object's own mapping, which is no longer used.
             assert_eq!(unsafe { libc::munmap(self.start, PAGE) }, 0, "munmap");
             self.start = self.start.wrapping_byte_add(PAGE);
             self.len -= PAGE;

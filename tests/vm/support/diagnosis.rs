@@ -1,4 +1,4 @@
-//! What `--diagnose` finds, and what must hold of every diagnosis.
+//! Findings of `--diagnose`, and conditions that hold for every diagnosis.
 
 use std::fs;
 
@@ -15,17 +15,17 @@ const WORST_FIRST: [&str; 3] = ["critical", "warning", "info"];
 #[derive(Debug)]
 pub struct Diagnosis(pub Vec<Value>);
 
-/// What `nstat` said before and behind a diagnosis.
+/// The output of `nstat` before and after a diagnosis.
 pub struct Looks(Counters, Counters);
 
 impl Diagnosis {
-    /// Of what is in a namespace, with other keys beside: what it tells of the
-    /// namespace is true, and nothing is about the healthy crowd.
+    /// Diagnoses a namespace, with these keys in addition: asserts that the findings agree with the
+    /// namespace, and that none is about the healthy crowd.
     pub fn of(netns: &Netns, crowd: &mut Crowd, keys: &str) -> Self {
         Self::and_looks(netns, crowd, keys).0
     }
 
-    /// The same, and what the namespace's counters were meanwhile.
+    /// The same; also returns the namespace's counters before and after it.
     pub fn and_looks(netns: &Netns, crowd: &mut Crowd, keys: &str) -> (Self, Looks) {
         let before = Counters::of(&netns.name);
         let diagnosis = Self::with(&format!("netns={} {keys}", netns.name));
@@ -40,7 +40,7 @@ impl Diagnosis {
         (diagnosis, looks)
     }
 
-    /// Of all that there is. The exit status of `check=1` must be that of what is found.
+    /// Diagnoses everything. The exit status of `check=1` must match the findings.
     pub fn with(keys: &str) -> Self {
         let diagnose = format!("--diagnose=json=1 check=1 {keys}");
         let outcome = tool::run(&["tcpstates", &diagnose]);
@@ -73,14 +73,14 @@ impl Diagnosis {
         self.0.iter().filter(|f| f["rule"] == rule).collect()
     }
 
-    /// The rule's finding: there is one, and no other.
+    /// The rule's finding: asserts that it is the only one.
     pub fn one(&self, rule: &str) -> &Value {
         let findings = self.of_rule(rule);
         assert_eq!(findings.len(), 1, "{rule}: {self:#?}");
         findings[0]
     }
 
-    /// The rule's finding that has this in its subject.
+    /// The rule's finding that has this key and value in its subject.
     pub fn about(&self, rule: &str, key: &str, value: impl Into<Value>) -> &Value {
         let value = value.into();
         let findings = self.of_rule(rule);
@@ -90,7 +90,7 @@ impl Diagnosis {
         found.unwrap_or_else(|| panic!("no {rule} with {key} {value}: {self:#?}"))
     }
 
-    /// No rule but these has found more than what is good to know.
+    /// Asserts that only these rules have findings above the level of information.
     pub fn assert_alarms_only(&self, rules: &[&str]) {
         let is_other = |f: &&Value| !rules.iter().any(|rule| f["rule"] == *rule);
         let others = self.0.iter().filter(is_other);
@@ -112,7 +112,7 @@ impl Diagnosis {
         }
     }
 
-    /// Each setting that is advised is there, and has the value that is told.
+    /// Asserts that each recommended setting exists, and has the value that the finding shows.
     fn assert_settings(&self, netns: &Netns) {
         let advice = self.0.iter().filter_map(|f| f["advice"].as_array());
         let told: Vec<_> = advice
@@ -126,7 +126,7 @@ impl Diagnosis {
         let truth = netns.sysctls(&names);
         assert_eq!(truth.len(), told.len(), "{truth:?}");
         for ((name, told), truth) in told.iter().zip(truth) {
-            // A tab stands between the numbers of a range.
+            // A tab separates the numbers of a range.
             assert_eq!(*told, Some(truth.replace('\t', " ").as_str()), "{name}");
         }
     }
@@ -141,8 +141,8 @@ fn is_alarming(finding: &Value) -> bool {
     finding["severity"] != "info"
 }
 
-/// The key for a limit of a rule on kernels that check each access, where all takes longer;
-/// elsewhere those by default hold.
+/// A key with the limit of a rule for kernels that check each access, where everything takes
+/// longer; other kernels use the default limits.
 pub fn limit_if_slow(rule: &str, limit: &str) -> String {
     if guest::sanitizer().is_none() {
         return String::new();
@@ -152,23 +152,23 @@ pub fn limit_if_slow(rule: &str, limit: &str) -> String {
     format!("config={file}")
 }
 
-/// The finding is so bad.
+/// Asserts that the finding has this severity.
 pub fn assert_is(finding: &Value, severity: &str) {
     assert_eq!(finding["severity"], severity, "{finding:#}");
 }
 
-/// The finding's subject has this.
+/// Asserts that the finding's subject has this key and value.
 pub fn assert_about(finding: &Value, key: &str, value: impl Into<Value>) {
     assert_eq!(finding["subject"][key], value.into(), "{key}: {finding:#}");
 }
 
-/// The finding is about this process.
+/// Asserts that the finding is about this process.
 pub fn assert_by(finding: &Value, comm: &str, pid: u64) {
     assert_about(finding, "comm", comm);
     assert_about(finding, "pid", pid);
 }
 
-/// These are the addresses of the other ends, each with so many connections.
+/// Asserts that these are the addresses of the other ends, each with this number of connections.
 pub fn assert_peers(finding: &Value, expected: &[(String, u64)]) {
     let peers = finding["subject"]["peers"].as_array();
     let name = |p: &Value| p["addr"].as_str().expect("an address").to_owned();
@@ -179,7 +179,7 @@ pub fn assert_peers(finding: &Value, expected: &[(String, u64)]) {
     assert_eq!(told, expected, "{finding:#}");
 }
 
-/// A number that it was judged by.
+/// One of the finding's numbers.
 pub fn number(finding: &Value, name: &str) -> u64 {
     let number = finding["numbers"][name].as_u64();
     number.unwrap_or_else(|| panic!("no number {name}: {finding:#}"))
@@ -192,7 +192,7 @@ pub fn assert_numbers(finding: &Value, expected: &[(&str, u64)]) {
 }
 
 impl Looks {
-    /// Numbers with `nstat`'s names are what it said.
+    /// Asserts that numbers with `nstat`'s names agree with `nstat`.
     fn assert_hold(&self, finding: &Value) {
         let numbers = finding["numbers"].as_object().expect("numbers");
         for name in numbers.keys().filter(|name| name.starts_with("Tcp")) {
@@ -200,7 +200,7 @@ impl Looks {
         }
     }
 
-    /// A number of the finding is what a counter was meanwhile.
+    /// Asserts that a number of the finding lies between a counter's values before and after it.
     pub fn assert_between(&self, finding: &Value, name: &str, counter: &str) {
         let (before, after) = (self.0.get(counter), self.1.get(counter));
         let told = number(finding, name);
@@ -210,13 +210,13 @@ impl Looks {
         );
     }
 
-    /// The counter has stood still.
+    /// Asserts that the counter has not changed.
     pub fn assert_still(&self, counter: &str) {
         assert_eq!(self.0.get(counter), self.1.get(counter), "{counter}");
     }
 }
 
-/// Whether it holds for a value in here, with the nearest key.
+/// Whether the condition holds for any value in here, given with the nearest key.
 fn any(key: &str, value: &Value, holds: &impl Fn(&str, &Value) -> bool) -> bool {
     match value {
         Value::Array(all) => all.iter().any(|v| any(key, v, holds)),

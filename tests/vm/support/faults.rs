@@ -1,13 +1,13 @@
-//! Faults that the kernel injects: the n-th place where what a thread asks for
-//! can fail does. Only kernels that are built for it do this.
+//! Fault injection by the kernel: the n-th operation of a thread that can fail does fail. Only
+//! kernels that are built for it support this.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 const DEBUGFS: &str = "/sys/kernel/debug";
 
-/// Lets allocations fail that may wait, which they do not by themselves, and
-/// keeps each of many faults from filling the kernel's log.
+/// Makes allocations that may wait fail, too, which is not the default, and keeps each of the many
+/// faults from filling the kernel's log.
 pub fn prepare() {
     for (name, value) in [
         ("failslab/ignore-gfp-wait", "N"),
@@ -24,7 +24,7 @@ pub fn prepare() {
     }
 }
 
-/// A warning that the kernel itself gives of a fault is no complaint: see `scripts/vm --help`.
+/// A warning that the kernel itself prints about a fault is not an error: see `scripts/vm --help`.
 pub fn expect_warning(text: &str) {
     let line = format!("<5>diagnose-tools-vm: expected: {text}");
     fs::write("/dev/kmsg", line).expect("the kernel's log");
@@ -35,8 +35,8 @@ fn set(name: &str, value: &str) {
     fs::write(&path, value).unwrap_or_else(|e| panic!("{path}={value}: {e}"));
 }
 
-/// While this is there, the module finds no memory for nodes and chunks of
-/// tables, whoever asks, and no hook can be attached.
+/// While this exists, the module gets no memory for nodes and chunks of tables in any thread, and
+/// no hook can be attached.
 pub struct NoGrowth;
 
 impl NoGrowth {
@@ -54,7 +54,8 @@ impl Drop for NoGrowth {
     }
 }
 
-/// The fault of the calling thread. Its file stays open: to open it allocates, too.
+/// Fault injection for the calling thread. Its file stays open, because opening it allocates
+/// memory, too.
 pub struct Fault {
     file: File,
 }
@@ -69,8 +70,8 @@ impl Fault {
         }
     }
 
-    /// Calls, with the n-th place failing; gives what came of it, if there was
-    /// such a place.
+    /// Runs `call` with a failure of the n-th operation; returns the result if there was such an
+    /// operation.
     pub fn at<T>(&self, nth: u32, call: impl FnOnce() -> T) -> Option<T> {
         let text = nth.to_string();
         self.write(text.as_bytes());
@@ -86,7 +87,7 @@ impl Fault {
     }
 }
 
-/// Which of the places fail, one after the other: from some on, every so manieth.
+/// Which of the operations fail, one after the other: every n-th one, from a first one.
 #[derive(Clone, Copy)]
 pub struct Places {
     first: u32,
@@ -100,15 +101,14 @@ impl Places {
         Self { first, step }
     }
 
-    /// The same, counted from behind these.
+    /// The same, after skipping this number of operations.
     pub fn after(self, places: u32) -> Self {
         Self::new(self.first + places, self.step)
     }
 }
 
-/// Calls again and again, and lets one place after the other fail, until there
-/// is none any more; what comes of each goes to `judge`. Gives the number of
-/// faults.
+/// Repeats `call` and makes one operation after the other fail, until there are no more; passes
+/// each result to `judge`. Returns the number of faults.
 pub fn at<T>(places: Places, mut call: impl FnMut() -> T, mut judge: impl FnMut(u32, T)) -> u32 {
     const MOST: u32 = 100_000;
     let fault = Fault::of_this_thread();

@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Set inside of the machine, to the name of the group of scenarios to run.
+/// Set inside the machine, to the name of the group of scenarios to run.
 const GROUP: &str = "DIAGNOSE_TOOLS_GUEST";
 const OTHER_MODULES: &str = "DIAGNOSE_TOOLS_OTHER_MODULES";
 
-/// What the machine looks like.
+/// The configuration of the machine.
 pub struct Machine {
     pub cpus: u32,
-    /// CPUs that are possible: the others never come.
+    /// Number of possible CPUs: the additional ones never come online.
     pub max_cpus: Option<u32>,
     pub memory: &'static str,
-    /// Guest time counts instructions.
+    /// Guest time is derived from the number of instructions.
     pub icount: bool,
-    /// Emulated CPUs take turns on one of the host's: see `scripts/vm --help`.
+    /// Emulated CPUs run alternately on a single host CPU: see `scripts/vm --help`.
     pub turns: bool,
     pub timeout_s: u32,
-    /// A module with calls of another version is built for it.
+    /// Builds a module whose calls have another version.
     pub other_modules: bool,
 }
 
@@ -39,12 +39,12 @@ impl Default for Machine {
     }
 }
 
-/// The group of scenarios to run here; nothing on the host.
+/// The group of scenarios to run here; `None` on the host.
 pub fn group() -> Option<String> {
     env::var(GROUP).ok()
 }
 
-/// Which of the kernels of `scripts/sanitized-kernel` is booted; nothing for others.
+/// Which kernel of `scripts/sanitized-kernel` is booted; `None` for others.
 pub fn sanitizer() -> Option<String> {
     const SANITIZED: [&str; 3] = ["kasan", "kcsan", "reduced"];
     let kernel = env::var("DIAGNOSE_TOOLS_KERNEL").ok()?;
@@ -52,30 +52,30 @@ pub fn sanitizer() -> Option<String> {
     SANITIZED.contains(&name).then(|| name.to_owned())
 }
 
-/// A tenth of it where each connection takes ten times as long.
+/// A divisor for numbers of connections: ten where each connection takes ten times as long.
 pub fn share() -> usize {
     if sanitizer().is_some() { 10 } else { 1 }
 }
 
-/// How long to wait for something before it counts as a failure.
+/// How long to wait for an event before it counts as a failure.
 pub fn patience(seconds: u64) -> Duration {
     slowed(Duration::from_secs(seconds))
 }
 
-/// The same: all that a sanitizer checks takes its time.
+/// A duration, extended where a sanitizer slows everything down.
 pub fn slowed(time: Duration) -> Duration {
     time * if sanitizer().is_some() { 8 } else { 1 }
 }
 
-/// Where a module with calls of another version is found, inside of the machine.
+/// Path of the module whose calls have another version, inside the machine.
 pub fn other_modules() -> PathBuf {
     env::var_os(OTHER_MODULES)
         .expect("the host has built it")
         .into()
 }
 
-/// Builds the module from a copy of the sources, in one file of which a macro
-/// has another value, and gives its path.
+/// Builds the module from a copy of the sources in which a macro of one file has another value;
+/// returns its path.
 pub fn build_variant(name: &str, file: &str, defined: &str, value: &str) -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -95,7 +95,7 @@ pub fn build_variant(name: &str, file: &str, defined: &str, value: &str) -> Path
     path.trim_end().into()
 }
 
-/// The folder of a module with calls of another version.
+/// The folder of the module whose calls have another version.
 fn build_other_modules() -> PathBuf {
     let header = "include/tcpstates.h";
     let path = build_variant("other-version", header, "TCPSTATES_CALL_VERSION", "99");
@@ -104,8 +104,8 @@ fn build_other_modules() -> PathBuf {
     folder.expect("a folder of modules").to_owned()
 }
 
-/// What boots the machine and runs this program in it, with the same
-/// arguments, for a group of what it has to run.
+/// The command that boots the machine and runs this program in it, with the same arguments, for a
+/// group of scenarios.
 pub fn vm(machine: &Machine, group: &str) -> Command {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut vm = Command::new(top.join("scripts/vm"));
@@ -118,7 +118,7 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
     if let Some(possible) = machine.max_cpus {
         vm.args(["--maxcpus", &possible.to_string()]);
     }
-    // All that is checked takes its time.
+    // A sanitizer slows everything down.
     let slow = if sanitizer().is_some() { 4 } else { 1 };
     vm.args(["--timeout", &(slow * machine.timeout_s).to_string()]);
     vm.args(machine.icount.then_some("--icount"));
@@ -130,10 +130,10 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
         .arg(program);
     vm.args(env::args_os().skip(1)).current_dir(top);
     if sanitizer().is_some() {
-        // To find a line's name takes minutes there.
+        // Resolving the symbols of a backtrace takes minutes there.
         vm.env("RUST_BACKTRACE", "0");
     }
-    // The runner need not build a controller: the tests have their own.
+    // The script need not build a controller: the tests have their own.
     vm.env(
         "DIAGNOSE_TOOLS_BIN_DIR",
         Path::new(super::tool::PROGRAM).parent().expect("a folder"),
@@ -144,14 +144,13 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
     vm
 }
 
-/// Runs a group of this program's scenarios in the machine, and shows what it
-/// says: as it comes, or all at its end. True when they all passed; a machine
-/// that could not run is a failure.
+/// Runs a group of this program's scenarios in the machine, and prints its output: immediately, or
+/// all of it at the end. True when they all passed; a machine that could not run is a failure.
 pub fn boot(machine: &Machine, group: &str, at_its_end: bool) -> bool {
     let mut vm = vm(machine, group);
     let status = if at_its_end {
         vm.output().map(|output| {
-            // Both are a log: where it is shown, and that it can be, is not of interest.
+            // Both are a log: an error of the output does not matter.
             let _ = io::stdout().write_all(&output.stdout);
             let _ = io::stderr().write_all(&output.stderr);
             output.status

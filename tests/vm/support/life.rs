@@ -10,8 +10,9 @@ use super::netns;
 /// All transitions of one connection, in order.
 pub struct Life(pub Vec<Value>);
 
-/// The lives of all connections among these transitions, by id. What an earlier scenario left in
-/// a namespace that has gone may end while a recording begins, before it is found: that has none.
+/// The lives of all connections among these transitions, by id. Sockets that an earlier scenario
+/// left in a removed namespace may end while a recording starts, before they are found: their
+/// transitions have no id.
 pub fn lives(transitions: &[Value]) -> Vec<Life> {
     let mut by_id: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
     for record in transitions {
@@ -70,9 +71,8 @@ impl Life {
             .unwrap_or_else(|| panic!("no {old} to {new}: {self:?}"))
     }
 
-    /// These states one after the other, from the first record's old one to
-    /// the last record's new one, each with the reason that came with it (or
-    /// an empty text).
+    /// Asserts that these states follow one another, from the first record's old one to the last
+    /// record's new one, each with the reason that came with it (or an empty text).
     pub fn assert_is(&self, states: &[(&str, &str)]) {
         let told = self.states();
         assert_eq!(told, states, "{self:#?}");
@@ -91,7 +91,7 @@ impl Life {
     }
 }
 
-/// Nothing is an empty text.
+/// An absent value is an empty text.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -113,7 +113,7 @@ impl fmt::Debug for Life {
     }
 }
 
-/// What is shown of a record when a life is not as it should be.
+/// Fields of a record that are printed when a life is not as expected.
 const SHOWN: &[&str] = &[
     "netns",
     "laddr",

@@ -1,4 +1,4 @@
-//! Two namespaces with a link between them, which can be slow or cut.
+//! Two namespaces with a link between them, which can be delayed or cut.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
@@ -11,7 +11,7 @@ const WIRE: &str = "wire";
 pub const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 pub const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
-/// Both namespaces; the near one has [`NEAR`], the far one has [`FAR`].
+/// Both namespaces; the near one has the address [`NEAR`], the far one [`FAR`].
 pub struct Link {
     pub near: Netns,
     pub far: Netns,
@@ -33,7 +33,7 @@ impl Link {
         link
     }
 
-    /// The near end has all addresses of a prefix, and the far end knows the way.
+    /// Gives the near end all addresses of a prefix, and the far end a route to them.
     pub fn lend(&self, prefix: &str) {
         self.near
             .ip(&["route", "add", "local", prefix, "dev", "lo"]);
@@ -41,19 +41,19 @@ impl Link {
             .ip(&["route", "add", prefix, "via", &NEAR.to_string()]);
     }
 
-    /// All that the far end does not know leads to the near end, which drops it.
+    /// Adds a default route from the far end to the near end, which drops the packets.
     pub fn lead_away(&self) {
         self.far
             .ip(&["route", "add", "default", "via", &NEAR.to_string()]);
     }
 
-    /// The near end has them no more: what is sent there is lost in silence.
+    /// Removes these addresses from the near end: packets to them are lost silently.
     pub fn vanish(&self, prefix: &str) {
         self.near
             .ip(&["route", "del", "local", prefix, "dev", "lo"]);
     }
 
-    /// What goes from far to near takes so long from now on.
+    /// Delays packets from far to near from now on.
     pub fn delay(&self, delay: &str) {
         let output = Command::new("tc")
             .args(["-n", &self.far.name, "qdisc", "add", "dev", WIRE, "root"])
@@ -67,7 +67,7 @@ impl Link {
         );
     }
 
-    /// Nothing goes through any more.
+    /// Cuts the link: all packets are lost.
     pub fn cut(&self) {
         self.far.ip(&["link", "set", WIRE, "down"]);
     }

@@ -1,4 +1,4 @@
-//! Truth: the kernel's own accounts of its memory.
+//! Truth: the kernel's own memory statistics.
 
 use std::fs;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::guest;
 
 const MIB: u64 = 1 << 20;
-/// How long the kernel may take to free what namespaces and sockets leave to its workers.
+/// How long the kernel may take to free the memory of namespaces and sockets in its workers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kernel memory that could leak, in bytes.
@@ -35,8 +35,8 @@ impl KernelMemory {
         }
     }
 
-    /// All of it that was taken since, but for the slab where that is no measure: KASAN pads each
-    /// object, and keeps those that were freed.
+    /// The sum that was allocated since `before`, without the slab where it cannot be compared:
+    /// KASAN pads each object, and keeps freed ones.
     pub fn taken_since(&self, before: &Self) -> u64 {
         let sum = |memory: &Self| match guest::sanitizer().as_deref() {
             Some("kasan") => memory.vmalloc + memory.percpu,
@@ -45,11 +45,10 @@ impl KernelMemory {
         sum(self).saturating_sub(sum(before))
     }
 
-    /// What is used after `before` is no more than it was. A single ring of 4096 records is
-    /// 1 MiB, its shards 256 KiB: fifty leaks of either would stand out from what traffic makes
-    /// the slab breathe.
+    /// Whether no more is used than at `before`. A single ring of 4096 records is 1 MiB, its shards
+    /// 256 KiB: fifty leaks of either would exceed the variation of the slab that traffic causes.
     fn is_back_at(&self, before: &Self) -> bool {
-        // KASAN keeps what was freed, a 32nd of all memory: there, leaks are what kmemleak finds.
+        // KASAN keeps up to a 32nd of all memory after it is freed: there, kmemleak finds leaks.
         let kept = match guest::sanitizer().as_deref() {
             Some("kasan") => 128 * MIB,
             _ => 0,
@@ -59,7 +58,7 @@ impl KernelMemory {
             && self.slab <= before.slab + kept + 8 * MIB
     }
 
-    /// The kernel's memory is as it was before.
+    /// Asserts that the kernel uses no more memory than before.
     pub fn assert_back_at(before: &Self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -74,7 +73,7 @@ impl KernelMemory {
     }
 }
 
-/// Areas of vmalloc that functions of the module have made.
+/// Areas of vmalloc that the module's functions have allocated.
 pub fn vmalloc_areas() -> Vec<String> {
     let text = fs::read_to_string("/proc/vmallocinfo").expect("/proc/vmallocinfo");
     text.lines()
@@ -83,8 +82,8 @@ pub fn vmalloc_areas() -> Vec<String> {
         .collect()
 }
 
-/// Objects in use of the module's own slab cache, if it exists. What lies with a CPU, or with
-/// KASAN, to be used again counts as used: a cache that is shrunk gives it back.
+/// Objects in use in the module's own slab cache, if it exists. Free objects that are cached per
+/// CPU, or by KASAN, count as used: shrinking the cache releases them.
 pub fn slab_objects() -> Option<u64> {
     // There is none if the module is not loaded.
     let _ = fs::write("/sys/kernel/slab/tcpstates_conn/shrink", "1");
@@ -93,13 +92,13 @@ pub fn slab_objects() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Nothing of the module's own is left.
+/// Asserts that no memory of the module is left.
 pub fn assert_none_left() {
     assert_eq!(vmalloc_areas(), Vec::<String>::new());
     assert_eq!(slab_objects().unwrap_or(0), 0);
 }
 
-/// Frees what the kernel caches, so that two readings can be compared.
+/// Frees the kernel's caches, so that two readings can be compared.
 pub fn settle() {
     fs::write("/proc/sys/vm/drop_caches", "3").expect("root may drop caches");
     fs::write("/proc/sys/vm/compact_memory", "1").expect("root may compact memory");

@@ -1,4 +1,4 @@
-//! What the scenarios share: the tool, the truths, the traffic.
+//! Shared by the scenarios: the tool, the independent sources, the traffic.
 
 pub mod crowd;
 pub mod device;
@@ -28,8 +28,8 @@ use std::env;
 
 use libtest_mimic::Trial;
 
-/// A scenario: it fails by panicking. It runs in a network namespace of its
-/// own, so that what one leaves in TIME_WAIT is not in the next one's way.
+/// A scenario: it fails by panicking. It runs in its own network namespace, so that its sockets in
+/// TIME_WAIT do not disturb the next one.
 pub fn scenario(name: &str, run: fn()) -> Trial {
     Trial::test(name, move || {
         netns::alone(run);
@@ -37,20 +37,20 @@ pub fn scenario(name: &str, run: fn()) -> Trial {
     })
 }
 
-/// A scenario of something that some kernels lack: there it is shown as ignored. Kernels of
-/// distributions have it from 6.1 on, so that on these it fails.
+/// A scenario that needs a feature which some kernels lack: there it is shown as ignored.
+/// Distribution kernels have the feature from 6.1 on, so on these its absence is a failure.
 pub fn scenario_where(is_there: fn() -> bool, name: &str, run: fn()) -> Trial {
     let may_lack = || guest::sanitizer().is_some() || tool::release().starts_with("5.10");
     let ignored = guest::group().is_some() && may_lack() && !is_there();
     scenario(name, run).with_ignored_flag(ignored)
 }
 
-/// Is this a quick selection: `--smoke`?
+/// Whether this is a quick selection (`--smoke`).
 pub fn is_quick() -> bool {
     env::args().any(|arg| arg == "--smoke")
 }
 
-/// Is this the long run, which takes hours? See docs/hardening.md.
+/// Whether this is the long run, which takes hours. See docs/hardening.md.
 pub fn is_long() -> bool {
     env::var_os("DIAGNOSE_TOOLS_LONG").is_some_and(|value| value == "1")
 }

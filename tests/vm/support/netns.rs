@@ -12,18 +12,18 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::ss;
 
-/// When a new connection may have the port of one in TIME_WAIT
-/// (`net.ipv4.tcp_tw_reuse`), and so end that before its minute is over.
+/// When a new connection may use the port of one in TIME_WAIT (`net.ipv4.tcp_tw_reuse`), which then
+/// ends before its minute has passed.
 #[derive(Debug, Clone, Copy)]
 pub enum Reuse {
-    /// In the namespaces that are made here: a test that counts sockets in
-    /// TIME_WAIT, or looks for a connection by its port, would fail by chance.
+    /// In the namespaces that are made here: otherwise a test that counts sockets in TIME_WAIT, or
+    /// finds a connection by its port, could fail by chance.
     Never = 0,
     /// On loopback, after a second: the kernel's default.
     OnLoopback = 2,
 }
 
-/// A named network namespace; it goes when this does.
+/// A named network namespace; it is removed when this is dropped.
 pub struct Netns {
     pub name: String,
 }
@@ -40,7 +40,7 @@ impl Netns {
         netns
     }
 
-    /// `ip` in the namespace.
+    /// Runs `ip` in the namespace.
     pub fn ip(&self, args: &[&str]) {
         ip(&[&["-n", &self.name], args].concat());
     }
@@ -50,12 +50,12 @@ impl Netns {
         self.run(|| sysctl(name, value));
     }
 
-    /// Sets when a new connection may have the port of one in TIME_WAIT.
+    /// Sets when a new connection may use the port of one in TIME_WAIT.
     pub fn reuse_time_wait(&self, reuse: Reuse) {
         self.run(|| reuse_time_wait(reuse));
     }
 
-    /// What `sysctl` says of these settings in the namespace.
+    /// The output of `sysctl` for these settings in the namespace.
     pub fn sysctls(&self, names: &[&str]) -> Vec<String> {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.name, "sysctl", "-n"])
@@ -71,7 +71,7 @@ impl Netns {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Inode number, by which the tool names the namespace.
+    /// Inode number, which the tool uses to name the namespace.
     pub fn inode(&self) -> u64 {
         self.open().metadata().expect("a namespace").ino()
     }
@@ -101,10 +101,9 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        // What its sockets still wait for would end in the middle of other
-        // scenarios.
+        // Remaining sockets would end in the middle of other scenarios.
         ss::give_up(&self.name);
-        // The next one of this name must fail if this one stays.
+        // If this one remains, the creation of the next one with this name must fail.
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
             .stderr(Stdio::null())
@@ -112,8 +111,8 @@ impl Drop for Netns {
     }
 }
 
-/// Runs `inside` in a thread, in a namespace that has only a loopback and
-/// goes with the thread.
+/// Runs `inside` in a thread, in a namespace that has only a loopback and is removed with the
+/// thread.
 pub fn alone(inside: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -128,12 +127,12 @@ pub fn alone(inside: impl FnOnce() + Send) {
     });
 }
 
-/// Where the setting is found, in the namespace of whoever looks.
+/// Path of the setting, in the namespace of the reader.
 fn sysctl_path(name: &str) -> String {
     format!("/proc/sys/{}", name.replace('.', "/"))
 }
 
-/// Whether the kernel knows of the setting.
+/// Whether the kernel has the setting.
 pub fn has_sysctl(name: &str) -> bool {
     Path::new(&sysctl_path(name)).exists()
 }
@@ -148,11 +147,12 @@ pub fn reuse_time_wait(reuse: Reuse) {
     sysctl("net.ipv4.tcp_tw_reuse", &(reuse as u8).to_string());
 }
 
-/// What `ip link set lo up` does, without a process: namespaces that come and go fast need it.
+/// Like `ip link set lo up`, but without a process: for namespaces that are made and removed
+/// quickly.
 #[allow(unsafe_code, reason = "an ioctl that nix does not know")]
 fn bring_loopback_up() {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-    // SAFETY: integers only: all zero is a value of it.
+    // SAFETY: integers only, so all zero is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = *from as libc::c_char;
@@ -177,14 +177,14 @@ pub fn current_inode() -> u64 {
         .ino()
 }
 
-/// Neither that of this thread nor one that has a name.
+/// True if it is neither this thread's namespace nor one with a name.
 pub fn is_gone(inode: u64) -> bool {
     let named = fs::read_dir("/run/netns").into_iter().flatten();
     let mut inodes = named.filter_map(|entry| Some(fs::metadata(entry.ok()?.path()).ok()?.ino()));
     inode != current_inode() && inodes.all(|other| other != inode)
 }
 
-/// `ip`, which must succeed.
+/// Runs `ip`, which must succeed.
 pub fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().expect("ip(8)");
     assert!(

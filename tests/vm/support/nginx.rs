@@ -14,11 +14,11 @@ use super::program::Program;
 use super::{guest, ss, traffic};
 
 const PORT: u16 = 80;
-/// What answers, behind the server, to requests with a body.
+/// Address of the server behind nginx, which answers requests with a body.
 const BEHIND: &str = "127.0.0.1:8081";
 
-/// nginx in a namespace: `/` is what [`crowd`] expects, `/big` is 64 MiB, and
-/// `/form` takes a body, all of which it reads before it passes it on.
+/// nginx in a namespace: `/` is what [`crowd`] expects, `/big` is 64 MiB, and `/form` takes a body,
+/// which nginx reads completely before it passes it on.
 pub struct Nginx {
     program: Program,
     folder: PathBuf,
@@ -30,7 +30,7 @@ impl Nginx {
         let addr = SocketAddr::new(at, PORT);
         let folder = PathBuf::from(format!("/tmp/nginx-{}", netns.name));
         fs::create_dir_all(folder.join("html")).expect("a folder");
-        // It serves as a user of its own.
+        // Its workers run as another user.
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a mode");
         fs::write(folder.join("html/index.html"), crowd::BODY).expect("a file");
         let big = fs::File::create(folder.join("html/big")).expect("a file");
@@ -57,7 +57,7 @@ impl Nginx {
         format!("http://{}{path}", self.addr)
     }
 
-    /// The process that listens, and the one that accepts.
+    /// Ids of the process that listens, and of the one that accepts.
     pub fn pids(&mut self) -> [u64; 2] {
         let master = self.program.pid();
         let path = format!("/proc/{master}/task/{master}/children");
@@ -66,7 +66,7 @@ impl Nginx {
         [master, worker.parse().expect("a number")]
     }
 
-    /// As an administrator would: it ends, and starts again.
+    /// Restarts it, like an administrator: it ends, and starts again.
     pub fn restart(&mut self, netns: &Netns) {
         self.program.quit();
         self.program = run(netns, &self.folder);
@@ -76,7 +76,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // A worker outlives a master that is killed. The master goes when the program does.
+        // A worker survives when its master is killed. The master ends when `program` is dropped.
         if let Some(worker) = self.program.stopped_child() {
             let _ = kill(worker, Signal::SIGKILL);
         }
@@ -93,7 +93,7 @@ fn run(netns: &Netns, folder: &Path) -> Program {
 
 fn configuration(folder: &Path, addr: SocketAddr) -> String {
     let folder = folder.display();
-    // What it is by default, but where all takes longer.
+    // The default, but longer where everything is slower.
     let patience = guest::slowed(Duration::from_secs(60)).as_secs();
     format!(
         "daemon off;

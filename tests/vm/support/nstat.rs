@@ -18,7 +18,7 @@ impl Counters {
         )
     }
 
-    /// Of the namespace of the calling thread.
+    /// Counters of the calling thread's namespace.
     pub fn here() -> Self {
         Self::read(Command::new(NSTAT[0]).args(&NSTAT[1..]))
     }
@@ -34,7 +34,7 @@ impl Counters {
         Self(tree["kernel"].clone())
     }
 
-    /// A counter by `nstat`'s name for it.
+    /// A counter, by the name that `nstat` uses.
     pub fn get(&self, name: &str) -> u64 {
         self.0[name]
             .as_u64()

@@ -1,5 +1,5 @@
-//! Real processes, to own sockets: each is told when to take its next step,
-//! and tells what it has done.
+//! Real processes that own sockets: each receives a message when to take its next step, and reports
+//! what it has done.
 
 #![allow(unsafe_code, reason = "fork(2)")]
 
@@ -18,7 +18,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use super::netns::Netns;
 
-/// A line to another process.
+/// A connection to another process.
 pub struct Line(BufReader<UnixStream>);
 
 impl Line {
@@ -27,14 +27,14 @@ impl Line {
         (Self(BufReader::new(one)), Self(BufReader::new(other)))
     }
 
-    /// Tells the other process some numbers (none: that something is done).
+    /// Sends some numbers to the other process (none: a step is done).
     pub fn tell(&mut self, numbers: &[u64]) {
         let text = serde_json::to_string(numbers).expect("numbers");
         let stream = self.0.get_mut();
         writeln!(stream, "{text}").expect("the other process listens");
     }
 
-    /// Waits for the numbers that the other process tells.
+    /// Waits for numbers from the other process.
     pub fn hear(&mut self) -> Vec<u64> {
         let mut text = String::new();
         self.0.read_line(&mut text).expect("the line");
@@ -50,7 +50,7 @@ impl Line {
         sendmsg::<UnixAddr>(socket, &byte, &rights, MsgFlags::empty(), None).expect("sendmsg");
     }
 
-    /// Takes the descriptor that the other process passes.
+    /// Receives the descriptor that the other process passes.
     pub fn take(&mut self) -> OwnedFd {
         assert!(self.0.buffer().is_empty(), "something else was told before");
         let socket = self.0.get_ref().as_raw_fd();
@@ -63,12 +63,12 @@ impl Line {
         let Some(ControlMessageOwned::ScmRights(fds)) = rights else {
             panic!("no descriptor came");
         };
-        // SAFETY: the kernel has just made this descriptor for us.
+        // SAFETY: the kernel has just made this descriptor for this process.
         unsafe { OwnedFd::from_raw_fd(fds[0]) }
     }
 }
 
-/// A child process of this one. It is killed when this goes.
+/// A child process of this one. It is killed when this is dropped.
 pub struct Process {
     pid: Pid,
     pub line: Line,
@@ -76,7 +76,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process that does `work` in the namespace, and then exits.
+    /// Starts a process that runs `work` in the namespace, and then exits.
     pub fn start(netns: &Netns, work: impl FnOnce(Line)) -> Self {
         let netns = netns.open();
         Self::fork(move |line| {
@@ -86,7 +86,7 @@ impl Process {
         })
     }
 
-    /// The same, and it is called so.
+    /// The same, with this process name.
     pub fn named(netns: &Netns, name: &CStr, work: impl FnOnce(Line)) -> Self {
         Self::start(netns, |line| {
             prctl::set_name(name).expect("PR_SET_NAME");
@@ -94,11 +94,11 @@ impl Process {
         })
     }
 
-    /// A process that also has all that this one has open.
+    /// Starts a process that also inherits all descriptors of this one.
     pub fn fork(work: impl FnOnce(Line)) -> Self {
         let (ours, theirs) = Line::pair();
-        // SAFETY: the child only uses what it has made itself, and the
-        // allocator, which glibc makes usable in it.
+        // SAFETY: the child only uses what it has made itself, and the allocator, which glibc keeps
+        // usable in it.
         match unsafe { fork() }.expect("fork") {
             ForkResult::Parent { child } => Self {
                 pid: child,
@@ -108,7 +108,7 @@ impl Process {
             ForkResult::Child => {
                 drop(ours);
                 let done = catch_unwind(AssertUnwindSafe(|| work(theirs)));
-                // SAFETY: without what the parent wants to be done at its exit.
+                // SAFETY: skips the parent's exit handlers.
                 unsafe { libc::_exit(i32::from(done.is_err())) }
             }
         }
@@ -118,14 +118,14 @@ impl Process {
         self.pid.as_raw() as u64
     }
 
-    /// It must not have ended.
+    /// Asserts that it has not ended.
     pub fn assert_runs(&mut self) {
         let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG)).expect("a child");
         self.over = status != WaitStatus::StillAlive;
         assert!(!self.over, "a process ended: {status:?}");
     }
 
-    /// Waits for its end, by itself, which must be a good one.
+    /// Waits until it ends by itself; it must end successfully.
     pub fn finish(mut self) {
         let mut rest = Vec::new();
         self.line
@@ -137,7 +137,7 @@ impl Process {
         assert_eq!(status, WaitStatus::Exited(self.pid, 0));
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         if !self.over {
             self.over = true;
@@ -153,14 +153,14 @@ impl Drop for Process {
     }
 }
 
-/// A child has descriptors of all sockets that were open in its parent: they
-/// would stay open when the parent closes them.
+/// A child has descriptors of all sockets that its parent had open: they would stay open after the
+/// parent has closed them.
 fn close_all_but(keep: RawFd) {
     let first = libc::STDERR_FILENO as u32 + 1;
     let keep = keep as u32;
     for (from, to) in [(first, keep.wrapping_sub(1)), (keep + 1, u32::MAX)] {
         if from <= to {
-            // SAFETY: nothing of what the parent had open is used any more.
+            // SAFETY: none of the parent's open descriptors is used any more.
             let ret = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
             assert_eq!(ret, 0, "close_range");
         }

@@ -1,4 +1,4 @@
-//! Programs that others have written: servers, clients, attackers.
+//! External programs: servers, clients, attackers.
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::netns::Netns;
 
-/// A program that runs in a namespace. It is killed when this goes.
+/// A program that runs in a namespace. It is killed when this is dropped.
 pub struct Program(Option<Child>);
 
 impl Program {
@@ -31,13 +31,13 @@ impl Program {
         u64::from(self.child().id())
     }
 
-    /// A process that it has started. It is stopped first, for good: it can neither start
-    /// another one, nor wait for this one's end, after which the kernel could give its id to any
-    /// other process.
+    /// A child process of the program. The program is stopped first, for good: it can neither start
+    /// another child, nor wait for this one, after which the kernel could give its id to another
+    /// process.
     pub fn stopped_child(&mut self) -> Option<Pid> {
         let parent = Pid::from_raw(self.child().id() as i32);
         kill(parent, Signal::SIGSTOP).ok()?;
-        // By now it is stopped, or has ended, and has no children any more.
+        // By now it is stopped, or has ended and has no children any more.
         waitid(
             Id::Pid(parent),
             WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
@@ -52,7 +52,7 @@ impl Program {
         self.child().try_wait().expect("a child")
     }
 
-    /// It must not have ended; what it has printed tells why it has.
+    /// Asserts that it has not ended; its output is printed if it has.
     pub fn assert_runs(&mut self) {
         if let Some(status) = self.ended() {
             let output = self.end();
@@ -60,7 +60,7 @@ impl Program {
         }
     }
 
-    /// Asks it to end in its own time, and waits for that.
+    /// Asks it to end, and waits for that.
     pub fn quit(&mut self) {
         let pid = Pid::from_raw(self.child().id() as i32);
         kill(pid, Signal::SIGQUIT).expect("a child");
@@ -69,7 +69,7 @@ impl Program {
     }
 
     fn end(&mut self) -> Output {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child().kill();
         let child = self.0.take().expect("not ended yet");
         child.wait_with_output().expect("a child")

@@ -1,4 +1,4 @@
-//! Random numbers, whose seed can be given again.
+//! Random numbers with a reproducible seed.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use fastrand::Rng;
 pub struct Random(Rng);
 
 impl Random {
-    /// One of several that are made of the same seed.
+    /// One of several generators with the same seed.
     pub fn of(seed: u64, number: u64) -> Self {
         Self(Rng::with_seed(seed.wrapping_add(number)))
     }
@@ -30,13 +30,13 @@ impl Random {
         &all[self.below(all.len() as u64) as usize]
     }
 
-    /// A time of so many milliseconds at most.
+    /// A random time of at most this number of milliseconds.
     pub fn millis(&mut self, most: u64) -> Duration {
         Duration::from_micros(self.below(most * 1000 + 1))
     }
 }
 
-/// `DIAGNOSE_TOOLS_SEED`, or another one each time. It is printed, to be given again.
+/// `DIAGNOSE_TOOLS_SEED`, or a new seed each time. It is printed, so that a run can be repeated.
 pub fn seed() -> u64 {
     let seed = match env::var("DIAGNOSE_TOOLS_SEED") {
         Ok(given) => given.parse().expect("DIAGNOSE_TOOLS_SEED is a number"),

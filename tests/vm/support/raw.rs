@@ -1,5 +1,5 @@
-//! A hand-made peer: a TUN device is a namespace's only link, and what is at
-//! its other end is made here, segment by segment. No other kernel takes part.
+//! A hand-made peer: a TUN device is a namespace's only link, and this module makes the segments of
+//! its other end one by one. No other kernel takes part.
 
 #![allow(unsafe_code, reason = "a TUN device is made by an ioctl")]
 
@@ -21,10 +21,10 @@ use super::segment::{self, ACK, FIN, PSH, RST, SYN, Segment};
 
 /// The namespace's own address on its link.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
-/// A router that is only a sender of ICMP.
+/// A router that only sends ICMP messages.
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 79, 255, 254);
 
-/// How long an answer of the kernel may take, on a busy machine.
+/// Time limit for an answer of the kernel, on a busy machine.
 const PATIENCE_S: u64 = 20;
 
 /// An address at the other end of the wire: number 0, 1, 2 ...
@@ -36,7 +36,7 @@ pub fn peer_addr(number: u16) -> Ipv4Addr {
 /// The other end of a namespace's link.
 pub struct Wire {
     tun: File,
-    /// What came while something else was waited for.
+    /// Segments that arrived while another one was awaited.
     early: RefCell<VecDeque<Segment>>,
 }
 
@@ -51,7 +51,7 @@ impl Wire {
         }
     }
 
-    /// Another hand at this end, for another thread.
+    /// A second handle for the same end, for another thread.
     pub fn twin(&self) -> Self {
         Self {
             tun: self.tun.try_clone().expect("a descriptor"),
@@ -63,7 +63,7 @@ impl Wire {
         self.write(&segment.to_packet());
     }
 
-    /// ICMP's `Destination unreachable` about a segment of the kernel's.
+    /// Sends ICMP's `Destination unreachable` about a segment of the kernel.
     pub fn send_unreachable(&self, code: u8, about: &Segment) {
         self.write(&segment::unreachable(ROUTER, code, about));
     }
@@ -72,7 +72,7 @@ impl Wire {
         (&self.tun).write_all(packet).expect("the wire takes it");
     }
 
-    /// The next segment for which `wanted` holds; the others stay for later.
+    /// The next segment that is `wanted`; the others are kept for later.
     pub fn find(&self, limit: Duration, wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
         let mut early = self.early.borrow_mut();
         if let Some(at) = early.iter().position(&wanted) {
@@ -88,7 +88,7 @@ impl Wire {
         None
     }
 
-    /// All segments that have come, and those that come until it is quiet for so long.
+    /// All segments that have arrived, and those that arrive until there is none for `quiet`.
     pub fn drain(&self, quiet: Duration) -> Vec<Segment> {
         let mut all: Vec<_> = self.early.borrow_mut().drain(..).collect();
         while let Some(segment) = self.read(Instant::now() + quiet) {
@@ -97,7 +97,7 @@ impl Wire {
         all
     }
 
-    /// The next TCP segment that comes.
+    /// The next TCP segment that arrives.
     fn read(&self, deadline: Instant) -> Option<Segment> {
         let mut packet = [0; 2048];
         loop {
@@ -117,16 +117,16 @@ impl Wire {
     }
 
     fn wait(&self, limit: Duration) {
-        // Who has to wait for longer comes again.
+        // A caller with a longer limit calls again.
         let millis = u16::try_from(limit.as_millis() + 1).unwrap_or(u16::MAX);
         let mut fds = [PollFd::new(self.tun.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::from(millis)).expect("poll");
     }
 }
 
-/// A device `tun` in the namespace of this thread: packets without a header.
+/// Opens the device `tun` in the namespace of this thread: packets without a header.
 fn open_tun() -> File {
-    // Without udev nobody else loads it.
+    // Without udev it is not loaded automatically.
     let loaded = Command::new("modprobe").arg("tun").status();
     assert!(loaded.is_ok_and(|s| s.success()), "modprobe tun");
     let tun = OpenOptions::new()
@@ -135,7 +135,7 @@ fn open_tun() -> File {
         .custom_flags(libc::O_NONBLOCK)
         .open("/dev/net/tun")
         .expect("/dev/net/tun");
-    // SAFETY: integers only: all zero is a value of it.
+    // SAFETY: integers only, so all zero is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"tun") {
         *to = *from as libc::c_char;
@@ -152,9 +152,9 @@ pub struct Peer<'w> {
     wire: &'w Wire,
     pub local: SocketAddrV4,
     pub remote: SocketAddrV4,
-    /// What is sent next.
+    /// The next sequence number to send.
     pub seq: u32,
-    /// What is expected next.
+    /// The next sequence number expected.
     pub ack: u32,
     pub window: u16,
 }
@@ -171,7 +171,7 @@ impl<'w> Peer<'w> {
         }
     }
 
-    /// The peer that a SYN of the kernel's is addressed to; it has seen it.
+    /// The peer to which the kernel has sent this SYN; the SYN is already received.
     pub fn called_by(wire: &'w Wire, syn: &Segment) -> Self {
         let mut peer = Self::new(wire, syn.to, syn.from);
         peer.ack = syn.seq.wrapping_add(syn.len());
@@ -187,7 +187,7 @@ impl<'w> Peer<'w> {
         }
     }
 
-    /// Sends a segment, and goes on behind it.
+    /// Sends a segment, and advances the sequence number.
     pub fn send(&mut self, flags: u8) {
         let segment = self.segment(flags);
         self.wire.send(&segment);
@@ -201,8 +201,8 @@ impl<'w> Peer<'w> {
         self.seq = self.seq.wrapping_add(segment.len());
     }
 
-    /// Waits for the kernel's next segment of this connection with all of
-    /// these flags, and takes note of what it carries.
+    /// Waits for the kernel's next segment of this connection with all of these flags, and
+    /// processes its length and sequence number.
     pub fn expect(&mut self, flags: u8) -> Segment {
         let ends = (self.remote, self.local);
         let segment = self
@@ -215,19 +215,19 @@ impl<'w> Peer<'w> {
         segment
     }
 
-    /// Opens a connection to a listener of the kernel's as far as its SYN-ACK.
+    /// Opens a connection to a listener of the kernel up to the SYN-ACK.
     pub fn half_open(&mut self) -> Segment {
         self.send(SYN);
         self.expect(SYN | ACK)
     }
 
-    /// Opens a connection to a listener of the kernel's.
+    /// Opens a connection to a listener of the kernel.
     pub fn open(&mut self) {
         self.half_open();
         self.send(ACK);
     }
 
-    /// Answers a SYN of the kernel's: the connection is open.
+    /// Answers a SYN of the kernel, which opens the connection.
     pub fn answer(&mut self) {
         self.send(SYN | ACK);
         self.expect(ACK);

@@ -1,5 +1,4 @@
-//! IPv4 packets made by hand: TCP segments (RFC 9293, 3.1) and what ICMP
-//! says about them (RFC 792).
+//! Hand-made IPv4 packets: TCP segments (RFC 9293, 3.1) and ICMP messages about them (RFC 792).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -41,7 +40,7 @@ impl Segment {
         }
     }
 
-    /// What it takes of the sequence space.
+    /// Its length in the sequence space.
     pub fn len(&self) -> u32 {
         let controls = [SYN, FIN].iter().filter(|f| self.flags & **f != 0);
         self.payload.len() as u32 + controls.count() as u32
@@ -55,7 +54,7 @@ impl Segment {
         tcp.extend(self.ack.to_be_bytes());
         tcp.extend([(TCP as u8 / 4) << 4, self.flags]);
         tcp.extend(self.window.to_be_bytes());
-        // Checksum, and a pointer to urgent data, of which there is none.
+        // Checksum and urgent pointer, both zero.
         tcp.extend([0; 4]);
         tcp.extend(&self.payload);
         let pseudo = [
@@ -70,7 +69,7 @@ impl Segment {
         packet(*self.from.ip(), *self.to.ip(), PROTOCOL_TCP, &tcp)
     }
 
-    /// Nothing when the packet is of another protocol.
+    /// `None` when the packet is of another protocol.
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let at = ip_header_len(packet)?;
         if packet.get(9) != Some(&PROTOCOL_TCP) {

@@ -1,4 +1,4 @@
-//! Stream sockets of any protocol: what `std` and nix have no names for.
+//! Stream sockets of any protocol, for which `std` and nix have no names.
 
 #![allow(unsafe_code, reason = "raw system calls")]
 
@@ -14,18 +14,18 @@ const SOL_DCCP: i32 = 269;
 const DCCP_SOCKOPT_SERVICE: i32 = 2;
 const AF_SMC: i32 = 43;
 
-/// A kind of socket that listens, connects and accepts as TCP's do.
+/// A kind of socket that listens, connects and accepts like TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Tcp,
     Mptcp,
     Dccp,
-    /// Without the hardware that it is for, it falls back to TCP.
+    /// Falls back to TCP without its hardware.
     Smc,
 }
 
 impl Kind {
-    /// Whether the kernel has it, loading it where it is a module.
+    /// Whether the kernel supports it; loads its module if necessary.
     pub fn is_there(self) -> bool {
         let module = match self {
             Self::Tcp => return true,
@@ -33,7 +33,7 @@ impl Kind {
             Self::Dccp => "dccp_ipv4",
             Self::Smc => "smc",
         };
-        // By name, because a distribution may have forbidden it as an alias.
+        // By name, because a distribution may have disabled the alias.
         let _ = std::process::Command::new("modprobe").arg(module).output();
         self.socket().is_ok()
     }
@@ -91,7 +91,7 @@ pub fn say(from: &OwnedFd) {
     assert_eq!(sent, 5, "{}", io::Error::last_os_error());
 }
 
-/// Reads them from the other end.
+/// Receives them at the other end.
 pub fn hear(to: &OwnedFd) {
     let mut bytes = [0u8; 5];
     // SAFETY: five bytes are written to an array of five.
@@ -101,7 +101,7 @@ pub fn hear(to: &OwnedFd) {
 
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     done(fd)?;
-    // SAFETY: a descriptor that was just made, which nobody else has.
+    // SAFETY: a new descriptor that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -112,7 +112,7 @@ fn done(ret: i32) -> io::Result<()> {
     }
 }
 
-/// Sets an option of a number.
+/// Sets an option whose value is a number.
 pub fn set_option(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the kernel reads one number there.
@@ -128,7 +128,7 @@ pub fn set_option(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> i
 }
 
 fn address(of: SocketAddrV4) -> (libc::sockaddr_in, libc::socklen_t) {
-    // SAFETY: integers only: all zero is a value of it.
+    // SAFETY: integers only, so all zero is a valid value.
     let mut addr: libc::sockaddr_in = unsafe { mem::zeroed() };
     addr.sin_family = libc::AF_INET as libc::sa_family_t;
     addr.sin_port = of.port().to_be();

@@ -1,4 +1,4 @@
-//! Truth: `ss`, which asks the kernel's socket diagnosis.
+//! Truth: `ss`, which uses the kernel's socket diagnosis interface.
 
 use std::net::Ipv6Addr;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::netns::Netns;
 /// A socket: state, local and remote end.
 pub type Row = (String, (Ipv6Addr, u16), (Ipv6Addr, u16));
 
-/// `ss -tan` in a namespace (`None`: this one), in any order.
+/// `ss -tan` in a namespace (`None`: the current one), in any order.
 pub fn table(netns: Option<&str>) -> Vec<Row> {
     let mut ss = Command::new("ss");
     ss.args(["-H", "-t", "-a", "-n"]);
@@ -45,7 +45,7 @@ pub fn table_with_devices(netns: &str) -> Vec<(Row, Option<String>)> {
     text.lines().map(row).collect()
 }
 
-/// A listener: its end, and what `ss -tlnm` says of it.
+/// A listener: its end, and the output of `ss -tlnm` for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listening {
     pub local: (Ipv6Addr, u16),
@@ -57,7 +57,7 @@ pub struct Listening {
     pub drops: u64,
 }
 
-/// The listeners of a namespace, in order.
+/// The listeners of a namespace, sorted.
 pub fn listening(netns: &str) -> Vec<Listening> {
     let output = Command::new("ss")
         .args(["-H", "-O", "-t", "-l", "-n", "-m", "-N", netns])
@@ -80,8 +80,8 @@ pub fn listening(netns: &str) -> Vec<Listening> {
     all
 }
 
-/// How long the timers of the sockets in a state have yet to run, as `ss`
-/// shows it: `timer:(timewait,58sec,0)`, `timer:(timewait,9.312ms,0)`.
+/// Remaining time of the timers of the sockets in a state, as `ss` shows it:
+/// `timer:(timewait,58sec,0)`, `timer:(timewait,9.312ms,0)`.
 pub fn time_left(netns: Option<&str>, state: &str) -> Vec<Duration> {
     let mut ss = Command::new("ss");
     ss.args(["-H", "-t", "-n", "-o"]);
@@ -101,8 +101,8 @@ pub fn time_left(netns: Option<&str>, state: &str) -> Vec<Duration> {
     text.lines().map(timer).collect()
 }
 
-/// Number of TCP sockets of all kinds in all namespaces: this one, the first
-/// one and those with a name.
+/// Number of TCP sockets of all kinds in all namespaces: the current one, the initial one and those
+/// with a name.
 pub fn everywhere() -> usize {
     let mut names: Vec<_> = std::fs::read_dir("/run/netns")
         .expect("/run/netns")
@@ -117,12 +117,12 @@ pub fn everywhere() -> usize {
     named + table(None).len()
 }
 
-/// Ends those TCP sockets of a namespace that `ss` finds with this filter.
+/// Ends the TCP sockets of a namespace that match this `ss` filter.
 pub fn abort(netns: &str, filter: &[&str]) {
     abort_here(&[&["-N", netns], filter].concat());
 }
 
-/// The same in this namespace.
+/// The same in the current namespace.
 pub fn abort_here(filter: &[&str]) {
     let output = Command::new("ss")
         .args(["-t", "-a", "-n", "-K"])
@@ -136,15 +136,14 @@ pub fn abort_here(filter: &[&str]) {
     );
 }
 
-/// Ends every TCP socket of a namespace, if it is there, but those that no
-/// process has any more and that still have to send: old kernels take from them
-/// what they would send, and they stay for ever. They end by themselves, when
-/// they send the next time.
+/// Ends every TCP socket of a namespace, if the namespace exists, except orphans that still have
+/// data to send: old kernels would drop the data and keep these sockets for ever. They end by
+/// themselves at their next transmission.
 pub fn give_up(netns: &str) {
     let inside = |args: &[&str]| {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", netns]).args(args);
-        // There may be no such namespace.
+        // The namespace may not exist.
         let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     };
     inside(&["sysctl", "-q", "net.ipv4.tcp_orphan_retries=1"]);

@@ -1,5 +1,5 @@
-//! What goes on beside a scenario to be in its way: connections, namespaces
-//! that come and go with sockets in every state, CPUs that come and go.
+//! Background load that disturbs a scenario: connections, namespaces that are made and removed with
+//! sockets in every state, CPUs that go off- and online.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,7 +16,7 @@ use super::process::Process;
 use super::random::Random;
 use super::{guest, netns, tool, traffic, transition_counts};
 
-/// What there was of it.
+/// What the storm consisted of.
 #[derive(Debug)]
 pub struct Storm {
     pub connections: u64,
@@ -25,7 +25,7 @@ pub struct Storm {
 }
 
 impl Storm {
-    /// It was one.
+    /// Asserts that there was some of each.
     pub fn assert_raged(&self) {
         println!("{self:?}");
         let least = self.connections.min(self.namespaces).min(self.hotplugs);
@@ -33,8 +33,8 @@ impl Storm {
     }
 }
 
-/// Does `work` in the midst of it. Processes must have been started before:
-/// they would keep sockets of it.
+/// Runs `work` during a storm. Processes must have been started before: otherwise they would
+/// inherit sockets of it.
 pub fn around<T>(seed: u64, cpus: &RangeInclusive<u64>, work: impl FnOnce() -> T) -> (T, Storm) {
     let stop = AtomicBool::new(false);
     let random = |number| Random::of(seed, number);
@@ -54,14 +54,14 @@ pub fn around<T>(seed: u64, cpus: &RangeInclusive<u64>, work: impl FnOnce() -> T
     })
 }
 
-/// A recording that lasts through it has exact totals: each transition is
-/// reported or known to be lost, and the connections that it keeps are those that are there.
+/// A recording during the storm has exact totals: each transition is reported or counted as lost,
+/// and the connections in the live table are those that exist.
 pub fn assert_exact_totals(seed: u64, cpus: &RangeInclusive<u64>) {
     tool::activate("ring=4096");
     let ((), storm) = around(seed, cpus, || thread::sleep(Duration::from_secs(5)));
     storm.assert_raged();
     netns::alone(|| traffic::mixed(traffic::V4, 40));
-    // What ends while the report is made is recorded after the report's last record.
+    // Events during the report are recorded after its last record.
     tool::when_all_have_ended(guest::patience(60));
     let report = tool::report("transitions=1 alarms=1");
     report.assert_totals_balance();
@@ -74,7 +74,7 @@ pub fn assert_exact_totals(seed: u64, cpus: &RangeInclusive<u64>) {
     );
     assert_eq!(report.number("/pending"), 0, "{}", report.summary);
     assert_eq!(report.number("/untracked"), 0, "{}", report.summary);
-    // It was all there: every state, and listeners that closed with full queues.
+    // The storm was complete: it had every state, and listeners that closed with full queues.
     transition_counts::assert_all_states(&transition_counts::of(&report.summary));
     for end in ["listener_closed", "migrated", "promoted"] {
         println!(
@@ -85,7 +85,7 @@ pub fn assert_exact_totals(seed: u64, cpus: &RangeInclusive<u64>) {
     tool::end();
 }
 
-/// Connections in a namespace that takes along what they leave behind.
+/// Connections in a namespace that is removed together with their remains.
 fn churn_apart(stop: &AtomicBool) -> u64 {
     let mut count = 0;
     netns::alone(|| count = traffic::churn_gently(stop));
@@ -97,15 +97,15 @@ fn namespaces(stop: &AtomicBool, random: &mut Random) -> u64 {
     while !stop.load(Ordering::Relaxed) {
         netns::alone(|| inhabit(random));
         count += 1;
-        // Others want to run, too, where CPUs take turns.
+        // Leaves time to others where the CPUs run alternately.
         thread::sleep(random.millis(200));
     }
     count
 }
 
-/// Sockets in every state, which end all at once, or some before others.
+/// Sockets in every state, which end all at once or one after the other.
 fn inhabit(random: &mut Random) {
-    // An orphan that still has to send would keep the namespace for minutes.
+    // An orphan that still has data to send would keep the namespace for minutes.
     netns::sysctl("net.ipv4.tcp_orphan_retries", "1");
     let migrates = "net.ipv4.tcp_migrate_req";
     if netns::has_sysctl(migrates) {
@@ -128,7 +128,7 @@ fn inhabit(random: &mut Random) {
     }
 }
 
-/// Both ends of connections in the states that TCP has.
+/// Both ends of connections, in all states of TCP.
 fn every_state(addr: IpAddr) -> Vec<TcpStream> {
     let listener = traffic::listen(addr);
     // Small buffers are soon full.
@@ -151,7 +151,7 @@ fn every_state(addr: IpAddr) -> Vec<TcpStream> {
     held
 }
 
-/// ESTABLISHED, both.
+/// Both ends are ESTABLISHED.
 fn open(_: &TcpStream, _: &TcpStream) {}
 
 /// FIN_WAIT2 and CLOSE_WAIT.
@@ -159,7 +159,7 @@ fn half_closed(client: &TcpStream, _: &TcpStream) {
     shut(client);
 }
 
-/// FIN_WAIT1: the FIN waits behind what nobody reads.
+/// FIN_WAIT1: the FIN waits behind data that is not read.
 fn closed_unread(client: &TcpStream, _: &TcpStream) {
     stuff(client);
     shut(client);
@@ -171,12 +171,12 @@ fn last_unread(client: &TcpStream, server: &TcpStream) {
     closed_unread(client, server);
 }
 
-/// CLOSING, when it has read up to the other one's FIN.
+/// CLOSING, once it has read everything up to the other end's FIN.
 fn closed_by_both(client: &TcpStream, server: &TcpStream) {
     closed_unread(client, server);
     closed_unread(server, client);
     let mut reader = client;
-    // As much as there is at once: the rest may come later.
+    // As much as is available at once: the rest may come later.
     while reader.read(&mut [0; 65536]).is_ok_and(|len| len > 0) {}
 }
 
@@ -184,15 +184,15 @@ fn shut(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).expect("shutdown");
 }
 
-/// Writes as much as the buffers take.
+/// Writes as much as the buffers accept.
 fn stuff(mut stream: &TcpStream) {
     setsockopt(stream, sockopt::SndBuf, &4096).expect("SO_SNDBUF");
     stream.set_nonblocking(true).expect("O_NONBLOCK");
     while stream.write(&[0; 4096]).is_ok() {}
 }
 
-/// Calls so many connections, some of which send something: where a listener
-/// wants data first, the others stay half-open.
+/// Opens `count` connections, some of which send data: where a listener waits for data first, the
+/// others stay half-open.
 fn call(listener: &TcpListener, count: u64, random: &mut Random) -> Vec<TcpStream> {
     let to = listener.local_addr().expect("bound");
     let clients: Vec<_> = (0..count).map(|_| traffic::unanswered(to)).collect();
@@ -205,7 +205,7 @@ fn call(listener: &TcpListener, count: u64, random: &mut Random) -> Vec<TcpStrea
     clients
 }
 
-/// More connections than both queues hold; those that find no room stay in SYN_SENT.
+/// More connections than both queues hold; the others stay in SYN_SENT.
 fn close_full_queues(random: &mut Random) {
     let listener = traffic::listen_with_backlog(Ipv4Addr::LOCALHOST, 4);
     traffic::set_tcp_option(&listener, libc::TCP_DEFER_ACCEPT, 10);
@@ -214,7 +214,7 @@ fn close_full_queues(random: &mut Random) {
     drop(listener);
 }
 
-/// What waits in the queues of those that close goes to the one that stays.
+/// The queues of the closed listeners migrate to the remaining one.
 fn close_one_of_a_group(random: &mut Random) {
     let first = traffic::listen_beside(Ipv4Addr::LOCALHOST, 0);
     let port = first.local_addr().expect("bound").port();
@@ -229,7 +229,7 @@ fn close_one_of_a_group(random: &mut Random) {
     drop(clients);
 }
 
-/// Another process inherits all, is passed one of them, and closes them last.
+/// Another process inherits all connections, is passed one of them, and closes them last.
 fn pass_and_inherit(held: &mut Vec<TcpStream>) {
     let mut heir = Process::fork(|mut line| {
         let passed = line.take();
@@ -249,7 +249,7 @@ fn pass_and_inherit(held: &mut Vec<TcpStream>) {
 fn hotplug(stop: &AtomicBool, cpus: &RangeInclusive<u64>, random: &mut Random) -> u64 {
     let mut count = 0;
     let all: Vec<_> = cpus.clone().collect();
-    // All are online as it begins.
+    // All are online at the start.
     let mut online = false;
     while !stop.load(Ordering::Relaxed) {
         if switch(*random.of_these(&all), online).expect("a CPU that can be switched") {
@@ -274,7 +274,7 @@ pub fn is_online(cpu: u64) -> bool {
     fs::read_to_string(online_path(cpu)).is_ok_and(|text| text.trim() == "1")
 }
 
-/// Whether that has changed anything: others may keep the CPU as it is.
+/// Returns whether this has changed anything: other processes may prevent it.
 pub fn switch(cpu: u64, online: bool) -> io::Result<bool> {
     if is_online(cpu) == online {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The tool as its users run it.
+//! The tool, used like its users do.
 
 use std::env;
 use std::fs;
@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::{guest, netns, ss, transition_counts};
 
-/// The controller that was built with these tests.
+/// The controller that was built together with these tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_diagnose-tools");
 
-/// What a run of the tool gave.
+/// The result of a run of the tool.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub status: i32,
@@ -29,7 +29,7 @@ pub fn command(args: &[&str]) -> Command {
     command_of(Path::new(PROGRAM), args)
 }
 
-/// The same of a copy.
+/// The same for a copy of the program.
 pub fn command_of(program: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
@@ -54,7 +54,7 @@ pub fn run(args: &[&str]) -> Outcome {
     outcome(command(args))
 }
 
-/// Runs `diagnose-tools tcpstates`, which must succeed, and gives its stdout.
+/// Runs `diagnose-tools tcpstates`, which must succeed, and returns its stdout.
 pub fn tcpstates(args: &[&str]) -> String {
     let all: Vec<&str> = ["tcpstates"].iter().chain(args).copied().collect();
     let outcome = run(&all);
@@ -62,7 +62,7 @@ pub fn tcpstates(args: &[&str]) -> String {
     outcome.stdout
 }
 
-/// The module is loaded, and nothing is active.
+/// Makes sure that the module is loaded, and nothing is active.
 pub fn fresh() {
     let outcome = run(&["install"]);
     assert_eq!(outcome.status, 0, "{outcome:?}");
@@ -70,7 +70,7 @@ pub fn fresh() {
     assert!(outcome.status <= 1, "{outcome:?}");
 }
 
-/// The tool where it finds no sources to build the module from.
+/// A copy of the tool that finds no sources to build the module from.
 fn without_sources() -> PathBuf {
     static COPIED: Once = Once::new();
     let copy = PathBuf::from("/run/diagnose-tools-alone/diagnose-tools");
@@ -81,14 +81,14 @@ fn without_sources() -> PathBuf {
     copy
 }
 
-/// `install` with a folder of modules of our own, and nothing else to try.
+/// `install` with a separate module folder, and no other source of a module.
 pub fn install_from(modules: &Path) -> Outcome {
     let mut install = command_of(&without_sources(), &["install"]);
     install.env("DIAGNOSE_TOOLS_MODULES", modules);
     outcome(install)
 }
 
-/// Of the kernel.
+/// Release of the kernel.
 pub fn release() -> String {
     let name = uname().expect("uname");
     name.release().to_string_lossy().into_owned()
@@ -100,43 +100,43 @@ pub fn module() -> PathBuf {
     Path::new(&all).join(release()).join("tcpstates.ko")
 }
 
-/// Nothing is loaded.
+/// Makes sure that the module is not loaded.
 pub fn unloaded() {
     let outcome = run(&["uninstall"]);
     assert_eq!(outcome.status, 0, "{outcome:?}");
 }
 
-/// Starts recording anew.
+/// Starts a new recording.
 pub fn activate(keys: &str) {
     fresh();
     tcpstates(&[&format!("--activate={keys}")]);
 }
 
-/// The same, of this namespace alone: what earlier scenarios have left in
-/// TIME_WAIT may end at any time.
+/// The same, for this namespace only: sockets that earlier scenarios have left in TIME_WAIT may end
+/// at any time.
 pub fn activate_here(keys: &str) {
     activate(&format!("netns={} {keys}", netns::current_inode()));
 }
 
-/// Starts the one recording that scenarios share which run side by side.
+/// Starts the recording that is shared by scenarios which run in parallel.
 pub fn activate_beside() {
     static ACTIVE: Once = Once::new();
     ACTIVE.call_once(|| activate("ring=262144"));
 }
 
-/// Ends a recording: it made no impossible step, and keeps no connection
-/// that is not there any more.
+/// Ends a recording: asserts that it has no impossible transition, and no connection that does not
+/// exist any more.
 pub fn end() {
     let report = when_all_have_ended(guest::patience(20));
     transition_counts::check(&report.summary);
     tcpstates(&["--deactivate"]);
 }
 
-/// Waits until the recording has only connections that `ss` shows, and gives
-/// the report that says so. The kernel takes namespaces down some time after
-/// their last process has left, and each socket that ends then is recorded.
-/// Where thousands are in TIME_WAIT, those that began in the same two seconds
-/// end at once: the looks must be shorter than that, so they list nothing.
+/// Waits until the recording has only connections that `ss` shows, and returns the report of that
+/// moment. The kernel removes namespaces some time after their last process has exited, and each
+/// socket that ends then is recorded. With thousands of sockets in TIME_WAIT, those that started in
+/// the same two seconds end at once: the reports must take less time than that, so they list
+/// nothing.
 pub fn when_all_have_ended(patience: Duration) -> Report {
     let deadline = Instant::now() + patience;
     loop {
@@ -166,7 +166,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Every line must be an object, and the summary the last one.
+    /// Every line must be an object, and the last one the summary.
     pub fn parse(text: &str) -> Self {
         let mut lines: Vec<Value> = text
             .lines()
@@ -195,7 +195,7 @@ impl Report {
         report
     }
 
-    /// What was seen, raised and cleared is recorded, or known not to be.
+    /// Asserts that all events that were seen, raised and cleared are recorded or counted as lost.
     pub fn assert_totals_balance(&self) {
         let sum = |paths: &[&str]| paths.iter().map(|p| self.number(p)).sum::<u64>();
         assert_eq!(
@@ -206,12 +206,12 @@ impl Report {
         );
     }
 
-    /// Transitions in the rings: not the alarms beside them.
+    /// Transitions in the rings, without alarms.
     pub fn recorded_transitions(&self) -> u64 {
         self.number("/recorded") - self.number("/alarms")
     }
 
-    /// A number of the summary, by its path.
+    /// A number from the summary, by its path.
     pub fn number(&self, path: &str) -> u64 {
         self.summary
             .pointer(path)
@@ -220,8 +220,8 @@ impl Report {
     }
 }
 
-/// A report in JSON, with other keys beside. It does not diagnose: in an emulated machine with many
-/// reports that takes its time.
+/// A report in JSON, with these keys in addition. It has no diagnosis, which takes long in an
+/// emulated machine with many reports.
 pub fn report(keys: &str) -> Report {
     Report::parse(&tcpstates(&[&format!("--report=json=1 findings=0 {keys}")]))
 }

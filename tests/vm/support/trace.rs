@@ -1,10 +1,10 @@
-//! Truth: the kernel's own trace event of each change of a socket's state.
+//! Truth: the kernel's own trace event for each change of a socket's state.
 
 use std::fs;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-/// One change of state, in a form in which two sources can be compared.
+/// A change of state, in a form in which two sources can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Change {
     pub local: (Ipv6Addr, u16),
@@ -14,7 +14,7 @@ pub struct Change {
     pub new: String,
 }
 
-/// The trace event, recorded from `start` to `stop` in a buffer of its own.
+/// The trace event, recorded from `start` to `stop` in a separate buffer.
 pub struct Trace {
     dir: PathBuf,
 }
@@ -38,7 +38,7 @@ impl Trace {
         fs::write(&path, value).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 
-    /// All changes since the start; none may have been lost.
+    /// All changes since the start; asserts that none was lost.
     pub fn stop(self) -> Vec<Change> {
         self.write("events/sock/inet_sock_set_state/enable", "0");
         self.assert_complete();
@@ -65,7 +65,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // A file system that is not there any more needs no clean-up.
+        // A file system that no longer exists needs no clean-up.
         let _ = fs::write(self.dir.join("events/sock/inet_sock_set_state/enable"), "0");
         let _ = fs::remove_dir(&self.dir);
     }

@@ -26,22 +26,22 @@ pub fn listen(addr: IpAddr) -> TcpListener {
     TcpListener::bind((addr, 0)).expect("a listener")
 }
 
-/// A listener whose queues are so long.
+/// A listener with this backlog.
 pub fn listen_with_backlog(addr: impl Into<IpAddr>, backlog: i32) -> TcpListener {
     listen_at(SocketAddr::new(addr.into(), 0), backlog)
 }
 
-/// The same at a port that is wanted.
+/// The same at a given port.
 pub fn listen_at(addr: SocketAddr, backlog: i32) -> TcpListener {
     let listener = TcpListener::bind(addr).expect("a listener");
-    // A second listen() only changes the length.
+    // A second listen() only changes the backlog.
     let backlog = Backlog::new(backlog).expect("a backlog");
     nix::sys::socket::listen(&listener, backlog).expect("listen");
     bound_waiting(&listener);
     listener
 }
 
-/// A listener that shares its port with those that it is opened beside; 0: a new port.
+/// A listener that shares its port with others (SO_REUSEPORT); 0: a new port.
 pub fn listen_beside(addr: Ipv4Addr, port: u16) -> TcpListener {
     let socket = unconnected();
     setsockopt(&socket, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
@@ -53,22 +53,22 @@ pub fn listen_beside(addr: Ipv4Addr, port: u16) -> TcpListener {
     TcpListener::from(socket)
 }
 
-/// What does not come in time is an error: to be accepted, and, by the sockets
-/// that are, to be read.
+/// Sets a timeout, so that a wait which is too long is an error: in accept() and, for accepted
+/// sockets, in read().
 pub fn bound_waiting(listener: &impl AsFd) {
     let limit = TimeVal::seconds(60);
     setsockopt(listener, sockopt::ReceiveTimeout, &limit).expect("SO_RCVTIMEO");
 }
 
-/// A connection: the client's and the server's end.
+/// A connection: the client's end and the server's end.
 pub fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connect");
     let (server, _) = listener.accept().expect("accept");
     (client, server)
 }
 
-/// A connection from this address; the kernel chooses the port when it knows
-/// where to, so that one port serves many addresses.
+/// A connection from this address; the kernel chooses the port when it knows the destination, so
+/// that one port can be used for many addresses.
 pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     try_connect_from(from, to).expect("connect")
 }
@@ -79,7 +79,7 @@ pub fn unconnected() -> OwnedFd {
     socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("socket")
 }
 
-/// As [`connect_from`], which may be refused.
+/// Like [`connect_from`], but it may be refused.
 pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream> {
     let SocketAddr::V4(to) = to else {
         panic!("an IPv4 address is wanted")
@@ -92,15 +92,15 @@ pub fn try_connect_from(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream
     Ok(TcpStream::from(socket))
 }
 
-/// The peer has closed.
+/// Waits until the peer has closed.
 pub fn wait_for_fin(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0; 1]).expect("a FIN"), 0);
 }
 
-/// The same. The peer's socket makes room for one in TIME_WAIT, and for a moment neither can be
-/// found: what comes then is answered with a reset (mended by "inet: Avoid ehash lookup race in
-/// `inet_twsk_hashdance_schedule()`", of October 2025). Long enough to be met only where each access
-/// is checked.
+/// The same. The peer's socket is replaced by one in TIME_WAIT, and for a moment neither can be
+/// found: a segment that arrives then is answered with a reset (fixed by "inet: Avoid ehash lookup
+/// race in `inet_twsk_hashdance_schedule()`", of October 2025). That moment is long enough to
+/// matter only where each access is checked.
 pub fn wait_for_time_wait(stream: &mut TcpStream) {
     wait_for_fin(stream);
     if guest::sanitizer().is_some() {
@@ -108,7 +108,7 @@ pub fn wait_for_time_wait(stream: &mut TcpStream) {
     }
 }
 
-/// Sends and receives some bytes, then the client closes first.
+/// Sends and receives some bytes; then the client closes first.
 pub fn client_first(listener: &TcpListener) {
     let (mut client, mut server) = pair(listener);
     client.write_all(b"request").expect("write");
@@ -138,7 +138,7 @@ pub fn reset(listener: &TcpListener) {
     server.read(&mut [0; 1]).expect_err("a reset");
 }
 
-/// Nobody listens there.
+/// A connection that is refused because nothing listens there.
 pub fn refused(addr: IpAddr) {
     let listener = listen(addr);
     let nobody = listener.local_addr().expect("bound");
@@ -146,8 +146,8 @@ pub fn refused(addr: IpAddr) {
     TcpStream::connect(nobody).expect_err("refused");
 }
 
-/// Both ends of so many connections, half-closed by the client at once and
-/// held so for a while.
+/// Both ends of `count` connections, half-closed by the client at once and held in that state for a
+/// while.
 pub fn half_closed(listener: &TcpListener, count: usize, hold: Duration) {
     let pairs: Vec<_> = (0..count).map(|_| pair(listener)).collect();
     for (client, _) in &pairs {
@@ -160,7 +160,7 @@ pub fn half_closed(listener: &TcpListener, count: usize, hold: Duration) {
     }
 }
 
-/// Does some work, and waits until its connections in this namespace have ended, but for TIME_WAIT.
+/// Runs `work`, and waits until its connections in this namespace have ended, except for TIME_WAIT.
 pub fn to_their_end(work: impl FnOnce()) {
     let before = ss::table(None);
     work();
@@ -171,8 +171,7 @@ pub fn to_their_end(work: impl FnOnce()) {
     });
 }
 
-/// The same four-tuple again and again, ended by resets so that no TIME_WAIT
-/// stands in the way.
+/// The same four-tuple again and again, ended by resets so that no TIME_WAIT blocks it.
 pub fn same_ports(listener: &TcpListener, count: usize) {
     let SocketAddr::V4(to) = listener.local_addr().expect("bound") else {
         panic!("an IPv4 listener is wanted");
@@ -194,7 +193,7 @@ fn bound_socket(port: u16) -> OwnedFd {
     socket
 }
 
-/// A connect() that gets no answer: SYN_SENT. The address must lead nowhere.
+/// A connect() that gets no answer: SYN_SENT. The address must not be reachable.
 pub fn unanswered(to: SocketAddr) -> TcpStream {
     let SocketAddr::V4(v4) = to else {
         panic!("an IPv4 address is wanted")
@@ -211,10 +210,10 @@ pub fn unanswered(to: SocketAddr) -> TcpStream {
     TcpStream::from(socket)
 }
 
-/// How many kinds of connections there are that are over at once.
+/// Number of kinds of connections that end at once.
 pub const KINDS: usize = 4;
 
-/// A connection of one kind, which is over then.
+/// A connection of one kind, which has ended on return.
 pub fn one_of(kind: usize, listener: &TcpListener) {
     match kind % KINDS {
         0 => client_first(listener),
@@ -234,7 +233,7 @@ pub fn mixed(addr: IpAddr, count: usize) {
     half_closed(&listener, half, Duration::from_millis(300));
 }
 
-/// Tells others to stop when it goes, also when an assertion fails.
+/// Stops other threads when it is dropped, also when an assertion fails.
 pub struct Stop<'a>(pub &'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -243,16 +242,15 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Short connections until told to stop; gives their number. A fast machine
-/// would use up all ports within the minute of TIME_WAIT: they are reused in
-/// this namespace from now on.
+/// Short connections until stopped; returns their number. A fast machine would use up all ports
+/// within the minute of TIME_WAIT: from now on they are reused in this namespace.
 pub fn churn(stop: &AtomicBool) -> u64 {
     netns::reuse_time_wait(Reuse::OnLoopback);
     churn_with(stop, || ())
 }
 
-/// The same, which leaves time to others where CPUs take turns, and ports
-/// enough: it makes fewer connections in a minute than there are ports.
+/// The same, but it leaves time to others where CPUs run alternately, and enough ports: it makes
+/// fewer connections in a minute than there are ports.
 pub fn churn_gently(stop: &AtomicBool) -> u64 {
     churn_with(stop, || thread::sleep(Duration::from_millis(3)))
 }
@@ -268,7 +266,7 @@ fn churn_with(stop: &AtomicBool, pause: impl Fn()) -> u64 {
     count
 }
 
-/// Sets an option of a number, such as TCP_USER_TIMEOUT.
+/// Sets an option whose value is a number, such as TCP_USER_TIMEOUT.
 #[allow(unsafe_code, reason = "nix does not know all of them")]
 pub fn set_tcp_option(socket: &impl AsRawFd, option: i32, value: i32) {
     // SAFETY: the kernel reads one number there.
@@ -284,7 +282,7 @@ pub fn set_tcp_option(socket: &impl AsRawFd, option: i32, value: i32) {
     assert_eq!(ret, 0, "{option}: {}", std::io::Error::last_os_error());
 }
 
-/// Bytes that have come and were not read.
+/// Number of received bytes that were not read.
 #[allow(unsafe_code, reason = "nix does not know it")]
 pub fn unread(stream: &TcpStream) -> i32 {
     let mut bytes = 0i32;
@@ -294,19 +292,19 @@ pub fn unread(stream: &TcpStream) -> i32 {
     bytes
 }
 
-/// States as TCP_INFO numbers them.
+/// States, with their numbers in TCP_INFO.
 pub const ESTABLISHED: u8 = 1;
 pub const FIN_WAIT2: u8 = 5;
 pub const CLOSE: u8 = 7;
 
-/// Waits until the socket itself says that it is in a state.
+/// Waits until the socket itself reports a state.
 pub fn wait_for_state(stream: &TcpStream, state: u8) {
     until("the state is there", || {
         tcp_info(stream).tcpi_state == state
     });
 }
 
-/// Waits until a connection can be accepted: the peer that calls has its own before that.
+/// Waits until a connection can be accepted: the peer's connect() returns earlier.
 pub fn wait_to_accept(listener: &TcpListener) {
     until("a connection can be accepted", || {
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
@@ -314,12 +312,12 @@ pub fn wait_to_accept(listener: &TcpListener) {
     });
 }
 
-/// Waits until something is so, which takes long on a busy host only.
+/// Waits until a condition holds, which takes long only on a busy host.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     within(Duration::from_secs(30), what, is_so);
 }
 
-/// Waits until something is so, at most for a while.
+/// Waits until a condition holds, with a time limit.
 pub fn within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
     let limit = guest::slowed(limit);
     let deadline = Instant::now() + limit;
@@ -329,10 +327,10 @@ pub fn within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// What the kernel says of the socket: TCP_INFO.
+/// The kernel's information about the socket: TCP_INFO.
 #[allow(unsafe_code, reason = "nix does not know this option")]
 pub fn tcp_info(stream: &TcpStream) -> libc::tcp_info {
-    // SAFETY: integers only: all zero is a value of it.
+    // SAFETY: integers only, so all zero is a valid value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: `info` has room for `len` bytes.

@@ -1,19 +1,19 @@
-//! Which transitions there are: those of RFC 9293, as far as Linux takes
-//! them, and those of Linux alone. Anything else is a mistake of the tool's.
+//! Which transitions exist: those of RFC 9293 that Linux makes, and those of Linux alone. Anything
+//! else is a bug of the tool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use serde_json::Value;
 
-/// Each state, and those that may follow.
+/// Each state, and the states that may follow it.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("NEW", &["SYN_RECV"]),
     // ESTABLISHED: a socket that is restored in repair mode.
     ("CLOSE", &["LISTEN", "SYN_SENT", "ESTABLISHED"]),
     ("LISTEN", &["CLOSE"]),
     ("SYN_SENT", &["SYN_RECV", "ESTABLISHED", "CLOSE"]),
-    // CLOSE_WAIT: a FIN that comes while a Fast Open's handshake is not done.
+    // CLOSE_WAIT: a FIN that arrives before a Fast Open's handshake is complete.
     (
         "SYN_RECV",
         &["ESTABLISHED", "FIN_WAIT1", "CLOSE_WAIT", "CLOSE"],
@@ -28,8 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("LAST_ACK", &["CLOSE"]),
 ];
 
-/// Those of RFC 9293, and what Linux keeps instead of a socket until a
-/// handshake is done, which is shown as SYN_RECV, too.
+/// The states of RFC 9293, and that of the kernel's requests, which exist until a handshake is
+/// complete and are shown as SYN_RECV, too.
 const STATES: [&str; 11] = [
     "ESTABLISHED",
     "SYN_SENT",
@@ -47,7 +47,7 @@ const STATES: [&str; 11] = [
 /// How often each transition was seen, by old and new state.
 pub type TransitionCounts = BTreeMap<(String, String), u64>;
 
-/// Of all recordings that this program has checked.
+/// The transitions of all recordings that this program has checked.
 static SEEN: Mutex<TransitionCounts> = Mutex::new(BTreeMap::new());
 
 /// The from×to table of a summary.
@@ -63,13 +63,13 @@ pub fn of(summary: &Value) -> TransitionCounts {
     rows.iter().map(transition).collect()
 }
 
-/// There is a way into each state.
+/// Asserts that there is a transition into each state.
 pub fn assert_all_states(seen: &TransitionCounts) {
     let into: BTreeSet<_> = seen.keys().map(|(_, new)| new.as_str()).collect();
     assert_eq!(into, BTreeSet::from(STATES), "{seen:?}");
 }
 
-/// The recording has made no transition that there is not.
+/// Asserts that the recording has no impossible transition.
 pub fn check(summary: &Value) {
     let transitions = of(summary);
     for ((old, new), count) in &transitions {
