@@ -1,4 +1,4 @@
-//! What a busy host records: connections of web servers and their clients, in containers.
+//! Records of a busy host: connections of web servers and their clients, in containers.
 
 use std::fs;
 use std::mem::offset_of;
@@ -30,8 +30,8 @@ const PROCESSES: [&[u8]; 6] = [
     b"php-fpm: pool w",
 ];
 
-/// What a connection of loopback goes through, client and server by turns as far as they do: the
-/// states, and the reason from there on. The names of the states are in the kernel's header.
+/// The steps of a loopback connection, of client and server alternately: the old state, the new
+/// one, and the reason from then on. The names of the states are in the kernel's header.
 const LIFE: [(Side, u8, u8, u16); 10] = [
     (Side::Client, 7, 2, 0),
     (Side::Server, 0, 12, 0),
@@ -53,7 +53,7 @@ enum Side {
     Server,
 }
 
-/// The directories of cgroups and namespaces, which go away with it.
+/// The directories of cgroups and namespaces, which are removed when this is dropped.
 pub struct Host {
     dir: PathBuf,
     cgroups: Vec<u64>,
@@ -89,7 +89,7 @@ impl Host {
         )
     }
 
-    /// Records so many transitions, spread over the rings in the order of time.
+    /// Records `count` transitions, distributed over the rings in the order of time.
     pub fn fill(&self, fake: &Fake, count: u64) {
         for n in 0..count {
             let ring = &fake.rings[n as usize % fake.rings.len()];
@@ -97,7 +97,7 @@ impl Host {
         }
     }
 
-    /// So many live connections, of which some do not have a full socket.
+    /// This number of live connections, some of which are not full sockets.
     pub fn connections(&self, count: u64) -> Vec<ConnBytes> {
         (0..count).map(|n| self.connection(n)).collect()
     }
@@ -200,7 +200,7 @@ fn cgroup(n: u64) -> String {
     }
 }
 
-/// Numbers that look random, the same in each run (splitmix64).
+/// Numbers that look random, but are the same in each run (splitmix64).
 fn mix(n: u64) -> u64 {
     let n = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -208,7 +208,7 @@ fn mix(n: u64) -> u64 {
     n ^ (n >> 31)
 }
 
-/// One connection in four is of IPv6.
+/// One connection in four uses IPv6.
 fn family(random: u64) -> u8 {
     if random % 4 == 0 { 6 } else { 4 }
 }
@@ -227,7 +227,7 @@ fn address(random: u64) -> [u8; 16] {
     }
 }
 
-/// From a microsecond to days.
+/// A duration from a microsecond to days.
 fn span(n: u64) -> u64 {
     let random = mix(n);
     (random >> 16) >> (random % 38)

@@ -1,5 +1,5 @@
-//! A backend in memory: rings that a test fills as the module would, and a
-//! note of what the controller asked for.
+//! A backend in memory: rings that a test fills as the module would; it also notes the controller's
+//! calls.
 
 use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use crate::records;
 
 pub const GENERATION: u64 = 7;
-/// Monotonic time of every call; wall-clock time is 2023-11-14T22:13:20Z then.
+/// Monotonic time of every call, at which the wall-clock time is 2023-11-14T22:13:20Z.
 pub const NOW: u64 = 1_000_000_000_000;
 pub const NOW_REAL: u64 = 1_700_000_000_000_000_000;
 pub const ACTIVATED: u64 = NOW - 60_000_000_000;
@@ -93,43 +93,43 @@ impl FakeRing {
     }
 }
 
-/// Something that happens when the controller waits.
+/// An event that happens while the controller waits.
 pub type Happening = Box<dyn FnOnce(&Fake)>;
 
 pub struct Fake {
     pub rings: Vec<FakeRing>,
-    /// So many of them are there yet.
+    /// Number of rings that exist so far.
     pub listed: Cell<usize>,
     pub verbose: u32,
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
     pub conns: RefCell<Vec<ConnBytes>>,
-    /// Live connections that a call gives.
+    /// Number of live connections per call.
     pub batch: usize,
     pub listeners: Vec<ListenerBytes>,
     pub pairs: Vec<PairBytes>,
     pub transition_counts: Vec<TransitionCount>,
     pub lives: Lives,
     pub cgroups: Vec<Cgroup>,
-    /// Pairs and listeners, and what found no room there.
+    /// Numbers of pairs and listeners, and of those that were not counted.
     pub counts: Stats,
     /// Connections of a pair that raise its alarm.
     pub threshold: u32,
-    /// Counters of handshakes, and what the module hooked.
+    /// Counters of handshakes, and the module's hooks.
     pub handshakes: RawHandshakes,
     pub hooks: Vec<Hook>,
-    /// When the wall clock was set.
+    /// Changes of the wall clock.
     pub clocks: RefCell<Vec<ClockChange>>,
     /// Connections in SYN_RECV and NEW_SYN_RECV.
     pub half_open: [u64; 2],
-    /// How many tries for the lock fail, as another report holds it.
+    /// How often an attempt to take the lock fails, because another report holds it.
     pub busy: Cell<u32>,
     /// Whether this report holds it.
     pub held: Rc<Cell<bool>>,
     pub consume_calls: Cell<u32>,
-    /// Whether no mapping has the length of the rings that there are.
+    /// Whether every mapping fails because the rings have another length.
     pub resized: Cell<bool>,
-    /// What happens at each SEEN, in order.
+    /// The event at each SEEN call, in order.
     pub script: RefCell<Vec<Happening>>,
     pub seen: RefCell<Vec<u64>>,
     ready: (OwnedFd, OwnedFd),
@@ -196,7 +196,7 @@ impl Fake {
 }
 
 impl Fake {
-    /// What an activation gives, if there is one.
+    /// The answer while a recording is active, otherwise an error.
     fn active<T>(&self, answer: impl FnOnce() -> T) -> Result<T> {
         match self.active.get() {
             true => Ok(answer()),

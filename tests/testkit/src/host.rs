@@ -1,4 +1,4 @@
-//! The machine around: its settings, counters, processes and packets.
+//! A host in memory: its settings, counters, processes and packets.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use diagnose_tools::model::ident::{Ident, Owner};
 
 use crate::scene::NETNS;
 
-/// What the rules ask of a host, told by the test.
+/// The information that the rules get from a host, set by the test.
 pub struct FakeHost {
     pub settings: HashMap<&'static str, String>,
     pub counters: HashMap<String, u64>,
@@ -24,7 +24,7 @@ pub struct FakeHost {
 }
 
 impl Default for FakeHost {
-    /// The defaults of a kernel.
+    /// The defaults of the kernel.
     fn default() -> Self {
         let settings = [
             ("net.core.somaxconn", "4096"),

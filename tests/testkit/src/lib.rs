@@ -1,5 +1,5 @@
-//! Backends and hosts in memory, and what the module would hand out: for tests, fuzz targets and
-//! benchmarks.
+//! Backends and hosts in memory, and structures as the module returns them: for tests, fuzz targets
+//! and benchmarks.
 
 pub mod busy;
 pub mod fake;

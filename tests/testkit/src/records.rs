@@ -12,7 +12,7 @@ use diagnose_tools::abi::{
 
 use crate::fake::{ACTIVATED, NOW};
 
-/// The cgroup of [`full_record`], which no directory is.
+/// The cgroup of [`full_record`], for which there is no directory.
 pub const CGROUP: u64 = u64::MAX;
 
 /// A hook that missed four calls.
@@ -27,7 +27,7 @@ pub fn hook(symbol: &str, id: u32, flags: u32) -> Hook {
     hook
 }
 
-/// The bytes of a structure, which numbers are put into.
+/// The bytes of a structure, whose fields can be set.
 pub struct Bytes<const N: usize>(pub [u8; N]);
 
 impl<const N: usize> Bytes<N> {
@@ -37,7 +37,7 @@ impl<const N: usize> Bytes<N> {
         self
     }
 
-    /// The ends of a connection of IPv4, whose `RawIdent` is at an offset; its id is 42.
+    /// Sets the ends of an IPv4 connection whose `RawIdent` is at an offset; its id is 42.
     pub fn ident(&mut self, at: usize, local: &str, remote: &str) -> &mut Self {
         let (local, remote): (SocketAddrV4, SocketAddrV4) =
             (local.parse().unwrap(), remote.parse().unwrap());
@@ -57,13 +57,13 @@ impl<const N: usize> Bytes<N> {
             .put(at + offset_of!(RawIdent, family), [4])
     }
 
-    /// Where it lives.
+    /// Sets its cgroup and network namespace.
     pub fn place(&mut self, at: usize, cgroup: u64, netns: u32) -> &mut Self {
         self.put(at + offset_of!(RawIdent, cgroup), cgroup.to_ne_bytes())
             .put(at + offset_of!(RawIdent, netns), netns.to_ne_bytes())
     }
 
-    /// The process that owns it; its user and its listener are known as well.
+    /// Sets the process that owns it; marks its user and its listener as known as well.
     pub fn owner(&mut self, at: usize, pid: u32, comm: &[u8]) -> &mut Self {
         self.put(at + offset_of!(RawIdent, pid), pid.to_ne_bytes());
         self.0[at + offset_of!(RawIdent, comm)..][..comm.len()].copy_from_slice(comm);
@@ -73,7 +73,7 @@ impl<const N: usize> Bytes<N> {
         )
     }
 
-    /// What is known of it.
+    /// Sets the flags, which mark the known fields.
     pub fn known(&mut self, at: usize, flags: u32) -> &mut Self {
         self.put(
             at + offset_of!(RawIdent, flags),
@@ -81,7 +81,7 @@ impl<const N: usize> Bytes<N> {
         )
     }
 
-    /// Numbers of 32 bits, one behind the other.
+    /// Sets consecutive 32-bit numbers.
     pub fn words(&mut self, at: usize, numbers: &[u32]) -> &mut Self {
         for (index, number) in numbers.iter().enumerate() {
             self.put(at + 4 * index, number.to_ne_bytes());
@@ -118,7 +118,7 @@ impl Bytes<CONN_SIZE> {
 }
 
 impl Bytes<LISTENER_SIZE> {
-    /// nginx, which listens on `local`; `numbers` are those from `accept_queue` on.
+    /// nginx, listening on `local`; `numbers` are those from `accept_queue` on.
     pub fn nginx(local: &str, alarms: u16, unfinished_ns: u64, numbers: &[u32]) -> Self {
         let mut bytes = Self([0; LISTENER_SIZE]);
         let unfinished_at = offset_of!(RawListener, unfinished_ns);
@@ -145,7 +145,7 @@ pub fn record(ts: u64) -> RecordBytes {
     bytes.0
 }
 
-/// The same with all that a record can carry.
+/// The same with all optional fields.
 pub fn full_record(ts: u64) -> RecordBytes {
     let mut bytes = Bytes(record(ts));
     let (who, meters) = (offset_of!(RawRecord, who), offset_of!(RawRecord, meters));
@@ -203,7 +203,7 @@ pub fn alarm(ts: u64, kind: u8, raised: bool) -> RecordBytes {
     bytes.0
 }
 
-/// nginx, which listens on `local` for a minute, with its queues filled.
+/// nginx, listening on `local` for a minute, with connections in its queues.
 pub fn listener(local: &str) -> ListenerBytes {
     let numbers = [6, 9, 5, 10, 77, 128, 20, 30, 400, 40, 50];
     let mut bytes = Bytes::nginx(local, 1 << 2, NOW - 2_000_000_000, &numbers);

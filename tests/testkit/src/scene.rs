@@ -1,4 +1,5 @@
-//! A web server, its clients and who attacks it: what the module would hand out of them.
+//! A web server, its clients and its attackers: the structures that the module would return for
+//! them.
 
 use std::mem::offset_of;
 use std::net::Ipv4Addr;
@@ -28,14 +29,14 @@ pub const NEW_SYN_RECV: u8 = 12;
 pub const CLIENT: u8 = 1;
 pub const SERVED: u8 = 2;
 
-/// A live connection; what is not told is 0.
+/// A live connection; fields that are not set are 0.
 #[derive(Clone)]
 pub struct Conn {
     pub local: String,
     pub remote: String,
     pub state: u8,
     pub role: u8,
-    /// Seconds in the state, and since it was first seen.
+    /// Seconds in the state, and since the connection was first seen.
     pub age: u64,
     pub pid: u32,
     pub comm: &'static str,
@@ -46,7 +47,7 @@ pub struct Conn {
     pub window: u32,
     pub sndbuf_used: u32,
     pub rcvbuf_used: u32,
-    /// Milliseconds ago.
+    /// Milliseconds since data were last received.
     pub last_recv: u32,
     pub last_sent: u32,
     pub unacked: u32,
@@ -56,7 +57,7 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// One of nginx, ESTABLISHED for so long.
+    /// A connection of nginx, ESTABLISHED for `age` seconds.
     pub fn served(remote: String, age: u64) -> Self {
         Self {
             local: SERVER.into(),
@@ -82,7 +83,7 @@ impl Conn {
         }
     }
 
-    /// One that curl has begun.
+    /// A connection that curl has opened.
     pub fn begun(local: String, remote: &str, age: u64) -> Self {
         Self {
             local,
@@ -147,18 +148,18 @@ impl Conn {
     }
 }
 
-/// `10.9.0.1:PORT`: all of one source.
+/// `10.9.0.1:PORT`: all from one source.
 pub fn attacker(number: u64) -> String {
     format!("10.9.0.1:{}", 20_000 + number)
 }
 
-/// A source of its own for each number.
+/// A different source for each number.
 pub fn stranger(number: u64) -> String {
     let [.., high, low] = (number as u16).to_be_bytes();
     format!("10.200.{high}.{low}:30000")
 }
 
-/// Clients that ask now and then: ten connections of each address.
+/// Clients that send a request from time to time: ten connections of each address.
 pub fn healthy(number: u64) -> Conn {
     let remote = format!("10.77.0.{}:{}", 1 + number / 10, 40_000 + number);
     Conn {
@@ -171,7 +172,7 @@ pub fn healthy(number: u64) -> Conn {
     }
 }
 
-/// A request in crumbs: the last one came a second ago, none was answered.
+/// A request that arrives in small pieces: the last one came a second ago, none was answered.
 pub fn slow(number: u64) -> Conn {
     Conn {
         received: 300,
@@ -187,13 +188,13 @@ pub fn request(remote: String) -> Conn {
     }
 }
 
-/// nginx, which listens since the activation with a backlog of 511.
+/// A listener of nginx with a backlog of 511, since the activation.
 #[derive(Clone, Copy, Default)]
 pub struct Socket {
     pub accept: [u32; 2],
     pub half_open: [u32; 3],
     pub unfinished: [u32; 2],
-    /// Seconds since the last one with a SYN.
+    /// Seconds since the last second with a SYN.
     pub ago: u64,
     pub alarms: u16,
     pub handshakes: RawHandshakes,
@@ -240,7 +241,7 @@ impl Socket {
     }
 }
 
-/// A flood of so many a second, `ago` seconds ago.
+/// A flood with `unfinished` handshakes in a second, `ago` seconds ago.
 pub fn flood(unfinished: u32, ago: u64) -> Socket {
     Socket {
         half_open: [511, 511, 511],
@@ -258,7 +259,7 @@ pub fn flood(unfinished: u32, ago: u64) -> Socket {
     }
 }
 
-/// 10.0.0.1 and `raddr`.
+/// The pair of 10.0.0.1 and `raddr`.
 pub fn pair(raddr: Ipv4Addr, established: u32, alarm: bool) -> PairBytes {
     let mut bytes = Bytes([0; PAIR_SIZE]);
     let mapped = |addr: Ipv4Addr| addr.to_ipv6_mapped().octets();
@@ -273,7 +274,7 @@ pub fn pair(raddr: Ipv4Addr, established: u32, alarm: bool) -> PairBytes {
     bytes.0
 }
 
-/// A transition of `conn`, so many milliseconds ago.
+/// A transition of `conn`, `ago_ms` milliseconds ago.
 pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> RecordBytes {
     let who = offset_of!(RawRecord, who);
     let mut bytes = Bytes::transition(NOW - ago_ms * 1_000_000, old, new);
@@ -286,7 +287,7 @@ pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> RecordBy
     bytes.0
 }
 
-/// The device that a structure's socket is bound to.
+/// Binds the structure's socket to a device.
 pub fn bind<const N: usize>(bytes: [u8; N], at: usize, ifindex: u32) -> [u8; N] {
     let mut bytes = Bytes(bytes);
     bytes.put(at, ifindex.to_ne_bytes());

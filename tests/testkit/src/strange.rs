@@ -1,4 +1,4 @@
-//! A host that answers with what the input says.
+//! A host whose answers come from the input.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use diagnose_tools::model::ident::{Ident, Owner};
 
 use crate::untrusted::{HOST, elements, kind, padded};
 
-/// Those that rules look at.
+/// The counters that rules use.
 const COUNTERS: [&str; 12] = [
     "TcpAttemptFails",
     "TcpEstabResets",
@@ -29,7 +29,7 @@ const COUNTERS: [&str; 12] = [
     "TcpExtTCPTimeWaitOverflow",
 ];
 
-/// Names and numbers that a host gives: any text may be in them.
+/// Names and numbers of a host: they may contain any text.
 #[derive(Default)]
 pub struct Strange {
     namespace: Namespace,
@@ -42,7 +42,8 @@ pub struct Strange {
 }
 
 impl Strange {
-    /// The host that the input makes: each of its elements says one thing, by its first byte.
+    /// The host that the input describes: the first byte of each element selects the answer that it
+    /// sets.
     pub fn new(input: &[u8]) -> Self {
         let mut host = Self::default();
         let said = elements(input).filter(|(byte, _)| kind(*byte) == HOST);

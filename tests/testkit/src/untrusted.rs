@@ -1,4 +1,4 @@
-//! A device that answers with what the input says.
+//! A device whose answers come from the input.
 
 #![allow(unsafe_code, reason = "structures of the module, made of any bytes")]
 
@@ -27,29 +27,29 @@ use crate::fake::{Fake, GENERATION};
 /// Small, so that records are overwritten.
 const CAPACITY: u64 = 8;
 const CPUS: u32 = 2;
-/// What a live connection is repeated to, at most.
+/// Maximum number of live connections after repetition.
 const MOST_CONNS: usize = 16;
 
-/// Structures that the device gives.
+/// Structures that the device returns.
 ///
 /// # Safety
-/// Implementors are `repr(C)`, of integers and arrays of them: any bytes are one.
+/// Implementors are `repr(C)`, of integers and arrays of them: any bytes are a valid value.
 pub unsafe trait Plain: Default + Copy {}
 
 macro_rules! plain {
     ($($name:ty)*) => {$(
-        // SAFETY: bindgen's, of integers and arrays of them.
+        // SAFETY: made by bindgen, of integers and arrays of them.
         unsafe impl Plain for $name {}
     )*};
 }
 
 plain! { Cgroup TransitionCount Hook Lives RawConn RawRecord RingState Settings Stats }
 
-/// A structure of these bytes, and of zeroes where they end.
+/// A structure made of these bytes, filled up with zeroes.
 pub fn plain<T: Plain>(bytes: &[u8]) -> T {
     let mut value = T::default();
     let count = bytes.len().min(size_of::<T>());
-    // SAFETY: inside of both, which are not the same memory; any bytes are a T.
+    // SAFETY: within both, which do not overlap; any bytes are a valid T.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut value).cast(), count) };
     value
 }
@@ -63,7 +63,7 @@ pub fn bytes<T: Plain, const N: usize>(value: &T) -> [u8; N] {
     bytes
 }
 
-/// Bytes of this length, and zeroes where they end.
+/// Bytes of this length, filled up with zeroes.
 pub fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut all = [0; N];
     let count = bytes.len().min(N);
@@ -71,7 +71,7 @@ pub fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     all
 }
 
-/// What each element of the input is.
+/// Kinds of elements of the input.
 const TRANSITION: u8 = 0;
 const ALARM: u8 = 1;
 const RECORD: u8 = 2;
@@ -85,15 +85,16 @@ const SETTINGS: u8 = 9;
 const RINGS: u8 = 10;
 const MEMORY: u8 = 11;
 const MORE: u8 = 12;
-/// Elements of no meaning to the device, which others may give them.
+/// Elements that the device ignores; other code may use them.
 pub const VIEW: u8 = 13;
 pub const HOST: u8 = 14;
-/// And more of the device.
+/// More elements of the device.
 const LIVES: u8 = 15;
 const CGROUP: u8 = 16;
 const KINDS: u8 = 17;
 
-/// Splits the input: a byte of the kind, one of the number of 8-byte words, and these.
+/// Splits the input into elements: a byte for the kind, one for the number of 8-byte words, and
+/// these words.
 pub fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[kind, words], rest) = input.split_first_chunk()?;
@@ -108,22 +109,22 @@ pub fn kind(byte: u8) -> u8 {
     byte % KINDS
 }
 
-/// A device of which no answer can be trusted, except that its rings have the generation that its
-/// settings say and that no ring is said to be longer than it is.
+/// A device whose answers cannot be trusted, with two exceptions: its rings have the generation of
+/// its settings, and no ring is longer than stated.
 pub struct Untrusted {
     fake: Fake,
     stats: Option<Stats>,
     settings: Option<Settings>,
-    /// Positions that are not those of the rings.
+    /// Positions that differ from those of the rings.
     rings: Vec<RingState>,
     /// The memory of the first ring, beginning with its header.
     memory: Option<Arc<[AtomicU64]>>,
-    /// What was written to each ring.
+    /// The records that were written to each ring.
     written: [Vec<RecordBytes>; CPUS as usize],
 }
 
 impl Untrusted {
-    /// The device that the input makes.
+    /// The device that the input describes.
     pub fn new(input: &[u8]) -> Self {
         let mut device = Self {
             fake: Fake::new(CPUS, CAPACITY),
@@ -172,7 +173,7 @@ impl Untrusted {
         self.written[cpu].push(record);
     }
 
-    /// The last connection again and again, from other ports.
+    /// Repeats the last connection, with other ports.
     fn more_conns(&mut self) {
         let mut conns = self.fake.conns.borrow_mut();
         let Some(mut conn) = conns.last().copied() else {
@@ -185,13 +186,14 @@ impl Untrusted {
         }
     }
 
-    /// The record at a position, as it was written, when the ring is as the module makes it.
+    /// The record at a position, as it was written; `None` if the ring's memory comes from the
+    /// input.
     pub fn written(&self, cpu: usize, position: u64) -> Option<RawRecord> {
         let record = self.written.get(cpu)?.get(position as usize)?;
         (self.memory.is_none() || cpu != 0).then(|| plain(record))
     }
 
-    /// How many transitions are to be had; `None` when the rings are not as the module makes them.
+    /// Number of transitions that can be read; `None` if rings or positions come from the input.
     pub fn transition_counts(&self) -> Option<usize> {
         let is_transition = |bytes: &&RecordBytes| {
             let record: RawRecord = plain(&bytes[..]);
@@ -205,13 +207,13 @@ impl Untrusted {
             .then(|| self.written.iter().map(left).sum())
     }
 
-    /// How many live connections and listeners there are.
+    /// Numbers of live connections and listeners.
     pub fn counts(&self) -> [usize; 2] {
         [self.fake.conns.borrow().len(), self.fake.listeners.len()]
     }
 }
 
-/// Counts of what has ended: bytes as far as they go, again and again, as an element is shorter.
+/// Totals of ended connections: the bytes of the element are repeated, because it is shorter.
 fn lives(body: &[u8]) -> Lives {
     let all: Vec<u8> = body
         .iter()
@@ -222,7 +224,8 @@ fn lives(body: &[u8]) -> Lives {
     plain(&all)
 }
 
-/// A ring of these words, from its magic number on. The page that its header has is skipped.
+/// A ring made of these words, starting at its magic number. The rest of its header's page is
+/// skipped.
 fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
     let records = header_bytes() / 8;
     let words = records + CAPACITY as usize * abi::RECORD_SIZE / 8;
@@ -233,7 +236,8 @@ fn memory(body: &[u8]) -> Arc<[AtomicU64]> {
         .collect();
     let mut memory = vec![0; words];
     for (index, word) in given.into_iter().enumerate() {
-        // Of each record little but the position and the type, so that the input stays short.
+        // Only the position and the type of each record and little more, so that the input stays
+        // short.
         let at = match index.checked_sub(header) {
             None => index,
             Some(rest) => records + rest / 4 * (abi::RECORD_SIZE / 8) + rest % 4,
@@ -263,7 +267,7 @@ impl Backend for Untrusted {
         stats.map_or_else(|| self.fake.stats(), Ok)
     }
 
-    /// Of the totals' words, in any order.
+    /// Made of the totals' words, in any order.
     fn clocks(&self) -> Result<Vec<ClockChange>> {
         let Some(stats) = &self.stats else {
             return self.fake.clocks();
@@ -303,7 +307,7 @@ impl Backend for Untrusted {
     fn rings(&self) -> Result<Vec<event::RingState>> {
         let mut rings = self.fake.rings()?;
         for (ring, said) in rings.iter_mut().zip(&self.rings) {
-            // What a reader may rely on: the head is one that the ring has had.
+            // A reader may rely on this: the head is a position that the ring has had.
             let head = self.map_ring(&activation::Settings::default(), ring.cpu)?;
             *ring = event::RingState {
                 cpu: ring.cpu,
