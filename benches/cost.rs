@@ -1,9 +1,9 @@
-//! What recording costs: instructions per connection (connect, accept, close
-//! on loopback), in a machine whose time counts instructions, so that the
-//! figures repeat. The cases take turns, and the median of each is compared
-//! with that of nothing attached.
+//! Cost of recording: instructions per connection (connect, accept, close on loopback), in a
+//! machine whose time counts instructions, so that the figures are repeatable. The cases run
+//! alternately, and the median of each is compared with that of an idle machine with nothing
+//! attached.
 //!
-//! No cost may grow by more than a tenth over benches/cost/figures.json. With
+//! No cost may be more than a tenth above benches/cost/figures.json. With
 //! `DIAGNOSE_TOOLS_NEW_FIGURES=1` that file is written instead.
 
 #![allow(
@@ -41,7 +41,7 @@ const CONNECTIONS: u32 = 1000;
 const ROUNDS: usize = 4;
 
 fn main() -> ExitCode {
-    // `cargo bench` says so, which would make these trials be left out.
+    // `cargo bench` passes `--bench`, with which these trials would be left out.
     let mut arguments = Arguments::from_iter(std::env::args().filter(|arg| arg != "--bench"));
     arguments.test_threads = Some(1);
     if guest::group().is_none() && !arguments.list {

@@ -1,12 +1,12 @@
-//! `make bench`: this tool measured beside what people use today, in one run.
-//! Each part has a machine of its own; what it measures comes to the host as
-//! figures, which become a table, a file and plots.
+//! `make bench`: measures this tool beside the tools that are in use today, in one run. Each part
+//! has its own machine; it sends its measurements to the host as figures, which become a table, a
+//! file and plots.
 //!
 //!   cargo bench --bench full -- [PART...] [--cases=NAME,...] [--publish]
 //!
-//! `--cases` picks from the parts `recording` and `decode`. With `--publish`,
-//! the results of all parts go into docs/benchmarks.md and docs/bench; with `--redraw`
-//! alone, these are made again from docs/bench/results.json.
+//! `--cases` selects from the parts `recording` and `decode`. With `--publish`, the results of all
+//! parts are written to docs/benchmarks.md and docs/bench; with `--redraw` alone, these are made
+//! again from docs/bench/results.json.
 
 #![allow(
     clippy::expect_used,
@@ -56,17 +56,17 @@ use std::process::ExitCode;
 use support::guest::{self, Machine};
 use support::netns;
 
-/// Before the name of the kernel in a machine's output.
+/// Marks the name of the kernel in a machine's output.
 const KERNEL: &str = "kernel ";
 
-/// One machine, and what is measured in it.
+/// One machine, and its measurements.
 struct Part {
     name: &'static str,
     machine: Machine,
     measure: fn(),
 }
 
-/// One CPU, whose time counts instructions.
+/// A machine with one CPU, whose time counts instructions.
 fn counting(memory: &'static str) -> Machine {
     Machine {
         cpus: 1,
@@ -77,7 +77,7 @@ fn counting(memory: &'static str) -> Machine {
     }
 }
 
-/// CPUs that run at the same time.
+/// A machine with CPUs that run in parallel.
 fn parallel(cpus: u32) -> Machine {
     Machine {
         cpus,
@@ -101,11 +101,11 @@ fn parts() -> [Part; 9] {
         part("recording", counting("4G"), recording::measure),
         part("burst", counting("2G"), burst::measure),
         part("looking", counting("4G"), || looking::measure(100_000, 3)),
-        // Too slow where instructions are counted.
+        // Too slow in a machine that counts instructions.
         part("looking-million", of_a_million, || {
             looking::measure(1_000_000, 1);
         }),
-        // What is lost with one is no contention.
+        // The loss with one CPU does not come from contention.
         part("cpus-1", parallel(1), || cpus::measure(1)),
         part("cpus-2", parallel(2), || cpus::measure(2)),
         part("cpus-4", parallel(4), || cpus::measure(4)),
@@ -113,7 +113,7 @@ fn parts() -> [Part; 9] {
     ]
 }
 
-/// Release, and what it is made from, such as `Debian 6.1.192-1`.
+/// Release, and its package version, such as `Debian 6.1.192-1`.
 fn kernel() -> String {
     let text = |file| fs::read_to_string(file).unwrap_or_default();
     let release = text("/proc/sys/kernel/osrelease");

@@ -1,15 +1,15 @@
-//! A program that runs to its end, and what it took.
+//! Runs a program to its end, and measures what it used.
 
 use std::process::Command;
 use std::time::Duration;
 use std::{fs, mem, thread};
 
-/// What a program took.
+/// Resources that a program used.
 pub struct Spent {
-    /// CPU seconds, its own and the kernel's for it: what it waits for, such
-    /// as the host's files, is not in there.
+    /// CPU seconds, its own and the kernel's for it, without the time that it waits, for example
+    /// for the host's files.
     pub cpu: f64,
-    /// The most memory that it had, in bytes.
+    /// Peak memory, in bytes.
     pub peak: f64,
 }
 
@@ -21,7 +21,7 @@ pub fn run(mut command: Command) -> Spent {
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let id = child.id();
     let watcher = thread::spawn(move || watch_peak(id));
-    // SAFETY: integers only: all zero is a value of it.
+    // SAFETY: integers only, so all zero is a valid value.
     let mut usage: libc::rusage = unsafe { mem::zeroed() };
     let mut status = 0;
     // SAFETY: the kernel writes one number and one rusage there.
@@ -34,12 +34,12 @@ pub fn run(mut command: Command) -> Spent {
     }
 }
 
-/// The most memory that a program has until it ends, by its own account: that
-/// of `wait4` has what its parent had when it was made, too.
+/// Peak memory of a program, from its own status file: that of `wait4` also counts the parent's
+/// memory at the fork.
 fn watch_peak(id: u32) -> f64 {
     let mut peak = 0.0;
     loop {
-        // One that has ended, but is still known, has no memory.
+        // A program that has ended, but has not been waited for, has no memory.
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
         let Some(kib) = line.and_then(|l| l.trim().strip_suffix(" kB")) else {

@@ -1,6 +1,6 @@
-//! Connections that are held open: what a busy server has. They are made
-//! without packets, as a checkpoint is restored (TCP_REPAIR), so that a million
-//! of them comes and goes in no time.
+//! Connections that are held open, as on a busy server. They are made without packets, like those
+//! of a restored checkpoint (TCP_REPAIR), so that a million of them can be opened and closed
+//! quickly.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,11 +13,11 @@ use crate::support::netns::Netns;
 use crate::support::process::{Line, Process};
 use crate::support::traffic::{set_tcp_option, unconnected};
 
-/// Remote ports of one address.
+/// Number of remote ports for each address.
 const PORTS: usize = 50_000;
 
-/// Connections in a namespace of their own; nothing is left of them when they end. A process
-/// of its own has them: who starts another process copies all that it has open.
+/// Connections in a separate namespace; nothing is left of them when they end. A separate process
+/// holds them, because a fork copies all descriptors of the parent.
 pub struct Held {
     process: Process,
     netns: Netns,
@@ -40,15 +40,15 @@ impl Held {
         &self.netns
     }
 
-    /// Has so many connections, those that are made now with peers that have
-    /// so many addresses at least.
+    /// Opens or closes connections until there are `live`; new ones have peers with at least
+    /// `addresses` addresses.
     pub fn keep(&mut self, live: usize, addresses: usize) {
         self.process.line.tell(&[live as u64, addresses as u64]);
         self.process.line.hear();
     }
 }
 
-/// Does what it is told, until it is killed.
+/// Executes commands until it is killed.
 fn hold(mut line: Line) {
     let mut sockets = Vec::new();
     loop {
@@ -62,7 +62,7 @@ fn hold(mut line: Line) {
     }
 }
 
-/// The `number`-th: no two have the same ends.
+/// Opens the `number`-th connection: no two have the same ends.
 fn open(number: usize, addresses: usize) -> OwnedFd {
     let (round, address) = (number / addresses, number % addresses);
     let address = u32::try_from(address + addresses * (round / PORTS)).expect("few");

@@ -1,5 +1,5 @@
-//! What the measurements share: numbers that go from the machine to the host,
-//! and time that counts instructions.
+//! Shared by the measurements: numbers that the machine sends to the host, and time that counts
+//! instructions.
 
 pub mod child;
 pub mod held;
@@ -23,21 +23,21 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Is a case wanted? All are, unless some are named.
+/// Whether a case is selected: all are, unless some are named.
 pub fn is_chosen(case: &str) -> bool {
     env::args()
         .find_map(|arg| Some(arg.strip_prefix("--cases=")?.to_owned()))
         .is_none_or(|names| names.split(',').any(|name| name == case))
 }
 
-/// Nanoseconds that it takes, which are instructions where they are counted.
+/// Nanoseconds that `work` takes; in a machine that counts instructions, they are instructions.
 pub fn timed(work: impl FnOnce()) -> f64 {
     let began = Instant::now();
     work();
     began.elapsed().as_nanos() as f64
 }
 
-/// Connects, accepts and closes so many times, at a listener of its own.
+/// Connects, accepts and closes `count` times, at a separate listener.
 pub fn connections(count: u32) {
     let listener = traffic::listen(traffic::V4);
     for _ in 0..count {
@@ -45,7 +45,7 @@ pub fn connections(count: u32) {
     }
 }
 
-/// Instructions of one of so many connections.
+/// Instructions per connection, measured with `count` connections.
 pub fn per_connection(count: u32) -> f64 {
     timed(|| connections(count)) / f64::from(count)
 }
@@ -65,7 +65,7 @@ pub fn rest() {
     }
 }
 
-/// What some programs, and some settings of the kernel, need.
+/// Needed by some programs, and by some settings of the kernel.
 pub fn mount_debugfs() {
     const MOUNT: &str =
         "mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug";
@@ -73,7 +73,7 @@ pub fn mount_debugfs() {
     assert!(status.is_ok_and(|s| s.success()), "debugfs");
 }
 
-/// Is the time of this machine that of its instructions?
+/// Asserts that the time of this machine is derived from its instructions.
 pub fn assert_counts_instructions() {
     let spin = || {
         timed(|| {

@@ -1,5 +1,5 @@
-//! What recording costs in a SYN flood: instructions per SYN, of each kind of
-//! answer that a listener has for it.
+//! Cost of recording in a SYN flood: instructions per SYN, for each way in which a listener answers
+//! it.
 
 use std::net::{SocketAddr, SocketAddrV4};
 
@@ -13,8 +13,7 @@ use crate::support::{tool, traffic};
 const SYNS: u16 = 2000;
 const ROUNDS: usize = 2;
 
-/// What a listener has for a SYN, how long its queue must be for that, and
-/// whether SYN cookies are allowed.
+/// How a listener answers a SYN, the backlog for that, and whether SYN cookies are allowed.
 struct Answer {
     name: &'static str,
     backlog: i32,
@@ -39,7 +38,7 @@ const ANSWERS: [Answer; 3] = [
     },
 ];
 
-/// Guest nanoseconds, which are instructions, of one SYN, each from another address.
+/// Guest nanoseconds, which are instructions, for one SYN; each comes from another address.
 fn per_syn(answer: &Answer) -> f64 {
     let netns = Netns::new("flooded");
     for (name, value) in [

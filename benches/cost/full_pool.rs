@@ -1,4 +1,4 @@
-//! What it costs when there are more connections than may be tracked.
+//! Cost when there are more connections than may be tracked.
 
 use std::process::Stdio;
 use std::thread;
@@ -12,13 +12,13 @@ use crate::support::{tool, traffic};
 
 const CONNECTIONS: u32 = 1000;
 const ROUNDS: usize = 4;
-/// Sockets that are found.
+/// Number of sockets to find.
 const FOUND: usize = 32_768;
-/// Activations that find them, and as many that find none.
+/// Number of activations that find them, and of those that find none.
 const ACTIVATIONS: usize = 9;
 const FEW: &str = "max-conns=50";
 
-/// Instructions of a connection that finds no node.
+/// Instructions for a connection that gets no node.
 pub fn dry() {
     let listener = traffic::listen(traffic::V4);
     let held: Vec<_> = (0..100).map(|_| traffic::pair(&listener)).collect();
@@ -39,24 +39,24 @@ pub fn dry() {
     costs.compare();
 }
 
-/// Instructions of an activation, with those of starting the tool.
+/// Instructions for an activation, including the start of the tool.
 fn activation() -> f64 {
     tool::fresh();
-    // What the recording before and the sockets that went have left to be freed later would run
-    // as interrupts of this one.
+    // Deferred freeing for the previous recording and closed sockets would run in interrupts during
+    // this one.
     thread::sleep(Duration::from_secs(1));
     let mut command = tool::command(&["tcpstates", &format!("--activate={FEW}")]);
     command.stdout(Stdio::null());
-    // What it waits for is not counted.
+    // Waiting time is not counted.
     child::run(command).cpu * 1e9
 }
 
-/// Instructions of a socket that is found, and has no node to be had.
+/// Instructions for a socket that is found when there is no free node.
 ///
-/// All else that an activation does takes three times as much, and now and then a million
-/// instructions or two more, never less. So there are many sockets, and the least of some
-/// activations that find them is compared with the least of some that find none. Two sockets
-/// share a bucket of the kernel's hash: what is done for each bucket counts, too.
+/// The rest of an activation takes three times as much, and sometimes one or two million
+/// instructions more, but never less. So there are many sockets, and the minimum of several
+/// activations that find them is compared with the minimum of several that find none. Two sockets
+/// share a bucket of the kernel's hash: the work for each bucket counts, too.
 pub fn seeding() {
     tool::fresh();
     let mut held = Held::new("found");

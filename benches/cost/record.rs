@@ -1,4 +1,4 @@
-//! The costs on record, which no change may raise by much unseen.
+//! The recorded costs, which no change may raise much unnoticed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,14 +8,14 @@ use std::process::Stdio;
 use crate::figure::{self, Figure, emit};
 use crate::support::guest::{self, Machine};
 
-/// Set: what is measured goes on record.
+/// If set, the measured values are recorded.
 const NEW: &str = "DIAGNOSE_TOOLS_NEW_FIGURES";
 const PART: &str = "cost";
 const WHAT: &str = "over_idle";
 
-/// A cost that has grown by so much has grown.
+/// The factor from which on a cost counts as grown.
 const GROWTH: f64 = 1.1;
-/// By so many instructions a cost varies from one build to the next.
+/// The number of instructions by which a cost varies between builds.
 const NOISE: f64 = 60.0;
 
 fn file() -> PathBuf {
@@ -27,7 +27,7 @@ fn on_record() -> Vec<Figure> {
     serde_json::from_str(&text).expect("figures are JSON")
 }
 
-/// Runs the trials in the machine; what they tell goes on record if that is wanted.
+/// Runs the trials in the machine; records their values if requested.
 pub fn boot(machine: &Machine) -> bool {
     if std::env::var_os(NEW).is_none() {
         return guest::boot(machine, PART, false);
@@ -42,7 +42,7 @@ pub fn boot(machine: &Machine) -> bool {
     }
     let passed = child.wait().expect("scripts/vm").success();
     if passed {
-        // Some trials may have been left out.
+        // Keeps the values of trials that did not run.
         let measured = |f: &Figure| figures.iter().any(|new| new.case == f.case);
         let rest = on_record().into_iter().filter(|f| !measured(f));
         figures = rest.chain(figures.clone()).collect();
@@ -53,7 +53,7 @@ pub fn boot(machine: &Machine) -> bool {
     passed
 }
 
-/// What was measured of some cases.
+/// Measured costs of some cases.
 pub struct Costs {
     unit: &'static str,
     measured: Vec<(&'static str, f64)>,
@@ -73,7 +73,7 @@ impl Costs {
         self.measured.push((case, value));
     }
 
-    /// With what is on record.
+    /// Compares them with the recorded costs.
     pub fn compare(&self) {
         if std::env::var_os(NEW).is_some() {
             return;

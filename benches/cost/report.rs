@@ -1,5 +1,4 @@
-//! What it takes to decode and format a record: instructions of a report,
-//! less those of one that has none to tell.
+//! Cost to decode and format a record: instructions for a report, less those for an empty one.
 
 use std::process::Stdio;
 
@@ -11,7 +10,7 @@ use crate::support::tool;
 const CONNECTIONS: u32 = 3000;
 const ROUNDS: usize = 3;
 
-/// Instructions of a whole report.
+/// Instructions for a whole report.
 fn report(keys: &str) -> f64 {
     let keys = format!("--report=peek=1 summary=0 findings=0 {keys}");
     let values = (0..ROUNDS).map(|_| {

@@ -1,9 +1,9 @@
 //! How fast records become lines, from the bytes of the rings, as the module writes them, to the
-//! bytes of a report: the reader, the merge, the filter, the form and its buffer. Nothing is
-//! written anywhere, so what is measured is this program alone, on one core.
+//! bytes of a report: the reader, the merge, the filter, the format and its buffer. Nothing is
+//! written to a file, so only this program is measured, on one core.
 //!
-//! The time is CPU time of this process, and a figure is the best of many rounds, which is the one
-//! that what else the host does disturbed least; the median is told beside it.
+//! The time is CPU time of this process, and a figure is the best of many rounds, which other load
+//! on the host disturbed least; the median is printed beside it.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -27,22 +27,22 @@ use crate::figure::Figure;
 
 pub const PART: &str = "decode";
 
-/// CPUs, and records of the ring of each: the default of an activation.
+/// Number of CPUs, and of records in the ring of each: the default of an activation.
 const CPUS: u32 = 2;
 const RING: u64 = 65_536;
-/// Live connections of a host that is busy, and of one that is very busy.
+/// Live connections of a busy host, and of a very busy one.
 const CONNECTIONS: [(&str, u64); 2] = [("live_100000", 100_000), ("live_1000000", 1_000_000)];
-/// What a call for live connections gives.
+/// Number of live connections per call.
 const BATCH: usize = 2048;
 
-/// CPU time that a case takes at least, and its rounds.
+/// Minimum CPU time of a case, and minimum number of rounds.
 const TIME_LEAST: Duration = Duration::from_secs(2);
 const ROUNDS_LEAST: usize = 5;
 
 const TRANSITIONS: &str = "transitions=1 alarms=0 connections=0 summary=0 findings=0 peek=1";
 const LIVE: &str = "transitions=0 alarms=0 connections=1 listeners=0 summary=0 findings=0";
 
-/// All that is measured of it.
+/// All measurements of this part.
 pub fn measure() -> Vec<Figure> {
     let host = Host::make();
     let mut fake = Fake::new(CPUS, RING);
@@ -63,15 +63,15 @@ pub fn measure() -> Vec<Figure> {
     figures
 }
 
-/// What a kind of report took.
+/// Measurements of a kind of report.
 struct Case {
-    /// Records, and bytes, of one round.
+    /// Records and bytes of one round.
     records: u64,
     bytes: u64,
-    /// CPU time of the best round, and of the median.
+    /// CPU time of the best round, and of the median one.
     best: Duration,
     median: Duration,
-    /// Memory that the rounds after the first needed more.
+    /// Additional memory that the rounds after the first one needed.
     growth: u64,
 }
 
@@ -85,7 +85,7 @@ impl Case {
             color: false,
         };
         let mut sink = sink(options.format, style, host.names());
-        // It fills what is kept, and has the headings.
+        // The first round fills the caches, and contains the headings.
         round(fake, &options, &mut *sink);
         let before = peak_memory();
         let mut bytes = 0;
@@ -136,19 +136,19 @@ impl Case {
     }
 }
 
-/// One whole report; returns its bytes.
+/// Prints one whole report; returns its size in bytes.
 fn round(fake: &Fake, options: &ReportOptions, sink: &mut dyn Sink) -> u64 {
     let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
     report(fake, &mut ThisHost::default(), options, sink, &mut out).expect("a report");
     out.get_ref().0
 }
 
-/// A zone with daylight saving, as most have.
+/// A time zone with daylight saving time, like most.
 fn zone() -> TimeZone {
     TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone")
 }
 
-/// Counts the bytes that come.
+/// Counts the bytes that are written to it.
 struct Counter(u64);
 
 impl Write for Counter {
@@ -167,7 +167,7 @@ fn cpu_time() -> Duration {
     Duration::from(time)
 }
 
-/// The most memory that this process had so far, in bytes.
+/// Peak memory of this process so far, in bytes.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("procfs");
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));

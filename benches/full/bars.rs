@@ -1,9 +1,9 @@
-//! What has to be reached.
+//! The targets that the measurements must reach.
 
 use crate::results::{Bar, Results};
 
 fn at_most(what: &str, bar: f64, measured: Option<f64>, unit: &str) -> Option<Bar> {
-    // More digits mean nothing, and are not the same in all files.
+    // More digits are not significant, and differ between the files.
     let rounded = |value: f64| (value * 1e4).round() / 1e4;
     let (bar, measured) = (rounded(bar), rounded(measured?));
     Some(Bar {
@@ -25,7 +25,7 @@ fn at_least(what: &str, bar: f64, measured: Option<f64>, unit: &str) -> Option<B
     })
 }
 
-/// Those whose numbers were measured.
+/// The targets whose numbers were measured.
 pub fn judge(results: &Results) -> Vec<Bar> {
     let over = |case| results.get("recording", case, "over_idle");
     let ratio = |one: Option<f64>, other: Option<f64>| Some(one? / other?);

@@ -1,5 +1,5 @@
-//! A burst at full speed: how long the default ring holds it, and whether
-//! what is lost after that is told to the record.
+//! A burst at full speed: for how long the default ring holds it, and whether the number of records
+//! lost after that is reported exactly.
 
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use crate::support::trace::Trace;
 const PART: &str = "burst";
 /// Records in the default ring of a CPU.
 const RING: u64 = 65_536;
-/// These fit in, and these do not.
+/// The records of the first number of connections fit into the ring, those of the second one do
+/// not.
 const FITS: u32 = 6_000;
 const TOO_MANY: u32 = 12_000;
 
@@ -21,7 +22,7 @@ struct Burst {
     overwritten: u64,
 }
 
-/// So many connections, and then one report.
+/// Makes `count` connections, and then one report.
 fn burst(count: u32) -> Burst {
     tool::activate_here("");
     let trace = Trace::start();
@@ -41,7 +42,8 @@ fn burst(count: u32) -> Burst {
         recorded,
         "told and lost are all that was recorded"
     );
-    // The kernel does not tell of requests and timewait sockets: each connection has one of both.
+    // The kernel's event does not cover requests and timewait sockets: each connection has one of
+    // both.
     assert!(
         recorded >= changes,
         "{recorded} records of {changes} changes"

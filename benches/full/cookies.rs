@@ -1,7 +1,7 @@
-//! A flood of SYNs, each of another source, that CPUs answer with cookies at
-//! the same time: all at one listener. What is left of their throughput when
-//! all is recorded, and how often the module touches what CPUs share, per SYN
-//! and per connection to one listener. Turns follow each other as in `cpus`.
+//! A flood of SYNs, each from another source, that CPUs answer with cookies at the same time, all
+//! at one listener. Measures the throughput with everything recorded compared with that without,
+//! and how often the module accesses data that CPUs share, per SYN and per connection to one
+//! listener. Both run alternately, as in `cpus`.
 
 use std::fs;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
@@ -22,7 +22,7 @@ use crate::support::{tool, traffic};
 const PART: &str = "cookies";
 const TURNS: usize = 8;
 const TURN: Duration = Duration::from_secs(2);
-/// SYNs between two looks at the clock.
+/// SYNs between two readings of the clock.
 const BATCH: usize = 500;
 const CONNECTIONS: u64 = 1000;
 
@@ -32,7 +32,7 @@ fn pin(cpu: usize) {
     sched_setaffinity(Pid::from_raw(0), &set).expect("affinity");
 }
 
-/// Runs on so many CPUs at once; the sum of what it gives.
+/// Runs `work` on this number of CPUs at once; returns the sum of the results.
 fn on_each_cpu(netns: &Netns, cpus: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
     let ready = Barrier::new(cpus);
     let one = |cpu| {
@@ -48,13 +48,13 @@ fn on_each_cpu(netns: &Netns, cpus: usize, work: impl Fn(usize) -> f64 + Sync) -
     })
 }
 
-/// Of the module, since it was loaded; 0: it is not.
+/// Shared operations of the module since it was loaded; 0 if it is not.
 fn shared_ops() -> u64 {
     let text = fs::read_to_string("/sys/module/tcpstates/parameters/shared_ops");
     text.map_or(0, |text| text.trim().parse().expect("a number"))
 }
 
-/// SYNs a second of all CPUs together, and shared operations per SYN.
+/// SYNs per second of all CPUs together, and shared operations per SYN.
 fn flood(cpus: usize) -> [f64; 2] {
     let netns = Netns::new("flooded");
     netns.sysctl("net.ipv4.tcp_syncookies", "2");
@@ -90,7 +90,7 @@ fn flood(cpus: usize) -> [f64; 2] {
     [rate, (shared_ops() - before) as f64 / sent as f64]
 }
 
-/// Shared operations per connection of CPUs that call one listener.
+/// Shared operations per connection when all CPUs call one listener.
 fn per_connection(cpus: usize) -> f64 {
     let netns = Netns::new("called");
     let listener: TcpListener = netns.run(|| traffic::listen_with_backlog(traffic::V4, 64));

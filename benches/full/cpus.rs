@@ -1,7 +1,6 @@
-//! CPUs that make connections at the same time: what is left of their
-//! throughput when all is recorded. Turns with and without follow each other,
-//! so that a host whose speed changes slows both; each has a namespace of its
-//! own, so that nothing of an earlier one is left.
+//! CPUs that make connections at the same time: their throughput with everything recorded, compared
+//! with that without recording. Both run alternately, so that a change of the host's speed affects
+//! both; each turn has its own namespace, so that no socket of an earlier one is left.
 
 use std::sync::Barrier;
 use std::thread;
@@ -20,12 +19,12 @@ const TURNS: usize = 16;
 /// Connections before a turn.
 const FIRST: u32 = 200;
 
-/// Connections a second, of all CPUs together.
+/// Connections per second, of all CPUs together.
 fn throughput(cpus: usize) -> f64 {
     let netns = Netns::new("turn");
     let value = netns.run(|| all_together(cpus));
     drop(netns);
-    // What was in TIME_WAIT goes with the namespace, a little later.
+    // Sockets in TIME_WAIT are removed with the namespace, a little later.
     thread::sleep(Duration::from_millis(500));
     value
 }
@@ -37,7 +36,7 @@ fn all_together(cpus: usize) -> f64 {
         set.set(cpu).expect("a CPU");
         sched_setaffinity(Pid::from_raw(0), &set).expect("affinity");
         let listener = traffic::listen(traffic::V4);
-        // The emulator has to translate anew what an activation has patched.
+        // The emulator has to translate the code again that an activation has patched.
         (0..FIRST).for_each(|_| drop(traffic::pair(&listener)));
         ready.wait();
         let began = Instant::now();

@@ -1,6 +1,5 @@
-//! Cost as the number of live connections, and of pairs of addresses, grows:
-//! instructions per transition, bytes per connection, and what it takes to
-//! begin with so many.
+//! Cost as the number of live connections, and of pairs of addresses, grows: instructions per
+//! transition, bytes per connection, and the cost of an activation.
 
 use std::fs;
 use std::process::Stdio;
@@ -20,16 +19,16 @@ use crate::support::memory::{self, KernelMemory};
 use crate::support::tool;
 
 const PART: &str = "growth";
-/// Fewer where it takes long to begin.
+/// Fewer where an activation takes long.
 const ROUNDS: [usize; 2] = [4, 2];
 const CONNECTIONS: u32 = 1000;
 const LIVE: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// Pairs of addresses, beside those of what is measured.
+/// Pairs of addresses, in addition to those of the measured connections.
 const PAIRS: [usize; 3] = [1, 10_000, 100_000];
 const LIVE_WITH_PAIRS: usize = 100_000;
 const KEYS: &str = "max-conns=1200000 max-pairs=262144";
 
-/// Instructions that recording adds to a transition, with what is open now.
+/// Instructions that recording adds to a transition, with this number of open connections.
 fn per_transition(live: usize) -> f64 {
     let mut added = Vec::new();
     let mut transitions = 0.0;
@@ -37,7 +36,7 @@ fn per_transition(live: usize) -> f64 {
         tool::fresh();
         let idle = per_connection(CONNECTIONS);
         tool::activate(KEYS);
-        // Its worker makes up for the nodes that were taken at once.
+        // Its worker refills the reserve of nodes that were taken at once.
         thread::sleep(Duration::from_secs(1));
         let before = recorded();
         let with = per_connection(CONNECTIONS);
@@ -56,7 +55,7 @@ fn settings() -> Value {
     serde_json::from_str(&text).expect("settings are JSON")
 }
 
-/// Kernel memory of a recording without its rings, by the kernel's own accounts.
+/// Kernel memory of a recording without its rings, according to the kernel.
 fn memory_of(keys: &str) -> (u64, Value) {
     let used = |m: KernelMemory| m.slab + m.vmalloc + m.percpu;
     tool::fresh();
@@ -98,25 +97,27 @@ fn memory_per_connection(live: usize) {
     );
 }
 
-/// Whether the kernel lets what is urgent in wherever no lock forbids it, or only where it
-/// offers to.
+/// Sets whether the kernel can be preempted wherever no lock forbids it, or only at explicit
+/// preemption points.
 fn preempt(mode: &str) {
     const FILE: &str = "/sys/kernel/debug/sched/preempt";
     mount_debugfs();
     fs::write(FILE, mode).expect("CONFIG_PREEMPT_DYNAMIC");
 }
 
-/// The kernel's own way to set a kprobe, which it searches all of its code's patches for.
+/// Sets a kprobe with the kernel's own interface; the kernel searches all of its code patches for
+/// it.
 fn set_kprobe() {
     const EVENTS: &str = "/sys/kernel/debug/tracing/kprobe_events";
-    // Opened to be truncated, it forgets them all.
+    // Truncating the file on opening removes all kprobes.
     for events in ["p:growth tcp_connect", ""] {
         fs::write(EVENTS, events).expect("CONFIG_KPROBE_EVENTS");
     }
 }
 
-/// What `--activate` takes when there is so much to be found, and for how long
-/// the CPU is kept from what is urgent: by it, by nothing, and by one kprobe.
+/// Cost of `--activate` with this number of connections to find, and how long the CPU is not
+/// available for an urgent thread: during the activation, with no load, and while one kprobe is
+/// set.
 fn activation(live: usize) {
     let case = format!("live_{live}");
     let mut took = 0.0;

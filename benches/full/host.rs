@@ -1,5 +1,4 @@
-//! The host's side: boots the machines, collects what they measure, and
-//! shows it.
+//! The host's side: boots the machines, collects their measurements, and prints them.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,14 +16,14 @@ use crate::support::guest;
 use crate::table;
 use crate::{KERNEL, Part};
 
-/// What is wanted.
+/// What was requested.
 struct Wanted {
     parts: Vec<String>,
     publish: bool,
 }
 
 fn wanted(parts: &[Part]) -> Result<Wanted, String> {
-    // `cargo bench` says so.
+    // `cargo bench` passes it.
     let all: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
     let (options, mut names): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| a.starts_with("--"));
     let known: Vec<&str> = parts.iter().map(|p| p.name).chain([decode::PART]).collect();
@@ -55,7 +54,7 @@ fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a command prints, without the end of the line.
+/// Output of a command, without the final newline.
 fn printed(command: &mut Command) -> Result<String, String> {
     let output = command
         .current_dir(top())
@@ -70,18 +69,18 @@ fn printed(command: &mut Command) -> Result<String, String> {
         .to_owned())
 }
 
-/// The empty probe.
+/// Builds the empty probe.
 fn build_floor() -> Result<PathBuf, String> {
     let script = top().join("scripts/build-module");
     printed(Command::new(script).args(["--of", "benches/floor"])).map(Into::into)
 }
 
-/// The module, whose table of hooks has the main one alone.
+/// Builds the module with only the main hook in its table of hooks.
 fn build_main_hook() -> PathBuf {
     guest::build_variant("main-hook", "kmod/hook_table.c", "IN_ALL", "0")
 }
 
-/// What a machine has told.
+/// Output of a machine.
 #[derive(Default)]
 struct Told {
     figures: Vec<Figure>,
@@ -154,7 +153,7 @@ fn made() -> Result<Made, String> {
     })
 }
 
-/// Runs some parts, so many at the same time, and gives what they told in their order.
+/// Runs some parts, `at_once` at the same time, and returns their outputs in order.
 fn run_parts(parts: &[&Part], at_once: usize) -> Vec<Result<Told, String>> {
     let next = AtomicUsize::new(0);
     let told: Vec<OnceLock<_>> = parts.iter().map(|_| OnceLock::new()).collect();
@@ -174,7 +173,7 @@ fn run_parts(parts: &[&Part], at_once: usize) -> Vec<Result<Told, String>> {
         .collect()
 }
 
-/// What is published, made again from the results on record.
+/// Publishes again the results on record.
 fn redraw() -> Result<(), String> {
     let folder = top().join("docs/bench");
     let text = fs::read_to_string(folder.join("results.json")).map_err(|e| e.to_string())?;
@@ -188,7 +187,7 @@ fn publish(results: &Results, folder: &Path) -> Result<(), String> {
     table::into_document(results, &top().join("docs/benchmarks.md"))
 }
 
-/// Measures what is wanted. True: everything was measured, and no bar is missed.
+/// Measures the requested parts. True if everything was measured, and no target is missed.
 pub fn run(parts: &[Part]) -> Result<bool, String> {
     if env::args().any(|arg| arg == "--redraw") {
         return redraw().map(|()| true);
@@ -199,7 +198,7 @@ pub fn run(parts: &[Part]) -> Result<bool, String> {
         let is = |p: &&Part| p.machine.icount == counts && wanted.parts.iter().any(|w| w == p.name);
         parts.iter().filter(is).collect::<Vec<_>>()
     };
-    // Where instructions count, it does not matter what else the host does.
+    // Other load on the host does not affect machines that count instructions.
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let mut told = run_parts(&chosen(true), cpus);
     told.extend(run_parts(&chosen(false), 1));
@@ -234,7 +233,7 @@ pub fn run(parts: &[Part]) -> Result<bool, String> {
     Ok(complete && results.bars.iter().all(|bar| bar.holds))
 }
 
-/// The file, and the plots.
+/// Writes the file and the plots.
 fn save(results: &Results, folder: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
     fs::create_dir_all(folder).map_err(failed)?;

@@ -1,5 +1,5 @@
-//! What a look at all live connections takes, beside what else shows them:
-//! CPU time and the memory of the process, of the same sockets.
+//! Cost of listing all live connections, compared with other tools that list the same sockets: CPU
+//! time and memory of the process.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::support::tool;
 const PART: &str = "looking";
 const OUTPUT: &str = "/dev/shm/look";
 
-/// Who looks, by which command.
+/// The tools, and their commands.
 const LOOKS: [(&str, &str); 5] = [
     (
         "table",
@@ -38,7 +38,7 @@ fn command(text: &str) -> Command {
     command
 }
 
-/// What it took, and how many lines it has shown.
+/// Cost of a command, and its number of lines.
 fn look(text: &str) -> (Spent, usize) {
     let mut command = command(text);
     command.stdin(Stdio::null());
@@ -57,7 +57,7 @@ pub fn measure(live: usize, rounds: usize) {
         let mut seconds = Vec::new();
         let mut peak = 0.0;
         for _ in 0..rounds {
-            // `ss` and /proc see one namespace.
+            // `ss` and /proc show one namespace.
             let (spent, lines) = held.netns().run(|| look(text));
             assert!(lines >= live, "{name} shows {lines} of {live}");
             seconds.push(spent.cpu);

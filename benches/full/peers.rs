@@ -1,5 +1,5 @@
-//! What people use instead, as Debian packages it: started, left alone until
-//! it has nothing more to do, measured, and told to end.
+//! Tools that are used today, as packaged by Debian: each is started, left alone until it is idle,
+//! measured, and stopped.
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -16,21 +16,22 @@ use crate::recording::{Events, Made, Recorder};
 pub struct Peer {
     pub name: &'static str,
     command: &'static str,
-    /// Before and after it.
+    /// Commands before and after it.
     prepare: &'static str,
     undo: &'static str,
-    /// It is stopped while connections come: what is left is what its programs in the kernel cost.
+    /// It is stopped during the connections: what remains is the cost of its programs in the
+    /// kernel.
     stopped: bool,
     count: Count,
 }
 
-/// How many events it has told of.
+/// How its events are counted.
 enum Count {
-    /// Lines with this word are one each; all that the kernel tells of are wanted.
+    /// One event per line with this word; one is expected for each event of the kernel.
     Lines(&'static str),
-    /// The number behind this word; likewise.
+    /// The number behind this word; the same is expected.
     Number(&'static str),
-    /// Lines with this word are one each, of events of its own.
+    /// One event per line with this word, for events of its own.
     OwnLines(&'static str),
 }
 
@@ -69,10 +70,10 @@ pub const IN_TURN: [Peer; 4] = [
     },
 ];
 
-/// The last one: its module changes the way of every packet.
+/// The last one: its module changes the path of every packet.
 pub const CONNTRACK: Peer = Peer {
     name: "conntrack",
-    // Without the ends: they come minutes later.
+    // Without the ends of connections: they come minutes later.
     command: "conntrack -E -p tcp -e NEW,UPDATES",
     prepare: "modprobe nf_conntrack && nft add table inet bench && \
         nft 'add chain inet bench in { type filter hook input priority 0; }' && \
@@ -87,17 +88,17 @@ const ERRORS: &str = "/dev/shm/peer.err";
 
 /// It loads compilers and programs first, in a slow machine.
 const PATIENCE: Duration = Duration::from_secs(1200);
-/// It has settled when it did nothing for so long.
+/// It has settled once it was idle for this time.
 const QUIET: Duration = Duration::from_secs(3);
 
 pub struct Running {
     peer: &'static Peer,
     child: Child,
-    /// Connections for which it has told of so many events, one at a time.
+    /// The number of events for connections that were made one at a time.
     slow: Option<Slow>,
 }
 
-/// Connections that came one at a time, and the events that it told of.
+/// Connections that were made one at a time, and the number of their events.
 struct Slow {
     connections: u64,
     events: u64,
@@ -135,7 +136,7 @@ impl Running {
         Pid::from_raw(self.child.id() as i32)
     }
 
-    /// CPU time of all its threads, in nanoseconds: here, instructions.
+    /// CPU time of all its threads in nanoseconds, which are instructions here.
     fn spent(&mut self) -> u64 {
         let ended = self.child.try_wait().expect("a child");
         let errors = || fs::read_to_string(ERRORS).unwrap_or_default();
@@ -153,14 +154,14 @@ impl Running {
         tasks.filter_map(of).sum()
     }
 
-    /// Waits until it does nothing any more.
+    /// Waits until it is idle.
     fn settle(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let mut last = self.spent();
         loop {
             thread::sleep(QUIET);
             let now = self.spent();
-            // A program that wakes up now and then to look has settled, too.
+            // A program that only polls from time to time has settled, too.
             if now - last < 2_000_000 {
                 return;
             }
@@ -187,7 +188,7 @@ impl Running {
         }
     }
 
-    /// How many events of its own kind it tells of each connection, when it has all the time.
+    /// Number of its own events for connections that are made slowly.
     fn slowly(&mut self) -> Slow {
         const SLOW: u64 = 10;
         let before = self.counted();
@@ -203,7 +204,7 @@ impl Running {
     }
 
     fn end_process(&mut self) {
-        // What they have printed comes out of their buffers by this signal alone.
+        // Only this signal makes them flush their output buffers.
         kill(self.pid(), Signal::SIGINT).expect("a child");
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.child.try_wait().expect("a child").is_none() {

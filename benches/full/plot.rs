@@ -1,4 +1,4 @@
-//! Results as pictures.
+//! Plots of the results.
 
 use std::error::Error;
 
@@ -13,7 +13,7 @@ const FONT: &str = "sans-serif";
 
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// Is it a case of this tool?
+/// Whether it is a case of this tool.
 fn is_ours(case: &str) -> bool {
     ["main_hook", "all", "kprobe", "drained"].contains(&case)
 }

@@ -1,6 +1,6 @@
-//! What recording costs: instructions per connection (connect, accept, close
-//! on loopback), of this tool and of what people use instead. What a recorder
-//! does after the connections are over is a part of its cost.
+//! Cost of recording: instructions per connection (connect, accept, close on loopback), of this
+//! tool and of the tools that are used today. The work of a recorder after the end of the
+//! connections is a part of its cost.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,39 +17,39 @@ use crate::support::trace::Trace;
 const PART: &str = "recording";
 const ROUNDS: usize = 4;
 const CONNECTIONS: u32 = 1000;
-/// So many take a second.
+/// Connections that take about a second.
 const DRAINED: u32 = 11_000;
-/// So many of the first kind are made before anything is measured.
+/// Connections that are made before the first measurement.
 const FIRST: u32 = 20;
 
-/// Where the machine finds the modules that the host has built for it.
+/// Environment variables with the paths of the modules that the host has built for the machine.
 pub const FLOOR: &str = "DIAGNOSE_TOOLS_BENCH_FLOOR";
 pub const MAIN_HOOK: &str = "DIAGNOSE_TOOLS_BENCH_MAIN_HOOK";
 
-/// Events that a case has seen, and those of them that it has not kept.
+/// Number of events that a case has kept, and of those that it has lost.
 #[derive(Debug, Clone, Copy)]
 pub struct Events {
     pub recorded: u64,
     pub lost: u64,
 }
 
-/// What a recorder could have seen.
+/// What a recorder could have recorded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Made {
     pub connections: u64,
-    /// Changes of state that the kernel has told of.
+    /// Changes of state in the kernel's trace event.
     pub changes: u64,
 }
 
 /// A recorder that is running.
 pub trait Recorder {
-    /// Instructions that it still spends on what has happened, from here on.
+    /// Instructions that it still spends on past events, from now on.
     fn catch_up(&mut self) -> f64 {
         0.0
     }
-    /// What happens to it right before and after a measured round.
+    /// Called right before and after a measured round.
     fn round(&mut self, _begins: bool) {}
-    /// Ends it.
+    /// Stops it; returns its events.
     fn end(self: Box<Self>, made: Made) -> Option<Events>;
 }
 
@@ -67,7 +67,7 @@ fn case(name: &'static str, start: impl Fn() -> Box<dyn Recorder> + 'static) -> 
     }
 }
 
-/// Nothing.
+/// No recorder.
 struct Nobody;
 
 impl Recorder for Nobody {
@@ -76,7 +76,7 @@ impl Recorder for Nobody {
     }
 }
 
-/// A module that is loaded for the time.
+/// A module that is loaded while the recorder exists.
 struct Module(&'static str);
 
 fn insmod(variable: &'static str) -> Module {
@@ -117,7 +117,7 @@ fn ours(keys: &'static str) -> Case {
     })
 }
 
-/// What is recorded, and what is not, or is overwritten.
+/// Number of recorded events, and of those that were not recorded or were overwritten.
 fn kept_events() -> Events {
     let report = tool::report("peek=1 transitions=0");
     report.assert_totals_balance();
@@ -141,13 +141,12 @@ impl Recorder for Ours {
     }
 }
 
-/// This tool, and a report that is written every second: after as many
-/// connections as that takes.
+/// This tool, with a report every second: after the number of connections that take a second.
 struct Drained;
 
 const REPORTS: &str = "/dev/shm/reports";
 
-/// Instructions of a report.
+/// Instructions for a report.
 fn report_to_file() -> f64 {
     let file = fs::File::options().create(true).append(true).open(REPORTS);
     let mut report = tool::command(&["tcpstates", "--report=findings=0"]);
@@ -172,13 +171,13 @@ impl Recorder for Drained {
     }
 }
 
-/// Does a line of the table tell a transition? Only these begin with a date and a time.
+/// Whether a line of the table shows a transition: only these lines start with a date and a time.
 fn is_transition(line: &str) -> bool {
     let bytes = line.as_bytes();
     bytes.len() > 18 && bytes[2] == b'-' && bytes[5] == b' ' && bytes[14] == b'.'
 }
 
-/// The kernel's own trace event, into its own ring.
+/// The kernel's own trace event, recorded in its own ring.
 struct TraceEvent;
 
 const TRACING: &str = "/sys/kernel/tracing";
@@ -241,7 +240,7 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// Changes of state that the kernel tells of: those of a listener, and of each connection.
+/// Changes of state in the kernel's trace event: those of a listener, and of each connection.
 fn produced() -> impl Fn(u32) -> u64 {
     let of = |count| {
         rest();
@@ -255,7 +254,7 @@ fn produced() -> impl Fn(u32) -> u64 {
     move |count| listener + u64::from(count) * each
 }
 
-/// Instructions per connection of each round, and the events of all.
+/// Instructions per connection for each round, and the events of all rounds.
 fn measure_case(case: &Case, produced: &dyn Fn(u32) -> u64) -> (Vec<f64>, Option<Events>) {
     let mut recorder = (case.start)();
     rest();
@@ -288,7 +287,7 @@ pub fn measure() {
     let (mut idle, mut idle_long) = (Vec::new(), 0.0);
     let mut measured = Vec::new();
     for case in cases() {
-        // What others are compared with is always wanted.
+        // The baseline of the comparison always runs.
         if !is_chosen(case.name) && !case.name.starts_with("idle") {
             continue;
         }

@@ -1,11 +1,11 @@
-//! All that was measured in one run, and where it falls short of what is wanted.
+//! All measurements of one run, and the targets that they miss.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bars;
 use crate::figure::Figure;
 
-/// What was measured, of what, and when.
+/// The kernel, the date and the commit of the measurements.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Made {
     pub kernel: String,
@@ -13,11 +13,11 @@ pub struct Made {
     pub commit: String,
 }
 
-/// What is wanted of a number.
+/// A target for a number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bar {
     pub what: String,
-    /// At most so much (`false`: at least).
+    /// Upper limit (`false`: lower limit).
     pub at_most: bool,
     pub bar: f64,
     pub measured: f64,
@@ -47,7 +47,7 @@ impl Results {
         self.figures.iter().find(is).map(|f| f.value)
     }
 
-    /// Compares with what is wanted; what was not measured is left out.
+    /// Compares with the targets; those without a measurement are left out.
     pub fn judge(&mut self) {
         self.bars = bars::judge(self);
     }

@@ -1,6 +1,6 @@
-//! How long a CPU is kept from what is urgent: a thread of real-time priority
-//! wants to run every 100 us, and looks how late it gets to. Whoever holds a
-//! lock with preemption, or interrupts, off keeps it waiting.
+//! How long a CPU is not available for urgent work: a thread of real-time priority wants to run
+//! every 100 us, and measures its delay. Code that holds a lock with preemption, or interrupts, off
+//! delays it.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,18 +19,18 @@ fn become_urgent() {
     assert_eq!(ret, 0, "SCHED_FIFO: {}", std::io::Error::last_os_error());
 }
 
-/// How the urgent thread was kept waiting.
+/// How long the urgent thread was delayed.
 #[derive(Default)]
 pub struct Waits {
     pub longest: Duration,
-    /// Longer than [`LONG`].
+    /// Number of delays longer than [`LONG`].
     pub long: u32,
 }
 
-/// Nobody's lock is to be held for longer.
+/// No lock may be held for longer.
 const LONG: Duration = Duration::from_millis(1);
 
-/// What some work kept it waiting.
+/// The delays that `work` causes.
 pub fn of(work: impl FnOnce()) -> Waits {
     let (over, begun) = (AtomicBool::new(false), Barrier::new(2));
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Results as tables, which a terminal shows as well as docs/benchmarks.md.
+//! Results as tables, for a terminal and for docs/benchmarks.md.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::figure::Figure;
 use crate::results::{Made, Results};
 
-/// What stands in docs/benchmarks.md between these is made here.
+/// The part of docs/benchmarks.md between these lines is generated.
 const BEGIN: &str = "<!-- made by `make bench-publish`: begin -->";
 const END: &str = "<!-- made by `make bench-publish`: end -->";
 
-/// What the cases are called, in the order in which they are shown.
+/// Names of the cases, in the order in which they are shown.
 pub const CASES: [(&str, &str); 12] = [
     ("idle", "nothing attached"),
     ("floor", "an empty probe at the tracepoint"),
@@ -58,7 +58,7 @@ fn show(value: Option<f64>) -> String {
     value.map_or_else(String::new, number)
 }
 
-/// The first column lies to the left, all others to the right.
+/// The first column is left-aligned, all others are right-aligned.
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
@@ -99,7 +99,7 @@ fn recording(results: &Results) -> Table {
     table
 }
 
-/// The cases of a part by what was measured of each, in the order of their measuring.
+/// The cases of a part, with the measurements of each, in the order in which they ran.
 fn by_case(results: &Results, part: &str) -> Option<Table> {
     let figures: Vec<&Figure> = results.figures.iter().filter(|f| f.part == part).collect();
     figures.first()?;
@@ -132,7 +132,7 @@ fn bars(results: &Results) -> Table {
     table
 }
 
-/// All that was measured.
+/// All measurements.
 pub fn all(results: &Results) -> String {
     let mut tables = Vec::new();
     if results.get("recording", "idle", "cost").is_some() {
@@ -156,7 +156,7 @@ pub fn all(results: &Results) -> String {
     text
 }
 
-/// The published part: costs beside those of other tools, and which bars hold.
+/// The published part: costs compared with those of other tools, and the targets that are met.
 pub fn published(results: &Results) -> String {
     let Made {
         kernel,
@@ -172,7 +172,7 @@ pub fn published(results: &Results) -> String {
     )
 }
 
-/// The document with these results in it.
+/// The document with these results inserted.
 pub fn document_with(results: &Results, document: &str) -> Option<String> {
     let (before, rest) = document.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
