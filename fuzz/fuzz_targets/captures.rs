@@ -1,4 +1,4 @@
-//! Captures, in all outputs.
+//! Fuzz target for captures, in all outputs.
 
 #![no_main]
 

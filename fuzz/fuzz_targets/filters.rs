@@ -1,4 +1,4 @@
-//! Expressions of addresses, ports, states and reasons.
+//! Fuzz target for expressions of addresses, ports, states and reasons.
 
 #![no_main]
 

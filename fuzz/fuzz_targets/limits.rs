@@ -1,4 +1,4 @@
-//! The file of limits.
+//! Fuzz target for the file of limits.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The command line.
+//! Fuzz target for the command line.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Records and tables of the device, in all outputs.
+//! Fuzz target for records and tables of the device, in all outputs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Captures of any bytes, in all forms of output.
+//! Captures with arbitrary bytes, in all output formats.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ use crate::assert_message;
 use crate::config;
 use crate::output::{assert_text, objects};
 
-/// Reads what the input gives as a file, and as the elements in the blocks of a whole one: nobody
-/// guesses checksums.
+/// Reads the input as a file, and its elements as the blocks of a complete capture: random input
+/// never has a valid checksum.
 pub fn captures(input: &[u8]) {
     for bytes in [input.to_vec(), container(input)] {
         let capture = Capture::new(bytes, "input".into());
@@ -40,7 +40,8 @@ pub fn captures(input: &[u8]) {
     }
 }
 
-/// Splits the input: a byte of the kind, two of the length, and so many bytes.
+/// Splits the input into elements: a byte for the kind, two for the length, and that number of
+/// bytes.
 fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[kind, low, high], rest) = input.split_first_chunk()?;
@@ -51,14 +52,14 @@ fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// A capture with these elements: each of the input is of the kind that its first byte says.
+/// A capture with these elements of the input: the first byte of each selects its kind.
 fn container(input: &[u8]) -> Vec<u8> {
     let mut blocks: BTreeMap<Kind, Vec<u8>> = BTreeMap::new();
     for (byte, body) in elements(input) {
         let kind = KINDS[usize::from(byte) % KINDS.len()];
         blocks.entry(kind).or_default().extend(body);
     }
-    // Without these nothing is printed.
+    // Blocks without which nothing is printed.
     let mut needed = |kind, put: &dyn Fn(&mut Vec<u8>)| {
         blocks.entry(kind).or_insert_with(|| {
             let mut bytes = Vec::new();
@@ -119,7 +120,7 @@ fn print_all(capture: &Capture<Vec<u8>>, mut host: CapturedHost) {
             scope: Scope {
                 limits: match json {
                     true => Limits::default(),
-                    // Whatever there is becomes a finding.
+                    // Every condition that occurs becomes a finding.
                     false => config::all_at(|range| range.0),
                 },
                 ..Scope::default()
@@ -143,7 +144,7 @@ fn style(capture: &dyn Backend) -> Result<Style> {
     })
 }
 
-/// What is printed is safe on a terminal, until something makes no sense: then one line says so.
+/// Asserts that the output is safe on a terminal; an error of the capture is reported in one line.
 fn assert_printed(json: bool, print: impl FnOnce(&mut Vec<u8>) -> Result<()>) {
     let mut out = Vec::new();
     match print(&mut out) {

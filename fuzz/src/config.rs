@@ -27,12 +27,12 @@ fn all() -> impl Iterator<Item = (&'static Rule, &'static Limit)> {
     RULES.iter().flat_map(of)
 }
 
-/// All limits at what `value` chooses from their ranges.
+/// All limits, each at the value that `value` chooses from its range.
 pub fn all_at(value: fn((u64, u64)) -> u64) -> Limits {
     Limits::parse(&written(|_| true, |_, limit| value(limit.range))).expect("within their ranges")
 }
 
-/// The file that says so.
+/// A file with these values.
 fn written(enabled: impl Fn(&Rule) -> bool, value: impl Fn(&Rule, &Limit) -> u64) -> String {
     let mut text = String::new();
     for rule in RULES {
@@ -65,8 +65,8 @@ fn assert_accepted(text: &str, limits: &Limits) {
     assert_plain_lines(text, limits);
 }
 
-/// Of a file of nothing but sections and of keys with decimal numbers, which need no reader of
-/// TOML: it says what it says.
+/// Asserts that the limits have the values in the file. Only checks files that consist of sections
+/// and of keys with decimal numbers, for which no TOML parser is needed.
 fn assert_plain_lines(text: &str, limits: &Limits) {
     let is_bare = |name: &str| {
         name.bytes()
@@ -103,7 +103,7 @@ fn assert_plain_lines(text: &str, limits: &Limits) {
     }
 }
 
-/// `:LINE: why`.
+/// Asserts that the reason has the form `:LINE: why`.
 fn assert_refused(text: &str, reason: &str) {
     assert_message(reason);
     let rest = reason.strip_prefix(':').expect("a line");

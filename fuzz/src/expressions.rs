@@ -18,7 +18,7 @@ use crate::assert_message;
 type Parsed<T> = Result<T, String>;
 
 /// Reads eight lines as `addr`, `laddr`, `raddr`, `port`, `lport`, `rport`, `state` and `reason`,
-/// and what follows as live connections, to which what could be read is put.
+/// and the rest as live connections, to which the valid expressions are applied.
 pub fn filters(input: &[u8]) {
     let mut parts = input.splitn(9, |byte| *byte == b'\n');
     let mut next = || parts.next().unwrap_or_default();
@@ -52,7 +52,7 @@ pub fn filters(input: &[u8]) {
 }
 
 fn addr_rules(text: &str, side: Side) -> Vec<AddrRule> {
-    // Of the names of devices only those that are numbers mean one.
+    // Only numbers are names of devices here.
     let device = |name: &str| match name.parse() {
         Ok(0) | Err(_) => Err(format!("'{}' is not a device", printable(name))),
         Ok(index) => Ok(index),
@@ -67,7 +67,7 @@ fn port_rules(text: &str, side: Side) -> Vec<PortRule> {
     ports
 }
 
-/// The rules, which written out are read as the same; none when they could not be read.
+/// The rules; asserts that their text form is read as the same rules. None if the text is invalid.
 fn round_trip<T: ToString + PartialEq + std::fmt::Debug>(
     parsed: Parsed<Vec<T>>,
     parse: impl Fn(&str) -> Parsed<Vec<T>>,
@@ -85,7 +85,8 @@ fn round_trip<T: ToString + PartialEq + std::fmt::Debug>(
     }
 }
 
-/// The module takes as many rules as it has room for, and means the same by them.
+/// Asserts that the module accepts the filter, unless it has too many rules, and that both give the
+/// same result.
 fn assert_filter(filter: &Filter, conn: &RawConn) {
     let raw = filter.to_abi();
     let most = abi::TCPSTATES_MAX_RULES as usize;
@@ -99,12 +100,12 @@ fn assert_filter(filter: &Filter, conn: &RawConn) {
     assert_eq!(filter_match(&raw, &conn.who), told, "{filter:?} {who:?}");
 }
 
-/// The same as the module's bytes.
+/// The controller's form of the module's bytes.
 fn decode(conn: &RawConn) -> Conn {
     Conn::decode(&bytes(conn))
 }
 
-/// What was read of an expression of names, and its text.
+/// The text of an expression of names, and the rules that were read from it.
 struct Expression<'a, T> {
     text: Option<&'a str>,
     rules: T,
@@ -127,7 +128,8 @@ impl<'a, T: Default> Expression<'a, T> {
         }
     }
 
-    /// Whether it holds by its text, where a name is met by what `means` it.
+    /// Whether the expression holds according to its text, where `means` says whether a name
+    /// matches.
     fn holds(&self, means: impl Fn(&str) -> bool) -> bool {
         let Some(text) = self.text else {
             return true;

@@ -1,4 +1,4 @@
-//! What the device gives, in all forms of output.
+//! The device's data, in all output formats.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -31,7 +31,7 @@ use testkit::untrusted::{Untrusted, VIEW, elements, kind};
 use crate::config;
 use crate::is_harmful;
 
-/// Puts what a device made of the input gives into all outputs.
+/// Makes a device from the input, and prints it in all output formats.
 pub fn records(input: &[u8]) {
     let (device, view) = (Untrusted::new(input), View::new(input));
     for format in [Format::Table, Format::Detail] {
@@ -78,7 +78,7 @@ pub fn records(input: &[u8]) {
     }
 }
 
-/// How the output is to style: what elements of the input say, the last one of them.
+/// The style of the output, from the last element of this kind in the input.
 #[derive(Default)]
 struct View {
     lang: Lang,
@@ -135,7 +135,7 @@ impl View {
     fn diagnose(&self, json: bool) -> DiagnoseOptions {
         let limits = match self.bits & 0x50 {
             0 => Limits::default(),
-            // Whatever there is becomes a finding.
+            // Every condition that occurs becomes a finding.
             0x10 => config::all_at(|range| range.0),
             _ => config::all_at(|range| range.1),
         };
@@ -156,7 +156,7 @@ fn names() -> Names {
     Names::new(None, PathBuf::from("/nonexistent"), Duration::MAX)
 }
 
-/// What was printed, until an answer of the device made no sense.
+/// The output up to the first invalid answer of the device.
 fn printed(print: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> String {
     let mut out = Vec::new();
     match print(&mut out) {
@@ -166,13 +166,13 @@ fn printed(print: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> String {
     String::from_utf8(out).expect("text")
 }
 
-/// Nothing in it changes a terminal, but for the colours that we put there ourselves.
+/// Asserts that nothing in it changes a terminal, except the program's own colours.
 pub(crate) fn assert_text(text: &str, color: bool) {
     let plain = match color {
         true => without_colors(text),
         false => text.to_owned(),
     };
-    // Looked at together, bytes take less time than characters one by one.
+    // Checking all bytes together is faster than checking characters one by one.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
     if !plain.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         let harmful = |line: &&str| line.contains(is_harmful);
@@ -194,7 +194,7 @@ fn without_colors(text: &str) -> String {
     plain
 }
 
-/// One object a line, each with its type, no name twice.
+/// The JSON objects, one per line; asserts that each has a type, and no name occurs twice.
 pub(crate) fn objects(text: &str) -> Vec<Map<String, Value>> {
     assert!(
         text.is_empty() || text.ends_with('\n'),
@@ -211,7 +211,8 @@ pub(crate) fn objects(text: &str) -> Vec<Map<String, Value>> {
     text.lines().map(object).collect()
 }
 
-/// The transitions are those that were written, and as many as there is room for.
+/// Asserts that the transitions are those that were written, and that none is missing up to the
+/// limit.
 fn assert_report(text: &str, device: &Untrusted, view: &View) {
     let objects = objects(text);
     let of_type = |kind: &'static str| objects.iter().filter(move |o| o["type"] == kind);

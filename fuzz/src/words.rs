@@ -19,7 +19,7 @@ const FILTER: Keys<Filter> = &[filter_keys()];
 
 /// Reads the lines of the input as arguments.
 pub fn options(input: &[u8]) {
-    // Files of this host are no part of the input.
+    // Inputs must not read files of this host.
     let names = |key: &[u8]| input.windows(key.len()).any(|bytes| bytes == key);
     if names(b"config=") || names(b"from=") {
         return;
@@ -60,7 +60,7 @@ fn assert_action(action: &Action) {
     }
 }
 
-/// The module takes it, and `--settings` shows what would make it again.
+/// Asserts that the module accepts it, and that `--settings` prints the keys that recreate it.
 fn assert_activation(config: &Activation) {
     assert!(filter_valid(&config.filter.to_abi()), "{config:?}");
     assert!(config.ring.is_none_or(u32::is_power_of_two));

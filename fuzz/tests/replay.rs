@@ -1,4 +1,4 @@
-//! Every input that fuzzing has found worth keeping, and every one that has failed once.
+//! Replays every input that fuzzing has kept, and every input that has failed before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::thread;
 
 use diagnose_tools_fuzz::TARGETS;
 
-/// Tells in which file a failure was.
+/// Prints the name of the input file if the test fails.
 struct Replayed(PathBuf);
 
 impl Drop for Replayed {
@@ -17,7 +17,7 @@ impl Drop for Replayed {
     }
 }
 
-/// The files of a target in one of the folders, in order; none when there is no such folder.
+/// The files of a target in a folder, sorted; none if the folder does not exist.
 fn files(folder: &str, target: &str) -> Vec<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(folder)
