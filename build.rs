@@ -1,10 +1,10 @@
-//! Translates include/tcpstates.h, the one ABI header, into Rust.
+//! Translates include/tcpstates.h, the only ABI header, into Rust.
 
 use std::env;
 use std::path::PathBuf;
 
-/// The calls. Their numbers are function-like macros, which bindgen cannot
-/// see: each becomes a constant that the C front end has evaluated.
+/// The calls. Their numbers are function-like macros, which bindgen cannot see: each becomes a
+/// constant that the C compiler has evaluated.
 const CALLS: &[&str] = &[
     "GET_VERSION",
     "ACTIVATE",
