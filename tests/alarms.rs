@@ -1,5 +1,5 @@
-//! Alarms and listeners, in reports, in what follows and in the settings, against a
-//! backend in memory.
+//! Alarms and listeners, in reports, with `--follow` and in the settings, against a backend in
+//! memory.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -27,7 +27,7 @@ use testkit::records::{Bytes, alarm, conn, hook, listener};
 const PAIR: u8 = 1;
 const ACCEPT_QUEUE: u8 = 2;
 
-/// Where text goes, and in which words.
+/// The kind of output: language, width and colours.
 #[derive(Clone, Copy)]
 struct Reader {
     lang: Lang,
@@ -98,7 +98,7 @@ fn count(fake: &Fake, keys: &str, kind: &str) -> usize {
     lines.iter().filter(|l| l["type"] == kind).count()
 }
 
-/// A transition, an alarm of each ring, and a transition again.
+/// A transition, an alarm in each ring, and another transition.
 fn mixed() -> Fake {
     let fake = Fake::new(2, 64);
     fake.record(0, 1, NOW - 40, 1);
@@ -310,7 +310,7 @@ fn detail_tells_all_of_an_alarm() {
     }
 }
 
-/// A listener on one address, one on any, and one that began to listen before the activation.
+/// A listener on one address, one on any address, and one that is older than the activation.
 fn listening() -> Fake {
     let mut fake = Fake::new(1, 64);
     let mut seeded = Bytes(listener("10.0.0.1:443"));
@@ -533,7 +533,7 @@ fn a_connection_tells_what_it_does() {
     }
 }
 
-/// Numbers that found no room.
+/// Numbers of a recording whose tables are full.
 fn crowded() -> Fake {
     let mut fake = Fake::new(1, 64);
     fake.counts = Stats {

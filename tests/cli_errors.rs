@@ -1,5 +1,5 @@
-//! Wrong command lines, with what each says on stderr, to the letter, each
-//! of them one line, exit status 2, nothing on stdout, nothing done.
+//! Invalid command lines: each prints exactly one line on stderr, compared literally, exits with
+//! status 2, prints nothing on stdout, and does nothing.
 
 mod cli;
 
@@ -20,7 +20,7 @@ const REASONS: &str = "; allowed: closed_local closed_peer closed_both reset_sen
 const NETNS: &str =
     "; allowed: inode number, name under /run/netns, path such as /proc/PID/ns/net, or pid:PID";
 
-/// Arguments, and what stderr says in two parts.
+/// Arguments, and the expected stderr in two parts.
 type Case = (&'static [&'static str], &'static str, &'static str);
 
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! The program as a whole, where there is no module.
+//! The whole program, on a host without the module.
 
 mod cli;
 
@@ -62,7 +62,7 @@ fn help_of_each_level_shows_examples_and_every_key() {
     assert_shown(&help, keys::DIAGNOSE);
 }
 
-/// Each key with its texts, whose lines may be broken anywhere.
+/// Asserts that each key is in the help with its texts, whose lines may be wrapped anywhere.
 fn assert_shown<O>(help: &str, keys: Keys<O>) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let help = words(help);
@@ -102,7 +102,7 @@ fn help_describes_shared_keys_once() {
     assert_eq!(long, None);
 }
 
-/// The command lines of `diagnose-tools tcpstates` in a text, as the shell splits them.
+/// The command lines of `diagnose-tools tcpstates` in a text, split as the shell does.
 fn command_lines(text: &str) -> Vec<Vec<String>> {
     let lines = text
         .lines()
@@ -112,7 +112,7 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Up to what the shell takes as the end of a command.
+/// The arguments up to the end of the command, as the shell sees it.
 fn arguments(line: &str) -> Vec<String> {
     let (mut all, mut word, mut quoted) = (Vec::new(), String::new(), false);
     for c in line.chars() {
@@ -142,7 +142,7 @@ fn command_lines_in_help_and_documents_are_right() {
     let lines: Vec<_> = texts.iter().flat_map(|text| command_lines(text)).collect();
     assert!(lines.len() > 20, "{lines:?}");
     for line in lines {
-        // Usage, not an example; and no namespace has the names of the examples here.
+        // Usage lines are not examples; and the namespaces of the examples do not exist here.
         if line.iter().any(|arg| arg.contains("KEY=VALUE")) {
             continue;
         }
@@ -248,7 +248,7 @@ fn completions_know_the_options() {
             done.out.contains("follow") && done.out.contains("uninstall"),
             "{shell}"
         );
-        // PowerShell and elvish complete no values.
+        // PowerShell and elvish do not complete values.
         if ["bash", "zsh", "fish"].contains(&shell) {
             assert!(done.out.contains("max-conns="), "{shell}");
         }

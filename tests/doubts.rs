@@ -1,4 +1,4 @@
-//! Warnings of namespaces and local addresses that do not exist, with a host that a test makes.
+//! Warnings about namespaces and local addresses that do not exist, with a host made by the test.
 
 use std::net::IpAddr;
 use std::time::Duration;

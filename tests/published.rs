@@ -1,5 +1,4 @@
-//! The figures of docs/benchmarks.md are those that were measured: nothing was
-//! changed by hand.
+//! The figures of docs/benchmarks.md are the measured ones: nothing was changed by hand.
 
 #![allow(
     clippy::expect_used,

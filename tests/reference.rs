@@ -1,4 +1,4 @@
-//! The keys in docs/reference.md are those of the program. `UPDATE=1` writes them there.
+//! The keys in docs/reference.md are those of the program. `UPDATE=1` writes them into the file.
 
 #![allow(
     clippy::expect_used,
@@ -13,7 +13,7 @@ use diagnose_tools::cli::help::{Section, sections};
 const BEGIN: &str = "<!-- keys: begin -->\n";
 const END: &str = "<!-- keys: end -->\n";
 
-/// A table of the keys of a section of `--help`.
+/// A table with the keys in a section of `--help`.
 fn table(section: &Section) -> String {
     let options: Vec<_> = section.options.iter().map(|o| format!("`{o}`")).collect();
     let mut text = format!(

@@ -32,7 +32,7 @@ fn text(fake: &Fake, lang: Lang, json: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// An activation in which two optional hooks are missing.
+/// An activation without two optional hooks.
 fn degraded() -> Fake {
     let mut fake = Fake::new(1, 64);
     fake.hooks = vec![

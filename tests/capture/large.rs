@@ -1,4 +1,4 @@
-//! A capture of ten million events: how fast, how large, and in how much memory.
+//! A capture of ten million events: its speed, size and memory use.
 
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -27,13 +27,13 @@ use testkit::records::full_record;
 use crate::support::Named;
 
 const EVENTS: u64 = 10_000_000;
-/// Events come from so many CPUs.
+/// Number of CPUs that the events come from.
 const CPUS: u32 = 8;
-/// Bytes of memory, and bytes of records a second.
+/// Maximum memory in bytes, and minimum rate in bytes of records per second.
 const MOST_MEMORY: u64 = 16 << 20;
 const LEAST_SPEED: f64 = 100e6;
 
-/// The fake, which has recorded ten million events of a busy server.
+/// The fake backend, which has recorded ten million events of a busy server.
 struct Busy {
     fake: Fake,
     example: Event,
@@ -61,7 +61,7 @@ impl Busy {
         }
     }
 
-    /// Four events make the life of a connection of one of 60,000 clients.
+    /// Four events form the life of a connection, from one of 60,000 clients.
     fn event(&self, number: u64) -> Event {
         let Event::Transition(mut event) = self.example else {
             return self.example;
@@ -162,7 +162,7 @@ impl Backend for Busy {
     }
 }
 
-/// The most memory that this process ever had, in bytes.
+/// Peak memory of this process, in bytes.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -173,7 +173,7 @@ fn peak_memory() -> u64 {
     kibibytes << 10
 }
 
-/// Writes and reads a capture; prints what that costs.
+/// Writes and reads a capture; prints the cost.
 pub fn measure(path: &Path, since: u64) {
     let busy = Busy::new(since);
     let memory = peak_memory();
@@ -202,7 +202,7 @@ pub fn measure(path: &Path, since: u64) {
     let start = Instant::now();
     let mut events = capture.events(&settings, Start::Since(0)).unwrap();
     let take: &mut Take = &mut |event| {
-        // Each hundredth is compared: to make one takes longer than to read it.
+        // Only every hundredth is compared: making one takes longer than reading it.
         if number % 100 == 0 {
             assert_eq!(*event, busy.event(number));
         }

@@ -1,4 +1,4 @@
-//! Captures of a backend in memory: what is read from one is what the backend and its host said.
+//! Captures of a backend in memory: a capture gives the same output as the backend and its host.
 
 #[path = "../cli/mod.rs"]
 mod cli;
@@ -30,7 +30,7 @@ fn all_outputs_of_a_capture_are_those_of_the_backend() {
         for (expected, told) in expected.iter().zip(&told) {
             assert_eq!(told, expected);
         }
-        // It can be read again, and the backend is as it was.
+        // The backend is unchanged, and can be read again.
         assert_eq!(outputs(&capture, &mut host, &names), told);
         assert_eq!(outputs(&fake, &mut Named, &Named::names), expected);
     }
@@ -78,7 +78,7 @@ fn each_damaged_bit_and_each_missing_end_is_an_error() {
     }
 }
 
-/// A directory that goes away with the test.
+/// A directory that is removed at the end of the test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -181,7 +181,7 @@ fn the_program_reads_captures_without_a_module() {
         assert_eq!((done.status, done.err.as_str()), (0, ""), "{option}");
         assert!(expected.contains(&done.out), "{option}: {}", done.out);
     }
-    // Names are those of the host on which it was taken.
+    // Names belong to the host on which the capture was made.
     for keys in [
         "netns=blue",
         "netns=4026531840 laddr=10.0.0.1%v0",
@@ -275,8 +275,8 @@ fn wrong_keys_are_refused() {
     }
 }
 
-/// The files in `tests/captures`, one of each version of the format: what each said when it was
-/// written is beside it.
+/// The files in `tests/captures`, one for each version of the format, are compared with their
+/// output at the time when they were written, which is stored beside each.
 #[test]
 fn captures_of_all_versions_say_what_they_said() {
     let mut files = support::old_captures();
@@ -294,7 +294,7 @@ fn captures_of_all_versions_say_what_they_said() {
     }
 }
 
-/// Writes the files of the version that this is, when that is new, and never again after that.
+/// Writes the files for the current version, once, when it is new.
 #[test]
 #[ignore = "writes into the tree"]
 fn write_the_capture_of_this_version() {

@@ -1,5 +1,5 @@
-//! A recording that has something of everything, a host that names it, and all that is printed
-//! of it.
+//! A recording with every kind of data, a host with names for it, and everything that is printed of
+//! it.
 
 use std::fs;
 use std::mem::offset_of;
@@ -38,8 +38,9 @@ const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 4_026_531_840;
 const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Two rings: the first has overwritten events, and a report has given a part of the second. Of
-/// everything else something, among that a full accept queue of a listener without an owner.
+/// Two rings: the first has overwritten events, and a report has consumed a part of the second.
+/// There is some of every other kind of data, including a full accept queue of a listener without
+/// an owner.
 pub fn rich() -> Fake {
     let mut fake = Fake::new(2, 64);
     fake.verbose = 2;
@@ -81,7 +82,7 @@ pub fn rich() -> Fake {
     fake
 }
 
-/// A report has given all that there is.
+/// Runs a report that consumes all events.
 fn reported(fake: &Fake) {
     let options = parse::report("summary=0 findings=0").unwrap();
     let mut sink = sink(options.format, style(fake, Lang::En), Named::names());
@@ -172,7 +173,7 @@ fn cgroup(id: u64, established: u64) -> Cgroup {
     cgroup
 }
 
-/// A host that has a name for everything in [`rich`], but for one cgroup that is gone.
+/// A host that has a name for everything in [`rich`], except for one cgroup that was removed.
 pub struct Named;
 
 impl Named {
@@ -240,7 +241,7 @@ pub fn bytes_of(backend: &dyn Backend) -> Vec<u8> {
     bytes
 }
 
-/// The same as a backend, and its host.
+/// A capture of the backend, read back, and its host.
 pub fn captured(backend: &dyn Backend) -> (Capture<Vec<u8>>, CapturedHost) {
     let capture = Capture::new(bytes_of(backend), "memory".into()).unwrap();
     let host = CapturedHost::new(&capture).unwrap();
@@ -272,7 +273,7 @@ const REPORTS: [&str; 11] = [
     "reason=reset_received min-ms=1",
 ];
 
-/// All options that read, with these keys as well.
+/// All options that read a recording, with these keys in addition.
 pub fn options(keys: &str) -> Vec<String> {
     let reports = REPORTS.map(|report| format!("--report={report}{keys}"));
     let others = [
@@ -285,7 +286,7 @@ pub fn options(keys: &str) -> Vec<String> {
     reports.into_iter().chain(others).collect()
 }
 
-/// What all options that read print.
+/// The output of all options that read a recording.
 pub fn outputs(
     backend: &dyn Backend,
     host: &mut dyn Host,
@@ -318,7 +319,7 @@ pub fn outputs(
     all
 }
 
-/// Where captures of all versions are.
+/// The folder with captures of all versions.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
 }
@@ -330,7 +331,7 @@ pub fn old_captures() -> Vec<PathBuf> {
     files
 }
 
-/// Beside a capture there is what it said when it was written.
+/// The path of the expected output, which is stored beside the capture.
 pub fn expected_path(path: &Path) -> PathBuf {
     path.with_extension("jsonl")
 }
@@ -345,7 +346,7 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// What a file says now, but for findings, whose limits may change.
+/// The current output for a file, without findings, whose limits may change.
 pub fn told_by(path: &Path) -> Vec<Value> {
     let capture = Capture::open(path).unwrap();
     let mut host = CapturedHost::new(&capture).unwrap();
@@ -358,7 +359,7 @@ pub fn told_by(path: &Path) -> Vec<Value> {
     lines(std::str::from_utf8(&out).unwrap())
 }
 
-/// Whether all that is expected is there: later versions may say more.
+/// Whether the output contains everything that is expected: later versions may have more fields.
 pub fn includes(told: &Value, expected: &Value) -> bool {
     match (told, expected) {
         (Value::Object(told), Value::Object(expected)) => expected

@@ -1,10 +1,10 @@
-//! Runs the program without a module: the device is looked for where none is.
+//! Runs the program without a module: the path of the device does not exist.
 
 #![allow(dead_code, reason = "shared by tests that each use a part")]
 
 use std::process::{Command, Output, Stdio};
 
-/// What a run came to.
+/// The result of a run.
 pub struct Done {
     pub status: i32,
     pub out: String,
@@ -21,7 +21,7 @@ impl From<Output> for Done {
     }
 }
 
-/// The program, with an environment that says nothing.
+/// The program, with an empty environment.
 pub fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_diagnose-tools"));
     command.args(args).stdin(Stdio::null());

@@ -50,7 +50,7 @@ fn connections_that_are_idle_for_long() {
         add(&fake, (0..500).map(|n| idle(n, flags, quiet)));
         look(&fake)
     };
-    // With keepalive, or TCP_USER_TIMEOUT, somebody notices.
+    // With keepalive, or TCP_USER_TIMEOUT, dead peers are detected.
     assert_eq!(
         (of(1, long), of(4, long), of(0, long - 1)),
         (vec![], vec![], vec![])

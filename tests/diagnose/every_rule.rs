@@ -1,4 +1,5 @@
-//! What holds for every rule: which of them look at what, numbers of any size, unknown settings, time.
+//! Conditions for every rule: what each of them checks, numbers of any size, unknown settings,
+//! time.
 
 use std::mem::offset_of;
 use std::time::Duration;
@@ -60,7 +61,7 @@ fn what_the_host_does_not_have_is_never_advised() {
                 .all(|a| !a.text.contains("tcp_synack_retries"))
         );
     }
-    // A namespace that cannot be entered: values are not known, and that is said.
+    // A namespace that cannot be entered: values are unknown, and this is reported.
     let mut host = FakeHost::default();
     host.settings.values_mut().for_each(String::clear);
     host.closed = Some("entering it: Operation not permitted".into());

@@ -1,4 +1,4 @@
-//! Limits: files of them, their defaults, and the documents that are made of the rules.
+//! Limits: their files, their defaults, and the documents that are generated from the rules.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use testkit::scene::slow;
 
 use crate::support::{add, host, look_with};
 
-/// The files that must be read, and those that must not: what is wrong with them is their
-/// first line.
+/// The files that must be accepted, and those that must be rejected: their first line is the
+/// expected error.
 #[test]
 fn files_of_limits_are_checked() {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -64,7 +64,7 @@ fn the_sample_file_says_the_defaults() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, expected, "etc/tcpstates.toml: run with UPDATE=1");
     assert_eq!(Limits::parse(&text).unwrap(), Limits::default());
-    // Nothing but comments: the same without them is every default, and is allowed.
+    // The file has only comments: without the comment signs, it sets every default, and is valid.
     let bare = |line: &str| {
         line.strip_prefix('#')
             .filter(|l| !l.starts_with(' '))
@@ -85,7 +85,7 @@ fn the_sample_file_says_the_defaults() {
     }
 }
 
-/// `etc/tcpstates.toml`, made of the rules.
+/// `etc/tcpstates.toml`, generated from the rules.
 fn limits_file() -> String {
     let mut text = String::from(
         "# Limits of `diagnose-tools tcpstates --diagnose`, to be put into\n\
@@ -123,7 +123,7 @@ fn the_documentation_has_every_rule() {
     );
 }
 
-/// The part of `docs/diagnosis.md` that is made of the rules.
+/// The part of `docs/diagnosis.md` that is generated from the rules.
 fn rules_text() -> String {
     let mut text = String::new();
     for rule in diagnose::rules::RULES {
@@ -147,7 +147,7 @@ fn rules_text() -> String {
     text + "\n"
 }
 
-/// Writes a file of the tree that is made of the rules, if `UPDATE` is set.
+/// Writes a file of the tree that is generated from the rules, if `UPDATE` is set.
 fn update(name: &str, text: String) -> String {
     if std::env::var_os("UPDATE").is_some() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);

@@ -1,4 +1,5 @@
-//! The local ports for one destination: `time-wait` or `port-exhaustion`, by what uses them.
+//! The local ports for one destination: `time-wait` or `port-exhaustion`, depending on what uses
+//! them.
 
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
@@ -61,14 +62,14 @@ fn local_ports_that_run_out() {
         ("net.ipv4.tcp_max_tw_buckets", "16384"),
     ];
     assert_eq!(settings(finding), expected);
-    // The kernel takes them over after a second.
+    // After a second the kernel reuses them.
     let reuse = narrow().set("net.ipv4.tcp_tw_reuse", "1");
     is(
         only(&found(90, TIME_WAIT, reuse)),
         "time-wait",
         Severity::Info,
     );
-    // Ports that are reserved are not there for connect().
+    // connect() does not use reserved ports.
     let reserved = narrow().set("net.ipv4.ip_local_reserved_ports", "40090-40099");
     is(
         only(&found(63, TIME_WAIT, reserved)),

@@ -1,5 +1,5 @@
-//! `--diagnose` against a backend in memory: of each rule a case that it finds,
-//! with the exact numbers, and its healthy neighbour, which it does not.
+//! `--diagnose` against a backend in memory: for each rule a case that it finds, with the exact
+//! numbers, and a similar healthy one, which it does not find.
 
 mod accept_queue_full;
 mod close_wait;

@@ -134,7 +134,7 @@ fn text_tells_what_who_numbers_and_what_to_do() {
     {
         let (text, _) = run(&fake, "", lang, Some(width));
         let wide = |line: &&str| diagnose_tools::fmt::width::width(line) > width;
-        // The first line of a finding and the last of all are sentences for grep.
+        // The first line of a finding, and the last line of all, are complete sentences for grep.
         let found: Vec<_> = text
             .lines()
             .filter(|l| l.starts_with("  "))

@@ -16,7 +16,7 @@ fn more_connections_of_a_pair_than_the_threshold() {
         received: 900,
         ..Conn::served(attacker(n), 60)
     };
-    // Idle for too short a time to be silent connections.
+    // Not idle for long enough to be silent connections.
     let unused = |n| Conn {
         received: 10,
         ..Conn::served(attacker(n), 6)

@@ -1,4 +1,4 @@
-//! `fin-wait1`, `fin-wait2` and `last-ack`, which judge alike.
+//! `fin-wait1`, `fin-wait2` and `last-ack`, which use the same criteria.
 
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::scene::{Conn, FIN_WAIT1, FIN_WAIT2, LAST_ACK, healthy, stranger};
@@ -33,7 +33,7 @@ fn piles_of_closing_states() {
         assert_eq!(finding.subject.peer_count, 100);
         let numbers = ["connections", "live", "oldest_s", "orphans"];
         assert_eq!(numbers.map(|n| number(finding, n)), [100, 300, 10, 100]);
-        // Of a crowd of a thousand, so many vanish at any time.
+        // Among a thousand clients, this number of vanished ones is normal.
         add(&fake, (200..1_001).map(healthy));
         assert_eq!(look(&fake), [], "{rule}");
     }

@@ -1,4 +1,4 @@
-//! `port-exhaustion` by calls that failed.
+//! `port-exhaustion`, detected by failed calls.
 
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::scene::{CLOSE, Conn, SYN_SENT, step};

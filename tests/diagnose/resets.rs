@@ -12,7 +12,7 @@ fn resets() {
         let conn = Conn::served(attacker(number), 1);
         fake.rings[0].write(&step(&conn, ago_ms, ESTABLISHED, CLOSE, reason));
     };
-    // All at one moment: a program has ended.
+    // All at one moment: a program has exited.
     let fake = host();
     (0..400).for_each(|n| end(&fake, n, 30_000, 5));
     let findings = look(&fake);
@@ -21,7 +21,7 @@ fn resets() {
     let numbers = ["resets", "ends", "percent", "seconds", "seconds_ago"];
     assert_eq!(numbers.map(|n| number(finding, n)), [400, 400, 100, 1, 30]);
     assert_eq!(peers(finding), [("10.9.0.1".into(), 400)]);
-    // They go on.
+    // The resets continue.
     let fake = host();
     (0..60).for_each(|n| end(&fake, n, 59_000 - n * 900, 12));
     let findings = look(&fake);
@@ -35,7 +35,7 @@ fn resets() {
     (0..65).for_each(|n| end(&fake, n, 59_000 - n * 900, 5));
     let severities: Vec<_> = look(&fake).iter().map(|f| f.severity).collect();
     assert_eq!(severities, [Severity::Warning; 2]);
-    // It has stopped.
+    // The resets have stopped.
     let fake = host();
     (0..60).for_each(|n| end(&fake, n, 59_000 - n * 800, 12));
     is(only(&look(&fake)), "resets", Severity::Info);

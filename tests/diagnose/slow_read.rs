@@ -48,7 +48,7 @@ fn slow_reads() {
     let fake = host();
     add(&fake, (0..100).map(gone));
     is(only(&look(&fake)), "dead-peers", Severity::Warning);
-    // The average was good, but nothing has gone out for long.
+    // The average was good, but nothing was sent for a long time.
     let stuck = |n| Conn {
         last_sent: 5_000,
         ..honest(n)

@@ -91,7 +91,7 @@ fn slow_requests_of_many_sources() {
     let fake = host();
     add(&fake, (0..199).map(of));
     assert_eq!(look(&fake), []);
-    // Half of the listener's, now that there are as many as healthy ones.
+    // Half of the listener's connections: there are as many healthy ones.
     add(&fake, [of(199)]);
     let findings = look(&fake);
     let finding = only(&findings);

@@ -117,8 +117,7 @@ fn what_is_not_a_syn_flood() {
     let mut fake = host();
     fake.listeners = vec![few.bytes()];
     assert_eq!(look(&fake), []);
-    // SYNs that find no room in the accept queue are no flood.
-    // A burst that was under way when a second ended.
+    // A burst that was in progress when a second ended.
     let mut burst = flood(900, 1);
     (burst.unfinished[1], burst.half_open) = (900, [0, 100, 511]);
     burst.handshakes = RawHandshakes {
@@ -131,7 +130,7 @@ fn what_is_not_a_syn_flood() {
     burst.handshakes.promoted = 89_100;
     fake.listeners = vec![burst.bytes()];
     is(only(&look(&fake)), "syn-flood", Severity::Warning);
-    // One second alone does not make the module's alarm.
+    // A single second does not raise the module's alarm.
     burst.alarms = 0;
     fake.listeners = vec![burst.bytes()];
     let findings = look(&fake);
@@ -140,6 +139,7 @@ fn what_is_not_a_syn_flood() {
         only(&findings).summary,
         "900 handshakes at 10.0.0.1:80 were not finished in one second, not yet in two"
     );
+    // SYNs that are dropped because the accept queue is full are no flood.
     let mut stuck = flood(900, 1);
     stuck.accept = [512, 512];
     stuck.half_open = [0, 100, 511];
@@ -150,7 +150,7 @@ fn what_is_not_a_syn_flood() {
     };
     fake.listeners = vec![stuck.bytes()];
     is(only(&look(&fake)), "accept-queue-full", Severity::Critical);
-    // It has room again: what is not finished now has another reason.
+    // The queue has room again: handshakes that are unfinished now have another cause.
     stuck.accept[0] = 3;
     fake.listeners = vec![stuck.bytes()];
     let findings = look(&fake);

@@ -12,7 +12,7 @@ fn a_destination_that_does_not_answer() {
     add(&fake, (0..19).map(|n| call(n, 3).state(SYN_SENT)));
     add(&fake, (19..60).map(|n| call(n, 2).state(SYN_SENT)));
     assert_eq!(look(&fake), []);
-    // One that gave up counts as well.
+    // An attempt that has failed counts as well.
     fake.rings[0].write(&step(&call(99, 9), 30_000, SYN_SENT, CLOSE, 9));
     let findings = look(&fake);
     let finding = only(&findings);
@@ -35,7 +35,7 @@ fn a_scanner() {
     let fake = host();
     add(&fake, (0..60).map(call));
     (60..99).for_each(|n| fake.rings[0].write(&step(&call(n), 5_000, SYN_SENT, CLOSE, 10)));
-    // Calls that succeed are no scan.
+    // Calls that succeed are not a scan.
     (100..250).for_each(|n| fake.rings[0].write(&step(&call(n), 900, SYN_SENT, ESTABLISHED, 0)));
     assert_eq!(look(&fake), []);
     fake.rings[0].write(&step(&call(99), 800, SYN_SENT, CLOSE, 11));

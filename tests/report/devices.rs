@@ -19,7 +19,7 @@ use testkit::records::{conn, record};
 
 use crate::support::{json, nowhere, style};
 
-/// A record, a connection, a listener and an alarm of sockets that are bound to device 7.
+/// A record, a connection, a listener and an alarm of sockets bound to device 7.
 fn scoped() -> Fake {
     let mut fake = Fake::new(1, 64);
     let bound = |bytes: &mut [u8], who: usize| {
@@ -118,7 +118,7 @@ fn filters_by_device_choose() {
     assert_eq!(shown("addr=fe80::2%7 netns=4026531840"), 4);
     assert_eq!(shown("addr=fe80::2%8 netns=4026531840"), 0);
     assert_eq!(shown("laddr=0.0.0.0%7 netns=4026531840"), 1);
-    // Without a namespace it is a device of this one.
+    // Without a namespace it is a device of the current one.
     let expected = if here == 4_026_531_840 { 4 } else { 0 };
     assert_eq!(shown("addr=fe80::2%7"), expected);
 }

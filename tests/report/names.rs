@@ -20,7 +20,8 @@ use testkit::records::{Bytes, conn, full_record};
 
 use crate::support::style;
 
-/// A directory of cgroups, and of names of network namespaces, that goes away with the test.
+/// A directory with cgroups and names of network namespaces, which is removed at the end of the
+/// test.
 struct Host(PathBuf);
 
 impl Host {
@@ -31,14 +32,14 @@ impl Host {
         host
     }
 
-    /// Makes a cgroup and tells its id.
+    /// Makes a cgroup and returns its id.
     fn cgroup(&self, path: &str) -> u64 {
         let dir = self.0.join("cgroup").join(path);
         fs::create_dir_all(&dir).unwrap();
         dir.metadata().unwrap().ino()
     }
 
-    /// Names the network namespace of this process, and tells its number.
+    /// Gives the network namespace of this process a name, and returns its number.
     fn name_netns(&self, name: &str) -> u32 {
         let own = Path::new("/proc/self/ns/net");
         std::os::unix::fs::symlink(own, self.0.join("netns").join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! What is read, where the next report goes on, and what is lost.
+//! Which events are read, where the next report continues, and which are lost.
 
 use std::io;
 use std::io::{BufWriter, Write};
@@ -86,7 +86,7 @@ fn what_is_not_shown_is_reported_all_the_same() {
     assert_eq!(fake.consumed(), [5]);
 }
 
-/// Takes `room` bytes, then fails.
+/// Accepts `room` bytes, then fails.
 struct Full {
     room: usize,
     kind: io::ErrorKind,
@@ -115,7 +115,7 @@ fn what_was_not_written_is_not_reported() {
         for room in [0, 1, 4_000, 20_000] {
             let fake = Fake::new(1, 64);
             fake.record(0, 64, NOW, 1);
-            // 64 lines of about 500 bytes, behind a buffer as of the program.
+            // 64 lines of about 500 bytes, behind a buffer of the program's size.
             let mut out = BufWriter::with_capacity(1 << 16, Full { room, kind });
             let error = run_to(&fake, "json=1", &mut out).unwrap_err();
             let _ = out.into_parts();
@@ -131,7 +131,7 @@ fn what_was_not_written_is_not_reported() {
     }
 }
 
-/// Takes all but the totals.
+/// Accepts everything except the totals.
 struct NoTotals(Vec<u8>);
 
 impl Write for NoTotals {

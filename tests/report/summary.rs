@@ -65,7 +65,7 @@ fn the_summary_is_last_and_complete() {
     assert_eq!(self::text(&fake, "json=1 summary=0"), "");
 }
 
-/// Its findings come behind everything, and in the totals of JSON.
+/// The findings are printed after everything else, and are in the totals of JSON.
 #[test]
 fn a_report_ends_with_what_a_diagnosis_would_find() {
     let mut fake = Fake::new(1, 64);

@@ -15,7 +15,7 @@ use testkit::records::{conn, full_record};
 
 use crate::support::{nowhere, style, text};
 
-/// A backend with long addresses, hostile names and every part.
+/// A backend with long addresses, malicious names and every kind of data.
 fn wide() -> Fake {
     let mut fake = Fake::new(1, 64);
     fake.verbose = 2;

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by those who source this
-# Sourced by the tests of the scripts. Each ends with finish, whose last line
-# scripts/test reads.
+# Sourced by the tests of the scripts. Each of them ends with finish, whose last line scripts/test
+# reads.
 
 TREE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 WORK=$(mktemp -d)

@@ -1,6 +1,5 @@
-//! Compiles the module's algorithms (the ring's writer and the filter) for
-//! user space: the same files, with the few kernel headers that they include
-//! replaced by those of `include/`.
+//! Compiles the module's algorithms (the ring's writer and the filter) for user space: the same
+//! files, but the few kernel headers that they include are replaced by those of `include/`.
 
 use std::path::Path;
 

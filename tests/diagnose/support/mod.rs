@@ -1,4 +1,4 @@
-//! A host that is looked at, and what its findings are compared with.
+//! A host to diagnose, and comparisons for its findings.
 
 pub mod words;
 
@@ -13,7 +13,7 @@ use testkit::scene::{Conn, Socket, healthy};
 
 use crate::support::words::{Diagnosis, Finding};
 
-/// A host on which nginx listens, and serves 200 healthy connections.
+/// A host on which nginx listens and serves 200 healthy connections.
 pub fn host() -> Fake {
     let mut fake = Fake::new(1, 4096);
     fake.listeners = vec![
@@ -42,7 +42,7 @@ pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
         assert!(
             !finding.summary.contains('\n') && finding.advice.iter().all(|a| !a.text.is_empty())
         );
-        // The healthy ones are never named.
+        // The healthy connections are never named.
         let named = finding.subject.peers.iter().map(|p| p.addr.to_string());
         assert!(
             !named.into_iter().any(|a| a.starts_with("10.77.")),
@@ -52,7 +52,7 @@ pub fn look_with(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> Diagnosis {
     diagnosis
 }
 
-/// The same of a capture, which answers for the host as well.
+/// The same diagnosis of a capture, which also replaces the host.
 fn look_at_capture(fake: &Fake, host: &mut FakeHost, scope: &Scope) -> diagnose::Diagnosis {
     let mut bytes = Vec::new();
     dump::write(fake, host, "memory", &mut bytes).unwrap();
@@ -85,7 +85,7 @@ pub fn peers(finding: &Finding) -> Vec<(String, u64)> {
     peers.map(|p| (p.addr.to_string(), p.count)).collect()
 }
 
-/// The settings that are named, with their values.
+/// The settings in the finding's advice, with their values.
 pub fn settings(finding: &Finding) -> Vec<(&str, &str)> {
     let advice = finding.advice.iter();
     let named = advice.filter_map(|a| Some((a.setting?, a.value.as_deref()?)));

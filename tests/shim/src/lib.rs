@@ -38,7 +38,7 @@ pub struct Ring {
     layout: Layout,
 }
 
-// SAFETY: the writer is one thread at a time (&mut self); readers only load.
+// SAFETY: only one thread at a time writes (&mut self); readers only load.
 unsafe impl Send for Ring {}
 
 impl Ring {
@@ -54,7 +54,7 @@ impl Ring {
             records: pages.as_ptr().cast(),
             mask: 0,
         };
-        // SAFETY: the pages are zeroed and as long as the ring of that many records.
+        // SAFETY: the pages are zeroed and as long as a ring with that many records.
         unsafe {
             tcps_ring_init(
                 &mut raw,
@@ -70,15 +70,15 @@ impl Ring {
 
     /// A reader at position 0. It must not outlive the ring.
     pub fn reader(&self) -> RingReader {
-        // SAFETY: page-aligned and alive as long as self; the tests keep the
-        // ring longer than its readers; the C side stores atomically.
+        // SAFETY: page-aligned and valid as long as self; the tests keep the ring longer than its
+        // readers; the C side stores atomically.
         let view = unsafe { RingView::from_raw_parts(self.pages, self.layout.size()) };
         RingReader::new(view).expect("a ring that the module's code has made")
     }
 
     /// Writes `count` records as the hooks do.
     pub fn write(&mut self, count: u64) {
-        // SAFETY: the ring was initialised, and &mut makes this its one writer.
+        // SAFETY: the ring is initialised, and &mut makes this its only writer.
         unsafe { shim_write(&mut self.raw, count) }
     }
 
@@ -96,7 +96,7 @@ impl Drop for Ring {
     }
 }
 
-/// Word `index` behind `seq` that the writer puts into the record at `pos`.
+/// Word `index` after `seq`, as the writer puts it into the record at `pos`.
 pub fn expected_word(pos: u64, index: u32) -> u64 {
     // SAFETY: plain arithmetic.
     unsafe { shim_word(pos, index) }

@@ -2,7 +2,7 @@
 /* What the tests need beside the module's own functions. */
 #include "ring.h"
 
-/* The test's payload: every word of the record tells its position. */
+/* The test's payload: every word is computed from its position. */
 static __u64 word(__u64 pos, unsigned int index)
 {
 	return (pos + 1) * 0x9e3779b97f4a7c15ULL + index;

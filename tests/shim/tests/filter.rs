@@ -1,5 +1,5 @@
-//! The module's filter against the controller's: the same rules must mean the
-//! same for recording and for showing.
+//! The module's filter compared with the controller's: the same rules must have the same effect for
+//! recording and for printing.
 
 use std::net::Ipv6Addr;
 
@@ -25,7 +25,7 @@ const ADDRS: [&str; 8] = [
     "2001:db8:8000::1",
 ];
 const PORTS: [u16; 6] = [0, 1, 79, 80, 443, 65535];
-/// Of devices; 0: none.
+/// Indices of devices; 0: none.
 const INDICES: [u32; 4] = [0, 0, 2, 3];
 const PREFIXES: [u8; 12] = [0, 1, 33, 96, 97, 104, 112, 120, 127, 128, 64, 32];
 
@@ -63,7 +63,7 @@ fn filter(random: &mut Rng) -> Filter {
     }
 }
 
-/// The same identity in the controller's form and in the module's.
+/// The same identity in the controller's form and in the module's form.
 fn ident(random: &mut Rng) -> (Ident, RawIdent) {
     let ident = Ident {
         conn: 1,
@@ -157,7 +157,7 @@ fn the_module_refuses_what_is_not_well_formed() {
     }
 }
 
-/// Any bytes at all: the check itself must stay inside of the structure.
+/// Arbitrary bytes: the check itself must stay inside the structure.
 #[test]
 fn any_bytes_are_judged() {
     let mut random = Rng::with_seed(2);

@@ -7,7 +7,7 @@ use diagnose_tools::abi::{RECORD_SIZE, RecordBytes};
 use diagnose_tools::backend::ring::{RingReader, Step};
 use kernel_shim::{Ring, expected_word};
 
-/// Is this the record of that position, and every word of it?
+/// Asserts that this is the record of that position, and that every word of it is.
 fn assert_whole(record: &RecordBytes, pos: u64) {
     for (index, word) in record[8..].chunks_exact(8).enumerate() {
         let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
@@ -19,7 +19,7 @@ fn assert_whole(record: &RecordBytes, pos: u64) {
     }
 }
 
-/// Reads up to the head of now: how many were whole, how many lost.
+/// Reads up to the current head; returns the numbers of whole and of lost records.
 fn drain(reader: &mut RingReader) -> (u64, u64) {
     let (mut whole, mut lost) = (0, 0);
     let mut record = [0; RECORD_SIZE];
@@ -79,8 +79,8 @@ fn the_end_is_seen_with_the_final_head() {
     assert_eq!(drain(&mut reader), (3, 0));
 }
 
-/// A writer that never waits against `readers` that are overtaken again and
-/// again: each of them must account for every record, and see none torn.
+/// A writer that never waits against `readers` that are overtaken again and again: each of them
+/// must account for every record, and read no torn one.
 fn race(capacity: u32, total: u64, readers: usize) {
     let mut ring = Ring::new(capacity);
     let readers: Vec<_> = (0..readers).map(|_| ring.reader()).collect();
