@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034 # used by those who source this
 # Sourced by scripts that download packages: which apt to use.
 
-# Options of every call of apt-get and apt-cache.
+# Options for all calls of apt-get and apt-cache.
 APT_OPTIONS=(-q -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300)
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -26,8 +26,8 @@ sources_of() {
 	esac
 }
 
-# use_suite SUITE: from here on apt knows only the packages of this suite, and
-# does not know which are installed. It writes to the cache only.
+# use_suite SUITE: from now on apt uses only the packages of this suite, and does not know which
+# ones are installed. It writes only to the cache.
 use_suite() {
 	local dir=$CACHE/apt/$1
 	[[ -e $KEYRING ]] || die "$KEYRING is missing: apt-get install debian-archive-keyring"

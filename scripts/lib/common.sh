@@ -26,7 +26,7 @@ note() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
-# The comment at the head of a script is its manual.
+# The comment at the start of a script is its manual.
 print_help() {
 	sed -n '2,/^$/ s/^# \{0,1\}//p' "$0"
 }

@@ -66,9 +66,8 @@ with_qemu() {
 	env PATH="$QEMU_ROOT/usr/bin:$PATH" "$@"
 }
 
-# kvm_works KERNEL: succeed if a guest really starts. That /dev/kvm opens is not
-# enough: nested in some virtual machines, no guest ever runs its first
-# instruction.
+# kvm_works KERNEL: succeed if a guest really starts. It is not enough that /dev/kvm can be opened:
+# nested in some virtual machines, a guest never runs its first instruction.
 kvm_works() {
 	local kernel=$1 answer key
 	case ${DIAGNOSE_TOOLS_KVM-} in

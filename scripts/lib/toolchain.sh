@@ -3,15 +3,14 @@
 # Sourced by scripts/build-module: choose the compiler for a kernel, and unpack a
 # newer one if this system's is too old.
 
-# Debian builds its kernels from 6.12 on with this compiler. A folder of the cache
-# holds this suite, with just enough packages to build modules.
+# Debian builds its kernels since 6.12 with this compiler. A folder of the cache contains this
+# suite, with just enough packages to build modules.
 TOOLCHAIN_SUITE=trixie
 TOOLCHAIN_GCC=14
 TOOLCHAIN_PACKAGES=gcc-14,make,pahole,libelf1t64,libssl3t64,zlib1g
 TOOLCHAIN=$CACHE/toolchain-$TOOLCHAIN_SUITE-gcc-$TOOLCHAIN_GCC
 
-# choose_compiler HEADERS: set $make to the command that builds with a compiler
-# that fits.
+# choose_compiler HEADERS: set $make to the command that builds with a suitable compiler.
 choose_compiler() {
 	local headers=$1 version host
 	version=$(sed -n 's/^CONFIG_GCC_VERSION=\([0-9]*\)[0-9]\{4\}$/\1/p' "$headers/.config")
@@ -21,7 +20,7 @@ choose_compiler() {
 	elif ((version <= host)); then
 		make=(make CC=gcc)
 	elif ((version <= TOOLCHAIN_GCC)); then
-		# in a shell of its own: the lock is free again afterwards
+		# in a subshell, which releases the lock at its end
 		[[ -d $TOOLCHAIN ]] || (make_toolchain) || exit 1
 		make=(in_toolchain make)
 	else
@@ -29,7 +28,7 @@ choose_compiler() {
 	fi
 }
 
-# The folder gets its final name when it is complete.
+# The folder gets its final name once it is complete.
 make_toolchain() {
 	local log=$CACHE/debootstrap.log
 	take_lock toolchain
@@ -44,8 +43,8 @@ make_toolchain() {
 	mv "$TOOLCHAIN.new" "$TOOLCHAIN"
 }
 
-# in_toolchain COMMAND...: run as root in that folder, with the cache at its usual
-# path. The mounts go away with the command.
+# in_toolchain COMMAND...: run as root in that folder, with the cache at its usual path. The mounts
+# are removed when the command ends.
 in_toolchain() {
 	# shellcheck disable=SC2016 # for the other shell
 	unshare --mount sh -ec '
