@@ -271,7 +271,7 @@ const FOLLOW_LINES: Group<ReportOptions> = Group {
             name: "limit",
             value: &LIMIT,
             initial: Initial::Words("none"),
-            help: "end after so many events",
+            help: "end after this many events",
         },
     ],
 };

@@ -8,11 +8,12 @@ use serde::{Serialize, Serializer};
 use crate::fmt::escape::printable;
 use crate::fmt::json;
 use crate::fmt::size::mebibytes;
-use crate::model::activation::{self, Settings};
+use crate::model::activation::{self, Activation, Settings};
 use crate::model::hook::Hook;
 use crate::model::key::{Pair, joined};
 use crate::model::stats::Stats;
 use crate::render::i18n::Lang;
+use crate::render::i18n::labels::Labels;
 use crate::render::json::CausesJson;
 use crate::render::style::Style;
 use crate::render::summary::table;
@@ -198,7 +199,6 @@ fn write_resources(
         None => l.never.to_owned(),
         Some(ns) => style.clock.local(ns),
     };
-    let causes = view.causes();
     writeln!(out, "{}: {reported}", l.last_report)?;
     writeln!(
         out,
@@ -211,41 +211,34 @@ fn write_resources(
         l.memory,
         mebibytes(settings.memory_bytes)
     )?;
+    write_tables(out, l, asked, stats)?;
+    write_losses(out, l, &view.causes())
+}
+
+/// Writes how full the tables are, and what did not fit.
+fn write_tables(
+    out: &mut dyn Write,
+    l: &Labels,
+    asked: &Activation,
+    stats: &Stats,
+) -> io::Result<()> {
+    let used =
+        |label: &str, now: u64, most: u64| format!("{label}: {} {now} {} {most}", l.tracked, l.of);
+    let most = u64::from(asked.max_conns.unwrap_or(0));
+    let connections = used(l.connections, stats.tracked, most);
+    writeln!(out, "{connections}, {} {}", l.untracked, stats.untracked)?;
+    let pairs = used(l.pairs, stats.pairs, asked.max_pairs.into());
     writeln!(
         out,
-        "{}: {} {} {} {}, {} {}",
-        l.connections,
-        l.tracked,
-        stats.tracked,
-        l.of,
-        asked.max_conns.unwrap_or(0),
-        l.untracked,
-        stats.untracked
+        "{pairs}, {} {}, {} {}",
+        l.evicted, stats.evicted, l.uncounted, stats.uncounted
     )?;
-    writeln!(
-        out,
-        "{}: {} {} {} {}, {} {}, {} {}",
-        l.pairs,
-        l.tracked,
-        stats.pairs,
-        l.of,
-        asked.max_pairs,
-        l.evicted,
-        stats.evicted,
-        l.uncounted,
-        stats.uncounted
-    )?;
-    writeln!(
-        out,
-        "{}: {} {} {} {}, {} {}",
-        l.listeners,
-        l.tracked,
-        stats.listeners,
-        l.of,
-        asked.max_listeners,
-        l.untracked,
-        stats.unlisted
-    )?;
+    let listeners = used(l.listeners, stats.listeners, asked.max_listeners.into());
+    writeln!(out, "{listeners}, {} {}", l.untracked, stats.unlisted)
+}
+
+/// Writes how many events were lost, by cause.
+fn write_losses(out: &mut dyn Write, l: &Labels, causes: &CausesJson) -> io::Result<()> {
     writeln!(
         out,
         "{}: {} {}, {} {}, {} {}, {} {}",

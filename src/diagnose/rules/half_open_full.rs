@@ -97,21 +97,19 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     let namespace = facts.namespace(endpoint.service.netns);
     let cookies = namespace.number("net.ipv4.tcp_syncookies") != Some(0);
     let listener = facts.at(&endpoint.service);
-    let (severity, problem) = match now {
-        true => (
-            if cookies {
-                Severity::Warning
-            } else {
-                Severity::Critical
-            },
-            Problem::Full {
-                listener,
-                length: queue.length,
-                limit: queue.limit,
-                cookies,
-            },
-        ),
-        false => (Severity::Info, Problem::WasFull { listener }),
+    let problem = match now {
+        true => Problem::Full {
+            listener,
+            length: queue.length,
+            limit: queue.limit,
+            cookies,
+        },
+        false => Problem::WasFull { listener },
+    };
+    let severity = match now {
+        true if cookies => Severity::Warning,
+        true => Severity::Critical,
+        false => Severity::Info,
     };
     let finding = Finding::new(
         "half-open-full",
