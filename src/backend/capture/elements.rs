@@ -2,7 +2,7 @@
 //! lists, which is version 1. Adding a field requires a new version of the kind, and a reader for
 //! the old one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv6Net;
 
@@ -82,8 +82,6 @@ fields! {
     Ring { state read_to lost unknown }
     TransitionCount { old new count timed total_ns max_ns hist }
     Durations { count total_ns times }
-    Ended { role ends life }
-    Lives { ended accept_wait }
     InCgroup { cgroup states total }
     Stats {
         now_ns now_real_ns activated_ns seen filtered too_short ringless recorded reported
@@ -102,6 +100,50 @@ impl Codec for Ipv6Net {
     fn take(bytes: &mut &[u8]) -> Taken<Self> {
         let addr = <[u8; 16]>::take(bytes)?;
         Self::new(addr.into(), u8::take(bytes)?).map_err(|_| Malformed)
+    }
+}
+
+/// Each reason occurs once.
+impl Codec for Ended {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.role.put(out);
+        self.ends.put(out);
+        self.life.put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        let ended = Self {
+            role: Codec::take(bytes)?,
+            ends: Codec::take(bytes)?,
+            life: Codec::take(bytes)?,
+        };
+        distinct(ended.ends.iter().map(|(reason, _)| reason.0))?;
+        Ok(ended)
+    }
+}
+
+/// Each side occurs once.
+impl Codec for Lives {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.ended.put(out);
+        self.accept_wait.put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        let lives = Self {
+            ended: Codec::take(bytes)?,
+            accept_wait: Codec::take(bytes)?,
+        };
+        distinct(lives.ended.iter().map(Ended::role_name))?;
+        Ok(lives)
+    }
+}
+
+fn distinct<T: Ord>(mut items: impl Iterator<Item = T>) -> Taken<()> {
+    let mut seen = BTreeSet::new();
+    match items.all(|item| seen.insert(item)) {
+        true => Ok(()),
+        false => Err(Malformed),
     }
 }
 
@@ -344,10 +386,21 @@ mod tests {
                 ends: vec![(Reason(round.into()), number(&mut seed))],
                 life,
             };
+            let other = Ended {
+                role: Some(Role::Listener),
+                ..ended.clone()
+            };
             assert_round_trip(&Lives {
-                ended: vec![ended.clone(), ended],
+                ended: vec![ended.clone(), other],
                 accept_wait: life,
             });
+            let twice = Lives {
+                ended: vec![ended.clone(), ended],
+                accept_wait: life,
+            };
+            let mut bytes = Vec::new();
+            twice.put(&mut bytes);
+            assert_eq!(Lives::take(&mut &bytes[..]), Err(Malformed));
             let cgroup = number(&mut seed);
             assert_round_trip(&InCgroup {
                 cgroup: [Which::Unknown, Which::Others, Which::Id(cgroup)][usize::from(round % 3)],
