@@ -4,24 +4,21 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::mem::offset_of;
-use std::time::Duration;
 
 use diagnose_tools::abi::{RawConn, RawIdent, RawListener, Stats, hook_id};
 use diagnose_tools::backend::{Backend, Recorder};
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::follow::follow;
 use diagnose_tools::command::options::SettingsOptions;
-use diagnose_tools::command::report::report;
 use diagnose_tools::command::settings::settings;
 use diagnose_tools::fmt::width::width;
-use diagnose_tools::host::ThisHost;
-use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use testkit::fake::{Fake, Happening, NOW};
+use testkit::printed::{nowhere, printed};
 use testkit::records::{Bytes, alarm, conn, hook, listener};
 
 const PAIR: u8 = 1;
@@ -52,18 +49,7 @@ impl Reader {
     }
 
     fn reads(&self, fake: &Fake, keys: &str) -> String {
-        let options = parse::report(keys).unwrap();
-        let mut sink = sink(options.format, self.style(fake), nowhere());
-        let mut out = Vec::new();
-        report(
-            fake,
-            &mut ThisHost::default(),
-            &options,
-            &mut *sink,
-            &mut out,
-        )
-        .unwrap();
-        String::from_utf8(out).unwrap()
+        printed(fake, keys, self.style(fake), nowhere())
     }
 
     fn reads_settings(&self, fake: &Fake, json: bool) -> String {
@@ -72,11 +58,6 @@ impl Reader {
         settings(fake, &options, &self.style(fake), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
-}
-
-/// A host without cgroups and without names of namespaces.
-fn nowhere() -> Names {
-    Names::new(None, "/nonexistent".into(), Duration::ZERO)
 }
 
 fn lines(text: &str) -> Vec<Value> {

@@ -92,9 +92,7 @@ fn the_process_of_a_listener_that_is_older_is_looked_for() {
     assert_eq!(finding.subject.owner.unwrap().pid, 77);
 }
 
-#[test]
-fn listeners_that_share_a_port_are_one() {
-    let mut fake = host();
+fn idle_and_full() -> [Socket; 2] {
     let idle = Socket {
         half_open: [0, 3, 511],
         ..Socket::default()
@@ -103,6 +101,13 @@ fn listeners_that_share_a_port_are_one() {
         accept: [512, 512],
         ..idle
     };
+    [idle, full]
+}
+
+#[test]
+fn listeners_that_share_a_port_are_one() {
+    let mut fake = host();
+    let [idle, full] = idle_and_full();
     fake.listeners = vec![idle.bytes(), full.bytes(), idle.bytes()];
     let findings = look(&fake);
     assert_eq!(number(only(&findings), "listeners"), 3);
@@ -112,14 +117,7 @@ fn listeners_that_share_a_port_are_one() {
 #[test]
 fn listeners_of_one_port_on_two_devices_are_two() {
     let mut fake = host();
-    let idle = Socket {
-        half_open: [0, 3, 511],
-        ..Socket::default()
-    };
-    let full = Socket {
-        accept: [512, 512],
-        ..idle
-    };
+    let [idle, full] = idle_and_full();
     let at = offset_of!(RawListener, who) + offset_of!(RawIdent, ifindex);
     fake.listeners = vec![bind(idle.bytes(), at, 2), bind(full.bytes(), at, 3)];
     let findings = look(&fake);

@@ -6,18 +6,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use diagnose_tools::abi::{RawAlarm, RawConn, RawIdent, RawListener, RawRecord};
-use diagnose_tools::cli::parse;
-use diagnose_tools::command::report::report;
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::devices::Devices;
 use diagnose_tools::render::i18n::Lang;
-use diagnose_tools::render::sink;
 use serde_json::Value;
 use testkit::fake::{Fake, NOW};
+use testkit::printed::{nowhere, printed};
 use testkit::records;
 use testkit::records::{conn, record};
 
-use crate::support::{json, nowhere, style};
+use crate::support::{json, style};
 
 /// A record, a connection, a listener and an alarm of sockets bound to device 7.
 fn scoped() -> Fake {
@@ -59,19 +56,8 @@ fn scoped_report(keys: &str, name: Option<&'static str>) -> String {
         Some(vec![(7, name?.to_owned())])
     }));
     let keys = format!("connections=1 summary=0 findings=0 {keys}");
-    let options = parse::report(&keys).unwrap();
     let names = nowhere().with_devices(devices);
-    let mut sink = sink(options.format, style(&fake, Lang::En, None), names);
-    let mut out = Vec::new();
-    report(
-        &fake,
-        &mut ThisHost::default(),
-        &options,
-        &mut *sink,
-        &mut out,
-    )
-    .unwrap();
-    String::from_utf8(out).unwrap()
+    printed(&fake, &keys, style(&fake, Lang::En, None), names)
 }
 
 #[test]

@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawConn, RawRecord};
-use diagnose_tools::cli::parse;
-use diagnose_tools::command::report::report;
 use diagnose_tools::fmt::width::width;
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::render::i18n::Lang;
-use diagnose_tools::render::sink;
 use serde_json::Value;
 use testkit::fake::{Fake, NOW};
+use testkit::printed::printed;
 use testkit::records::{Bytes, conn, full_record};
 
 use crate::support::style;
@@ -55,18 +52,7 @@ impl Host {
     }
 
     fn report(&self, fake: &Fake, keys: &str, width: Option<usize>) -> String {
-        let options = parse::report(keys).unwrap();
-        let mut sink = sink(options.format, style(fake, Lang::En, width), self.names());
-        let mut out = Vec::new();
-        report(
-            fake,
-            &mut ThisHost::default(),
-            &options,
-            &mut *sink,
-            &mut out,
-        )
-        .unwrap();
-        String::from_utf8(out).unwrap()
+        printed(fake, keys, style(fake, Lang::En, width), self.names())
     }
 }
 

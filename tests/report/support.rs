@@ -1,21 +1,16 @@
 //! A report, as text and as values.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
-use diagnose_tools::cli::parse;
-use diagnose_tools::command::report::report;
 use diagnose_tools::error::Result;
-use diagnose_tools::host::ThisHost;
-use diagnose_tools::host::names::Names;
+use diagnose_tools::render::Style;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
-use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use testkit::fake::Fake;
+use testkit::printed::{nowhere, print_to, printed};
 
 pub fn style(fake: &Fake, lang: Lang, width: Option<usize>) -> Style {
     let clock = Clock::with_zone(&fake.stats().unwrap(), TimeZone::UTC);
@@ -27,21 +22,12 @@ pub fn style(fake: &Fake, lang: Lang, width: Option<usize>) -> Style {
     }
 }
 
-/// A host without cgroups and without names of namespaces.
-pub fn nowhere() -> Names {
-    Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO)
-}
-
 pub fn run_to(fake: &Fake, keys: &str, out: &mut dyn Write) -> Result<()> {
-    let options = parse::report(keys)?;
-    let mut sink = sink(options.format, style(fake, Lang::En, None), nowhere());
-    report(fake, &mut ThisHost::default(), &options, &mut *sink, out)
+    print_to(fake, keys, style(fake, Lang::En, None), nowhere(), out)
 }
 
 pub fn text(fake: &Fake, keys: &str) -> String {
-    let mut out = Vec::new();
-    run_to(fake, keys, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    printed(fake, keys, style(fake, Lang::En, None), nowhere())
 }
 
 pub fn json(fake: &Fake, keys: &str) -> Vec<Value> {

@@ -4,16 +4,13 @@ use std::mem::offset_of;
 use std::net::Ipv6Addr;
 
 use diagnose_tools::abi::{RawIdent, RawRecord, TransitionCount};
-use diagnose_tools::cli::parse;
-use diagnose_tools::command::report::report;
 use diagnose_tools::fmt::width::width;
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::render::i18n::Lang;
-use diagnose_tools::render::sink;
 use testkit::fake::{ACTIVATED, Fake, NOW};
+use testkit::printed::{nowhere, printed};
 use testkit::records::{conn, full_record};
 
-use crate::support::{nowhere, style, text};
+use crate::support::{style, text};
 
 /// A backend with long addresses, malicious names and every kind of data.
 fn wide() -> Fake {
@@ -51,18 +48,7 @@ fn tables_fit_a_terminal_in_both_languages() {
         for columns in [80, 100, 118, 132, 200] {
             for keys in ["format=table", "format=detail"] {
                 let fake = wide();
-                let options = parse::report(keys).unwrap();
-                let mut sink = sink(options.format, style(&fake, lang, Some(columns)), nowhere());
-                let mut out = Vec::new();
-                report(
-                    &fake,
-                    &mut ThisHost::default(),
-                    &options,
-                    &mut *sink,
-                    &mut out,
-                )
-                .unwrap();
-                let text = String::from_utf8(out).unwrap();
+                let text = printed(&fake, keys, style(&fake, lang, Some(columns)), nowhere());
                 let rows = text.lines().take_while(|l| !l.contains("untracked"));
                 let long: Vec<_> = rows.filter(|l| width(l) > columns).collect();
                 assert!(long.is_empty(), "{columns} {keys}: {long:#?}");
@@ -103,18 +89,12 @@ fn without_a_terminal_nothing_is_shortened_or_decorated() {
 #[test]
 fn chinese_labels_are_used() {
     let fake = wide();
-    let options = parse::report("format=detail").unwrap();
-    let mut sink = sink(options.format, style(&fake, Lang::Zh, None), nowhere());
-    let mut out = Vec::new();
-    report(
+    let text = printed(
         &fake,
-        &mut ThisHost::default(),
-        &options,
-        &mut *sink,
-        &mut out,
-    )
-    .unwrap();
-    let text = String::from_utf8(out).unwrap();
+        "format=detail",
+        style(&fake, Lang::Zh, None),
+        nowhere(),
+    );
     for word in ["发送窗口", "原状态", "汇总", "丢失", "ESTABLISHED"] {
         assert!(text.contains(word), "{word}: {text}");
     }

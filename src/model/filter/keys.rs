@@ -27,22 +27,9 @@ const NS_PER_MS: u64 = 1_000_000;
 
 const ANY: Initial = Initial::Words("any");
 
-const fn address<O: Filtered>(
+const fn rules<O: Filtered>(
     name: &'static str,
-    value: &'static Addresses,
-    help: &'static str,
-) -> Key<O> {
-    Key {
-        name,
-        value,
-        initial: ANY,
-        help,
-    }
-}
-
-const fn port<O: Filtered>(
-    name: &'static str,
-    value: &'static Ports,
+    value: &'static dyn Value<O>,
     help: &'static str,
 ) -> Key<O> {
     Key {
@@ -57,12 +44,12 @@ const fn port<O: Filtered>(
 pub const fn filter_keys<O: Filtered>() -> Group<O> {
     let keys = const {
         &[
-            address("addr", &Addresses(Side::Either), "local or remote address"),
-            address("laddr", &Addresses(Side::Local), "local address"),
-            address("raddr", &Addresses(Side::Remote), "remote address"),
-            port("port", &Ports(Side::Either), "local or remote port"),
-            port("lport", &Ports(Side::Local), "local port"),
-            port("rport", &Ports(Side::Remote), "remote port"),
+            rules("addr", &Addresses(Side::Either), "local or remote address"),
+            rules("laddr", &Addresses(Side::Local), "local address"),
+            rules("raddr", &Addresses(Side::Remote), "remote address"),
+            rules("port", &Ports(Side::Either), "local or remote port"),
+            rules("lport", &Ports(Side::Local), "local port"),
+            rules("rport", &Ports(Side::Remote), "remote port"),
             Key {
                 name: "family",
                 value: &Choice {

@@ -4,6 +4,7 @@
 pub mod busy;
 pub mod fake;
 pub mod host;
+pub mod printed;
 pub mod records;
 pub mod scene;
 pub mod strange;
