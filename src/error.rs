@@ -64,7 +64,9 @@ pub enum Error {
     )]
     FtraceDisabled,
     /// The rings or nodes do not fit in memory.
-    #[error("not enough memory for {0}: lower ring=, max-conns=, max-pairs= or max-listeners=")]
+    #[error(
+        "not enough memory for {0}: lower ring= or ring-memory=, max-conns=, max-pairs= or max-listeners="
+    )]
     NoMemory(String),
     /// The positions changed during a report.
     #[error(

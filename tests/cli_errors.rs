@@ -6,6 +6,7 @@ mod cli;
 use cli::run;
 
 const HELP: &str = "; see 'diagnose-tools --help'";
+const TCPSTATES_HELP: &str = "; see 'diagnose-tools tcpstates --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-pairs max-listeners";
 const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek from addr laddr raddr port lport rport family netns min-ms state reason sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason sort limit";
@@ -34,13 +35,13 @@ const CASES: &[Case] = &[
     (&["uninstall", "--force"], "unexpected argument '--force' found", HELP),
     (&["--lang"], "a value is required for '--lang <LANG>' but none was supplied; allowed: en zh", HELP),
     (&["--lang=fr", "install"], "invalid value 'fr' for '--lang <LANG>'; allowed: en zh", HELP),
-    (&["--color=sometimes", "tcpstates", "--settings"], "invalid value 'sometimes' for '--color <WHEN>'; allowed: auto always never", HELP),
+    (&["--color=sometimes", "tcpstates", "--settings"], "invalid value 'sometimes' for '--color <WHEN>'; allowed: auto always never", TCPSTATES_HELP),
     (&["completions"], "the following required arguments were not provided: <SHELL>", HELP),
     (&["completions", "tcsh"], "invalid value 'tcsh' for '<SHELL>', did you mean 'zsh'?; allowed: bash elvish fish powershell zsh", HELP),
     (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose or --dump; see 'diagnose-tools tcpstates --help'", ""),
     (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose or --dump; see 'diagnose-tools tcpstates --help'", ""),
-    (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", HELP),
-    (&["tcpstates", "--diagnos"], "unexpected argument '--diagnos' found, did you mean '--diagnose'?", HELP),
+    (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", TCPSTATES_HELP),
+    (&["tcpstates", "--diagnos"], "unexpected argument '--diagnos' found, did you mean '--diagnose'?", TCPSTATES_HELP),
     (&["tcpstates", "--diagnose=jsn=1"], "--diagnose: unknown key 'jsn' with value '1', did you mean 'json'?", DIAGNOSE_KEYS),
     (&["tcpstates", "--diagnose=peek=1"], "--diagnose: unknown key 'peek' with value '1'", DIAGNOSE_KEYS),
     (&["tcpstates", "--diagnose=check=yes"], "--diagnose: bad value 'yes' of 'check': it is not 0 or 1; allowed: 0 or 1", ""),
@@ -48,10 +49,10 @@ const CASES: &[Case] = &[
     (&["tcpstates", "--diagnose=rules=syn-flood|sync-flood"], "--diagnose: bad value 'syn-flood|sync-flood' of 'rules': 'sync-flood' is not a rule, did you mean syn-flood?", RULES),
     (&["tcpstates", "--diagnose=config="], "--diagnose: bad value '' of 'config': it is empty; allowed: path of a TOML file", ""),
     (&["tcpstates", "--diagnose=config=/nonexistent/limits.toml"], "/nonexistent/limits.toml: No such file or directory (os error 2)", ""),
-    (&["tcpstates", "report"], "unexpected argument 'report' found", HELP),
-    (&["tcpstates", "--activate", "ring=64"], "unexpected argument 'ring=64' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),
-    (&["tcpstates", "--report", "json=1"], "unexpected argument 'json=1' found, is a '=' missing, as in --report='KEY=VALUE'?", HELP),
-    (&["tcpstates", "--deactivate=now"], "unexpected value 'now' for '--deactivate' found; no more were expected", HELP),
+    (&["tcpstates", "report"], "unexpected argument 'report' found", TCPSTATES_HELP),
+    (&["tcpstates", "--activate", "ring=64"], "unexpected argument 'ring=64' found, is a '=' missing, as in --report='KEY=VALUE'?", TCPSTATES_HELP),
+    (&["tcpstates", "--report", "json=1"], "unexpected argument 'json=1' found, is a '=' missing, as in --report='KEY=VALUE'?", TCPSTATES_HELP),
+    (&["tcpstates", "--deactivate=now"], "unexpected value 'now' for '--deactivate' found; no more were expected", TCPSTATES_HELP),
     (&["tcpstates", "--activate=ring"], "--activate: 'ring' is not KEY=VALUE", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=rign=64"], "--activate: unknown key 'rign' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),
     (&["tcpstates", "--activate=Ring=64"], "--activate: unknown key 'Ring' with value '64', did you mean 'ring'?", ACTIVATE_KEYS),

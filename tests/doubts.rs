@@ -31,8 +31,8 @@ impl Host for Small {
         None
     }
 
-    fn holder(&mut self, _: &Listening) -> Option<Owner> {
-        None
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
+        vec![None; sockets.len()]
     }
 
     fn sample(&mut self, _: &[Target], _: Duration) -> Vec<Carried> {
@@ -105,7 +105,7 @@ fn a_namespace_that_does_not_exist_is_told_alone() {
         doubts("netns=77"),
         [
             "netns=77: no process and no name under /run/netns leads to a network namespace with this \
-             inode number; for that of process 77 write netns=/proc/77/ns/net"
+             inode number; for that of process 77 write netns=pid:77"
         ]
     );
 }

@@ -91,7 +91,8 @@ Examples:
   diagnose-tools tcpstates --report
   diagnose-tools uninstall
 
-Exit status: 0 done; 1 failed; 2 wrong usage; 3 --diagnose='check=1' found something.";
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 --diagnose='check=1' found a
+warning or worse.";
 
 const TCPSTATES: &str = "\
 Options are carried out from left to right; the first failure stops. KEY=VALUE pairs are separated
@@ -310,10 +311,13 @@ fn plain(name: &'static str, help: &'static str) -> Arg {
 /// # Errors
 /// [`Error::Usage`] as one line.
 pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>, plugins: Plugins) -> Result<Task> {
-    match command(plugins).try_get_matches_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let is_called = |plugin: &&&dyn Plugin| args.iter().any(|arg| arg == plugin.name());
+    let called = plugins.iter().find(is_called).map(|plugin| plugin.name());
+    match command(plugins).try_get_matches_from(&args) {
         Ok(matches) => task(&matches, plugins),
         Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Task::Print(e.render().to_string())),
-        Err(e) => Err(Error::Usage(one_line(&e))),
+        Err(e) => Err(Error::Usage(one_line(&e, called))),
     }
 }
 
@@ -402,8 +406,9 @@ fn action(name: &str, value: &str) -> Result<Action> {
     })
 }
 
-/// The error of clap as one line, without its tips.
-fn one_line(error: &clap::Error) -> String {
+/// The error of clap as one line, without its tips; it refers to the help of the plug-in that was
+/// called.
+fn one_line(error: &clap::Error, called: Option<&str>) -> String {
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
@@ -426,7 +431,8 @@ fn one_line(error: &clap::Error) -> String {
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
         line += &format!("; allowed: {}", values.join(" "));
     }
-    format!("{line}; see '{NAME} --help'")
+    let command = called.map_or_else(|| NAME.into(), |plugin| format!("{NAME} {plugin}"));
+    format!("{line}; see '{command} --help'")
 }
 
 /// Whether the text looks like pairs of an option without the `=`.

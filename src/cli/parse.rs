@@ -33,7 +33,7 @@ fn read_any<O: Default>(option: &'static str, text: &str, keys: Keys<O>) -> Resu
     let mut options = O::default();
     let pairs = Pairs::parse(option, text, keys)?;
     match pairs.given(keys::FROM) {
-        Some(path) => pairs.set(&mut options, &InCapture(Path::new(path)))?,
+        Some(path) => pairs.set(&mut options, &InCapture::new(Path::new(path)))?,
         None => pairs.set(&mut options, &OfHost)?,
     }
     Ok(options)

@@ -15,7 +15,7 @@ pub fn of_filter(filter: &Filter, host: &mut dyn Host) -> Vec<String> {
 
 fn no_namespace(inode: u32, is_process: bool) -> String {
     let advice = match is_process {
-        true => format!("; for that of process {inode} write netns=/proc/{inode}/ns/net"),
+        true => format!("; for that of process {inode} write netns=pid:{inode}"),
         false => String::new(),
     };
     format!(

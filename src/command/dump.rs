@@ -15,7 +15,8 @@ use crate::fmt::size::mebibytes;
 use crate::host::Host;
 use crate::host::captured::Referred;
 use crate::model::activation::Settings;
-use crate::model::event::{Progress, RingState};
+use crate::model::event::{Event, Progress, RingState};
+use crate::model::lives::Which;
 
 /// Contents of a capture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,7 +85,12 @@ pub fn write(
     writer.put_all(capture::PAIRS, &backend.pairs()?)?;
     writer.put_all(capture::TRANSITION_COUNTS, &backend.transition_counts()?)?;
     writer.put(capture::LIVES, &backend.lives()?)?;
-    writer.put_all(capture::CGROUPS, &backend.cgroups()?)?;
+    for counted in backend.cgroups()? {
+        if let Which::Id(id) = counted.cgroup {
+            referred.add_cgroup(id);
+        }
+        writer.put(capture::CGROUPS, &counted)?;
+    }
     writer.put_all(capture::CLOCKS, &backend.clocks()?)?;
     writer.put_all(capture::RINGS, &rings)?;
     // The time of the capture, written last: all other data is older.
@@ -115,7 +121,7 @@ fn write_events<W: Write>(
     news.extend(states.iter().map(|ring| (ring.cpu, (ring.consumed, 0))));
     let mut count = 0;
     let mut events = backend.events(settings, Start::Since(0))?;
-    events.try_each(&mut |event| {
+    let mut take = |event: &Event| {
         let (cpu, seq) = event.position();
         let (consumed, unreported) = news.entry(cpu).or_default();
         *unreported += u64::from(seq >= *consumed);
@@ -123,14 +129,19 @@ fn write_events<W: Write>(
         referred.add(event.who());
         writer.put(capture::EVENTS, event)?;
         Ok(ControlFlow::Continue(()))
-    })?;
+    };
+    events.try_each(&mut take)?;
+    // Writing takes time: what was recorded meanwhile is part of the moment of the capture.
+    events.extend()?;
+    events.try_each(&mut take)?;
     let ring = |progress: &Progress| {
         let state = states.iter().find(|state| state.cpu == progress.cpu);
         // The ring was created after the states were read.
-        let state = state.copied().unwrap_or(RingState {
+        let mut state = state.copied().unwrap_or(RingState {
             cpu: progress.cpu,
             ..RingState::default()
         });
+        state.head = state.head.max(progress.to);
         let (_, read) = news.get(&progress.cpu).copied().unwrap_or_default();
         let gone = progress.to.saturating_sub(state.consumed);
         Ring {

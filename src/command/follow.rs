@@ -165,7 +165,8 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// Returns false if the recording has ended, or another one has started.
+    /// Returns false if nothing is recorded any more. Another recording takes the position, too; that
+    /// this one has ended is then known from its rings.
     fn tell_seen(&self, read: &[Progress]) -> Result<bool> {
         match self.recorder.seen(read) {
             Err(Error::NotActive) => Ok(false),

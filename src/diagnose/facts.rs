@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::host::netns::Namespace;
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
-use crate::host::{Descriptors, Host};
+use crate::host::{Descriptors, Host, LIKELY_PIDS};
 use crate::model::activation::Settings;
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
@@ -30,8 +30,6 @@ use crate::model::state::State;
 use crate::model::transition_count::TransitionCount;
 
 const NS_PER_MS: u64 = 1_000_000;
-/// Number of processes that are tried first for entering a namespace.
-const LIKELY_PIDS: usize = 8;
 /// Minimum share of a peer to be listed in a finding, in percent of its connections.
 const STANDS_OUT: u64 = 1;
 
@@ -91,6 +89,7 @@ impl<'a> Facts<'a> {
         pairs.retain(|p| filter.matches_pair(&ends_of(p)));
         let mut listeners = backend.listeners()?;
         listeners.retain(|l| filter.matches_listener(&l.who));
+        let transition_counts = backend.transition_counts()?;
         Ok(Self {
             now_ns: backend.stats()?.now_ns,
             recent,
@@ -98,7 +97,7 @@ impl<'a> Facts<'a> {
             conns,
             listeners,
             pairs,
-            transition_counts: backend.transition_counts()?,
+            transition_counts,
             settings,
             patience,
             narrowed: *filter != Filter::default(),
@@ -340,7 +339,7 @@ impl<'a> Facts<'a> {
         let namespace = self.namespace(service.netns);
         let is_it = |l: &&Listening| l.addr == service.addr && l.port == service.port;
         let socket = namespace.listening.iter().find(is_it)?;
-        self.host.borrow_mut().holder(socket)
+        self.host.borrow_mut().holders(&[*socket]).pop().flatten()
     }
 
     fn set_owner(&self, subject: &mut Subject, who: &Ident) {

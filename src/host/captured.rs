@@ -1,6 +1,7 @@
 //! The answers of a host, stored in a capture: for everything that the capture refers to, as of the
 //! time when it was written.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::net::IpAddr;
@@ -20,13 +21,10 @@ use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, SETTINGS};
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
-use crate::host::{Descriptors, Host};
+use crate::host::{Descriptors, Host, LIKELY_PIDS};
 use crate::model::endpoint::Dev;
 use crate::model::ident::{Ident, Owner};
 use crate::model::key::{Lookup, Parsed, number};
-
-/// Number of processes that are tried first for entering a namespace.
-const LIKELY_PIDS: usize = 8;
 
 /// An object of a namespace that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +105,18 @@ impl Referred {
         }
     }
 
+    /// Remembers a cgroup of the totals.
+    pub fn add_cgroup(&mut self, id: u64) {
+        if let Some(seen) = self.namespaces.values().next() {
+            let cgroup = Some(id);
+            let example = Ident {
+                cgroup,
+                ..seen.example
+            };
+            self.cgroups.entry(id).or_insert(example);
+        }
+    }
+
     /// Remembers the names of a live connection or listener, and its owner.
     pub fn add_live(&mut self, who: &Ident) {
         self.add(who);
@@ -171,21 +181,29 @@ impl Referred {
         let mut sockets = Vec::new();
         for (netns, seen) in &self.namespaces {
             let read = host.namespace(*netns, &seen.pids);
-            for socket in &read.listening {
-                let holder = match self.unowned.contains(&(*netns, socket.addr, socket.port)) {
-                    true => host.holder(socket),
-                    false => None,
-                };
-                let (netns, socket) = (*netns, *socket);
-                sockets.push(Socket {
-                    netns,
-                    socket,
-                    holder,
-                });
-            }
+            let of_netns = |socket: &Listening| Socket {
+                netns: *netns,
+                socket: *socket,
+                holder: None,
+            };
+            sockets.extend(read.listening.iter().map(of_netns));
             writer.put(capture::NAMESPACES, &Space::new(*netns, read))?;
         }
+        self.set_holders(host, &mut sockets);
         Ok(sockets)
+    }
+
+    /// Asks the host for the holders of sockets whose owner the module does not know.
+    fn set_holders(&self, host: &mut dyn Host, sockets: &mut [Socket]) {
+        let is_unowned = |s: &&mut Socket| {
+            self.unowned
+                .contains(&(s.netns, s.socket.addr, s.socket.port))
+        };
+        let mut unowned: Vec<_> = sockets.iter_mut().filter(is_unowned).collect();
+        let asked: Vec<_> = unowned.iter().map(|s| s.socket).collect();
+        for (socket, holder) in unowned.iter_mut().zip(host.holders(&asked)) {
+            socket.holder = holder;
+        }
     }
 }
 
@@ -289,20 +307,32 @@ fn names(cgroups: &[(u64, String)], netns: &[(u32, String)], devices: &[Device])
     Names::known(cgroups, netns).with_devices(devices)
 }
 
-/// Looks up names in a capture.
-pub struct InCapture<'a>(pub &'a Path);
+/// Looks up names in a capture, which is read when the first name is asked for.
+pub struct InCapture<'a> {
+    path: &'a Path,
+    host: OnceCell<Parsed<CapturedHost>>,
+}
 
-impl InCapture<'_> {
-    fn host(&self) -> Parsed<CapturedHost> {
-        let host = Capture::open(self.0).and_then(|capture| CapturedHost::new(&capture));
-        host.map_err(|error| error.to_string())
+impl<'a> InCapture<'a> {
+    /// Looks up names in the capture at `path`.
+    pub fn new(path: &'a Path) -> Self {
+        let host = OnceCell::new();
+        Self { path, host }
+    }
+
+    fn host(&self) -> Parsed<&CapturedHost> {
+        let read = || {
+            let host = Capture::open(self.path).and_then(|capture| CapturedHost::new(&capture));
+            host.map_err(|error| error.to_string())
+        };
+        self.host.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }
 
 impl Lookup for InCapture<'_> {
     fn device(&self, name: &str, netns: u32) -> Parsed<u32> {
         let netns = self.netns_of_devices(netns)?;
-        let devices = self.host()?.devices;
+        let devices = &self.host()?.devices;
         let is_it = |device: &&Device| (device.netns, device.name.as_str()) == (netns, name);
         let known = devices.iter().find(is_it).map(|device| device.index);
         // The name of a device may be a number.
@@ -322,7 +352,7 @@ impl Lookup for InCapture<'_> {
     fn netns(&self, name: &str) -> Parsed<u32> {
         // The path on the original host is accepted too.
         let name = name.strip_prefix("/run/netns/").unwrap_or(name);
-        let namespaces = self.host()?.netns;
+        let namespaces = &self.host()?.netns;
         let known = namespaces.iter().find(|(_, known)| known == name);
         known
             .map(|(inode, _)| *inode)
@@ -351,8 +381,9 @@ impl Host for CapturedHost {
         self.descriptors.get(&pid).copied()
     }
 
-    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
-        self.holders.get(&socket.inode).copied()
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
+        let holder = |socket: &Listening| self.holders.get(&socket.inode).copied();
+        sockets.iter().map(holder).collect()
     }
 
     /// Current packets are unrelated to those at the time of the capture.
@@ -440,12 +471,16 @@ mod tests {
             (pid != 9).then_some(Descriptors { open, limit: None })
         }
 
-        fn holder(&mut self, socket: &Listening) -> Option<Owner> {
-            let pid = 100 + socket.inode as u32;
-            Some(Owner {
-                pid,
-                comm: [b'h'; 16],
-            })
+        fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
+            let comm = [b'h'; 16];
+            let pid = |socket: &Listening| 100 + socket.inode as u32;
+            let owner = |socket| {
+                Some(Owner {
+                    pid: pid(socket),
+                    comm,
+                })
+            };
+            sockets.iter().map(owner).collect()
         }
 
         fn sample(&mut self, _: &[Target], _: Duration) -> Vec<Carried> {
@@ -502,7 +537,7 @@ mod tests {
         assert_eq!(counts, [None, Some(8), None, Some(103)]);
         let holder = |host: &mut CapturedHost, netns| {
             let socket = Numbered.namespace(netns, &[]).listening[0];
-            host.holder(&socket).map(|owner| owner.pid)
+            host.holders(&[socket])[0].map(|owner| owner.pid)
         };
         assert_eq!(
             [2, 3].map(|netns| holder(&mut host, netns)),

@@ -34,6 +34,9 @@ pub struct Descriptors {
     pub limit: Option<u64>,
 }
 
+/// Number of processes that are tried first for entering a namespace.
+pub const LIKELY_PIDS: usize = 8;
+
 /// Provides data about the host.
 pub trait Host {
     /// The names of a connection's cgroup, container, namespace and device.
@@ -46,8 +49,9 @@ pub trait Host {
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
     /// The open files of a process; `None`: it has ended, or access is denied.
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
-    /// The process that has a listening socket open.
-    fn holder(&mut self, socket: &Listening) -> Option<Owner>;
+    /// The processes that have these listening sockets open; one result per socket, in the same
+    /// order.
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>>;
     /// Whether a process or a name leads to a namespace with this inode number.
     fn has_namespace(&mut self, _inode: u32) -> bool {
         true
@@ -103,8 +107,9 @@ impl Host for ThisHost {
         })
     }
 
-    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
-        sockets::holder(Path::new("/proc"), socket.inode)
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
+        let inodes: Vec<_> = sockets.iter().map(|socket| socket.inode).collect();
+        sockets::holders(Path::new("/proc"), &inodes)
     }
 
     fn has_namespace(&mut self, inode: u32) -> bool {

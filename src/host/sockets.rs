@@ -1,6 +1,7 @@
 //! Owners of listening sockets according to `/proc`, for listeners that are older than the
 //! activation and whose process the module does not know.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -61,21 +62,40 @@ fn address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// A process that has the socket open: the one with the lowest number, such as a server that has
-/// forked its workers.
-pub fn holder(proc: &Path, inode: u64) -> Option<Owner> {
-    let wanted = format!("socket:[{inode}]");
-    let holds = |pid: &u32| {
-        let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd"));
-        let mut descriptors = descriptors.into_iter().flatten().flatten();
-        descriptors.any(|d| fs::read_link(d.path()).is_ok_and(|to| to.as_os_str() == &*wanted))
-    };
+/// For each inode a process that has the socket open: the one with the lowest number, such as a
+/// server that has forked its workers. Processes are read once for all of them, until all are found.
+pub fn holders(proc: &Path, inodes: &[u64]) -> Vec<Option<Owner>> {
+    let mut missing: HashSet<u64> = inodes.iter().copied().collect();
+    let mut found = HashMap::new();
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let mut pids: Vec<u32> = entries
         .filter_map(|e| e.file_name().to_str()?.parse().ok())
         .collect();
     pids.sort_unstable();
-    let pid = pids.into_iter().find(holds)?;
+    for pid in pids {
+        if missing.is_empty() {
+            break;
+        }
+        let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd"));
+        let descriptors = descriptors.into_iter().flatten().flatten();
+        for inode in descriptors.filter_map(|d| socket_of(&fs::read_link(d.path()).ok()?)) {
+            if missing.remove(&inode) {
+                found.insert(inode, pid);
+            }
+        }
+    }
+    let holder = |inode| owner(proc, *found.get(inode)?);
+    inodes.iter().map(holder).collect()
+}
+
+/// The inode in the link of a descriptor of a socket.
+fn socket_of(link: &Path) -> Option<u64> {
+    let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+    inode.parse().ok()
+}
+
+/// The process with its current name.
+fn owner(proc: &Path, pid: u32) -> Option<Owner> {
     let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
     let name = name.strip_suffix(b"\n").unwrap_or(&name);
     let mut comm = [0; 16];
@@ -128,10 +148,12 @@ mod tests {
         let it = listening
             .iter()
             .find(|l| l.addr == at.ip() && l.port == at.port());
-        let owner = holder(Path::new("/proc"), it.unwrap().inode).unwrap();
+        let inode = it.unwrap().inode;
+        let owners = holders(Path::new("/proc"), &[u64::MAX, inode, inode]);
+        assert_eq!((owners[0], owners[1]), (None, owners[2]));
+        let owner = owners[1].unwrap();
         assert_eq!(owner.pid, std::process::id());
         let name = fs::read("/proc/self/comm").unwrap();
         assert_eq!(owner.comm_bytes(), name.strip_suffix(b"\n").unwrap());
-        assert_eq!(holder(Path::new("/proc"), u64::MAX), None);
     }
 }

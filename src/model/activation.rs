@@ -134,8 +134,8 @@ impl Activation {
     }
 }
 
-/// The pairs that reproduce this activation: every key with its value, except sizes that the module
-/// chooses.
+/// The pairs that reproduce this activation: every key with its value, of sizes that the module has
+/// chosen as it chose them. Then `ring` has a value, and `ring-memory` has none.
 pub fn pairs(activation: &Activation) -> Vec<Pair> {
     key::pairs(KEYS, activation.clone())
 }

@@ -86,12 +86,17 @@ impl Busy {
     }
 }
 
-struct Stream<'a>(&'a Busy);
+struct Stream<'a> {
+    busy: &'a Busy,
+    next: u64,
+}
 
 impl Events for Stream<'_> {
     fn try_each(&mut self, take: &mut Take) -> Result<()> {
-        for number in 0..EVENTS {
-            if take(&self.0.event(number))?.is_break() {
+        while self.next < EVENTS {
+            let event = self.busy.event(self.next);
+            self.next += 1;
+            if take(&event)?.is_break() {
                 break;
             }
         }
@@ -158,7 +163,10 @@ impl Backend for Busy {
     }
 
     fn events(&self, _: &Settings, _: Start) -> Result<Box<dyn Events + '_>> {
-        Ok(Box::new(Stream(self)))
+        Ok(Box::new(Stream {
+            busy: self,
+            next: 0,
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../cli/mod.rs"]
 mod cli;
 mod large;
+mod recording;
 mod support;
 
 use std::fs;
@@ -11,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cli::{Done, program, run};
+use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::capture::backend::Capture;
 use diagnose_tools::backend::capture::format;
 use diagnose_tools::command::dump::{self, Counts};
 use diagnose_tools::command::options::DumpOptions;
 use diagnose_tools::error::Error;
 use diagnose_tools::host::captured::CapturedHost;
+use recording::Recording;
 use support::{Named, bytes_of, captured, outputs, rich};
 use testkit::fake::{Fake, NOW};
 
@@ -55,6 +58,21 @@ fn a_capture_says_how_much_is_in_it() {
     fake.active.set(false);
     let failed = dump::write(&fake, &mut Named, "memory", &mut Vec::new());
     assert!(matches!(failed, Err(Error::NotActive)));
+}
+
+#[test]
+fn events_that_are_recorded_while_others_are_written_are_captured() {
+    let fake = rich();
+    let (before, head) = (bytes_of(&fake), fake.rings[0].head());
+    let mut bytes = Vec::new();
+    let counts = dump::write(&Recording(&fake), &mut Named, "memory", &mut bytes).unwrap();
+    // The ring of CPU 0 is full: the new event has overwritten the oldest one, which is captured.
+    assert_eq!(counts.events, 64 + 5 + 1);
+    let head_of = |bytes| {
+        let capture = Capture::new(bytes, "memory".into()).unwrap();
+        capture.rings().unwrap()[0].head
+    };
+    assert_eq!((head_of(before), head_of(bytes)), (head, head + 1));
 }
 
 #[test]

@@ -223,10 +223,13 @@ impl Host for Named {
         })
     }
 
-    fn holder(&mut self, socket: &Listening) -> Option<Owner> {
-        let pid = socket.inode as u32;
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
         let comm = *b"apache2\0\0\0\0\0\0\0\0\0";
-        Some(Owner { pid, comm })
+        let owner = |socket: &Listening| {
+            let pid = socket.inode as u32;
+            Some(Owner { pid, comm })
+        };
+        sockets.iter().map(owner).collect()
     }
 
     fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {

@@ -86,7 +86,8 @@ pub const fn min_ms<O: Timed>() -> Group<O> {
                 field: O::min_ns,
             },
             initial: Initial::Value("0"),
-            help: "least time in the old state, in milliseconds",
+            help: "least time in the old state in milliseconds; of live connections and listeners, \
+                   in their state",
         }]
     };
     Group {

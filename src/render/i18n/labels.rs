@@ -120,9 +120,9 @@ labels! {
     in_syn_recv: "counted in SYN_RECV", "已计入 SYN_RECV";
     handshakes: "Handshakes on listeners", "监听端握手";
     hs_syns: "SYNs received", "收到的 SYN";
-    hs_requests: "half-open requests begun", "新建半连接";
+    hs_requests: "half-open requests started", "新建半连接";
     hs_seeded: "half-open at activation", "激活时已有半连接";
-    hs_fast_open: "begun by Fast Open", "Fast Open 建立";
+    hs_fast_open: "started by Fast Open", "Fast Open 建立";
     hs_cookies_sent: "SYN cookies sent", "已发 SYN cookie";
     hs_cookies_accepted: "SYN cookies accepted", "已接受 SYN cookie";
     hs_cookies_rejected: "SYN cookies rejected", "已拒绝 SYN cookie";

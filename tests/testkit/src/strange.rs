@@ -124,8 +124,8 @@ impl Host for Strange {
         self.descriptors
     }
 
-    fn holder(&mut self, _: &Listening) -> Option<Owner> {
-        self.owner
+    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
+        vec![self.owner; sockets.len()]
     }
 
     fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {

@@ -223,7 +223,7 @@ fn port_exhaustion(action: &port_exhaustion::Action) -> &'static str {
     match action {
         port_exhaustion::Action::ReuseConnections => {
             "keep connections and use them again (keep-alive, a pool), and see why so many are \
-             begun"
+             opened"
         }
         port_exhaustion::Action::FindLeak => {
             "connections are kept open, and few wait in TIME_WAIT: look for a leak, or let fewer \
