@@ -46,13 +46,12 @@ impl Plugin for TcpStates {
 
     fn run(&self, matches: &ArgMatches, chosen: StyleOptions, stdout: &File) -> Result<()> {
         let actions = cli::actions(matches)?;
+        warn_of_doubts(&actions);
         let is_captured = |action: &Action| action.from().is_some();
         let device = match actions.iter().all(is_captured) {
             true => None,
             false => Some(Device::open()?),
         };
-        // After that: who may not open the device may not see the namespaces of others, either.
-        warn_of_doubts(&actions);
         // A closed pipe stops the remaining actions as an error does: in `--report --deactivate`,
         // events that the report could not write must not be discarded.
         actions

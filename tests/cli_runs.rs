@@ -204,7 +204,7 @@ fn what_does_not_exist_here_is_a_warning_and_said_once() {
     let warning = format!(
         "diagnose-tools: warning: netns={pid}: no process and no name under /run/netns leads to a \
          network namespace with this inode number; for that of process {pid} write \
-         netns=/proc/{pid}/ns/net\n"
+         netns=pid:{pid}\n"
     );
     assert_eq!(told(&format!("netns={pid}")), warning + NOT_LOADED);
 }
