@@ -86,8 +86,8 @@ fn cost() {
         }
     }
     tool::fresh();
+    println!("idle, tracepoint, kprobe, instructions per connection: {measured:.0?}");
     let [idle, tracepoint, kprobe] = measured.map(median);
-    println!("instructions per connection, median of {ROUNDS} x {CONNECTIONS}: {idle:.0} idle");
     let mut costs = Costs::new("instructions/connection");
     costs.add("tracepoint", tracepoint - idle);
     costs.add("kprobe", kprobe - idle);

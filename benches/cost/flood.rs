@@ -11,7 +11,7 @@ use crate::support::segment::SYN;
 use crate::support::{tool, traffic};
 
 const SYNS: u16 = 2000;
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 9;
 
 /// How a listener answers a SYN, the backlog for that, and whether SYN cookies are allowed.
 struct Answer {
@@ -77,7 +77,10 @@ pub fn cost() {
     tool::fresh();
     let mut costs = Costs::new("instructions/SYN");
     for (answer, values) in ANSWERS.iter().zip(measured) {
-        let [idle, recorded] = values.map(median);
+        let [idle, recorded] = values.map(|values| {
+            println!("{}, instructions per SYN: {values:.0?}", answer.name);
+            median(values)
+        });
         costs.add(answer.name, recorded - idle);
     }
     costs.compare();
