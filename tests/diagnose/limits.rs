@@ -129,9 +129,13 @@ fn rules_text() -> String {
     for rule in diagnose::rules::RULES {
         let names: Vec<_> = rule.names.iter().map(|name| format!("`{name}`")).collect();
         text += &format!(
-            "\n### {}\n\nLooks at {}.\n",
+            "\n### {}\n\nLooks at {}.\n\n- Refuted by: {}.\n- Cannot be told apart: {}.\n\
+             - What to do: {}.\n",
             names.join(", "),
-            rule.looks_at
+            rule.looks_at,
+            rule.refuted_by,
+            rule.alike,
+            rule.remedy
         );
         if !rule.limits.is_empty() {
             text += "\n| key | default | allowed | what | why |\n|---|---|---|---|---|\n";

@@ -16,6 +16,9 @@ pub static RULE: Rule = Rule {
     names: &["accept-queue-full"],
     looks_at: "a listener's accept queue, which is full above its limit; if none is full now, \
                drops since the activation are information",
+    refuted_by: "a queue that has room now (then earlier drops are information)",
+    alike: "a program that is too slow, and one that is stopped",
+    remedy: "find out why the program does not accept; a longer queue only buys time",
     limits: &[],
     find,
 };

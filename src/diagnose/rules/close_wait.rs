@@ -17,6 +17,9 @@ pub static RULE: Rule = Rule {
     names: &["close-wait"],
     looks_at: "connections in CLOSE_WAIT, by process; those that no process has accepted, by \
                listener",
+    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only",
+    alike: "a program that answers very slowly after the peer has closed its side",
+    remedy: "make the program close; no setting helps",
     limits: &[COUNT, CRITICAL, AGE],
     find,
 };

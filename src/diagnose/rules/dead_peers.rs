@@ -17,6 +17,10 @@ pub static RULE: Rule = Rule {
     looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions or \
                keepalives are not answered; and, as information, those that are idle for long \
                without keepalive or TCP_USER_TIMEOUT",
+    refuted_by: "an acknowledgement after the retransmissions; a zero window whose probes are \
+                 answered",
+    alike: "a host that is down, and a firewall that forgot the connection",
+    remedy: "compare the peers; keepalive or TCP_USER_TIMEOUT in the program",
     limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
     find,
 };

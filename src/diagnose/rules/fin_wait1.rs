@@ -12,6 +12,10 @@ pub static RULE: Rule = Rule {
     names: &["fin-wait1"],
     looks_at: "connections in FIN_WAIT1, by listener or destination: unsent data, zero windows, \
                orphans",
+    refuted_by: "a FIN that is only seconds old; a share of the connections so small that some \
+                 clients have vanished",
+    alike: "peers that are gone, and a path that drops what we send",
+    remedy: "compare the peers; end answers that are not read",
     limits: &[COUNT, AGE, pile::SHARE],
     find,
 };

@@ -12,6 +12,9 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["fin-wait2"],
     looks_at: "connections in FIN_WAIT2, by listener or destination, orphans and others",
+    refuted_by: "a FIN that is only seconds old; a share of the connections that is small",
+    alike: "peers that still work on their answer, and peers that forgot to close",
+    remedy: "fix the peers' programs; let the local one close the socket",
     limits: &[COUNT, AGE, pile::SHARE],
     find,
 };

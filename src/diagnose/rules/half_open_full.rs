@@ -15,6 +15,9 @@ pub static RULE: Rule = Rule {
     names: &["half-open-full"],
     looks_at: "half-open requests of a listener compared with their limit: now, or the highest \
                since the activation (then it is information)",
+    refuted_by: "a queue that has room now (then it is information)",
+    alike: "a flood, and a backlog that is too small for honest clients: see `syn-flood`",
+    remedy: "SYN cookies, a longer backlog",
     limits: &[PERCENT],
     find,
 };

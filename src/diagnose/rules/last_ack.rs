@@ -11,6 +11,9 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["last-ack"],
     looks_at: "connections in LAST_ACK, by listener or destination",
+    refuted_by: "a FIN that is only seconds old; a share of the connections that is small",
+    alike: "peers that are gone, and a path that drops the last ACK",
+    remedy: "compare the peers",
     limits: &[COUNT, AGE, pile::SHARE],
     find,
 };

@@ -125,6 +125,12 @@ pub struct Rule {
     pub names: &'static [&'static str],
     /// The data that it checks, for the documentation.
     pub looks_at: &'static str,
+    /// The facts that refute it, at which it looks, for the documentation.
+    pub refuted_by: &'static str,
+    /// What it cannot tell apart, for the documentation.
+    pub alike: &'static str,
+    /// The remedies in short, for the documentation.
+    pub remedy: &'static str,
     /// The limits.
     pub limits: &'static [Limit],
     /// Checks the facts.

@@ -21,6 +21,10 @@ pub static RULE: Rule = Rule {
     looks_at: "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
                `threshold` of the activation: information if they are used (a pool, a proxy), a \
                warning if they are unused or far above the threshold",
+    refuted_by: "data in both directions on most of the connections: a pool or a proxy \
+                 (information only)",
+    alike: "many users behind one NAT",
+    remedy: "find the leak, or raise the threshold",
     limits: &[UNUSED, UNUSED_AGE, TIMES],
     find,
 };

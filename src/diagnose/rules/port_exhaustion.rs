@@ -18,6 +18,9 @@ pub static RULE: Rule = Rule {
     names: &["port-exhaustion"],
     looks_at: "calls of connect() in the last minute that found no local port; and the share of \
                the local ports that connections to one destination use, TIME_WAIT excluded",
+    refuted_by: "ports that only TIME_WAIT uses (see `time-wait`)",
+    alike: "ports that sockets without a connection hold",
+    remedy: "reuse connections, find the leak, widen the range",
     limits: &[COUNT, local_ports::SHARE],
     find,
 };

@@ -20,6 +20,11 @@ pub static RULE: Rule = Rule {
     looks_at: "connections that ended by a reset in the last minute, by listener or destination \
                and by sender: a warning if most connections end so and it continues, else \
                information",
+    refuted_by: "connections that end well in the same minute (their share); resets that have \
+                 stopped; a service that is served again",
+    alike: "a peer's program that resets, and a middlebox that does so in its name",
+    remedy: "depends on the sender: start the service, make the program read all data, compare \
+             time-outs",
     limits: &[COUNT, SHARE, SECONDS, RECENT],
     find,
 };

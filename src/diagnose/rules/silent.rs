@@ -12,6 +12,9 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["silent-connections"],
     looks_at: "ESTABLISHED connections of a listener without a byte in either direction",
+    refuted_by: "a byte in either direction; a connection that is still young",
+    alike: "a pool that a proxy keeps ready, port scanners that hold their connections",
+    remedy: "let the server close what asks for nothing, limit connections per source",
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,

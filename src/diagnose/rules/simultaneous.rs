@@ -14,6 +14,9 @@ pub static RULE: Rule = Rule {
     names: &["simultaneous"],
     looks_at: "SYNs that crossed (SYN_SENT to SYN_RECV) and FINs that crossed (FIN_WAIT1 to CLOSING) \
                since the activation: information",
+    refuted_by: "nothing: the transitions are facts",
+    alike: "nothing",
+    remedy: "nothing: it is harmless",
     limits: &[],
     find,
 };

@@ -16,6 +16,10 @@ pub static RULE: Rule = Rule {
     looks_at: "connections of a listener in ESTABLISHED, FIN_WAIT1 or CLOSE_WAIT that have data to \
                send, to a peer that has a small window or must be probed, and that has \
                acknowledged few bytes a second",
+    refuted_by: "a window that is open; bytes that the peer acknowledges at a normal rate; a peer \
+                 that acknowledges nothing (it is gone)",
+    alike: "an honest program that is stopped in a debugger",
+    remedy: "end answers that the client does not read, limit connections per source",
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,

@@ -20,6 +20,10 @@ pub static RULE: Rule = Rule {
                data still comes although the server has not answered; a sample of the packets \
                (`sample=`) distinguishes headers from bodies, and without one the finding is \
                `slow-request`",
+    refuted_by: "answers of the server after the last data (a long poll, a WebSocket); requests \
+                 that arrive fast; connections that have been quiet for long",
+    alike: "an upload over a very slow network; without a sample, headers and bodies",
+    remedy: "lower the server's time-outs for headers and bodies, limit connections per source",
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,

@@ -21,6 +21,11 @@ pub static RULE: Rule = Rule {
     looks_at: "unfinished handshakes of a listener, a second, with and without SYN cookies, and \
                its alarm `unfinished`, if that is on; the sources are those of its half-open \
                requests",
+    refuted_by: "handshakes that finish late: those of a burst are not counted once they have \
+                 finished; SYNs that only a full accept queue drops",
+    alike: "clients that our SYN-ACKs do not reach (a firewall, asymmetric routing): they leave \
+            unfinished handshakes, too",
+    remedy: "keep SYN cookies on, block the sources if they are few, limit SYNs if they are many",
     limits: &[UNFINISHED, RECENT, FEW],
     find,
 };

@@ -18,6 +18,9 @@ pub static SYN_SENT: Rule = Rule {
     names: &["syn-sent"],
     looks_at: "connections in SYN_SENT to one destination, and those that timed out or were \
                unreachable in the last minute",
+    refuted_by: "attempts that are younger than the first retransmissions",
+    alike: "a host that is down, and a firewall that drops the SYN or its answer",
+    remedy: "test the destination from here, check the path",
     limits: &[COUNT, AGE],
     find: find_unanswered,
 };
@@ -27,6 +30,9 @@ pub static SCANNER: Rule = Rule {
     names: &["scanner"],
     looks_at: "destinations to which one process cannot connect: those in SYN_SENT, and those that \
                refused, timed out or were unreachable in the last minute",
+    refuted_by: "destinations that answer",
+    alike: "a crawler or a monitor whose targets are down, and malware",
+    remedy: "identify the process and what it does",
     limits: &[DESTINATIONS],
     find: find_scanners,
 };
