@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
             same_both_ways,
         ),
         scenario("min_ms_keeps_only_what_lasted", min_ms),
+        scenario("what_does_not_exist_is_warned_of", warnings),
     ]
 }
 
@@ -160,5 +161,60 @@ fn min_ms() {
     }
     assert!(report.number("/too_short") > 50);
     report.assert_totals_balance();
+    tool::end();
+}
+
+/// The warnings of a report with these keys, which succeeds.
+fn warnings_of(keys: &str) -> Vec<String> {
+    let outcome = tool::run(&["tcpstates", &format!("--report=peek=1 {keys}")]);
+    assert_eq!(outcome.status, 0, "{keys}: {outcome:?}");
+    let warnings = outcome.stderr.lines().filter(|l| l.contains("warning: "));
+    warnings.map(str::to_owned).collect()
+}
+
+/// Addresses come and go with `ip`, namespaces with their processes.
+fn warnings() {
+    const NONE: [String; 0] = [];
+    let netns = Netns::new("there");
+    let inode = netns.inode();
+    tool::activate("");
+    assert_eq!(warnings_of(&format!("netns={inode}")), NONE);
+    assert_eq!(warnings_of("netns=there"), NONE);
+    for (keys, words) in [
+        ("netns=1", "netns=1: no process and no name"),
+        (
+            "laddr=10.77.0.2",
+            "laddr=10.77.0.2: no interface of this host",
+        ),
+        (
+            "netns=there laddr=10.77.0.2",
+            "no interface of network namespace",
+        ),
+    ] {
+        let warnings = warnings_of(keys);
+        assert_eq!(warnings.len(), 1, "{keys}: {warnings:?}");
+        assert!(warnings[0].contains(words), "{warnings:?}");
+    }
+    let pid = std::process::id();
+    let advice = format!("write netns=pid:{pid}");
+    assert!(warnings_of(&format!("netns={pid}"))[0].contains(&advice));
+    assert_eq!(warnings_of(&format!("netns=pid:{pid}")), NONE);
+
+    netns.ip(&["addr", "add", "10.77.0.2/32", "dev", "lo"]);
+    for keys in [
+        "laddr=10.77.0.2",
+        "netns=there laddr=10.77.0.2",
+        "raddr=10.77.0.3",
+    ] {
+        assert_eq!(warnings_of(keys), NONE, "{keys}");
+    }
+    assert_eq!(warnings_of("laddr=10.77.0.3").len(), 1);
+    netns.ip(&["addr", "del", "10.77.0.2/32", "dev", "lo"]);
+    assert_eq!(warnings_of("laddr=10.77.0.2").len(), 1);
+    let held = netns.open();
+    drop(netns);
+    // A descriptor keeps the namespace, but no process is in it, and no name leads to it.
+    assert_eq!(warnings_of(&format!("netns={inode}")).len(), 1);
+    drop(held);
     tool::end();
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -21,6 +22,21 @@ pub enum Reuse {
     Never = 0,
     /// On loopback, after a second: the kernel's default.
     OnLoopback = 2,
+}
+
+/// Namespaces that are kept to the end of the process; `None`: they are removed at once.
+static KEPT: Mutex<Option<Vec<File>>> = Mutex::new(None);
+
+/// Keeps all namespaces from now on. The kernel gives the number of one that is gone to the next,
+/// and a recording that scenarios share has the events of both.
+pub fn keep_all() {
+    KEPT.lock().expect("no panic").get_or_insert_default();
+}
+
+fn keep(file: File) {
+    if let Some(kept) = KEPT.lock().expect("no panic").as_mut() {
+        kept.push(file);
+    }
 }
 
 /// A named network namespace; it is removed when this is dropped.
@@ -103,6 +119,9 @@ impl Drop for Netns {
     fn drop(&mut self) {
         // Remaining sockets would end in the middle of other scenarios.
         ss::give_up(&self.name);
+        if let Ok(file) = File::open(self.path()) {
+            keep(file);
+        }
         // If this one remains, the creation of the next one with this name must fail.
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
@@ -120,6 +139,7 @@ pub fn alone(inside: impl FnOnce() + Send) {
             bring_loopback_up();
             reuse_time_wait(Reuse::Never);
             inside();
+            keep(File::open("/proc/thread-self/ns/net").expect("a namespace"));
         });
         if let Err(panic) = thread.join() {
             std::panic::resume_unwind(panic);

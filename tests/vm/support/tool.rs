@@ -121,7 +121,10 @@ pub fn activate_here(keys: &str) {
 /// Starts the recording that is shared by scenarios which run in parallel.
 pub fn activate_beside() {
     static ACTIVE: Once = Once::new();
-    ACTIVE.call_once(|| activate("ring=262144"));
+    ACTIVE.call_once(|| {
+        netns::keep_all();
+        activate("ring=262144");
+    });
 }
 
 /// Ends a recording: asserts that it has no impossible transition, and no connection that does not

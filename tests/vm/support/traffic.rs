@@ -318,7 +318,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Waits until a condition holds, with a time limit.
-pub fn within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
+pub fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let limit = guest::slowed(limit);
     let deadline = Instant::now() + limit;
     while !is_so() {
