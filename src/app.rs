@@ -130,7 +130,7 @@ fn tcpstates(
         Action::Deactivate => activate::deactivate(device, &mut out),
         Action::Follow(options) => {
             let mut sink = sink(options.format, style(device, chosen)?, names);
-            follow::follow(device, options, &mut *sink, file)
+            follow::follow(device, &mut host, options, &mut *sink, file)
         }
         Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
         _ => print_action(device, &mut host, names, action, chosen, &mut out),

@@ -18,6 +18,7 @@ use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use testkit::fake::{Fake, Happening, NOW};
+use testkit::host::Unobserved;
 use testkit::printed::{nowhere, printed};
 use testkit::records::{Bytes, alarm, conn, hook, listener};
 
@@ -579,7 +580,8 @@ fn followed(fake: &Fake, keys: &str, script: Vec<Happening>) -> Vec<Value> {
     let mut file = open.unwrap();
     std::fs::remove_file(&path).unwrap();
     let mut sink = sink(options.format, SCRIPT.style(fake), nowhere());
-    follow(fake, &options, &mut *sink, &file).unwrap();
+    let mut host = Unobserved::default();
+    follow(fake, &mut host, &options, &mut *sink, &file).unwrap();
     let mut text = String::new();
     file.rewind().unwrap();
     file.read_to_string(&mut text).unwrap();

@@ -9,9 +9,8 @@ use diagnose_tools::host::addresses::Local;
 use diagnose_tools::host::names::ConnNames;
 use diagnose_tools::host::netns::Namespace;
 use diagnose_tools::host::sample::{Carried, Target};
-use diagnose_tools::host::sockets::Listening;
 use diagnose_tools::host::{Descriptors, Host};
-use diagnose_tools::model::ident::{Ident, Owner};
+use diagnose_tools::model::ident::Ident;
 
 const NETNS: u32 = 4_026_531_840;
 
@@ -29,10 +28,6 @@ impl Host for Small {
 
     fn descriptors(&mut self, _: u32) -> Option<Descriptors> {
         None
-    }
-
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        vec![None; sockets.len()]
     }
 
     fn sample(&mut self, _: &[Target], _: Duration) -> Vec<Carried> {

@@ -16,6 +16,7 @@ use diagnose_tools::render::{Style, sink};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use testkit::fake::{Fake, Happening, NOW, NOW_REAL};
+use testkit::host::Unobserved;
 use testkit::records::conn;
 
 fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
@@ -30,6 +31,7 @@ fn run_to(fake: &Fake, keys: &str, out: &File) -> Result<()> {
     let names = Names::new(None, "/nonexistent".into(), Duration::ZERO);
     follow(
         fake,
+        &mut Unobserved::default(),
         &options,
         &mut *sink(options.format, style, names),
         out,

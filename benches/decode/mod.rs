@@ -13,7 +13,6 @@ use diagnose_tools::backend::Backend;
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::command::report::report;
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use diagnose_tools::render::{Sink, Style, sink};
@@ -21,6 +20,7 @@ use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use testkit::busy::Host;
 use testkit::fake::Fake;
+use testkit::host::Unobserved;
 
 use crate::common::is_chosen;
 use crate::figure::Figure;
@@ -139,7 +139,7 @@ impl Case {
 /// Prints one whole report; returns its size in bytes.
 fn round(fake: &Fake, options: &ReportOptions, sink: &mut dyn Sink) -> u64 {
     let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
-    report(fake, &mut ThisHost::default(), options, sink, &mut out).expect("a report");
+    report(fake, &mut Unobserved::default(), options, sink, &mut out).expect("a report");
     out.get_ref().0
 }
 

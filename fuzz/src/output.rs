@@ -15,7 +15,6 @@ use diagnose_tools::command::settings::settings;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::limits::Limits;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::model::order::Sort;
 use diagnose_tools::model::state::State;
@@ -25,6 +24,7 @@ use diagnose_tools::render::{Format, Style, sink};
 use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use testkit::host::Unobserved;
 use testkit::strange::Strange;
 use testkit::untrusted::{Untrusted, VIEW, elements, kind};
 
@@ -41,7 +41,7 @@ pub fn records(input: &[u8]) {
                 .map_err(Error::Write)?;
             report(
                 &device,
-                &mut ThisHost::default(),
+                &mut Unobserved::default(),
                 &view.report(format),
                 &mut *sink,
                 out,
@@ -55,7 +55,7 @@ pub fn records(input: &[u8]) {
             .map_err(Error::Write)?;
         report(
             &device,
-            &mut ThisHost::default(),
+            &mut Unobserved::default(),
             &view.report(Format::Json),
             &mut *sink,
             out,

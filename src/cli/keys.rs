@@ -9,7 +9,7 @@ use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::diagnose;
 use crate::model::activation::{self, Activation};
 use crate::model::filter::keys::{Expression, Filtered, Timed, filter_keys, min_ms};
-use crate::model::filter::{self, Filter, parse_reasons, parse_states};
+use crate::model::filter::{self, Filter, parse_comms, parse_pids, parse_reasons, parse_states};
 use crate::model::key::{
     Choice, Context, Flag, Group, Initial, Key, Keys, Number, Parsed, Value, all, flag, slots,
 };
@@ -29,10 +29,18 @@ pub const REPORT: Keys<ReportOptions> = &[
     filter_keys(),
     min_ms(),
     CHOICE,
+    PROCESSES,
     REPORT_LINES,
 ];
 /// Keys of `--follow`.
-pub const FOLLOW: Keys<ReportOptions> = &[PARTS, filter_keys(), min_ms(), CHOICE, FOLLOW_LINES];
+pub const FOLLOW: Keys<ReportOptions> = &[
+    PARTS,
+    filter_keys(),
+    min_ms(),
+    CHOICE,
+    PROCESSES,
+    FOLLOW_LINES,
+];
 /// Keys of `--settings`.
 pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM, SETTINGS_SOURCE];
 /// Keys of `--diagnose`.
@@ -225,6 +233,35 @@ const CHOICE: Group<ReportOptions> = Group {
             },
             initial: Initial::Words("any"),
             help: "reasons to show: why connections end, or how they began",
+        },
+    ],
+};
+
+const PROCESSES: Group<ReportOptions> = Group {
+    title: "Processes",
+    keys: &[
+        Key {
+            name: "pid",
+            value: &Expression {
+                names: || "process id".into(),
+                parse: parse_pids,
+                name: u32::to_string,
+                field: |o: &mut ReportOptions| &mut o.show.pids,
+            },
+            initial: Initial::Words("any"),
+            help: "processes to show: of live connections and listeners those that have the socket open, \
+               of events the one that opened it",
+        },
+        Key {
+            name: "comm",
+            value: &Expression {
+                names: || "name of a process".into(),
+                parse: parse_comms,
+                name: String::clone,
+                field: |o: &mut ReportOptions| &mut o.show.comms,
+            },
+            initial: Initial::Words("any"),
+            help: "the same by their names",
         },
     ],
 };

@@ -107,6 +107,13 @@ address has every local address. Alarms have no state, no reason and no age; a l
 LISTEN.
 ";
 
+const PROCESSES: &str = "\
+What a process is: of a live connection or listener, one that has the socket open now; (+2) counts
+the others. One in parentheses does not: it opened the socket, or had it, and nobody else was found.
+An orphan is open in no process. Of an event it is the one that opened the socket, in parentheses if
+it has ended.
+";
+
 /// Description and command line of an example.
 type Example = (&'static str, &'static str);
 
@@ -219,6 +226,7 @@ pub fn tcpstates(command: Command) -> Command {
         TCPSTATES.to_owned(),
         help::text(),
         NARROWED.to_owned(),
+        PROCESSES.to_owned(),
         examples(),
     ];
     command

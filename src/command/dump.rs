@@ -79,7 +79,7 @@ pub fn write(
     let connections = write_live(backend, &mut writer, &mut referred)?;
     let listeners = backend.listeners()?;
     for listener in &listeners {
-        referred.add_listener(&listener.who);
+        referred.add_live(&listener.who);
         writer.put(capture::LISTENERS, listener)?;
     }
     writer.put_all(capture::PAIRS, &backend.pairs()?)?;
@@ -164,7 +164,7 @@ fn write_live<W: Write>(
     let mut count = 0;
     for batch in backend.live() {
         for conn in &batch? {
-            referred.add_live(&conn.who);
+            referred.add_conn(conn);
             writer.put(capture::CONNECTIONS, conn)?;
             count += 1;
         }

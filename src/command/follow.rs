@@ -16,6 +16,7 @@ use crate::backend::{Backend, Recorder, positions};
 use crate::command::options::{ReportOptions, parts};
 use crate::command::print::Printer;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::model::event::{Event, Progress};
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Sink;
@@ -39,6 +40,7 @@ enum End {
 /// Not active, writing to stdout fails, a call fails.
 pub fn follow(
     backend: &dyn Backend,
+    host: &mut dyn Host,
     options: &ReportOptions,
     sink: &mut dyn Sink,
     stdout: &File,
@@ -46,7 +48,7 @@ pub fn follow(
     let recorder = backend.recorder().ok_or(Error::ReadOnly)?;
     let watch = Watch::new()?;
     let mut out = BufWriter::new(watch.guard(stdout));
-    let mut follower = Follower::new(backend, recorder, options, sink, &mut out)?;
+    let mut follower = Follower::new((backend, recorder), host, options, sink, &mut out)?;
     let end = loop {
         if let Some(end) = follower.batch()? {
             break end;
@@ -79,8 +81,8 @@ impl<'a> Follower<'a> {
     /// Starts at the events that are recorded from now on. Prints the live connections and
     /// listeners if wanted.
     fn new(
-        backend: &'a dyn Backend,
-        recorder: &'a dyn Recorder,
+        (backend, recorder): (&'a dyn Backend, &'a dyn Recorder),
+        host: &mut dyn Host,
         options: &'a ReportOptions,
         sink: &'a mut dyn Sink,
         out: &'a mut dyn Write,
@@ -89,7 +91,7 @@ impl<'a> Follower<'a> {
         let totals = (session.totals(ThisReport::default())?, Instant::now());
         let parts = parts(options, session.settings().activation.verbose);
         let mut printer = Printer::new(options, parts, sink, out)?;
-        printer.now(&session)?;
+        printer.now(&session, host)?;
         printer.flush()?;
         Ok(Self {
             recorder,

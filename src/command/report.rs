@@ -38,7 +38,7 @@ pub fn report(
     print_events(&mut session, options, &mut printer)?;
     printer.this.add(&session.progress());
     printer.learn(&session.clocks()?);
-    printer.now(&session)?;
+    printer.now(&session, host)?;
     let findings = findings(backend, host, options);
     if options.summary {
         printer.summary(&Summary {

@@ -2,19 +2,23 @@
 //! of pairs, the transitions of the last minute, and, if a rule requests them, the settings and
 //! counters of a network namespace.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 use crate::backend::{Backend, session};
 use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::diagnose::message::SocketAddress;
+use crate::diagnose::parties::Parties;
 use crate::diagnose::recent::Recent;
 use crate::diagnose::rules::{Action, Problem};
 use crate::diagnose::service::{Live, Service, Side, Sockets, live, service};
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
+use crate::host::held;
 use crate::host::netns::Namespace;
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::Listening;
@@ -23,7 +27,8 @@ use crate::model::activation::Settings;
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
 use crate::model::filter::Filter;
-use crate::model::ident::{Ident, Owner, Remote};
+use crate::model::holders::{Attachment, Held, ListenerInodes, add_listeners};
+use crate::model::ident::{Ident, Owner, Remote, Role};
 use crate::model::listener::Listener;
 use crate::model::pair::Pair;
 use crate::model::state::State;
@@ -55,6 +60,10 @@ pub struct Facts<'a> {
     pub narrowed: bool,
     live: HashMap<Service, Live>,
     sockets: Sockets,
+    /// The sockets of the live connections, by the module's ids, once a process was asked for.
+    attached: OnceCell<FxHashMap<u64, Attachment>>,
+    /// Those of all listeners.
+    listening: ListenerInodes,
     host: RefCell<&'a mut dyn Host>,
     namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
     /// Devices by namespace and index.
@@ -81,9 +90,11 @@ impl<'a> Facts<'a> {
         // which are read last, are from almost the same time.
         let wanted = |who: &Ident| filter.matches(who).then(|| service(&sockets, who));
         let recent = Recent::read(backend, backend.stats()?.now_ns, wanted)?;
-        let mut conns = Vec::new();
+        let (mut conns, mut listening) = (Vec::new(), ListenerInodes::default());
         for batch in backend.live() {
-            conns.extend(batch?.into_iter().filter(|c| filter.matches(&c.who)));
+            let batch = batch?;
+            add_listeners(&mut listening, &batch);
+            conns.extend(batch.into_iter().filter(|c| filter.matches(&c.who)));
         }
         let mut pairs = backend.pairs()?;
         pairs.retain(|p| filter.matches_pair(&ends_of(p)));
@@ -102,6 +113,8 @@ impl<'a> Facts<'a> {
             patience,
             narrowed: *filter != Filter::default(),
             sockets,
+            attached: OnceCell::new(),
+            listening,
             host: RefCell::new(host),
             namespaces: RefCell::default(),
             devices: RefCell::default(),
@@ -261,8 +274,37 @@ impl<'a> Facts<'a> {
         self.host.borrow_mut().sample(targets, self.patience)
     }
 
-    /// A subject: a listener or a destination, the process that owns most of `whos`, and, for a
-    /// listener, its largest peers.
+    /// A connection with the processes that have its socket open; as recorded, if it has ended.
+    pub fn held(&self, who: &Ident) -> Held {
+        let mut host = self.host.borrow_mut();
+        match self.attachment(who) {
+            Some(socket) => held::held(&mut **host, who, socket),
+            None => held::past(&mut **host, who),
+        }
+    }
+
+    /// The process that has the socket of a live connection open.
+    pub fn holder(&self, who: &Ident) -> Option<Owner> {
+        self.held(who).who.owner
+    }
+
+    /// The socket of a live connection; `None`: it has ended.
+    fn attachment(&self, who: &Ident) -> Option<Attachment> {
+        if let Some(inode) = self.listening.get(&who.conn) {
+            return Some(Attachment::Inode(*inode));
+        }
+        if who.role == Some(Role::Listener) {
+            return Some(Attachment::Unknown);
+        }
+        let read = || {
+            let socket = |conn: &Conn| (conn.who.conn, Attachment::of(conn));
+            self.conns.iter().map(socket).collect()
+        };
+        self.attached.get_or_init(read).get(&who.conn).copied()
+    }
+
+    /// A subject: a listener or a destination, the process that has most of the sockets of `whos`
+    /// open, and, for a listener, its largest peers.
     pub fn subject<'b>(
         &self,
         service: &Service,
@@ -274,43 +316,42 @@ impl<'a> Facts<'a> {
             Side::Client => (None, end),
         };
         let mut subject = Subject {
+            netns: Some(service.netns),
             local,
             remote,
             dev: self.dev(service.netns, service.ifindex),
-            ..self.owners(service.netns, whos.clone())
+            ..Subject::default()
         };
+        let parties = self.parties(whos.clone());
+        self.set_owner(&mut subject, &parties);
         if service.side == Side::Server {
             let remotes = whos.into_iter().map(Ident::peer);
             // A listener has no remote address.
             let remotes = remotes.filter(|remote| !remote.addr.is_unspecified());
             self.set_peers(&mut subject, &Tally::of(remotes));
         }
-        if subject.owner.is_none() && service.side == Side::Server {
+        if parties.may_be_of_listener() && service.side == Side::Server {
             self.set_listener_owner(&mut subject, service);
         }
         subject
     }
 
-    /// A subject without addresses: a namespace, and the process that owns most of `whos`.
+    fn parties<'b>(&self, whos: impl IntoIterator<Item = &'b Ident>) -> Parties {
+        let mut parties = Parties::default();
+        for who in whos {
+            parties.add(self.held(who));
+        }
+        parties
+    }
+
+    /// A subject without addresses: a namespace, and the process that has most of the sockets of
+    /// `whos` open.
     pub fn owners<'b>(&self, netns: u32, whos: impl IntoIterator<Item = &'b Ident>) -> Subject {
         let mut subject = Subject {
             netns: Some(netns),
             ..Subject::default()
         };
-        let mut pids = Tally::default();
-        let mut idents: HashMap<Option<u32>, &Ident> = HashMap::new();
-        for who in whos {
-            let pid = who.owner.map(|o| o.pid);
-            idents.entry(pid).or_insert(who);
-            if let Some(pid) = pid {
-                pids.add(pid, 1);
-            }
-        }
-        subject.processes = pids.kinds();
-        let most = pids.top().map(|(pid, _)| pid);
-        if let Some(who) = idents.get(&most) {
-            self.set_owner(&mut subject, who);
-        }
+        self.set_owner(&mut subject, &self.parties(whos));
         subject
     }
 
@@ -323,14 +364,28 @@ impl<'a> Facts<'a> {
         let Some(who) = here.find(is_it) else {
             return;
         };
-        let owner = who.owner.or_else(|| self.holder(service));
-        self.set_owner(subject, &Ident { owner, ..*who });
-        subject.processes = owner.iter().count() as u64;
+        let is_known = who.owner.is_some() || self.listening.contains_key(&who.conn);
+        let inode = match is_known {
+            true => None,
+            false => self.socket_of_listener(service),
+        };
+        let held = match inode {
+            Some(inode) => {
+                let mut host = self.host.borrow_mut();
+                held::held(&mut **host, who, Attachment::Inode(inode))
+            }
+            None => self.held(who),
+        };
+        if held.who.owner.is_some() || subject.opened_by.is_none() {
+            let mut parties = Parties::default();
+            parties.add(held);
+            self.set_owner(subject, &parties);
+        }
     }
 
-    /// The process that has a listening socket open, according to `/proc`, which does not show
-    /// devices.
-    fn holder(&self, service: &Service) -> Option<Owner> {
+    /// The inode number of a listening socket that is not among the live connections, according to
+    /// `/proc`, which does not show devices.
+    fn socket_of_listener(&self, service: &Service) -> Option<u64> {
         let listeners = self.sockets.get(&(service.netns, service.port));
         let mut same = listeners.into_iter().flatten();
         if same.any(|l| l.local() == service.addr && l.ifindex != service.ifindex) {
@@ -338,15 +393,20 @@ impl<'a> Facts<'a> {
         }
         let namespace = self.namespace(service.netns);
         let is_it = |l: &&Listening| l.addr == service.addr && l.port == service.port;
-        let socket = namespace.listening.iter().find(is_it)?;
-        self.host.borrow_mut().holders(&[*socket]).pop().flatten()
+        namespace.listening.iter().find(is_it).map(|l| l.inode)
     }
 
-    fn set_owner(&self, subject: &mut Subject, who: &Ident) {
-        let names = self.host.borrow_mut().names(who);
+    fn set_owner(&self, subject: &mut Subject, parties: &Parties) {
+        let Some(held) = parties.most() else {
+            return;
+        };
+        let names = self.host.borrow_mut().names(&held.who);
         subject.netns_name = names.netns.as_deref().map(str::to_owned);
-        subject.owner = who.owner;
-        subject.uid = who.uid;
+        subject.owner = held.who.owner;
+        subject.owner_gone = held.holders.gone;
+        subject.opened_by = held.holders.opened_by;
+        subject.processes = parties.count();
+        subject.uid = held.who.uid;
         subject.cgroup = names.cgroup_path().map(str::to_owned);
         subject.container = names.container().map(str::to_owned);
     }

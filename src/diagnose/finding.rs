@@ -61,15 +61,21 @@ pub struct Subject {
     pub dev: Option<Dev>,
     /// The remote address and port, if there is only one.
     pub remote: Option<(IpAddr, Option<u16>)>,
-    /// The process with most of the connections, or the process that listens.
+    /// The process that has most of the sockets open, or the process that listens; of connections
+    /// that have ended, the process that had them.
     pub owner: Option<Owner>,
+    /// That process has ended.
+    pub owner_gone: bool,
+    /// The process that called `connect()`, `accept()` or `listen()`, if it does not have the socket
+    /// open.
+    pub opened_by: Option<Owner>,
     /// User of the process.
     pub uid: Option<u32>,
     /// Path of the process's cgroup.
     pub cgroup: Option<String>,
     /// The container, derived from that path.
     pub container: Option<String>,
-    /// Number of processes that own the connections; 0 if none is known.
+    /// Number of processes that have the sockets open; 0 if none is known.
     pub processes: u64,
     /// The peers with the most connections, at most [`Subject::PEERS`].
     pub peers: Vec<Peer>,

@@ -2,13 +2,13 @@
 //! time when it was written.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::backend::capture::backend::Capture;
 use crate::backend::capture::codec::fields;
@@ -19,10 +19,13 @@ use crate::error::Result;
 use crate::host::devices::Devices;
 use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, SETTINGS};
+use crate::host::processes::{Found, Living, Process};
 use crate::host::sample::{Carried, Target};
-use crate::host::sockets::Listening;
+use crate::host::sockets::{Listening, Open, OpenSockets};
 use crate::host::{Descriptors, Host, LIKELY_PIDS};
+use crate::model::conn::Conn;
 use crate::model::endpoint::Dev;
+use crate::model::holders::Attachment;
 use crate::model::ident::{Ident, Owner};
 use crate::model::key::{Lookup, Parsed, number};
 
@@ -43,7 +46,8 @@ struct Space {
     counters: Vec<(String, u64)>,
 }
 
-/// A listening socket, its namespace, and its owner if the module does not know it.
+/// A listening socket and its namespace. Earlier versions wrote a process that has it open, if the
+/// module did not know one, and no open sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Socket {
     netns: u32,
@@ -58,6 +62,13 @@ struct Files {
     files: Descriptors,
 }
 
+/// A process that was looked for; `None`: it had ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    pid: u32,
+    process: Option<Process>,
+}
+
 fields! {
     Device { netns index name }
     Space { inode closed settings counters }
@@ -65,6 +76,8 @@ fields! {
     Socket { netns socket holder }
     Descriptors { open limit }
     Files { pid files }
+    Process { owner uid cgroup started_ns }
+    Looked { pid process }
 }
 
 /// A namespace that connections belong to.
@@ -82,14 +95,24 @@ pub struct Referred {
     namespaces: FxHashMap<u32, Seen>,
     /// By namespace and index, each with a process that is likely in the namespace.
     devices: FxHashMap<(u32, u32), Option<u32>>,
+    /// Owners of live connections and listeners.
     pids: BTreeSet<u32>,
-    /// Namespaces, addresses and ports of listeners without an owner.
-    unowned: HashSet<(u32, IpAddr, u16)>,
+    /// Owners of events.
+    past: FxHashSet<u32>,
+    /// The last of them: mostly it is the next one, too.
+    last: Option<u32>,
+    /// Inode numbers of the sockets of live connections.
+    inodes: Vec<u64>,
 }
 
 impl Referred {
-    /// Remembers the cgroup, namespace and device of a connection.
+    /// Remembers the cgroup, namespace, device and owner of a connection.
     pub fn add(&mut self, who: &Ident) {
+        let pid = who.owner.map(|owner| owner.pid);
+        if let Some(pid) = pid.filter(|_| pid != self.last) {
+            self.last = Some(pid);
+            self.past.insert(pid);
+        }
         if let Some(id) = who.cgroup {
             self.cgroups.entry(id).or_insert(*who);
         }
@@ -131,11 +154,11 @@ impl Referred {
         }
     }
 
-    /// Remembers a listener.
-    pub fn add_listener(&mut self, who: &Ident) {
-        self.add_live(who);
-        if who.owner.is_none() {
-            self.unowned.insert((who.netns, who.local(), who.lport));
+    /// Remembers a live connection and its socket.
+    pub fn add_conn(&mut self, conn: &Conn) {
+        self.add_live(&conn.who);
+        if let Attachment::Inode(inode) = Attachment::of(conn) {
+            self.inodes.push(inode);
         }
     }
 
@@ -144,6 +167,27 @@ impl Referred {
     /// # Errors
     /// The capture cannot be written.
     pub fn write<W: Write>(mut self, host: &mut dyn Host, writer: &mut Writer<W>) -> Result<()> {
+        let (spaces, sockets) = self.namespaces(host);
+        self.inodes.extend(sockets.iter().map(|s| s.socket.inode));
+        let (open, complete) = self.open_sockets(host);
+        let processes = self.processes(host);
+        for cgroup in processes.iter().filter_map(|p| p.process?.cgroup) {
+            self.add_cgroup(cgroup);
+        }
+        self.write_names(host, writer)?;
+        writer.put_all(capture::NAMESPACES, &spaces)?;
+        writer.put_all(capture::SOCKETS, &sockets)?;
+        for pid in &self.pids {
+            if let Some(files) = host.descriptors(*pid) {
+                writer.put(capture::DESCRIPTORS, &Files { pid: *pid, files })?;
+            }
+        }
+        writer.put_all(capture::PROCESSES, &processes)?;
+        writer.put_all(capture::OPEN_SOCKETS, &open)?;
+        writer.put(capture::SCANS, &complete)
+    }
+
+    fn write_names<W: Write>(&self, host: &mut dyn Host, writer: &mut Writer<W>) -> Result<()> {
         for (id, who) in &self.cgroups {
             if let Some(path) = host.names(who).cgroup_path() {
                 writer.put(capture::CGROUP_PATHS, &(*id, path.to_owned()))?;
@@ -160,25 +204,12 @@ impl Referred {
                 writer.put(capture::DEVICES, &Device { netns, index, name })?;
             }
         }
-        let sockets = self.write_namespaces(host, writer)?;
-        writer.put_all(capture::SOCKETS, &sockets)?;
-        let holders = sockets.iter().filter_map(|s| s.holder);
-        self.pids.extend(holders.map(|owner| owner.pid));
-        for pid in self.pids {
-            if let Some(files) = host.descriptors(pid) {
-                writer.put(capture::DESCRIPTORS, &Files { pid, files })?;
-            }
-        }
         Ok(())
     }
 
-    /// Writes the namespaces; returns their listening sockets.
-    fn write_namespaces<W: Write>(
-        &self,
-        host: &mut dyn Host,
-        writer: &mut Writer<W>,
-    ) -> Result<Vec<Socket>> {
-        let mut sockets = Vec::new();
+    /// The namespaces and their listening sockets.
+    fn namespaces(&self, host: &mut dyn Host) -> (Vec<Space>, Vec<Socket>) {
+        let (mut spaces, mut sockets) = (Vec::new(), Vec::new());
         for (netns, seen) in &self.namespaces {
             let read = host.namespace(*netns, &seen.pids);
             let of_netns = |socket: &Listening| Socket {
@@ -187,23 +218,44 @@ impl Referred {
                 holder: None,
             };
             sockets.extend(read.listening.iter().map(of_netns));
-            writer.put(capture::NAMESPACES, &Space::new(*netns, read))?;
+            spaces.push(Space::new(*netns, read));
         }
-        self.set_holders(host, &mut sockets);
-        Ok(sockets)
+        (spaces, sockets)
     }
 
-    /// Asks the host for the holders of sockets whose owner the module does not know.
-    fn set_holders(&self, host: &mut dyn Host, sockets: &mut [Socket]) {
-        let is_unowned = |s: &&mut Socket| {
-            self.unowned
-                .contains(&(s.netns, s.socket.addr, s.socket.port))
-        };
-        let mut unowned: Vec<_> = sockets.iter_mut().filter(is_unowned).collect();
-        let asked: Vec<_> = unowned.iter().map(|s| s.socket).collect();
-        for (socket, holder) in unowned.iter_mut().zip(host.holders(&asked)) {
-            socket.holder = holder;
+    /// Pairs of a socket and a process that has it open, and whether the sockets without a process
+    /// have none. Remembers the processes.
+    fn open_sockets(&mut self, host: &mut dyn Host) -> (Vec<(u64, u32)>, bool) {
+        let mut inodes = std::mem::take(&mut self.inodes);
+        inodes.sort_unstable();
+        inodes.dedup();
+        let (mut pairs, mut complete) = (Vec::new(), true);
+        for inode in inodes {
+            match host.open_by(inode) {
+                Open::By(pids) if pairs.len() + pids.len() <= capture::OPEN => {
+                    self.pids.extend(&pids);
+                    pairs.extend(pids.into_iter().map(|pid| (inode, pid)));
+                }
+                Open::Nobody => {}
+                Open::By(_) | Open::Unknown => complete = false,
+            }
         }
+        (pairs, complete)
+    }
+
+    /// The processes that are referred to, as far as they are known.
+    fn processes(&self, host: &mut dyn Host) -> Vec<Looked> {
+        let past = self.past.iter().filter(|pid| !self.pids.contains(pid));
+        let pids = self.pids.iter().chain(past).copied();
+        let look = |pid| match host.process(pid) {
+            Found::Alive(process) => Some(Looked {
+                pid,
+                process: Some(process),
+            }),
+            Found::Gone => Some(Looked { pid, process: None }),
+            Found::Unknown => None,
+        };
+        pids.take(capture::NAMES).filter_map(look).collect()
     }
 }
 
@@ -243,7 +295,8 @@ pub struct CapturedHost {
     names: Names,
     namespaces: HashMap<u32, Namespace>,
     descriptors: HashMap<u32, Descriptors>,
-    holders: HashMap<u64, Owner>,
+    processes: Rc<FxHashMap<u32, Found<Process>>>,
+    sockets: OpenSockets,
 }
 
 impl CapturedHost {
@@ -265,7 +318,12 @@ impl CapturedHost {
         for space in reader.table::<Space>(capture::NAMESPACES)? {
             namespaces.insert(space.inode, space.into_namespace());
         }
-        let mut holders = HashMap::new();
+        let mut processes = FxHashMap::default();
+        for Looked { pid, process } in reader.table(capture::PROCESSES)? {
+            processes.insert(pid, process.map_or(Found::Gone, Found::Alive));
+        }
+        let mut open: Vec<(u64, u32)> = reader.table(capture::OPEN_SOCKETS)?;
+        let complete = reader.table(capture::SCANS)?.first() == Some(&true);
         for Socket {
             netns,
             socket,
@@ -275,27 +333,47 @@ impl CapturedHost {
             if let Some(namespace) = namespaces.get_mut(&netns) {
                 namespace.listening.push(socket);
             }
-            holders.extend(holder.map(|holder| (socket.inode, holder)));
+            if let Some(owner) = holder {
+                open.push((socket.inode, owner.pid));
+                processes.entry(owner.pid).or_insert(only_named(owner));
+            }
         }
         let descriptors = reader.table::<Files>(capture::DESCRIPTORS)?;
+        let processes = Rc::new(processes);
         Ok(Self {
-            names: names(&cgroups, &netns, &devices),
+            names: names(&cgroups, &netns, &devices, &processes),
             cgroups,
             netns,
             devices,
             namespaces,
             descriptors: descriptors.into_iter().map(|f| (f.pid, f.files)).collect(),
-            holders,
+            processes,
+            sockets: OpenSockets::new(open, complete),
         })
     }
 
     /// All names, for printing.
     pub fn all_names(&self) -> Names {
-        names(&self.cgroups, &self.netns, &self.devices)
+        names(&self.cgroups, &self.netns, &self.devices, &self.processes)
     }
 }
 
-fn names(cgroups: &[(u64, String)], netns: &[(u32, String)], devices: &[Device]) -> Names {
+/// A process of which an earlier version has written the name only.
+fn only_named(owner: Owner) -> Found<Process> {
+    Found::Alive(Process {
+        owner,
+        uid: None,
+        cgroup: None,
+        started_ns: 0,
+    })
+}
+
+fn names(
+    cgroups: &[(u64, String)],
+    netns: &[(u32, String)],
+    devices: &[Device],
+    processes: &Rc<FxHashMap<u32, Found<Process>>>,
+) -> Names {
     let mut by_netns: FxHashMap<u32, Vec<(u32, String)>> = FxHashMap::default();
     for Device { netns, index, name } in devices {
         by_netns
@@ -304,7 +382,11 @@ fn names(cgroups: &[(u64, String)], netns: &[(u32, String)], devices: &[Device])
             .push((*index, name.clone()));
     }
     let devices = Devices::new(Box::new(move |netns, _| by_netns.get(&netns).cloned()));
-    Names::known(cgroups, netns).with_devices(devices)
+    let processes = processes.clone();
+    let started = move |pid: u32| processes.get(&pid).map_or(Found::Unknown, |p| p.started());
+    Names::known(cgroups, netns)
+        .with_devices(devices)
+        .with_living(Living::new(Box::new(started)))
 }
 
 /// Looks up names in a capture, which is read when the first name is asked for.
@@ -381,9 +463,12 @@ impl Host for CapturedHost {
         self.descriptors.get(&pid).copied()
     }
 
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        let holder = |socket: &Listening| self.holders.get(&socket.inode).copied();
-        sockets.iter().map(holder).collect()
+    fn open_by(&mut self, inode: u64) -> Open {
+        self.sockets.get(inode)
+    }
+
+    fn process(&mut self, pid: u32) -> Found<Process> {
+        self.processes.get(&pid).copied().unwrap_or(Found::Unknown)
     }
 
     /// Current packets are unrelated to those at the time of the capture.
@@ -431,6 +516,15 @@ mod tests {
             holder: Some(owner),
         });
         assert_round_trip(&Files { pid: 7, files });
+        let process = Process {
+            owner,
+            uid: Some(33),
+            cgroup: Some(1),
+            started_ns: 5,
+        };
+        for process in [Some(process), None] {
+            assert_round_trip(&Looked { pid: 7, process });
+        }
     }
 
     /// A host that answers with numbers.
@@ -471,16 +565,28 @@ mod tests {
             (pid != 9).then_some(Descriptors { open, limit: None })
         }
 
-        fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-            let comm = [b'h'; 16];
-            let pid = |socket: &Listening| 100 + socket.inode as u32;
-            let owner = |socket| {
-                Some(Owner {
-                    pid: pid(socket),
-                    comm,
-                })
+        fn open_by(&mut self, inode: u64) -> Open {
+            match inode {
+                9 => Open::Nobody,
+                _ => Open::By(vec![100 + inode as u32, 200]),
+            }
+        }
+
+        fn process(&mut self, pid: u32) -> Found<Process> {
+            let process = Process {
+                owner: Owner {
+                    pid,
+                    comm: [b'h'; 16],
+                },
+                uid: None,
+                cgroup: Some(pid.into()),
+                started_ns: 50,
             };
-            sockets.iter().map(owner).collect()
+            match pid {
+                7 => Found::Gone,
+                8 => Found::Unknown,
+                _ => Found::Alive(process),
+            }
         }
 
         fn sample(&mut self, _: &[Target], _: Duration) -> Vec<Carried> {
@@ -511,7 +617,7 @@ mod tests {
         referred.add(&past);
         referred.add_live(&owned(who, 2, 8));
         referred.add_live(&owned(who, 2, 9));
-        referred.add_listener(&owned(who, 3, 0));
+        referred.add_live(&owned(who, 3, 0));
         let mut host = captured(referred);
         let names = host.names(&past);
         assert_eq!(
@@ -534,14 +640,49 @@ mod tests {
         );
         let open = |host: &mut CapturedHost, pid| host.descriptors(pid).map(|d| d.open);
         let counts = [7, 8, 9, 103].map(|pid| open(&mut host, pid));
-        assert_eq!(counts, [None, Some(8), None, Some(103)]);
-        let holder = |host: &mut CapturedHost, netns| {
+        assert_eq!(counts, [None, Some(8), None, Some(103)], "of live ones");
+        let open = |host: &mut CapturedHost, netns| {
             let socket = Numbered.namespace(netns, &[]).listening[0];
-            host.holders(&[socket])[0].map(|owner| owner.pid)
+            host.open_by(socket.inode)
         };
+        assert_eq!(open(&mut host, 2), Open::By(vec![102, 200]));
+        assert_eq!(host.open_by(9), Open::Nobody);
+        let processes = [7, 8, 102].map(|pid| host.process(pid));
+        assert_eq!(processes, [7, 8, 102].map(|pid| Numbered.process(pid)));
+        // A cgroup that only a process is in.
         assert_eq!(
-            [2, 3].map(|netns| holder(&mut host, netns)),
-            [None, Some(103)]
+            host.all_names().of(&owned(who, 2, 102)).cgroup_path(),
+            Some("/g102")
+        );
+        let mut names = host.all_names();
+        let ended = [(7, 60), (8, 60), (102, 60), (102, 40)];
+        let ended = ended.map(|(pid, ts)| names.has_ended(&owned(who, 2, pid), ts));
+        assert_eq!(ended, [true, false, false, true]);
+    }
+
+    #[test]
+    fn of_an_earlier_version_only_listeners_without_an_owner_are_known() {
+        let socket = Listening {
+            addr: [10, 0, 0, 1].into(),
+            port: 80,
+            inode: 5,
+        };
+        let comm = *b"apache2\0\0\0\0\0\0\0\0\0";
+        let owner = Owner { pid: 77, comm };
+        let mut writer = Writer::new(Vec::new(), "memory").unwrap();
+        let socket = Socket {
+            netns: 1,
+            socket,
+            holder: Some(owner),
+        };
+        writer.put(capture::SOCKETS, &socket).unwrap();
+        let reader = Reader::new(writer.finish().unwrap(), capture::KINDS).unwrap();
+        let mut host = CapturedHost::read(&reader).unwrap();
+        assert_eq!(host.open_by(5), Open::By(vec![77]));
+        assert_eq!(host.process(77), only_named(owner));
+        assert_eq!(
+            (host.open_by(6), host.process(78)),
+            (Open::Unknown, Found::Unknown)
         );
     }
 }

@@ -4,11 +4,13 @@
 pub mod addresses;
 pub mod captured;
 pub mod devices;
+pub mod held;
 pub mod lookup;
 pub mod names;
 pub mod netns;
 mod packet;
 mod payload;
+pub mod processes;
 pub mod sample;
 pub mod sockets;
 
@@ -21,10 +23,11 @@ use nix::unistd::geteuid;
 use crate::host::addresses::Local;
 use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, Namespaces};
+use crate::host::processes::{Found, Proc, Process, Processes};
 use crate::host::sample::{Carried, Target};
-use crate::host::sockets::Listening;
+use crate::host::sockets::{Open, OpenSockets};
 use crate::model::endpoint::Dev;
-use crate::model::ident::{Ident, Owner};
+use crate::model::ident::Ident;
 use crate::stderr;
 
 /// Number of open files of a process, and the limit.
@@ -51,9 +54,14 @@ pub trait Host {
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
     /// The open files of a process; `None`: it has ended, or access is denied.
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
-    /// The processes that have these listening sockets open; one result per socket, in the same
-    /// order.
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>>;
+    /// The processes that have the socket with this inode number open.
+    fn open_by(&mut self, _inode: u64) -> Open {
+        Open::Unknown
+    }
+    /// A process.
+    fn process(&mut self, _pid: u32) -> Found<Process> {
+        Found::Unknown
+    }
     /// Whether a process or a name leads to a namespace with this inode number.
     fn has_namespace(&mut self, _inode: u32) -> bool {
         true
@@ -76,13 +84,21 @@ pub trait Host {
 pub struct ThisHost {
     names: Names,
     namespaces: Namespaces,
+    proc: Proc,
+    processes: Processes,
+    /// The sockets of all processes, once one was asked for.
+    sockets: Option<OpenSockets>,
 }
 
 impl Default for ThisHost {
     fn default() -> Self {
+        let proc = Proc::of_host();
         Self {
             names: Names::of_host(),
             namespaces: Namespaces::default(),
+            processes: Processes::new(proc.clone()),
+            proc,
+            sockets: None,
         }
     }
 }
@@ -109,9 +125,14 @@ impl Host for ThisHost {
         })
     }
 
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        let inodes: Vec<_> = sockets.iter().map(|socket| socket.inode).collect();
-        sockets::holders(Path::new("/proc"), &inodes)
+    fn open_by(&mut self, inode: u64) -> Open {
+        let proc = &self.proc;
+        let sockets = self.sockets.get_or_insert_with(|| read_sockets(proc));
+        sockets.get(inode)
+    }
+
+    fn process(&mut self, pid: u32) -> Found<Process> {
+        self.processes.get(pid)
     }
 
     fn has_namespace(&mut self, inode: u32) -> bool {
@@ -135,6 +156,16 @@ impl Host for ThisHost {
             patience.as_secs()
         ));
         sample::sample(&mut self.namespaces, targets, patience)
+    }
+}
+
+/// The sockets that the processes of this host have open, as far as that can be seen. In another PID
+/// namespace processes have other numbers than those of the module.
+fn read_sockets(proc: &Proc) -> OpenSockets {
+    match (proc.is_initial, proc.shows_all) {
+        (false, _) => OpenSockets::default(),
+        (true, true) => OpenSockets::read(proc.path(), sockets::PATIENCE),
+        (true, false) => OpenSockets::read(proc.path(), sockets::PATIENCE).incomplete(),
     }
 }
 

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::fmt::json;
 use crate::host::devices::Devices;
+use crate::host::processes::Living;
 use crate::model::endpoint::Dev;
 use crate::model::ident::Ident;
 
@@ -82,14 +83,16 @@ pub struct Names {
     namespaces: FxHashMap<u64, Rc<str>>,
     namespaces_read: Option<Duration>,
     devices: Devices,
+    living: Living,
 }
 
 impl Names {
     /// Names of this host.
     pub fn of_host() -> Self {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let names = Self::new(cgroup2_mount(&mounts), "/run/netns".into(), REFRESH);
-        names.with_devices(Devices::of_host())
+        let names = Self::new(cgroup_root(), "/run/netns".into(), REFRESH);
+        names
+            .with_devices(Devices::of_host())
+            .with_living(Living::of_host())
     }
 
     /// Names under a cgroup2 mount and in a directory of namespaces, which are read at most once in
@@ -104,6 +107,7 @@ impl Names {
             namespaces: FxHashMap::default(),
             namespaces_read: None,
             devices: Devices::new(Box::new(|_, _| None)),
+            living: Living::default(),
         }
     }
 
@@ -122,6 +126,17 @@ impl Names {
     /// Adds names of devices.
     pub fn with_devices(self, devices: Devices) -> Self {
         Self { devices, ..self }
+    }
+
+    /// Adds which processes exist; otherwise none is said to have ended.
+    pub fn with_living(self, living: Living) -> Self {
+        Self { living, ..self }
+    }
+
+    /// Whether the owner of a connection at `ts` (monotonic nanoseconds) has ended.
+    #[inline]
+    pub fn has_ended(&mut self, who: &Ident, ts: u64) -> bool {
+        self.living.has_ended(who.owner, ts)
     }
 
     /// The names for a connection.
@@ -187,6 +202,18 @@ fn due(read: &mut Option<Duration>, refresh: Duration) -> bool {
 /// The cheapest clock, because it is read for each record.
 pub(crate) fn uptime() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::ZERO, Duration::from)
+}
+
+/// The mount point of cgroup2.
+pub(crate) fn cgroup_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    cgroup2_mount(&mounts)
+}
+
+/// The id of the cgroup in the text of `/proc/PID/cgroup`.
+pub(crate) fn cgroup_id(root: &Path, cgroups: &str) -> Option<u64> {
+    let path = cgroups.lines().find_map(|l| l.strip_prefix("0::/"))?;
+    root.join(path).metadata().ok().map(|data| data.ino())
 }
 
 /// The mount point of cgroup2 in the text of `/proc/self/mountinfo`.

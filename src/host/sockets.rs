@@ -1,13 +1,186 @@
-//! Owners of listening sockets according to `/proc`, for listeners that are older than the
-//! activation and whose process the module does not know.
+//! Sockets according to `/proc`: which processes have them open, and which of a namespace listen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::model::ident::Owner;
+use crate::stderr;
+
+/// How long the descriptors of all processes may take to read, and when a note is printed.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+const NOTE: Duration = Duration::from_secs(2);
+/// Processes that start while the others are read are read, too, so many times.
+const ROUNDS: usize = 3;
+
+/// Which processes have a socket open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Open {
+    /// These, in ascending order, at least one.
+    By(Vec<u32>),
+    /// None.
+    Nobody,
+    /// Not known: not all processes could be read.
+    Unknown,
+}
+
+/// The sockets that processes have open.
+#[derive(Debug, Clone, Default)]
+pub struct OpenSockets {
+    /// Inode numbers and processes, sorted.
+    pairs: Vec<(u64, u32)>,
+    /// Whether all processes were read.
+    complete: bool,
+}
+
+impl OpenSockets {
+    /// From pairs of an inode number and a process.
+    pub fn new(mut pairs: Vec<(u64, u32)>, complete: bool) -> Self {
+        pairs.sort_unstable();
+        pairs.dedup();
+        Self { pairs, complete }
+    }
+
+    /// Reads the descriptors of all processes under a mount of `/proc`, for at most `patience`.
+    pub fn read(proc: &Path, patience: Duration) -> Self {
+        let mut scan = Scan::new(proc, patience);
+        let complete = scan.all();
+        Self::new(scan.pairs, complete)
+    }
+
+    /// Forgets that all processes were read: others may be hidden.
+    pub fn incomplete(self) -> Self {
+        Self {
+            complete: false,
+            ..self
+        }
+    }
+
+    /// The processes that have the socket with this inode number open.
+    pub fn get(&self, inode: u64) -> Open {
+        let start = self.pairs.partition_point(|(other, _)| *other < inode);
+        let same = self.pairs[start..]
+            .iter()
+            .take_while(|pair| pair.0 == inode);
+        let pids: Vec<_> = same.map(|(_, pid)| *pid).collect();
+        match pids.is_empty() {
+            false => Open::By(pids),
+            true if self.complete => Open::Nobody,
+            true => Open::Unknown,
+        }
+    }
+}
+
+/// A scan of the descriptors of processes.
+struct Scan<'a> {
+    proc: &'a Path,
+    began: Instant,
+    patience: Duration,
+    noted: bool,
+    complete: bool,
+    pairs: Vec<(u64, u32)>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(proc: &'a Path, patience: Duration) -> Self {
+        Self {
+            proc,
+            began: Instant::now(),
+            patience,
+            noted: false,
+            complete: true,
+            pairs: Vec::new(),
+        }
+    }
+
+    /// Reads all processes; returns whether none is missing.
+    fn all(&mut self) -> bool {
+        let mut seen = HashSet::new();
+        for _ in 0..ROUNDS {
+            let Some(mut pids) = numbers(self.proc) else {
+                return false;
+            };
+            pids.retain(|pid| seen.insert(*pid));
+            for pid in &pids {
+                self.process(*pid);
+                if self.is_late() {
+                    return false;
+                }
+            }
+            if pids.is_empty() {
+                break;
+            }
+        }
+        self.complete
+    }
+
+    /// Whether no time is left; prints a note if it takes long.
+    fn is_late(&mut self) -> bool {
+        let elapsed = self.began.elapsed();
+        if elapsed >= NOTE && !self.noted {
+            self.noted = true;
+            stderr::note(&format!(
+                "reading the descriptors of all processes, for at most {} s",
+                self.patience.as_secs()
+            ));
+        }
+        elapsed >= self.patience
+    }
+
+    fn process(&mut self, pid: u32) {
+        let dir = self.proc.join(pid.to_string());
+        if self.table(pid, &dir.join("fd")) {
+            return;
+        }
+        // The first thread may have ended before the others.
+        let tasks = dir.join("task");
+        for thread in numbers(&tasks).unwrap_or_default() {
+            if thread != pid && self.table(pid, &tasks.join(thread.to_string()).join("fd")) {
+                return;
+            }
+        }
+    }
+
+    /// Reads a table of descriptors; returns false if it is empty.
+    fn table(&mut self, pid: u32, dir: &Path) -> bool {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            // The process has ended.
+            Err(error) if error.kind() == ErrorKind::NotFound => return false,
+            Err(_) => {
+                self.complete = false;
+                return true;
+            }
+        };
+        let mut any = false;
+        for entry in entries.flatten() {
+            any = true;
+            let link = fs::read_link(entry.path());
+            if let Some(inode) = link.ok().and_then(|link| socket_of(&link)) {
+                self.pairs.push((inode, pid));
+            }
+            if self.is_late() {
+                break;
+            }
+        }
+        any
+    }
+}
+
+/// The entries of a directory that are numbers; `None`: it cannot be read.
+fn numbers(dir: &Path) -> Option<Vec<u32>> {
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    Some(entries.filter_map(number).collect())
+}
+
+/// The inode number in the link of a descriptor of a socket.
+fn socket_of(link: &Path) -> Option<u64> {
+    let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+    inode.parse().ok()
+}
 
 /// A listening socket of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,50 +235,6 @@ fn address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// For each inode a process that has the socket open: the one with the lowest number, such as a
-/// server that has forked its workers. Processes are read once for all of them, until all are found.
-pub fn holders(proc: &Path, inodes: &[u64]) -> Vec<Option<Owner>> {
-    let mut missing: HashSet<u64> = inodes.iter().copied().collect();
-    let mut found = HashMap::new();
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries
-        .filter_map(|e| e.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
-    for pid in pids {
-        if missing.is_empty() {
-            break;
-        }
-        let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd"));
-        let descriptors = descriptors.into_iter().flatten().flatten();
-        for inode in descriptors.filter_map(|d| socket_of(&fs::read_link(d.path()).ok()?)) {
-            if missing.remove(&inode) {
-                found.insert(inode, pid);
-            }
-        }
-    }
-    let holder = |inode| owner(proc, *found.get(inode)?);
-    inodes.iter().map(holder).collect()
-}
-
-/// The inode in the link of a descriptor of a socket.
-fn socket_of(link: &Path) -> Option<u64> {
-    let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-    inode.parse().ok()
-}
-
-/// The process with its current name.
-fn owner(proc: &Path, pid: u32) -> Option<Owner> {
-    let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
-    let name = name.strip_suffix(b"\n").unwrap_or(&name);
-    let mut comm = [0; 16];
-    // The last byte stays 0, as in the kernel.
-    for (to, from) in comm.iter_mut().take(15).zip(name) {
-        *to = *from;
-    }
-    Some(Owner { pid, comm })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_that_listens_is_found() {
+    fn the_processes_of_a_socket_are_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let listening = read(Path::new("/proc/thread-self/net/tcp"));
@@ -149,11 +278,36 @@ mod tests {
             .iter()
             .find(|l| l.addr == at.ip() && l.port == at.port());
         let inode = it.unwrap().inode;
-        let owners = holders(Path::new("/proc"), &[u64::MAX, inode, inode]);
-        assert_eq!((owners[0], owners[1]), (None, owners[2]));
-        let owner = owners[1].unwrap();
-        assert_eq!(owner.pid, std::process::id());
-        let name = fs::read("/proc/self/comm").unwrap();
-        assert_eq!(owner.comm_bytes(), name.strip_suffix(b"\n").unwrap());
+        let again = listener.try_clone().unwrap();
+        let open = OpenSockets::read(Path::new("/proc"), PATIENCE);
+        let this = Open::By(vec![std::process::id()]);
+        assert_eq!(open.get(inode), this);
+        drop((listener, again));
+        let open = OpenSockets::read(Path::new("/proc"), PATIENCE);
+        assert!([Open::Nobody, Open::Unknown].contains(&open.get(inode)));
+    }
+
+    #[test]
+    fn what_was_not_read_is_unknown() {
+        let pairs = vec![(9, 4), (7, 1), (9, 2), (9, 4), (u64::MAX, 3)];
+        let open = OpenSockets::new(pairs, true);
+        assert_eq!(open.get(9), Open::By(vec![2, 4]));
+        assert_eq!(open.get(u64::MAX), Open::By(vec![3]));
+        assert_eq!(
+            [0, 8, 10].map(|inode| open.get(inode)),
+            [const { Open::Nobody }; 3]
+        );
+        let open = open.incomplete();
+        assert_eq!(
+            (open.get(7), open.get(8)),
+            (Open::By(vec![1]), Open::Unknown)
+        );
+        for late in [
+            OpenSockets::default(),
+            OpenSockets::read(Path::new("/proc"), Duration::ZERO),
+            OpenSockets::read(Path::new("/nonexistent"), PATIENCE),
+        ] {
+            assert_eq!(late.get(u64::MAX), Open::Unknown);
+        }
     }
 }

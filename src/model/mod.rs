@@ -9,6 +9,7 @@ pub mod event;
 pub mod filter;
 pub mod handshakes;
 pub mod histogram;
+pub mod holders;
 pub mod hook;
 pub mod ident;
 pub mod key;

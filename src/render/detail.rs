@@ -14,6 +14,7 @@ use crate::model::conn::{Activity, Conn};
 use crate::model::endpoint::{Address, End};
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::holders::Holders;
 use crate::model::ident::{Ident, Role};
 use crate::model::listener::{Listener, Queue};
 use crate::model::meters::Meters;
@@ -23,6 +24,7 @@ use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
 use crate::render::Sink;
 use crate::render::findings::pointer;
+use crate::render::process::{Live, Recorded as Owner};
 use crate::render::style::{Style, alarm_style, state_style};
 use crate::render::summary::{self, Zeros};
 use crate::render::table::lost_line;
@@ -152,7 +154,29 @@ impl Fields<'_> {
         self.known(l.listener, listener, shorten);
     }
 
-    fn identity(&mut self, who: &Ident) {
+    /// Appends what is known of a live socket, with its processes.
+    fn live(&mut self, who: &Ident, holders: &Holders) {
+        let l = self.style.labels;
+        self.identity(who, Live(who.owner, holders));
+        let several = |line: &mut Line| {
+            for (index, owner) in holders.several.iter().enumerate() {
+                if index > 0 {
+                    ", ".put(line);
+                }
+                owner.put(line);
+            }
+        };
+        self.known(l.held_by, (holders.count > 1).then_some(several), cut);
+        self.known(l.opened_by, holders.opened_by, cut);
+    }
+
+    /// Appends what is known of the connection or listener of an event at `ts`.
+    fn recorded(&mut self, who: &Ident, ts: u64) {
+        let gone = self.names.has_ended(who, ts);
+        self.identity(who, who.owner.map(|owner| Owner { owner, gone }));
+    }
+
+    fn identity(&mut self, who: &Ident, owner: impl Put) {
         let l = self.style.labels;
         let names = self.names.of(who);
         let namespace = |line: &mut Line| {
@@ -164,7 +188,7 @@ impl Fields<'_> {
             }
         };
         let conn = (who.conn != 0).then_some(who.conn);
-        self.two((l.process, who.owner), (l.user, who.uid));
+        self.two((l.process, owner), (l.user, who.uid));
         self.two((l.connection, conn), (l.role, who.role.map(Role::name)));
         self.known(l.namespace, Some(namespace), cut);
         self.known(l.container, names.container().map(Printable::text), cut);
@@ -289,7 +313,7 @@ impl Sink for Detail {
         let error = error_name(record.error);
         fields.two((l.error, error.as_deref()), (l.synacks, record.synacks));
         fields.meters(record.meters, record.is_listener());
-        fields.identity(&record.who);
+        fields.recorded(&record.who, record.ts);
         fields.write(out)
     }
 
@@ -318,11 +342,17 @@ impl Sink for Detail {
             (l.established, alarm.established),
         );
         fields.two((l.closing, alarm.closing), (l.timewait, alarm.timewait));
-        fields.identity(who);
+        fields.recorded(who, alarm.ts);
         fields.write(out)
     }
 
-    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+    fn connection(
+        &mut self,
+        out: &mut dyn Write,
+        conn: &Conn,
+        holders: &Holders,
+        now_ns: u64,
+    ) -> io::Result<()> {
         let l = self.style.labels;
         let mut fields = self.begin(now_ns);
         fields.state(conn.state);
@@ -344,7 +374,7 @@ impl Sink for Detail {
         fields.two((l.reason, conn.reason.name()), (l.synacks, conn.synacks));
         fields.meters(conn.meters, conn.is_listener());
         fields.activity(conn.activity);
-        fields.identity(&conn.who);
+        fields.live(&conn.who, holders);
         fields.write(out)
     }
 
@@ -352,6 +382,7 @@ impl Sink for Detail {
         &mut self,
         out: &mut dyn Write,
         listener: &Listener,
+        holders: &Holders,
         handshakes: &[Counter],
         now_ns: u64,
     ) -> io::Result<()> {
@@ -381,7 +412,7 @@ impl Sink for Detail {
             (l.accept_wait_average, wait.map(|w| Duration(w[0]))),
             (l.longest, wait.map(|w| Duration(w[1]))),
         );
-        fields.identity(who);
+        fields.live(who, holders);
         fields.handshakes(handshakes);
         fields.write(out)
     }

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::diagnose::Diagnosis;
 use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::fmt::escape::printable;
+use crate::fmt::line::{Line, Put};
 use crate::fmt::width::{pad, width};
 use crate::fmt::{json, line};
 use crate::model::endpoint::{Address, Dev, endpoint};
@@ -16,6 +17,8 @@ use crate::model::summary::FindingCounts;
 use crate::render::Style;
 use crate::render::i18n::labels::Labels;
 use crate::render::i18n::{Lang, findings as words};
+use crate::render::json::OwnerJson;
+use crate::render::process::{put_others, put_past};
 use crate::render::time::Clock;
 
 /// The language of the texts in JSON.
@@ -56,6 +59,10 @@ struct SubjectJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    owner_gone: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_by: Option<OwnerJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<&'a str>,
@@ -88,6 +95,8 @@ impl<'a> SubjectJson<'a> {
             dev: name(&subject.dev),
             pid: subject.owner.map(|o| o.pid),
             comm: subject.owner.as_ref().map(|o| comm(o.comm_bytes())),
+            owner_gone: subject.owner_gone.then_some(true),
+            opened_by: subject.opened_by.as_ref().map(OwnerJson::new),
             uid: subject.uid,
             cgroup: subject.cgroup.as_deref(),
             container: subject.container.as_deref(),
@@ -297,11 +306,8 @@ fn who(l: &Labels, subject: &Subject) -> String {
         Some(_) => end(Address::remote(addr, dev), port),
         None => end(Address(addr, dev), port),
     };
-    let more = subject.processes.saturating_sub(1);
-    let process = subject.owner.as_ref().map(|owner| match more {
-        0 => line::text(owner),
-        more => format!("{} (+{more})", line::text(owner)),
-    });
+    let process = |line: &mut Line| put_process(line, subject);
+    let has_process = subject.owner.or(subject.opened_by).is_some();
     let netns = subject.netns.map(|inode| match &subject.netns_name {
         Some(name) => format!("{} ({inode})", printable(name)),
         None => inode.to_string(),
@@ -309,7 +315,7 @@ fn who(l: &Labels, subject: &Subject) -> String {
     let parts = [
         (l.local, subject.local.map(local)),
         (l.remote, subject.remote.map(remote)),
-        (l.process, process),
+        (l.process, has_process.then(|| line::text(&process))),
         (l.container, subject.container.as_deref().map(printable)),
         (l.cgroup, subject.cgroup.as_deref().map(printable)),
         (l.namespace, netns),
@@ -319,6 +325,17 @@ fn who(l: &Labels, subject: &Subject) -> String {
         .filter_map(|(label, value)| Some(format!("{label} {}", value?)))
         .collect();
     known.join(", ")
+}
+
+/// The process, and how many others there are; in parentheses one that has no socket open.
+fn put_process(line: &mut Line, subject: &Subject) {
+    match (subject.owner, subject.opened_by) {
+        (Some(owner), _) if subject.owner_gone => put_past(line, &owner),
+        (Some(owner), _) => owner.put(line),
+        (None, Some(opener)) => put_past(line, &opener),
+        (None, None) => {}
+    }
+    put_others(line, subject.processes);
 }
 
 fn peers(l: &Labels, subject: &Subject) -> String {

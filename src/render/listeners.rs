@@ -6,10 +6,12 @@ use crate::fmt::line::{Line, Put};
 use crate::model::alarm::AlarmKind;
 use crate::model::endpoint::{Dev, End};
 use crate::model::handshakes::Counter;
+use crate::model::holders::Holders;
 use crate::model::listener::{Listener, Queue};
 use crate::render::columns::{Column, Kind, Row, column};
 use crate::render::i18n::labels::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
+use crate::render::process::Live;
 use crate::render::style::alarm_style;
 use crate::render::time::Duration;
 
@@ -95,6 +97,7 @@ impl ListenerColumns {
         &self,
         row: &mut Row,
         listener: &Listener,
+        holders: &Holders,
         dev: Option<&Dev>,
         handshakes: &[Counter],
     ) {
@@ -125,7 +128,7 @@ impl ListenerColumns {
                 }
             }));
         }
-        row.text(Ansi::new(), who.owner);
+        row.text(Ansi::new(), Live(who.owner, holders));
     }
 }
 

@@ -7,6 +7,7 @@ pub mod i18n;
 mod json;
 mod layout;
 mod listeners;
+mod process;
 mod settings;
 mod style;
 mod summary;
@@ -21,6 +22,7 @@ use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::holders::Holders;
 use crate::model::listener::Listener;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
@@ -56,7 +58,13 @@ pub trait Sink {
     ///
     /// # Errors
     /// Errors of `out`.
-    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()>;
+    fn connection(
+        &mut self,
+        out: &mut dyn Write,
+        conn: &Conn,
+        holders: &Holders,
+        now_ns: u64,
+    ) -> io::Result<()>;
     /// Writes a listener at `now_ns` (monotonic), with the counters of its handshakes.
     ///
     /// # Errors
@@ -65,6 +73,7 @@ pub trait Sink {
         &mut self,
         out: &mut dyn Write,
         listener: &Listener,
+        holders: &Holders,
         handshakes: &[Counter],
         now_ns: u64,
     ) -> io::Result<()>;

@@ -12,6 +12,7 @@ use crate::model::conn::Conn;
 use crate::model::endpoint::{Address, End};
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::holders::Holders;
 use crate::model::listener::Listener;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
@@ -21,6 +22,7 @@ use crate::render::findings::pointer;
 use crate::render::i18n::labels::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
 use crate::render::listeners::ListenerColumns;
+use crate::render::process::{Live, Recorded as Owner};
 use crate::render::style::{Style, alarm_style, state_style};
 use crate::render::summary::{self, Zeros};
 use crate::render::time::{Clock, Form, duration};
@@ -227,7 +229,7 @@ impl ConnectionColumns {
 }
 
 /// The text of an alarm, most important first, because the end is cut on a terminal.
-fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
+fn alarm_words(l: &Labels, alarm: &Alarm, gone: bool) -> String {
     let (kind, value, threshold) = (alarm.kind.name(), alarm.value, alarm.threshold);
     let word = if alarm.raised { l.raised } else { l.cleared };
     let mut words = format!("{word} {kind} {value}, {} {threshold}", l.threshold_short);
@@ -235,8 +237,8 @@ fn alarm_words(l: &Labels, alarm: &Alarm) -> String {
         let lasted = duration(alarm.lasted_ns());
         words += &format!(", {} {}, {} {lasted}", l.most, alarm.peak, l.lasted_short);
     }
-    if alarm.who.owner.is_some() {
-        words += &format!(", {}", line::text(&alarm.who.owner));
+    if let Some(owner) = alarm.who.owner {
+        words += &format!(", {}", line::text(&Owner { owner, gone }));
     }
     words
 }
@@ -265,6 +267,7 @@ impl Sink for Table {
         let (record, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
         let dev = self.names.dev(who);
+        let gone = self.transitions.process > 0 && self.names.has_ended(who, record.ts);
         let mut row = Row::new(&mut self.line, &self.style, &self.columns);
         row.cell(self.style.clock.moment(record.ts, form));
         row.cell(End::local(who, dev.as_ref()));
@@ -275,7 +278,7 @@ impl Sink for Table {
         if self.transitions.reason {
             row.cell(record.reason.name());
         }
-        row.text(Ansi::new(), who.owner);
+        row.text(Ansi::new(), who.owner.map(|owner| Owner { owner, gone }));
         out.write_all(&self.line)
     }
 
@@ -299,12 +302,19 @@ impl Sink for Table {
             row.cell(End::local(who, dev.as_ref()));
             row.cell("-");
         }
-        let words = alarm_words(self.style.labels, alarm);
+        let gone = self.names.has_ended(who, alarm.ts);
+        let words = alarm_words(self.style.labels, alarm, gone);
         row.text(alarm_style(alarm.raised), words.as_str());
         out.write_all(&self.line)
     }
 
-    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+    fn connection(
+        &mut self,
+        out: &mut dyn Write,
+        conn: &Conn,
+        holders: &Holders,
+        now_ns: u64,
+    ) -> io::Result<()> {
         self.enter(Part::Connections);
         let who = &conn.who;
         let dev = self.names.dev(who);
@@ -323,7 +333,7 @@ impl Sink for Table {
             let container = cgroup.as_ref().and_then(|c| c.container.as_deref());
             row.text(Ansi::new(), container.map(ShortId));
         }
-        row.text(Ansi::new(), who.owner);
+        row.text(Ansi::new(), Live(who.owner, holders));
         out.write_all(&self.line)
     }
 
@@ -331,6 +341,7 @@ impl Sink for Table {
         &mut self,
         out: &mut dyn Write,
         listener: &Listener,
+        holders: &Holders,
         handshakes: &[Counter],
         _now_ns: u64,
     ) -> io::Result<()> {
@@ -338,7 +349,7 @@ impl Sink for Table {
         let dev = self.names.dev(&listener.who);
         let mut row = Row::new(&mut self.line, &self.style, &self.columns);
         self.listeners
-            .cells(&mut row, listener, dev.as_ref(), handshakes);
+            .cells(&mut row, listener, holders, dev.as_ref(), handshakes);
         out.write_all(&self.line)
     }
 

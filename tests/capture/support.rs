@@ -20,8 +20,9 @@ use diagnose_tools::host::captured::CapturedHost;
 use diagnose_tools::host::devices::Devices;
 use diagnose_tools::host::names::{ConnNames, Names};
 use diagnose_tools::host::netns::Namespace;
+use diagnose_tools::host::processes::{Found, Living, Process};
 use diagnose_tools::host::sample::{Carried, Target};
-use diagnose_tools::host::sockets::Listening;
+use diagnose_tools::host::sockets::{Listening, Open};
 use diagnose_tools::host::{Descriptors, Host};
 use diagnose_tools::model::endpoint::Dev;
 use diagnose_tools::model::hook::id;
@@ -181,7 +182,10 @@ impl Named {
         let path = format!("/system.slice/docker-{CONTAINER}.scope");
         let cgroups = [(77, path), (78, "/user.slice".into())];
         let devices = Devices::new(Box::new(|_, _| Some(vec![(7, "v0".into())])));
-        Names::known(&cgroups, &[(NETNS, "blue".into())]).with_devices(devices)
+        let living = Living::new(Box::new(|pid| Named.process(pid).started()));
+        Names::known(&cgroups, &[(NETNS, "blue".into())])
+            .with_devices(devices)
+            .with_living(living)
     }
 }
 
@@ -223,13 +227,28 @@ impl Host for Named {
         })
     }
 
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        let comm = *b"apache2\0\0\0\0\0\0\0\0\0";
-        let owner = |socket: &Listening| {
-            let pid = socket.inode as u32;
-            Some(Owner { pid, comm })
+    /// apache2 has all sockets open; the second one has another process, too.
+    fn open_by(&mut self, inode: u64) -> Open {
+        match inode {
+            4_711 => Open::By(vec![4_711]),
+            4_712 => Open::By(vec![4_711, 4_712]),
+            _ => Open::Nobody,
+        }
+    }
+
+    /// php-fpm is left, and curl has ended.
+    fn process(&mut self, pid: u32) -> Found<Process> {
+        let comm = match pid {
+            142 => *b"php-fpm\0\0\0\0\0\0\0\0\0",
+            4_711 | 4_712 => *b"apache2\0\0\0\0\0\0\0\0\0",
+            _ => return Found::Gone,
         };
-        sockets.iter().map(owner).collect()
+        Found::Alive(Process {
+            owner: Owner { pid, comm },
+            uid: Some(33),
+            cgroup: Some(78),
+            started_ns: NOW - 100 * SECOND,
+        })
     }
 
     fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {

@@ -7,6 +7,7 @@ mod dead_peers;
 mod every_rule;
 mod fin_wait2;
 mod half_open_full;
+mod holders;
 mod limits;
 mod local_ports;
 mod output;

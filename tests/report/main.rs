@@ -3,6 +3,7 @@
 mod choice;
 mod devices;
 mod fields;
+mod holders;
 mod names;
 mod reading;
 mod summary;

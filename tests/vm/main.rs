@@ -26,6 +26,7 @@ mod follow;
 mod fuzz;
 mod handshake_ends;
 mod handshakes;
+mod holders;
 mod hooks;
 mod install;
 mod life_cycle;
@@ -122,6 +123,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             simultaneous::trials(),
             reasons::trials(),
             owner::trials(),
+            holders::trials(),
             protocols::trials(),
             filters::trials(),
             scope::trials(),

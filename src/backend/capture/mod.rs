@@ -130,10 +130,15 @@ kinds! {
     NAMESPACES = Kind::table(35, 1 << 16, "namespaces");
     SOCKETS = Kind::table(36, NAMES, "listening sockets");
     DESCRIPTORS = Kind::table(37, NAMES, "open files");
+    PROCESSES = Kind::table(38, NAMES, "processes");
+    OPEN_SOCKETS = Kind::table(39, OPEN, "open sockets");
+    SCANS = Kind::table(40, 1, "scans of processes");
 }
 
 /// An upper bound for the names of a host.
-const NAMES: usize = 1 << 20;
+pub const NAMES: usize = 1 << 20;
+/// An upper bound for pairs of a socket and a process that has it open.
+pub const OPEN: usize = 1 << 24;
 
 impl Kind {
     const fn table(number: u16, most: usize, name: &'static str) -> Self {

@@ -28,7 +28,7 @@ pub static RULE: Rule = Rule {
 pub enum Problem {
     /// The queue is full.
     Full {
-        /// The process that owns the listener.
+        /// The process that has the listener open.
         owner: Option<Owner>,
         /// Address of the listener.
         listener: SocketAddress,
@@ -95,7 +95,7 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         false if turned_away > 0 => Severity::Info,
         false => return None,
     };
-    let subject = facts.subject(&endpoint.service, endpoint.whos());
+    let subject = facts.subject(&endpoint.service, [&fullest.who]);
     let problem = problem(
         facts.at(&endpoint.service),
         subject.owner,

@@ -1,23 +1,22 @@
 //! The peers have closed their connections, but the program has not.
 
-use std::collections::BTreeMap;
-
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::service::{Service, Side};
+use crate::diagnose::rules::{Bound, Rule, held};
 use crate::diagnose::tally::Tally;
 use crate::model::conn::Conn;
-use crate::model::ident::{Ident, Owner};
+use crate::model::ident::Owner;
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["close-wait"],
-    looks_at: "connections in CLOSE_WAIT, by process; those that no process has accepted, by \
+    looks_at: "connections in CLOSE_WAIT, by the process that has them open; those of processes \
+               with fewer, by the name of the processes; those that no process has accepted, by \
                listener",
-    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only",
+    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only; a process that has \
+                 given the connections to another one",
     alike: "a program that answers very slowly after the peer has closed its side",
     remedy: "make the program close; no setting helps",
     limits: &[COUNT, CRITICAL, AGE],
@@ -28,14 +27,14 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 100,
     range: (1, 100_000_000),
-    unit: "connections of one process",
+    unit: "connections of one process, or of all processes of one name",
     why: "a tenth of the 1,024 descriptors that a process may have by default",
 };
 const CRITICAL: Limit = Limit {
     key: "critical",
     default: 1_000,
     range: (1, 100_000_000),
-    unit: "connections of one process",
+    unit: "connections of one process, or of all processes of one name",
     why: "the 1,024 descriptors that a process may have by default are about used up",
 };
 const AGE: Limit = Limit {
@@ -51,8 +50,17 @@ const AGE: Limit = Limit {
 pub enum Problem {
     /// The program does not close connections.
     NotClosed {
-        /// The process that owns them.
+        /// The process that has them open.
         owner: Option<Owner>,
+        /// Number of connections.
+        connections: u64,
+    },
+    /// Several programs of one name do not close connections.
+    NotClosedByMany {
+        /// One of the processes.
+        owner: Owner,
+        /// Number of processes.
+        processes: u64,
         /// Number of connections.
         connections: u64,
     },
@@ -67,51 +75,75 @@ pub enum Action {
     NoSetting,
 }
 
-/// Owner of the connections: a process, or a listener whose program did not accept them.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Holder {
-    Process(u32, u32),
-    Service(Service),
-}
-
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let mut held: BTreeMap<Holder, Vec<(Service, &Conn)>> = BTreeMap::new();
-    for (service, conns) in facts.in_state(&[State::CLOSE_WAIT], limits.get(&AGE) * 1_000) {
-        for conn in conns {
-            let holder = match conn.who.owner {
-                Some(owner) => Holder::Process(conn.who.netns, owner.pid),
-                None => Holder::Service(service),
-            };
-            held.entry(holder).or_default().push((service, conn));
-        }
+    let (least, age_ms) = (limits.get(&COUNT), limits.get(&AGE) * 1_000);
+    let is_left = |c: &&Conn| c.state == State::CLOSE_WAIT && facts.age_ms(c) >= age_ms;
+    let left: Vec<_> = facts.conns.iter().filter(is_left).collect();
+    let is_enough = |conns: &Vec<&Conn>| conns.len() as u64 >= least;
+    // Processes are only looked for if there are enough connections for a finding.
+    if !is_enough(&left) {
+        return Vec::new();
     }
-    held.retain(|_, conns| conns.len() as u64 >= limits.get(&COUNT));
-    let finding = |conns: &Vec<_>| finding(facts, limits, conns);
-    held.values().filter_map(finding).collect()
+    let mut few = held::by_holder(facts, left);
+    let mut many = few.clone();
+    many.retain(|_, conns| is_enough(conns));
+    few.retain(|_, conns| !is_enough(conns));
+    // Such as one process for each connection.
+    let mut joined = held::by_name(facts, &few);
+    joined.retain(is_enough);
+    let found = many
+        .values()
+        .filter_map(|conns| finding(facts, limits, conns, not_closed));
+    let joined = joined
+        .iter()
+        .filter_map(|conns| finding(facts, limits, conns, not_closed_by_many));
+    found.chain(joined).collect()
 }
 
-fn finding(facts: &Facts, limits: &Bound, conns: &[(Service, &Conn)]) -> Option<Finding> {
+/// The problem of one process.
+fn not_closed(_: &Facts, owner: Option<Owner>, conns: &[&Conn]) -> Problem {
+    Problem::NotClosed {
+        owner,
+        connections: conns.len() as u64,
+    }
+}
+
+/// The problem of several processes of one name.
+fn not_closed_by_many(facts: &Facts, owner: Option<Owner>, conns: &[&Conn]) -> Problem {
+    let Some(owner) = owner else {
+        return not_closed(facts, owner, conns);
+    };
+    let owners = conns.iter().filter_map(|c| facts.holder(&c.who));
+    Problem::NotClosedByMany {
+        owner,
+        processes: Tally::of(owners.map(|o| o.pid)).kinds(),
+        connections: conns.len() as u64,
+    }
+}
+
+fn finding(
+    facts: &Facts,
+    limits: &Bound,
+    conns: &[&Conn],
+    problem: fn(&Facts, Option<Owner>, &[&Conn]) -> Problem,
+) -> Option<Finding> {
     let size = conns.len() as u64;
-    let subject = subject(facts, conns)?;
+    let subject = held::subject(facts, conns)?;
     let severity = match size >= limits.get(&CRITICAL) {
         true => Severity::Critical,
         false => Severity::Warning,
     };
-    let problem = Problem::NotClosed {
-        owner: subject.owner,
-        connections: size,
-    };
-    let ages = conns.iter().map(|(_, c)| facts.age_ms(c));
+    let problem = problem(facts, subject.owner, conns);
+    let ages = conns.iter().map(|c| facts.age_ms(c));
     let unread = |c: &Conn| c.meters.is_some_and(|m| m.rcvbuf_used > 0);
-    let used = conns.iter().filter_map(|(_, c)| c.meters);
-    let descriptors = subject.owner.and_then(|o| facts.descriptors(o.pid));
+    let used = conns.iter().filter_map(|c| c.meters);
+    let is_one = matches!(problem, Problem::NotClosed { .. });
+    let descriptors = subject.owner.filter(|_| is_one);
+    let descriptors = descriptors.and_then(|o| facts.descriptors(o.pid));
     let finding = Finding::new("close-wait", severity, problem, subject)
         .number("connections", size)
         .number("oldest_s", ages.max().unwrap_or(0) / 1_000)
-        .number(
-            "unread",
-            conns.iter().filter(|(_, c)| unread(c)).count() as u64,
-        )
+        .number("unread", conns.iter().filter(|c| unread(c)).count() as u64)
         .number(
             "rcvbuf_used",
             used.map(|m| u64::from(m.rcvbuf_used)).sum::<u64>(),
@@ -121,20 +153,4 @@ fn finding(facts: &Facts, limits: &Bound, conns: &[(Service, &Conn)]) -> Option<
         .remedy(Action::FindLeak)
         .remedy(Action::NoSetting);
     Some(finding)
-}
-
-/// The process with its peers, and the listener or destination if all connections share one.
-fn subject(facts: &Facts, conns: &[(Service, &Conn)]) -> Option<Subject> {
-    let whos = conns.iter().map(|(_, c)| &c.who);
-    let (first, _) = conns.first()?;
-    let of_one = conns.iter().all(|(service, _)| service == first);
-    let mut subject = match of_one {
-        true => facts.subject(first, whos.clone()),
-        false => facts.owners(first.netns, whos.clone()),
-    };
-    if !of_one || first.side == Side::Client {
-        let remotes = whos.map(Ident::peer);
-        facts.set_peers(&mut subject, &Tally::of(remotes));
-    }
-    Some(subject)
 }

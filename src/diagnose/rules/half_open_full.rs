@@ -9,6 +9,7 @@ use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
 use crate::model::alarm::AlarmKind;
+use crate::model::listener::Listener;
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -118,7 +119,7 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         "half-open-full",
         severity,
         problem,
-        subject(facts, endpoint),
+        subject(facts, endpoint, fullest),
     )
     .number("half_open", queue.length)
     .number("half_open_peak", queue.max)
@@ -139,11 +140,11 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
     Some(remedies(facts, endpoint, cookies, finding))
 }
 
-/// The listener, and the sources of its half-open requests.
-fn subject(facts: &Facts, endpoint: &Endpoint) -> Subject {
+/// The fullest of the listeners, and the sources of the half-open requests.
+fn subject(facts: &Facts, endpoint: &Endpoint, fullest: &Listener) -> Subject {
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
-    let mut subject = facts.subject(&endpoint.service, endpoint.whos());
+    let mut subject = facts.subject(&endpoint.service, [&fullest.who]);
     facts.set_peers(&mut subject, &sources);
     subject
 }

@@ -15,6 +15,7 @@ mod endpoint;
 pub mod fin_wait1;
 pub mod fin_wait2;
 pub mod half_open_full;
+mod held;
 pub mod last_ack;
 pub mod local_ports;
 pub mod pair_threshold;

@@ -37,6 +37,8 @@ labels! {
     first_seen: "First seen", "首次发现";
     older: "or earlier", "或更早";
     process: "Process", "进程";
+    held_by: "Held by", "持有者";
+    opened_by: "Opened by", "打开者";
     user: "User id", "用户ID";
     role: "Role", "角色";
     reason: "Reason", "原因";

@@ -6,12 +6,15 @@ mod summary;
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use crate::fmt::line::{Line, Put};
 use crate::host::names::{ConnNames, Names};
 use crate::model::alarm::{Alarm, AlarmKind};
 use crate::model::conn::{Activity, Conn};
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
+use crate::model::holders::Holders;
 use crate::model::ident::{Ident, Owner, Role};
 use crate::model::listener::Listener;
 use crate::model::meters::Meters;
@@ -104,6 +107,41 @@ fn put_owner(line: &mut Line, who: &Ident, names: &ConnNames) {
     );
 }
 
+/// A process, as an object.
+#[derive(Serialize)]
+pub struct OwnerJson {
+    pid: u32,
+    comm: String,
+}
+
+impl OwnerJson {
+    pub fn new(owner: &Owner) -> Self {
+        Self {
+            pid: owner.pid,
+            comm: String::from_utf8_lossy(owner.comm_bytes()).into_owned(),
+        }
+    }
+}
+
+/// Appends the processes of a live socket beside its owner.
+fn put_holders(line: &mut Line, holders: &Holders) {
+    let several = (holders.count > 1).then(|| {
+        let all = holders.several.iter().map(OwnerJson::new);
+        Any(all.collect::<Vec<_>>())
+    });
+    put_fields!(line,
+        "owner_gone": holders.gone.then_some(true),
+        "holders": several,
+        "holder_count": (holders.count > 1).then_some(holders.count),
+        "opened_by": holders.opened_by.as_ref().map(|owner| Any(OwnerJson::new(owner))),
+    );
+}
+
+/// Appends whether the owner of an event does not exist any more.
+fn put_gone(line: &mut Line, gone: bool) {
+    put_fields!(line, "owner_gone": gone.then_some(true),);
+}
+
 fn put_meters(line: &mut Line, meters: Option<Meters>, listener: bool) {
     let Some(meters) = meters else {
         return;
@@ -163,6 +201,7 @@ impl Sink for Json {
     fn transition(&mut self, out: &mut dyn Write, event: &Recorded<Transition>) -> io::Result<()> {
         let record = &event.record;
         let names = self.names.of(&record.who);
+        let gone = self.names.has_ended(&record.who, record.ts);
         let (line, clock) = self.begin("transition");
         put_fields!(line,
             "ts": time(clock, record.ts),
@@ -181,6 +220,7 @@ impl Sink for Json {
             "synacks": record.synacks,
         );
         put_owner(line, &record.who, &names);
+        put_gone(line, gone);
         put_meters(line, record.meters, record.is_listener());
         self.write(out)
     }
@@ -190,6 +230,7 @@ impl Sink for Json {
         let alarm = &event.record;
         let who = &alarm.who;
         let names = self.names.of(who);
+        let gone = self.names.has_ended(who, alarm.ts);
         let pair = alarm.is_pair();
         let (line, clock) = self.begin("alarm");
         put_fields!(line,
@@ -208,6 +249,7 @@ impl Sink for Json {
         );
         put_dev(line, who, &names);
         put_owner(line, who, &names);
+        put_gone(line, gone);
         put_fields!(line,
             "value": alarm.value,
             "threshold": alarm.threshold,
@@ -221,7 +263,13 @@ impl Sink for Json {
         self.write(out)
     }
 
-    fn connection(&mut self, out: &mut dyn Write, conn: &Conn, now_ns: u64) -> io::Result<()> {
+    fn connection(
+        &mut self,
+        out: &mut dyn Write,
+        conn: &Conn,
+        holders: &Holders,
+        now_ns: u64,
+    ) -> io::Result<()> {
         let names = self.names.of(&conn.who);
         let (line, clock) = self.begin("connection");
         put_fields!(line, "ts": time(clock, now_ns),);
@@ -232,6 +280,7 @@ impl Sink for Json {
             "synacks": conn.synacks,
         );
         put_owner(line, &conn.who, &names);
+        put_holders(line, holders);
         put_fields!(line, "state": Word(conn.state.shown()),);
         put_age(line, conn.age(now_ns));
         put_fields!(line,
@@ -247,6 +296,7 @@ impl Sink for Json {
         &mut self,
         out: &mut dyn Write,
         listener: &Listener,
+        holders: &Holders,
         handshakes: &[Counter],
         now_ns: u64,
     ) -> io::Result<()> {
@@ -265,6 +315,7 @@ impl Sink for Json {
         );
         put_dev(line, who, &names);
         put_owner(line, who, &names);
+        put_holders(line, holders);
         put_age(line, listener.age(now_ns));
         put_fields!(line,
             "seeded": who.seeded,

@@ -13,6 +13,7 @@ use diagnose_tools::abi::{
     TCPSTATES_SINCE_EXACT, TCPSTATES_SINCE_KNOWN,
 };
 use diagnose_tools::host::names::Names;
+use diagnose_tools::host::processes::{Found, Living};
 
 use crate::fake::{Fake, NOW};
 use crate::records::Bytes;
@@ -82,11 +83,13 @@ impl Host {
     }
 
     pub fn names(&self) -> Names {
-        Names::new(
+        let names = Names::new(
             Some(self.dir.join("cgroup")),
             self.dir.join("netns"),
             Duration::from_secs(1),
-        )
+        );
+        // All its processes live.
+        names.with_living(Living::new(Box::new(|_| Found::Alive(0))))
     }
 
     /// Records `count` transitions, distributed over the rings in the order of time.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use diagnose_tools::host::names::{ConnNames, Names};
 use diagnose_tools::host::netns::Namespace;
+use diagnose_tools::host::processes::{Found, Process};
 use diagnose_tools::host::sample::{Carried, Target};
-use diagnose_tools::host::sockets::Listening;
-use diagnose_tools::host::{Descriptors, Host};
+use diagnose_tools::host::sockets::{Listening, Open, OpenSockets};
+use diagnose_tools::host::{Descriptors, Host, ThisHost};
+use diagnose_tools::model::endpoint::Dev;
 use diagnose_tools::model::ident::{Ident, Owner};
 
 use crate::scene::NETNS;
@@ -21,6 +23,25 @@ pub struct FakeHost {
     pub carried: Carried,
     pub sampled: Vec<Target>,
     pub names: Names,
+    /// Processes by their numbers, and which sockets they have open.
+    pub processes: HashMap<u32, Found<Process>>,
+    pub sockets: OpenSockets,
+}
+
+/// The inode number of a socket that mysqld, process 77, has open: the listener at 10.0.0.1:80 in
+/// `/proc/net/tcp`.
+pub const MYSQLD: u64 = 4_711;
+
+/// A process of this name.
+pub fn process(pid: u32, name: &str) -> Found<Process> {
+    let mut comm = [0; 16];
+    comm[..name.len()].copy_from_slice(name.as_bytes());
+    Found::Alive(Process {
+        owner: Owner { pid, comm },
+        uid: Some(pid),
+        cgroup: None,
+        started_ns: 0,
+    })
 }
 
 impl Default for FakeHost {
@@ -52,6 +73,8 @@ impl Default for FakeHost {
             carried: Carried::default(),
             sampled: Vec::new(),
             names: Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO),
+            processes: HashMap::from([(77, process(77, "mysqld"))]),
+            sockets: OpenSockets::new(vec![(MYSQLD, 77)], false),
         }
     }
 }
@@ -60,6 +83,23 @@ impl FakeHost {
     /// The same with this setting.
     pub fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.insert(name, value.into());
+        self
+    }
+
+    /// The same with these processes, which are all of them, and their sockets.
+    pub fn with(mut self, processes: &[(u32, &str)], sockets: Vec<(u64, u32)>) -> Self {
+        let known = processes
+            .iter()
+            .map(|(pid, name)| (*pid, process(*pid, name)));
+        self.processes.extend(known);
+        self.sockets = OpenSockets::new(sockets, true);
+        self
+    }
+
+    /// The same without these processes, which have ended.
+    pub fn without(mut self, pids: &[u32]) -> Self {
+        self.processes
+            .extend(pids.iter().map(|pid| (*pid, Found::Gone)));
         self
     }
 }
@@ -77,17 +117,18 @@ impl Host for FakeHost {
             listening: vec![Listening {
                 addr: [10, 0, 0, 1].into(),
                 port: 80,
-                inode: 4_711,
+                inode: MYSQLD,
             }],
             closed: self.closed.clone(),
         }
     }
 
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        let mut comm = [0; 16];
-        comm[..6].copy_from_slice(b"mysqld");
-        assert!(sockets.iter().all(|socket| socket.inode == 4_711));
-        vec![Some(Owner { pid: 77, comm }); sockets.len()]
+    fn open_by(&mut self, inode: u64) -> Open {
+        self.sockets.get(inode)
+    }
+
+    fn process(&mut self, pid: u32) -> Found<Process> {
+        self.processes.get(&pid).copied().unwrap_or(Found::Unknown)
     }
 
     fn descriptors(&mut self, _: u32) -> Option<Descriptors> {
@@ -101,5 +142,31 @@ impl Host for FakeHost {
         assert!(!patience.is_zero());
         self.sampled.extend(targets.iter().cloned());
         vec![self.carried; targets.len()]
+    }
+}
+
+/// This host, without its processes: those of a recording in memory do not exist here.
+#[derive(Default)]
+pub struct Unobserved(ThisHost);
+
+impl Host for Unobserved {
+    fn names(&mut self, who: &Ident) -> ConnNames {
+        self.0.names(who)
+    }
+
+    fn dev(&mut self, netns: u32, index: u32, pid: Option<u32>) -> Dev {
+        self.0.dev(netns, index, pid)
+    }
+
+    fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
+        self.0.namespace(inode, pids)
+    }
+
+    fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {
+        self.0.descriptors(pid)
+    }
+
+    fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {
+        self.0.sample(targets, patience)
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use diagnose_tools::cli::parse;
 use diagnose_tools::command::report::report;
 use diagnose_tools::error::Result;
-use diagnose_tools::host::ThisHost;
 use diagnose_tools::host::names::Names;
 use diagnose_tools::render::{Style, sink};
 
 use crate::fake::Fake;
+use crate::host::Unobserved;
 
 /// A host without cgroups and without names of namespaces.
 pub fn nowhere() -> Names {
@@ -30,7 +30,7 @@ pub fn print_to(
 ) -> Result<()> {
     let options = parse::report(keys)?;
     let mut sink = sink(options.format, style, names);
-    report(fake, &mut ThisHost::default(), &options, &mut *sink, out)
+    report(fake, &mut Unobserved::default(), &options, &mut *sink, out)
 }
 
 /// The text of a report that must succeed.

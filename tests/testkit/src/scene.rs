@@ -1,6 +1,7 @@
 //! A web server, its clients and its attackers: the structures that the module would return for
 //! them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::offset_of;
 use std::net::Ipv4Addr;
 
@@ -24,6 +25,7 @@ pub const TIME_WAIT: u8 = 6;
 pub const CLOSE: u8 = 7;
 pub const CLOSE_WAIT: u8 = 8;
 pub const LAST_ACK: u8 = 9;
+pub const LISTEN: u8 = 10;
 pub const NEW_SYN_RECV: u8 = 12;
 
 pub const CLIENT: u8 = 1;
@@ -54,7 +56,12 @@ pub struct Conn {
     pub retransmits: u8,
     pub probes: u8,
     pub flags: u16,
+    /// Inode number of the socket.
+    pub ino: u64,
 }
+
+/// Flag of [`Conn`]: no process has the socket open.
+pub const ORPHAN: u16 = 2;
 
 impl Conn {
     /// A connection of nginx, ESTABLISHED for `age` seconds.
@@ -80,7 +87,15 @@ impl Conn {
             retransmits: 0,
             probes: 0,
             flags: 0,
+            ino: 0,
         }
+    }
+
+    /// The module's id: one for each pair of ends.
+    fn id(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.local, &self.remote).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// A connection that curl has opened.
@@ -112,6 +127,7 @@ impl Conn {
         let mut bytes = Bytes::conn(self.state, NOW - self.age * SECOND, flags);
         bytes
             .ident(who, &self.local, &self.remote)
+            .put(who + offset_of!(RawIdent, conn), self.id().to_ne_bytes())
             .put(who + offset_of!(RawIdent, role), [self.role]);
         if self.pid != 0 {
             bytes
@@ -140,6 +156,7 @@ impl Conn {
                 offset_of!(RawConn, last_sent_ms),
                 u64::from(self.last_sent).to_ne_bytes(),
             )
+            .put(offset_of!(RawConn, ino), self.ino.to_ne_bytes())
             .put(offset_of!(RawConn, unacked), self.unacked.to_ne_bytes())
             .put(offset_of!(RawConn, retransmits), [self.retransmits])
             .put(offset_of!(RawConn, probes), [self.probes])
@@ -198,6 +215,20 @@ pub struct Socket {
     pub ago: u64,
     pub alarms: u16,
     pub handshakes: RawHandshakes,
+    /// The module's id, which a connection in LISTEN has, too; 0: of no such connection.
+    pub id: u64,
+}
+
+/// The socket of a listener among the live connections.
+pub fn listening(id: u64, ino: u64) -> ConnBytes {
+    let conn = Conn {
+        ino,
+        ..Conn::served("0.0.0.0:0".into(), 60).state(LISTEN)
+    };
+    let mut bytes = Bytes(conn.bytes());
+    let who = offset_of!(RawConn, who);
+    bytes.put(who + offset_of!(RawIdent, conn), id.to_ne_bytes());
+    bytes.0
 }
 
 impl Socket {
@@ -211,6 +242,7 @@ impl Socket {
         let mut bytes = Bytes::nginx(SERVER, self.alarms, NOW - self.ago * SECOND, &numbers);
         bytes
             .known(who, TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID)
+            .put(who + offset_of!(RawIdent, conn), self.id.to_ne_bytes())
             .put(who + offset_of!(RawIdent, role), [3]);
         let h = &self.handshakes;
         for (at, number) in [
@@ -281,6 +313,7 @@ pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> RecordBy
     bytes
         .put(offset_of!(RawRecord, reason), reason.to_ne_bytes())
         .ident(who, &conn.local, &conn.remote)
+        .put(who + offset_of!(RawIdent, conn), conn.id().to_ne_bytes())
         .put(who + offset_of!(RawIdent, role), [conn.role])
         .owner(who, conn.pid, conn.comm.as_bytes())
         .known(who, TCPSTATES_HAS_OWNER);

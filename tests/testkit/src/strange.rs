@@ -6,8 +6,9 @@ use std::time::Duration;
 use diagnose_tools::fmt::json;
 use diagnose_tools::host::names::{Cgroup, ConnNames};
 use diagnose_tools::host::netns::{Namespace, SETTINGS};
+use diagnose_tools::host::processes::{Found, Process};
 use diagnose_tools::host::sample::{Carried, Target};
-use diagnose_tools::host::sockets::Listening;
+use diagnose_tools::host::sockets::Open;
 use diagnose_tools::host::{Descriptors, Host};
 use diagnose_tools::model::ident::{Ident, Owner};
 
@@ -124,8 +125,28 @@ impl Host for Strange {
         self.descriptors
     }
 
-    fn holders(&mut self, sockets: &[Listening]) -> Vec<Option<Owner>> {
-        vec![self.owner; sockets.len()]
+    /// Any process, which may have ended, or several.
+    fn open_by(&mut self, inode: u64) -> Open {
+        match self.owner {
+            Some(owner) if inode % 4 == 3 => Open::By(vec![owner.pid, owner.pid ^ 1]),
+            Some(owner) => Open::By(vec![owner.pid]),
+            None if inode % 2 == 0 => Open::Nobody,
+            None => Open::Unknown,
+        }
+    }
+
+    fn process(&mut self, pid: u32) -> Found<Process> {
+        let process = |owner: Owner| Process {
+            owner: Owner { pid, ..owner },
+            uid: Some(pid),
+            cgroup: None,
+            started_ns: u64::from(pid),
+        };
+        match pid % 3 {
+            0 => Found::Gone,
+            1 => Found::Unknown,
+            _ => self.owner.map(process).map_or(Found::Unknown, Found::Alive),
+        }
     }
 
     fn sample(&mut self, targets: &[Target], _: Duration) -> Vec<Carried> {

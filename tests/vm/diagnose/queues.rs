@@ -1,11 +1,13 @@
 //! Full queues of listeners.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use nix::sys::socket::{SockaddrIn, connect};
 
 use super::{begin, begin_later};
 use crate::handshakes::patient;
@@ -25,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("diagnosis_of_a_full_accept_queue", accept_queue),
         scenario("diagnosis_of_a_full_half_open_queue", half_open_queue),
+        scenario("diagnosis_of_one_process_of_four_that_hangs", one_of_four),
     ]
 }
 
@@ -86,6 +89,75 @@ fn accept_queue() {
     looks.assert_between(found, "syns_dropped", "TcpExtListenOverflows");
     looks.assert_between(found, "drops", "TcpExtListenDrops");
     drop((first, second));
+}
+
+/// Listens at a port that several processes share; only those that are well accept.
+fn share(mut line: Line, port: u16, is_well: bool) {
+    let listener = traffic::listen_beside(HOST, port);
+    line.tell(&[listener.local_addr().expect("bound").port().into()]);
+    if !is_well {
+        line.hear();
+    }
+    let mut accepted = Vec::new();
+    loop {
+        accepted.extend(listener.accept());
+    }
+}
+
+/// Opens some connections whenever it is asked to, without waiting for an answer.
+fn call_on(mut line: Line, to: SocketAddr) {
+    let SocketAddr::V4(to) = to else {
+        panic!("an IPv4 address is wanted");
+    };
+    let mut opened = Vec::new();
+    loop {
+        line.hear();
+        for _ in 0..8 {
+            let socket = traffic::unconnected();
+            let stream = TcpStream::from(socket);
+            stream.set_nonblocking(true).expect("O_NONBLOCK");
+            // In progress.
+            let _ = connect(stream.as_raw_fd(), &SockaddrIn::from(to));
+            opened.push(stream);
+        }
+        line.tell(&[]);
+    }
+}
+
+/// Backlog of [`traffic::listen_beside`].
+const SHARED_BACKLOG: u64 = 64;
+
+/// SO_REUSEPORT: each process has its own queue.
+fn one_of_four() {
+    let netns = Netns::new("oneoffour");
+    begin_later();
+    let mut crowd = Crowd::within(&netns);
+    netns.ip(&["addr", "add", &format!("{HOST}/32"), "dev", "lo"]);
+    let mut first = Process::named(&netns, c"well", |line| share(line, 0, true));
+    let port = u16::try_from(first.line.hear()[0]).expect("a port");
+    let mut others = [c"wellnext", c"hanging", c"welllast"].map(|name| {
+        let is_well = name != c"hanging";
+        Process::named(&netns, name, move |line| share(line, port, is_well))
+    });
+    others
+        .iter_mut()
+        .for_each(|process| drop(process.line.hear()));
+    let to = SocketAddr::new(HOST.into(), port);
+    let mut clients = Process::named(&netns, c"clients", move |line| call_on(line, to));
+    let is_full = || {
+        let mut all = ss::listening(&netns.name).into_iter();
+        all.any(|l| l.local.1 == port && l.waiting > SHARED_BACKLOG)
+    };
+    while !is_full() {
+        clients.line.tell(&[]);
+        clients.line.hear();
+    }
+    let diagnosis = Diagnosis::of(&netns, &mut crowd, "");
+    diagnosis.assert_alarms_only(&["accept-queue-full"]);
+    let found = diagnosis.one("accept-queue-full");
+    assert_by(found, "hanging", others[1].pid());
+    assert_about(found, "lport", port);
+    assert_numbers(found, &[("listeners", 4)]);
 }
 
 const ROOM: u64 = 64;

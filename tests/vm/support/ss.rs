@@ -1,5 +1,6 @@
 //! Truth: `ss`, which uses the kernel's socket diagnosis interface.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -43,6 +44,33 @@ pub fn table_with_devices(netns: &str) -> Vec<(Row, Option<String>)> {
         (parse(line), dev)
     };
     text.lines().map(row).collect()
+}
+
+/// Name and number of a process.
+pub type User = (String, u64);
+
+/// The processes that have each socket of a namespace open, according to `ss -p`; without those that
+/// none has open.
+pub fn users(netns: &str) -> BTreeMap<Row, BTreeSet<User>> {
+    let output = Command::new("ss")
+        .args(["-H", "-O", "-t", "-a", "-n", "-p", "-N", netns])
+        .output()
+        .expect("ss(8)");
+    let text = String::from_utf8(output.stdout).expect("ss prints ASCII");
+    let with_users = text.lines().filter(|line| line.contains("users:(("));
+    with_users
+        .map(|line| (parse(line), users_of(line)))
+        .collect()
+}
+
+/// `users:(("nginx",pid=191,fd=6),("nginx",pid=192,fd=6))`
+fn users_of(line: &str) -> BTreeSet<User> {
+    let user = |part: &str| {
+        let (name, rest) = part.split_once("\",pid=").expect("a process");
+        let pid = rest.split(',').next().expect("split gives one at least");
+        (name.to_owned(), pid.parse().expect("a number"))
+    };
+    line.split("(\"").skip(1).map(user).collect()
 }
 
 /// A listener: its end, and the output of `ss -tlnm` for it.

@@ -60,6 +60,14 @@ fn queues(all: &mut Vec<Problem>) {
         };
         all.extend([full.into(), not_closed.into()]);
     }
+    if let Some(owner) = nginx() {
+        let not_closed = close_wait::Problem::NotClosedByMany {
+            owner,
+            processes: 110,
+            connections: 120,
+        };
+        all.push(not_closed.into());
+    }
     for cookies in [true, false] {
         let full = half_open_full::Problem::Full {
             listener: at(),

@@ -5,6 +5,7 @@ use crate::diagnose::rules::{
     port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
+use crate::fmt::escape::printable_bytes;
 use crate::fmt::line;
 use crate::render::i18n::findings::en::{count, process, sources};
 use crate::render::i18n::findings::list;
@@ -45,12 +46,22 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
 }
 
 fn close_wait(problem: &close_wait::Problem) -> String {
-    let close_wait::Problem::NotClosed { owner, connections } = problem;
-    format!(
-        "{} does not close {} whose peers have closed (CLOSE_WAIT)",
-        process(*owner),
-        count(*connections, "connection")
-    )
+    match problem {
+        close_wait::Problem::NotClosed { owner, connections } => format!(
+            "{} does not close {} whose peers have closed (CLOSE_WAIT)",
+            process(*owner),
+            count(*connections, "connection")
+        ),
+        close_wait::Problem::NotClosedByMany {
+            owner,
+            processes,
+            connections,
+        } => format!(
+            "{processes} processes {} do not close {} whose peers have closed (CLOSE_WAIT)",
+            printable_bytes(owner.comm_bytes()),
+            count(*connections, "connection")
+        ),
+    }
 }
 
 fn crowd(problem: &crowd::Problem) -> String {

@@ -5,6 +5,7 @@ use crate::diagnose::rules::{
     port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
+use crate::fmt::escape::printable_bytes;
 use crate::fmt::line;
 use crate::render::i18n::findings::list;
 use crate::render::i18n::findings::zh::{process, sources};
@@ -44,11 +45,20 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
 }
 
 fn close_wait(problem: &close_wait::Problem) -> String {
-    let close_wait::Problem::NotClosed { owner, connections } = problem;
-    format!(
-        "{} 没有关闭 {connections} 个对端已关闭的连接（CLOSE_WAIT）",
-        process(*owner)
-    )
+    match problem {
+        close_wait::Problem::NotClosed { owner, connections } => format!(
+            "{} 没有关闭 {connections} 个对端已关闭的连接（CLOSE_WAIT）",
+            process(*owner)
+        ),
+        close_wait::Problem::NotClosedByMany {
+            owner,
+            processes,
+            connections,
+        } => format!(
+            "{processes} 个 {} 进程没有关闭 {connections} 个对端已关闭的连接（CLOSE_WAIT）",
+            printable_bytes(owner.comm_bytes())
+        ),
+    }
 }
 
 fn crowd(problem: &crowd::Problem) -> String {
