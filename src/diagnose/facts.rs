@@ -30,6 +30,7 @@ use crate::model::filter::Filter;
 use crate::model::holders::{Attachment, Held, ListenerInodes, add_listeners};
 use crate::model::ident::{Ident, Owner, Remote, Role};
 use crate::model::listener::Listener;
+use crate::model::lives::Lives;
 use crate::model::pair::Pair;
 use crate::model::state::State;
 use crate::model::transition_count::TransitionCount;
@@ -54,6 +55,8 @@ pub struct Facts<'a> {
     pub transition_counts: Vec<TransitionCount>,
     /// Transitions of the last minute.
     pub recent: Recent,
+    /// Connections that have ended since the activation, whatever the filter.
+    pub lives: Lives,
     /// How long to sample packets of slow clients; zero: no sampling.
     pub patience: Duration,
     /// Whether a filter excludes some connections.
@@ -109,6 +112,7 @@ impl<'a> Facts<'a> {
             listeners,
             pairs,
             transition_counts,
+            lives: backend.lives()?,
             settings,
             patience,
             narrowed: *filter != Filter::default(),
@@ -264,6 +268,19 @@ impl<'a> Facts<'a> {
         pids
     }
 
+    /// The namespaces with the most connections and listeners.
+    pub fn largest_namespaces(&self, most: usize) -> Vec<u32> {
+        let listeners = self.listeners.iter().map(|l| l.who.netns);
+        let all = Tally::of(listeners.chain(self.conns.iter().map(|c| c.who.netns)));
+        let largest = all.at_least(1).into_iter().take(most);
+        largest.map(|(netns, _)| netns).collect()
+    }
+
+    /// Whether connections are tracked (`nf_conntrack`).
+    pub fn tracks_connections(&self) -> bool {
+        self.host.borrow_mut().tracks_connections()
+    }
+
     /// The open files of a process.
     pub fn descriptors(&self, pid: u32) -> Option<Descriptors> {
         self.host.borrow_mut().descriptors(pid)
@@ -353,6 +370,21 @@ impl<'a> Facts<'a> {
         };
         self.set_owner(&mut subject, &self.parties(whos));
         subject
+    }
+
+    /// A subject that is a namespace only.
+    pub fn nobody(&self, netns: u32) -> Subject {
+        let all = self.listeners.iter().map(|l| &l.who);
+        let all = all.chain(self.conns.iter().map(|c| &c.who));
+        let recent = self.recent.steps.values().map(|steps| &steps.example);
+        let example = all.chain(recent).find(|who| who.netns == netns);
+        let names = example.map(|who| self.host.borrow_mut().names(who));
+        let name = names.as_ref().and_then(|names| names.netns.as_deref());
+        Subject {
+            netns: Some(netns),
+            netns_name: name.map(str::to_owned),
+            ..Subject::default()
+        }
     }
 
     /// Sets the owner to the listening process, for connections that are not accepted, are orphans

@@ -1,7 +1,8 @@
 //! The transitions of the last minute: the newest records of the rings, counted by service,
 //! process, states and reason. Reading them moves no position.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use crate::backend::{Backend, Start, session};
@@ -21,9 +22,16 @@ const SECOND: u64 = 1_000_000_000;
 /// host, and a scan from many addresses cannot fill the memory.
 const MOST_STEPS: usize = 65_536;
 const MOST_PEERS: usize = 4_096;
+/// Maximum number of local ports for each kind of failed calls of connect().
+const MOST_PORTS: usize = 256;
+/// Maximum number of errors for each kind.
+const MOST_ERRORS: usize = 8;
+/// Time in the old state from which on a transition counts as [`Steps::long`]: longer than a round
+/// trip on Earth. A client that calls two addresses at once gives up the slower one earlier.
+pub const LONG_NS: u64 = SECOND / 2;
 
 /// The key by which transitions are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepKey {
     /// The listener or destination.
     pub service: Service,
@@ -64,6 +72,10 @@ pub struct Steps {
     pub example: Ident,
     /// The remote addresses.
     pub peers: Tally<Remote>,
+    /// Number of transitions after at least [`LONG_NS`] in the old state.
+    pub long: u64,
+    /// The socket's errors.
+    pub errors: Tally<u16>,
 }
 
 impl Steps {
@@ -80,7 +92,37 @@ impl Steps {
         for (peer, count) in other.peers.at_least(1) {
             self.peers.add(peer, count);
         }
+        self.long += other.long;
+        for (error, count) in other.errors.at_least(1) {
+            self.errors.add(error, count);
+        }
     }
+}
+
+/// What calls of connect() that found no local port have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NoPortKey {
+    /// The destination.
+    pub service: Service,
+    /// The local address.
+    pub local: IpAddr,
+    /// Whether the program has bound the port, too.
+    pub bound: bool,
+    /// The process.
+    pub pid: Option<u32>,
+}
+
+/// Calls of connect() that found no local port.
+#[derive(Debug, Clone)]
+pub struct NoPort {
+    /// Number of calls.
+    pub count: u64,
+    /// Time of the last one, in monotonic nanoseconds.
+    pub last_ns: u64,
+    /// The first one that was seen.
+    pub example: Ident,
+    /// The ports that the program has bound.
+    pub ports: BTreeSet<u16>,
 }
 
 /// The transitions of the last minute.
@@ -88,6 +130,8 @@ impl Steps {
 pub struct Recent {
     /// Counts by kind.
     pub steps: HashMap<StepKey, Steps>,
+    /// Calls of connect() that found no local port.
+    pub no_port: BTreeMap<NoPortKey, NoPort>,
     /// Transitions that are not counted by kind because the table is full.
     pub forgotten: u64,
 }
@@ -120,7 +164,40 @@ impl Recent {
         Ok(recent)
     }
 
+    /// The counts in a fixed order.
+    pub fn in_order(&self) -> Vec<(&StepKey, &Steps)> {
+        let mut all: Vec<_> = self.steps.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| **key);
+        all
+    }
+
+    fn add_no_port(&mut self, step: &Transition, service: Service) {
+        let key = NoPortKey {
+            service: service.canonical(),
+            local: step.who.local().to_canonical(),
+            bound: step.who.lport != 0,
+            pid: step.who.owner.map(|o| o.pid),
+        };
+        if self.no_port.len() >= MOST_STEPS && !self.no_port.contains_key(&key) {
+            return;
+        }
+        let failed = self.no_port.entry(key).or_insert_with(|| NoPort {
+            count: 0,
+            last_ns: 0,
+            example: step.who,
+            ports: BTreeSet::new(),
+        });
+        failed.count += 1;
+        failed.last_ns = failed.last_ns.max(step.ts);
+        if key.bound && failed.ports.len() < MOST_PORTS {
+            failed.ports.insert(step.who.lport);
+        }
+    }
+
     fn add(&mut self, step: &Transition, service: Service, since: u64) {
+        if step.reason == Reason::NO_PORT && step.new == State::CLOSE {
+            self.add_no_port(step, service);
+        }
         let key = StepKey {
             service,
             old: step.old,
@@ -138,11 +215,17 @@ impl Recent {
             seconds: 0,
             example: step.who,
             peers: Tally::with_room(MOST_PEERS),
+            long: 0,
+            errors: Tally::with_room(MOST_ERRORS),
         });
         let second = (step.ts - since) / SECOND;
         steps.count += 1;
         steps.last_ns = steps.last_ns.max(step.ts);
         steps.seconds |= 1 << second.min(63);
         steps.peers.add(step.who.peer(), 1);
+        steps.long += u64::from(step.in_old.ns().is_some_and(|ns| ns >= LONG_NS));
+        if step.error != 0 {
+            steps.errors.add(step.error, 1);
+        }
     }
 }

@@ -32,6 +32,14 @@ pub struct Service {
     pub port: u16,
 }
 
+impl Service {
+    /// The same for sockets of both families: an IPv4 address is not mapped.
+    pub fn canonical(self) -> Self {
+        let addr = self.addr.to_canonical();
+        Self { addr, ..self }
+    }
+}
+
 /// Number of connections of a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Live {

@@ -18,7 +18,7 @@ use crate::backend::capture::{self, Problem};
 use crate::error::Result;
 use crate::host::devices::Devices;
 use crate::host::names::{ConnNames, Names};
-use crate::host::netns::{Namespace, SETTINGS};
+use crate::host::netns::{Namespace, SETTINGS, TRACKED};
 use crate::host::processes::{Found, Living, Process};
 use crate::host::sample::{Carried, Target};
 use crate::host::sockets::{Listening, Open, OpenSockets};
@@ -457,6 +457,11 @@ impl Host for CapturedHost {
             closed: Some("the capture has nothing of it".into()),
             ..Namespace::default()
         })
+    }
+
+    fn tracks_connections(&mut self) -> bool {
+        let mut namespaces = self.namespaces.values();
+        namespaces.any(|namespace| namespace.counter(TRACKED).is_some())
     }
 
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {

@@ -39,6 +39,13 @@ pub struct Descriptors {
     pub limit: Option<u64>,
 }
 
+impl Descriptors {
+    /// Whether no other file can be opened.
+    pub fn are_used_up(&self) -> bool {
+        self.limit.is_some_and(|limit| self.open >= limit)
+    }
+}
+
 /// Number of processes that are tried first for entering a namespace.
 pub const LIKELY_PIDS: usize = 8;
 
@@ -52,6 +59,10 @@ pub trait Host {
     }
     /// The settings and counters of a namespace; `pids` are processes that are likely in it.
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace;
+    /// Whether connections are tracked (`nf_conntrack` is loaded).
+    fn tracks_connections(&mut self) -> bool {
+        false
+    }
     /// The open files of a process; `None`: it has ended, or access is denied.
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors>;
     /// The processes that have the socket with this inode number open.
@@ -114,6 +125,10 @@ impl Host for ThisHost {
 
     fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
         self.namespaces.read(inode, pids)
+    }
+
+    fn tracks_connections(&mut self) -> bool {
+        Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists()
     }
 
     fn descriptors(&mut self, pid: u32) -> Option<Descriptors> {

@@ -26,20 +26,38 @@ pub const SETTINGS: &[&str] = &[
     "net.ipv4.tcp_max_orphans",
     "net.ipv4.tcp_max_syn_backlog",
     "net.ipv4.tcp_max_tw_buckets",
+    "net.ipv4.tcp_mem",
     "net.ipv4.tcp_orphan_retries",
     "net.ipv4.tcp_retries2",
     "net.ipv4.tcp_syn_retries",
     "net.ipv4.tcp_synack_retries",
     "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_timestamps",
     "net.ipv4.tcp_tw_reuse",
+    "net.netfilter.nf_conntrack_max",
 ];
+
+/// Those of them that hold for the whole host. Only the first namespace shows them.
+pub const HOST_WIDE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"];
+
+/// Numbers of `/proc/net/sockstat` among the counters: connections in TIME_WAIT of the namespace;
+/// orphans, and pages of memory that TCP uses, of the whole host.
+pub const SOCKSTAT: [&str; 3] = ["sockstat.TCP.tw", "sockstat.TCP.orphan", "sockstat.TCP.mem"];
+
+/// Connections that the namespace tracks, among the counters: absent unless `nf_conntrack` is
+/// loaded.
+pub const TRACKED: &str = "nf_conntrack_count";
+
+/// The setting that limits [`TRACKED`].
+pub const TRACKED_MAX: &str = "net.netfilter.nf_conntrack_max";
 
 /// The settings and counters of one network namespace.
 #[derive(Debug, Clone, Default)]
 pub struct Namespace {
     /// Settings by name, as `sysctl -n` prints them, with a space instead of each tab.
     pub settings: HashMap<&'static str, String>,
-    /// Counters by `nstat` name, such as `TcpExtListenDrops`.
+    /// Counters by `nstat` name, such as `TcpExtListenDrops`; [`SOCKSTAT`]; and those of
+    /// connection tracking, such as [`TRACKED`].
     pub counters: HashMap<String, u64>,
     /// Its listening sockets.
     pub listening: Vec<Listening>,
@@ -60,7 +78,12 @@ impl Namespace {
         self.setting(name)?.parse().ok()
     }
 
-    /// A counter of `/proc/net/netstat` or `/proc/net/snmp`.
+    /// The last number of a setting that has several.
+    pub fn last_number(&self, name: &str) -> Option<u64> {
+        self.setting(name)?.split_whitespace().last()?.parse().ok()
+    }
+
+    /// A counter by its name.
     pub fn counter(&self, name: &str) -> Option<u64> {
         self.counters.get(name).copied()
     }
@@ -99,6 +122,13 @@ pub struct LocalPorts {
     pub count: u64,
 }
 
+impl LocalPorts {
+    /// Whether the port is between the first and the last one.
+    pub fn has(&self, port: u16) -> bool {
+        (self.low..=self.high).contains(&port)
+    }
+}
+
 /// Parses `8080,9000-9010`, which the kernel prints sorted and without overlaps.
 fn port_list(text: &str) -> Vec<(u16, u16)> {
     let range = |part: &str| {
@@ -114,6 +144,8 @@ pub struct Namespaces {
     named: PathBuf,
     /// Namespaces of all processes, once the processes have been searched.
     running: Option<HashMap<u64, PathBuf>>,
+    /// Settings of the whole host, once one was asked for.
+    host_wide: Option<Vec<(&'static str, String)>>,
 }
 
 impl Default for Namespaces {
@@ -122,6 +154,7 @@ impl Default for Namespaces {
             proc: "/proc".into(),
             named: "/run/netns".into(),
             running: None,
+            host_wide: None,
         }
     }
 }
@@ -130,22 +163,41 @@ impl Namespaces {
     /// Reads the namespace with this inode number; `pids` are processes that are likely in it.
     pub fn read(&mut self, inode: u32, pids: &[u32]) -> Namespace {
         if self.is_here(inode) {
-            return read_here(&self.proc);
+            let mut namespace = read_here(&self.proc);
+            self.add_host_wide(&mut namespace);
+            return namespace;
         }
         let read = match self.find(inode.into(), pids) {
             Some(path) => read_inside(&path, inode, &self.proc),
             None => Err("no process and no name under /run/netns leads to it".into()),
         };
-        read.unwrap_or_else(|reason| {
-            // This namespace shows which settings the kernel has.
-            let mut settings = read_here(&self.proc).settings;
-            settings.values_mut().for_each(String::clear);
-            Namespace {
-                settings,
-                closed: Some(reason),
-                ..Namespace::default()
+        match read {
+            Ok(mut namespace) => {
+                self.add_host_wide(&mut namespace);
+                namespace
             }
-        })
+            Err(reason) => {
+                // This namespace shows which settings the kernel has.
+                let mut settings = read_here(&self.proc).settings;
+                settings.values_mut().for_each(String::clear);
+                Namespace {
+                    settings,
+                    closed: Some(reason),
+                    ..Namespace::default()
+                }
+            }
+        }
+    }
+
+    /// Adds the settings of the whole host that the namespace does not show.
+    fn add_host_wide(&mut self, namespace: &mut Namespace) {
+        let known = self
+            .host_wide
+            .get_or_insert_with(|| read_host_wide(&self.proc));
+        for (name, value) in known.iter() {
+            let known = namespace.settings.entry(*name);
+            known.or_insert_with(|| value.clone());
+        }
     }
 
     /// Whether this is the namespace of the caller.
@@ -238,29 +290,89 @@ fn read_inside(path: &Path, inode: u32, proc: &Path) -> Result<Namespace, String
     inside(path, inode, || read_here(proc))
 }
 
+/// Reads the settings of the whole host: here, or in the namespace of process 1.
+fn read_host_wide(proc: &Path) -> Vec<(&'static str, String)> {
+    let read = || {
+        let known = HOST_WIDE.into_iter();
+        let known = known.filter_map(|name| Some((name, setting(proc, name)?)));
+        known.collect::<Vec<_>>()
+    };
+    let here = read();
+    if !here.is_empty() {
+        return here;
+    }
+    let first = proc.join("1/ns/net");
+    let inode = inode_of(&first).and_then(|inode| u32::try_from(inode).ok());
+    let read = inode.and_then(|inode| inside(&first, inode, read).ok());
+    read.unwrap_or_default()
+}
+
 /// Reads the namespace of the calling thread.
 fn read_here(proc: &Path) -> Namespace {
-    let setting = |name: &&'static str| {
-        let path = proc.join("sys").join(name.replace('.', "/"));
-        let text = fs::read_to_string(path).ok()?;
-        let words: Vec<_> = text.split_whitespace().collect();
-        Some((*name, words.join(" ")))
-    };
     let net = proc.join("thread-self/net");
-    let counters = |name| fs::read_to_string(net.join(name));
-    let counters = ["netstat", "snmp"].map(|name| counters(name).unwrap_or_default());
+    let known = |name: &&'static str| Some((*name, setting(proc, name)?));
     Namespace {
-        settings: SETTINGS.iter().filter_map(setting).collect(),
-        counters: counters
-            .iter()
-            .flat_map(|text| parse_counters(text))
-            .collect(),
+        settings: SETTINGS.iter().filter_map(known).collect(),
+        counters: counters(proc, &net).into_iter().collect(),
         listening: ["tcp", "tcp6"]
             .iter()
             .flat_map(|name| sockets::read(&net.join(name)))
             .collect(),
         closed: None,
     }
+}
+
+/// A setting of the calling thread's namespace.
+fn setting(proc: &Path, name: &str) -> Option<String> {
+    let path = proc.join("sys").join(name.replace('.', "/"));
+    let text = fs::read_to_string(path).ok()?;
+    let words: Vec<_> = text.split_whitespace().collect();
+    Some(words.join(" "))
+}
+
+/// All counters of the calling thread's namespace.
+fn counters(proc: &Path, net: &Path) -> Vec<(String, u64)> {
+    let read = |name: &str| fs::read_to_string(net.join(name)).unwrap_or_default();
+    let mut all = parse_counters(&read("netstat"));
+    all.extend(parse_counters(&read("snmp")));
+    all.extend(parse_sockstat(&read("sockstat")));
+    all.extend(parse_conntrack(&read("stat/nf_conntrack")));
+    let tracked = setting(proc, "net.netfilter.nf_conntrack_count");
+    let tracked = tracked.and_then(|count| count.parse().ok());
+    all.extend(tracked.map(|count| (TRACKED.to_owned(), count)));
+    all
+}
+
+/// Parses the line of TCP: `TCP: inuse 5 orphan 0 tw 0 alloc 6 mem 1`.
+fn parse_sockstat(text: &str) -> Vec<(String, u64)> {
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let words: Vec<_> = line.unwrap_or_default().split_whitespace().collect();
+    let pairs = words.chunks_exact(2).filter_map(|pair| match pair {
+        [name, number] => Some((format!("sockstat.TCP.{name}"), number.parse().ok()?)),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// Counters of connection tracking that a full table increments.
+const CONNTRACK: [&str; 3] = ["insert_failed", "drop", "early_drop"];
+
+/// Parses `/proc/net/stat/nf_conntrack`: a line of names, and a line of hexadecimal numbers for each
+/// CPU.
+fn parse_conntrack(text: &str) -> Vec<(String, u64)> {
+    let mut lines = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let names = lines.next().unwrap_or_default();
+    let of_cpus: Vec<_> = lines.collect();
+    let sum = |name: &str| {
+        let column = names.iter().position(|known| *known == name)?;
+        let numbers = of_cpus.iter().filter_map(|of_cpu| of_cpu.get(column));
+        let numbers = numbers.filter_map(|number| u64::from_str_radix(number, 16).ok());
+        let total = numbers.fold(0, u64::saturating_add);
+        Some((format!("nf_conntrack_{name}"), total))
+    };
+    CONNTRACK.into_iter().filter_map(sum).collect()
 }
 
 /// Parses pairs of lines: the first has the names, the second the numbers.
@@ -306,6 +418,63 @@ mod tests {
         ];
         assert_eq!(counters, expected.map(|(n, v)| (n.to_owned(), v)));
         assert!(parse_counters("").is_empty() && parse_counters("Tcp: A").is_empty());
+    }
+
+    #[test]
+    fn usage_is_read_from_the_line_of_tcp() {
+        let text =
+            "sockets: used 151\nTCP: inuse 5 orphan 2 tw 7 alloc 6 mem 3\nUDP: inuse 1 mem 9\n";
+        let found = parse_sockstat(text);
+        for (name, number) in SOCKSTAT.into_iter().zip([7, 2, 3]) {
+            assert!(
+                found.contains(&(name.to_owned(), number)),
+                "{name}: {found:?}"
+            );
+        }
+        assert!(parse_sockstat("").is_empty() && parse_sockstat("TCP: inuse\n").is_empty());
+    }
+
+    #[test]
+    fn conntrack_is_added_up_over_all_cpus() {
+        let text = "entries  found new invalid insert insert_failed drop early_drop\n\
+                    00000010  00000000 00000000 00000001 00000000 00000002 0000000a 00000000\n\
+                    00000010  00000000 00000000 00000001 00000000 00000001 00000001 0000000f\n";
+        let expected = [
+            ("nf_conntrack_insert_failed", 3),
+            ("nf_conntrack_drop", 11),
+            ("nf_conntrack_early_drop", 15),
+        ];
+        assert_eq!(
+            parse_conntrack(text),
+            expected.map(|(n, v)| (n.to_owned(), v))
+        );
+        assert!(parse_conntrack("").is_empty());
+    }
+
+    #[test]
+    fn the_last_of_several_numbers_is_the_limit() {
+        let memory = with(&[("net.ipv4.tcp_mem", "200 250 300")]);
+        assert_eq!(memory.last_number("net.ipv4.tcp_mem"), Some(300));
+        assert_eq!(memory.last_number("net.ipv4.tcp_max_orphans"), None);
+        assert_eq!(
+            with(&[("net.ipv4.tcp_mem", "")]).last_number("net.ipv4.tcp_mem"),
+            None
+        );
+    }
+
+    #[test]
+    fn settings_of_the_host_are_added_and_nothing_is_replaced() {
+        let mut namespaces = Namespaces::default();
+        let mut namespace = with(&[("net.ipv4.tcp_mem", "1 2 3")]);
+        namespaces.add_host_wide(&mut namespace);
+        assert_eq!(namespace.setting("net.ipv4.tcp_mem"), Some("1 2 3"));
+        let known = namespaces.host_wide.unwrap();
+        let orphans = known.iter().find(|(name, _)| name.ends_with("orphans"));
+        assert_eq!(
+            namespace.setting("net.ipv4.tcp_max_orphans"),
+            orphans.map(|(_, value)| value.as_str())
+        );
+        assert!(HOST_WIDE.iter().all(|name| SETTINGS.contains(name)));
     }
 
     #[test]

@@ -61,6 +61,14 @@ impl Reason {
     pub const ACCEPT_QUEUE_FULL: Self = Self(16);
     /// `connect()` found no local port.
     pub const NO_PORT: Self = Self(17);
+    /// The kernel skipped TIME_WAIT: `tcp_max_tw_buckets`.
+    pub const OUT_OF_TIMEWAIT: Self = Self(23);
+    /// The kernel ended an orphan: `tcp_max_orphans`.
+    pub const OUT_OF_ORPHANS: Self = Self(24);
+    /// The kernel ended an orphan: `tcp_mem`.
+    pub const OUT_OF_MEMORY: Self = Self(25);
+    /// The program gave up an unanswered `connect()`.
+    pub const CANCELLED: Self = Self(26);
 
     /// All named reasons.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -117,6 +125,10 @@ mod tests {
             (Reason::UNREAD_DATA, "unread_data"),
             (Reason::ACCEPT_QUEUE_FULL, "accept_queue_full"),
             (Reason::NO_PORT, "no_port"),
+            (Reason::OUT_OF_TIMEWAIT, "out_of_timewait"),
+            (Reason::OUT_OF_ORPHANS, "out_of_orphans"),
+            (Reason::OUT_OF_MEMORY, "out_of_memory"),
+            (Reason::CANCELLED, "cancelled"),
         ];
         for (reason, name) in named {
             assert_eq!(reason.name().as_deref(), Some(name));

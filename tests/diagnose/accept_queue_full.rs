@@ -3,11 +3,14 @@
 use std::mem::offset_of;
 
 use diagnose_tools::abi::{RawHandshakes, RawIdent, RawListener};
+use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
+use diagnose_tools::host::Descriptors;
+use testkit::host::FakeHost;
 use testkit::records::Bytes;
 use testkit::scene::{Socket, bind};
 
-use crate::support::{host, is, look, number, only, settings};
+use crate::support::{host, is, look, look_with, number, only, settings};
 
 #[test]
 fn a_full_accept_queue() {
@@ -69,6 +72,42 @@ fn a_full_accept_queue() {
         "accept-queue-full",
         Severity::Critical,
     );
+}
+
+#[test]
+fn a_process_without_a_free_descriptor() {
+    let full = Socket {
+        accept: [512, 512],
+        half_open: [0, 3, 511],
+        ..Socket::default()
+    };
+    let found = |open| {
+        let mut fake = host();
+        fake.listeners = vec![full.bytes()];
+        let mut host = FakeHost {
+            descriptors: Descriptors {
+                open,
+                limit: Some(64),
+            },
+            ..FakeHost::default()
+        };
+        look_with(&fake, &mut host, &Scope::default()).findings
+    };
+    let findings = found(64);
+    let finding = only(&findings);
+    is(finding, "accept-queue-full", Severity::Critical);
+    assert_eq!(
+        finding.summary,
+        "141/nginx does not accept: 64 of 64 descriptors used, the accept queue of 10.0.0.1:80 is \
+         full (512 waiting, limit 511)"
+    );
+    assert_eq!(finding.advice.len(), 1);
+    assert!(finding.advice[0].text.contains("RLIMIT_NOFILE"));
+    let findings = found(63);
+    let finding = only(&findings);
+    is(finding, "accept-queue-full", Severity::Warning);
+    assert!(!finding.summary.contains("descriptors"), "{finding:#?}");
+    assert_eq!(number(finding, "descriptors"), 63);
 }
 
 #[test]

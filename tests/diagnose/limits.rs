@@ -49,11 +49,11 @@ fn limits_of_a_file_hold() {
         let diagnosis = look_with(&fake, &mut FakeHost::default(), &scope);
         (diagnosis.findings.len(), diagnosis.checked.len())
     };
-    assert_eq!(found(""), (0, 20));
-    assert_eq!(found("[slow-request]\none-source = 20\n"), (1, 20));
+    assert_eq!(found(""), (0, 22));
+    assert_eq!(found("[slow-request]\none-source = 20\n"), (1, 22));
     assert_eq!(
         found("[slow-request]\none-source = 20\nenabled = false\n"),
-        (0, 17)
+        (0, 19)
     );
 }
 

@@ -1,11 +1,16 @@
 //! The local ports for one destination: `time-wait` or `port-exhaustion`, depending on what uses
 //! them.
 
+use std::mem::offset_of;
+
+use diagnose_tools::abi::{ConnBytes, RawConn, RawIdent};
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::host::FakeHost;
+use testkit::records::Bytes;
 use testkit::scene::{Conn, ESTABLISHED, TIME_WAIT};
 
+use crate::support::words::Finding;
 use crate::support::{add, host, is, look_with, number, only, settings};
 
 /// Connections to a database, on `count` of the ports from 40000.
@@ -82,4 +87,58 @@ fn local_ports_that_run_out() {
         Severity::Warning,
     );
     assert_eq!(found(90, TIME_WAIT, FakeHost::default()), []);
+}
+
+/// Connections from two addresses, or by sockets of two families, on ports of their own.
+fn two_halves(second: impl Fn(Conn) -> ConnBytes) -> Vec<Finding> {
+    let fake = host();
+    let conns = to_database(80, ESTABLISHED);
+    let (first, rest) = conns.split_at(40);
+    add(&fake, first.iter().cloned());
+    let rest = rest.iter().cloned().map(second);
+    fake.conns.borrow_mut().extend(rest);
+    look_with(&fake, &mut narrow(), &Scope::default()).findings
+}
+
+#[test]
+fn each_local_address_has_its_own_ports() {
+    let from_another = |conn: Conn| {
+        let local = conn.local.replace("10.0.0.1", "10.0.0.2");
+        Conn { local, ..conn }.bytes()
+    };
+    assert_eq!(two_halves(from_another), []);
+    let findings = two_halves(|conn| conn.bytes());
+    assert_eq!(number(only(&findings), "ports_used"), 80);
+}
+
+#[test]
+fn sockets_of_both_families_share_the_ports_of_an_ipv4_address() {
+    let of_ipv6 = |conn: Conn| {
+        let mut bytes = Bytes(conn.bytes());
+        let at = offset_of!(RawConn, who) + offset_of!(RawIdent, family);
+        bytes.put(at, [6]);
+        bytes.0
+    };
+    let findings = two_halves(of_ipv6);
+    let finding = only(&findings);
+    is(finding, "port-exhaustion", Severity::Warning);
+    assert_eq!(number(finding, "ports_used"), 80);
+}
+
+#[test]
+fn time_wait_is_told_for_each_local_address() {
+    let fake = host();
+    let conns = to_database(90, TIME_WAIT);
+    let others = conns.iter().cloned().map(|conn| Conn {
+        local: conn.local.replace("10.0.0.1", "10.0.0.2"),
+        ..conn
+    });
+    add(&fake, others);
+    add(&fake, conns.iter().cloned());
+    let findings = look_with(&fake, &mut narrow(), &Scope::default()).findings;
+    let locals: Vec<_> = findings
+        .iter()
+        .filter_map(|f| Some(f.subject.local?.0.to_string()))
+        .collect();
+    assert_eq!(locals, ["10.0.0.1", "10.0.0.2"], "{findings:#?}");
 }

@@ -3,11 +3,13 @@
 
 mod accept_queue_full;
 mod close_wait;
+mod conntrack_full;
 mod dead_peers;
 mod every_rule;
 mod fin_wait2;
 mod half_open_full;
 mod holders;
+mod kernel_limits;
 mod limits;
 mod local_ports;
 mod output;

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 
 use crate::simultaneous::calling;
 use crate::support::life::{self, Life};
-use crate::support::netns::{self, Netns};
+use crate::support::netns::{self, HostSetting, Netns};
 use crate::support::nstat::Counters;
 use crate::support::raw::{HOST, Peer, Wire, peer_addr};
 use crate::support::segment::{ACK, FIN, RST, SYN};
@@ -362,42 +362,6 @@ fn errno(name: &str) -> i32 {
 /// Its number in `TCP_INFO`.
 const CLOSE_WAIT: u8 = 8;
 
-/// A setting of the whole kernel, which only its initial namespace shows; restored when this is
-/// dropped.
-struct Setting {
-    name: &'static str,
-    before: String,
-}
-
-impl Setting {
-    fn new(name: &'static str, value: &str) -> Self {
-        let before = first_namespace(&["sysctl", "-n", name]);
-        first_namespace(&["sysctl", "-w", &format!("{name}={value}")]);
-        Self { name, before }
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        first_namespace(&[
-            "sysctl",
-            "-w",
-            &format!("{}={}", self.name, self.before.trim()),
-        ]);
-    }
-}
-
-/// Output of a command in the namespace of process 1.
-fn first_namespace(command: &[&str]) -> String {
-    let output = std::process::Command::new("nsenter")
-        .args(["--target", "1", "--net"])
-        .args(command)
-        .output()
-        .expect("util-linux is installed");
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
 /// Number of lives of this report, in this namespace, that ended for a reason: limits apply to the
 /// whole kernel, and orphans that other scenarios have left are given up as well.
 fn ended(report: &tool::Report, reason: &str) -> u64 {
@@ -436,19 +400,11 @@ fn out_of_timewait() {
     assert_eq!(ended(&report, "reset_sent"), 0);
 }
 
-/// A connection whose server has sent more than the client accepts: its FIN has to wait.
-fn stuffed(listener: &TcpListener) -> (TcpStream, TcpStream) {
-    let (client, mut server) = traffic::pair(listener);
-    server.set_nonblocking(true).expect("set");
-    while server.write(&[0; 65_536]).is_ok() {}
-    (client, server)
-}
-
 fn out_of_orphans() {
     let listener = traffic::listen(traffic::V4);
     let before = Counters::here().get("TcpExtTCPAbortOnMemory");
-    let orphans = Setting::new("net.ipv4.tcp_max_orphans", "2");
-    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| stuffed(&listener)).unzip();
+    let orphans = HostSetting::new("net.ipv4.tcp_max_orphans", "2");
+    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| traffic::stuffed(&listener)).unzip();
     for server in servers {
         drop(server);
         // The kernel adds them up at most ten times per second.
@@ -470,8 +426,8 @@ fn out_of_orphans() {
 fn out_of_memory() {
     let listener = traffic::listen(traffic::V4);
     let before = Counters::here().get("TcpExtTCPAbortOnMemory");
-    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| stuffed(&listener)).unzip();
-    let memory = Setting::new("net.ipv4.tcp_mem", "1 2 3");
+    let (clients, servers): (Vec<_>, Vec<_>) = (0..12).map(|_| traffic::stuffed(&listener)).unzip();
+    let memory = HostSetting::new("net.ipv4.tcp_mem", "1 2 3");
     drop(servers);
     let aborted = Counters::here().get("TcpExtTCPAbortOnMemory") - before;
     drop(memory);

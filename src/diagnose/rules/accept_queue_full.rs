@@ -5,20 +5,23 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
+use crate::host::Descriptors;
 use crate::model::alarm::AlarmKind;
 use crate::model::ident::Owner;
-use crate::model::listener::{Listener, Queue};
+use crate::model::listener::Listener;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["accept-queue-full"],
-    looks_at: "a listener's accept queue, which is full above its limit; if none is full now, \
-               drops since the activation are information",
-    refuted_by: "a queue that has room now (then earlier drops are information)",
+    looks_at: "a listener's accept queue, which is full above its limit, and the descriptors of \
+               the process that has it; if none is full now, drops since the activation are \
+               information",
+    refuted_by: "a queue that has room now (then earlier drops are information); of a longer queue \
+                 as a remedy: a process without a free descriptor",
     alike: "a program that is too slow, and one that is stopped",
-    remedy: "find out why the program does not accept; a longer queue only buys time",
+    remedy: "find out why the program does not accept (RLIMIT_NOFILE, if its descriptors are used \
+             up); a longer queue only buys time",
     limits: &[],
     find,
 };
@@ -36,6 +39,8 @@ pub enum Problem {
         waiting: u32,
         /// The queue is full above this length.
         limit: u32,
+        /// Number of descriptors of the process, all of which are used.
+        descriptors: Option<u64>,
     },
     /// The queue was full, but is not full now.
     WasFull {
@@ -47,6 +52,8 @@ pub enum Problem {
 /// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// accept() finds no free descriptor.
+    RaiseNofile,
     /// Find out why the program does not accept.
     SeeProgram,
     /// The program limits the queue itself.
@@ -74,6 +81,30 @@ pub fn is_full(endpoint: &Endpoint) -> bool {
     endpoint.has_alarm(AlarmKind::ACCEPT_QUEUE) || endpoint.listeners.iter().any(full)
 }
 
+/// Connections that the listeners of an endpoint have turned away since the activation.
+struct TurnedAway {
+    syns: u64,
+    acks: u64,
+    ended: u64,
+    /// The kernel's own counter, which includes other causes and the time before the activation.
+    drops: u64,
+}
+
+impl TurnedAway {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self {
+            syns: endpoint.handshakes(|h| h.syn_accept_queue_full),
+            acks: endpoint.handshakes(|h| h.ack_accept_queue_full),
+            ended: endpoint.handshakes(|h| h.accept_queue_full),
+            drops: endpoint.sum(|l| l.drops),
+        }
+    }
+
+    fn any(&self) -> bool {
+        sum([self.syns, self.acks, self.ended]) > 0
+    }
+}
+
 fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
     // Each of the listeners that share a port has its own queue.
     let over = |l: &Listener| {
@@ -81,63 +112,81 @@ fn look(facts: &Facts, endpoint: &Endpoint) -> Option<Finding> {
         (u64::from(queue.length) + 1_000_000).saturating_sub(queue.limit.into())
     };
     let fullest = endpoint.most(over)?;
-    let queue = fullest.accept_queue;
-    let now = is_full(endpoint);
-    let syns = endpoint.handshakes(|h| h.syn_accept_queue_full);
-    let acks = endpoint.handshakes(|h| h.ack_accept_queue_full);
-    let ended = endpoint.handshakes(|h| h.accept_queue_full);
-    let drops = endpoint.sum(|l| l.drops);
-    let turned_away = sum([syns, acks, ended]);
-    let severity = match now {
-        true if turned_away > 0 || drops > 0 => Severity::Critical,
-        true => Severity::Warning,
-        // The kernel's own counter includes other causes, and the time before the activation.
-        false if turned_away > 0 => Severity::Info,
-        false => return None,
-    };
+    let turned_away = TurnedAway::of(endpoint);
+    if is_full(endpoint) {
+        return Some(full(facts, endpoint, fullest, &turned_away));
+    }
+    if !turned_away.any() {
+        return None;
+    }
+    let listener = facts.at(&endpoint.service);
     let subject = facts.subject(&endpoint.service, [&fullest.who]);
-    let problem = problem(
-        facts.at(&endpoint.service),
-        subject.owner,
-        now.then_some(queue),
-    );
+    let problem = Problem::WasFull { listener };
+    let finding = Finding::new("accept-queue-full", Severity::Info, problem, subject);
+    let finding = numbers(facts, endpoint, fullest, &turned_away, finding);
+    Some(settings(facts, endpoint, fullest, finding))
+}
+
+/// The queue of this listener is full.
+fn full(
+    facts: &Facts,
+    endpoint: &Endpoint,
+    fullest: &Listener,
+    turned_away: &TurnedAway,
+) -> Finding {
+    let subject = facts.subject(&endpoint.service, [&fullest.who]);
+    let descriptors = subject.owner.and_then(|o| facts.descriptors(o.pid));
+    let used_up = descriptors.filter(Descriptors::are_used_up);
+    let severity = match turned_away.any() || turned_away.drops > 0 || used_up.is_some() {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    let problem = Problem::Full {
+        owner: subject.owner,
+        listener: facts.at(&endpoint.service),
+        waiting: fullest.accept_queue.length,
+        limit: fullest.accept_queue.limit,
+        descriptors: used_up.map(|d| d.open),
+    };
+    let finding = Finding::new("accept-queue-full", severity, problem, subject);
+    let finding = numbers(facts, endpoint, fullest, turned_away, finding)
+        .number_if("descriptors", descriptors.map(|d| d.open))
+        .number_if("descriptors_limit", descriptors.and_then(|d| d.limit));
+    match used_up {
+        // However long the queue, nothing leaves it.
+        Some(_) => finding.remedy(Action::RaiseNofile),
+        None => settings(facts, endpoint, fullest, finding),
+    }
+}
+
+fn numbers(
+    facts: &Facts,
+    endpoint: &Endpoint,
+    fullest: &Listener,
+    turned_away: &TurnedAway,
+    finding: Finding,
+) -> Finding {
+    let queue = fullest.accept_queue;
     let namespace = facts.namespace(endpoint.service.netns);
-    let finding = Finding::new("accept-queue-full", severity, problem, subject)
+    finding
         .number("accept_queue", queue.length)
         .number("accept_queue_peak", queue.max)
         .number("accept_queue_limit", queue.limit)
         .number("listeners", endpoint.listeners.len() as u64)
-        .number("syns_dropped", syns)
-        .number("last_acks_dropped", acks)
-        .number("handshakes_ended", ended)
-        .number("drops", drops)
+        .number("syns_dropped", turned_away.syns)
+        .number("last_acks_dropped", turned_away.acks)
+        .number("handshakes_ended", turned_away.ended)
+        .number("drops", turned_away.drops)
         .counters(&namespace, &["TcpExtListenOverflows", "TcpExtListenDrops"])
-        .remedy(Action::SeeProgram);
-    Some(settings(
-        facts,
-        &endpoint.service,
-        queue.limit.into(),
-        finding,
-    ))
 }
 
-/// The problem of a queue that is or was full.
-fn problem(listener: SocketAddress, owner: Option<Owner>, full: Option<Queue>) -> Problem {
-    match full {
-        Some(queue) => Problem::Full {
-            owner,
-            listener,
-            waiting: queue.length,
-            limit: queue.limit,
-        },
-        None => Problem::WasFull { listener },
-    }
-}
-
-fn settings(facts: &Facts, service: &Service, backlog: u64, finding: Finding) -> Finding {
+fn settings(facts: &Facts, endpoint: &Endpoint, fullest: &Listener, finding: Finding) -> Finding {
+    let service = &endpoint.service;
+    let backlog = u64::from(fullest.accept_queue.limit);
     let namespace = facts.namespace(service.netns);
     let somaxconn = namespace.number("net.core.somaxconn");
     finding
+        .remedy(Action::SeeProgram)
         .remedy_if(facts.remedy(
             service.netns,
             "net.core.somaxconn",

@@ -9,6 +9,7 @@
 
 pub mod accept_queue_full;
 pub mod close_wait;
+pub mod conntrack_full;
 pub mod crowd;
 pub mod dead_peers;
 mod endpoint;
@@ -16,6 +17,7 @@ pub mod fin_wait1;
 pub mod fin_wait2;
 pub mod half_open_full;
 mod held;
+pub mod kernel_limits;
 pub mod last_ack;
 pub mod local_ports;
 pub mod pair_threshold;
@@ -46,6 +48,8 @@ pub static RULES: &[&Rule] = &[
     &close_wait::RULE,
     &time_wait::RULE,
     &port_exhaustion::RULE,
+    &kernel_limits::RULE,
+    &conntrack_full::RULE,
     &fin_wait1::RULE,
     &fin_wait2::RULE,
     &last_ack::RULE,
@@ -76,8 +80,10 @@ of_rules! {
     Problem {
         AcceptQueueFull(accept_queue_full),
         CloseWait(close_wait),
+        ConntrackFull(conntrack_full),
         Crowd(crowd),
         HalfOpenFull(half_open_full),
+        KernelLimits(kernel_limits),
         PairThreshold(pair_threshold),
         Pile(pile),
         PortExhaustion(port_exhaustion),
@@ -94,11 +100,13 @@ of_rules! {
     Action {
         AcceptQueueFull(accept_queue_full),
         CloseWait(close_wait),
+        ConntrackFull(conntrack_full),
         Crowd(crowd),
         DeadPeers(dead_peers),
         FinWait1(fin_wait1),
         FinWait2(fin_wait2),
         HalfOpenFull(half_open_full),
+        KernelLimits(kernel_limits),
         LastAck(last_ack),
         LocalPorts(local_ports),
         PairThreshold(pair_threshold),

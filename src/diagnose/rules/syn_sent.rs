@@ -7,8 +7,13 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::SocketAddress;
-use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::recent::{StepKey, Steps};
+use crate::diagnose::rules::conntrack_full::{self, Table};
+use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
+use crate::diagnose::rules::{Bound, Rule, accept_queue_full};
 use crate::diagnose::service::{Service, Side};
+use crate::diagnose::tally::{Tally, percent};
+use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::reason::Reason;
 use crate::model::state::State;
@@ -16,12 +21,17 @@ use crate::model::state::State;
 /// The rule for one destination.
 pub static SYN_SENT: Rule = Rule {
     names: &["syn-sent"],
-    looks_at: "connections in SYN_SENT to one destination, and those that timed out or were \
-               unreachable in the last minute",
-    refuted_by: "attempts that are younger than the first retransmissions",
+    looks_at: "connections in SYN_SENT to one destination, and those that timed out, were \
+               unreachable, or were given up by the program after half a second or more, in the \
+               last minute; the error of an ICMP message; whether the destination is a listener \
+               of this host whose accept queue is full; the table of tracked connections",
+    refuted_by: "attempts that are younger than the first retransmissions; a reset, which is an \
+                 answer (see `resets`); attempts that are given up at once, as by a client that \
+                 calls two addresses; most calls in the last minute that were answered \
+                 (information); a full table of tracked connections, which drops the SYNs itself",
     alike: "a host that is down, and a firewall that drops the SYN or its answer",
     remedy: "test the destination from here, check the path",
-    limits: &[COUNT, AGE],
+    limits: &[COUNT, AGE, SHARE],
     find: find_unanswered,
 };
 
@@ -51,6 +61,13 @@ const AGE: Limit = Limit {
     unit: "seconds in SYN_SENT, at least",
     why: "the SYN was sent again after 1 and 3 seconds, and none was answered",
 };
+const SHARE: Limit = Limit {
+    key: "share",
+    default: 10,
+    range: (0, 100),
+    unit: "percent of the calls of the last minute that had no answer: below it, information",
+    why: "a destination that answers nine of ten calls is neither down nor cut off",
+};
 const DESTINATIONS: Limit = Limit {
     key: "destinations",
     default: 100,
@@ -70,6 +87,8 @@ pub enum Problem {
         destination: SocketAddress,
         /// Number of attempts.
         calls: u64,
+        /// Where the SYNs are lost, if that is known.
+        cause: Option<Cause>,
     },
     /// One process connects to many destinations without an answer.
     Scanner {
@@ -84,9 +103,24 @@ pub enum Problem {
     },
 }
 
+/// Where the SYNs are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The table of tracked connections is full.
+    Conntrack(Table),
+    /// The destination is a listener of this host, and its accept queue is full.
+    AcceptQueue,
+    /// The network or a route has answered with this error.
+    Error(u16),
+}
+
 /// The actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Make room in the table of tracked connections.
+    SeeConntrack,
+    /// Make the listener of this host accept.
+    SeeAcceptQueue,
     /// Test the destination, and check the path.
     TryDestination,
     /// How long connect() waits.
@@ -98,47 +132,143 @@ pub enum Action {
 const UNANSWERED: [Reason; 2] = [Reason::TIMEOUT_SYN, Reason::UNREACHABLE];
 const FAILED: [Reason; 3] = [Reason::REFUSED, UNANSWERED[0], UNANSWERED[1]];
 
-fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let calls = facts.in_state(&[State::SYN_SENT], limits.get(&AGE) * 1_000);
-    let mut ended: BTreeMap<Service, (u64, Ident)> = BTreeMap::new();
-    for (key, steps) in &facts.recent.steps {
-        let is_call = key.service.side == Side::Client && key.old == State::SYN_SENT;
-        if is_call && UNANSWERED.contains(&key.reason()) {
-            let known = ended.entry(key.service).or_insert((0, steps.example));
-            known.0 += steps.count;
+/// Calls to one destination in the last minute, by their end.
+#[derive(Default)]
+struct Ended<'a> {
+    timed_out: u64,
+    unreachable: u64,
+    given_up: u64,
+    refused: u64,
+    answered: u64,
+    /// Errors of those that were unreachable.
+    errors: Tally<u16>,
+    /// An unanswered one of each process.
+    examples: BTreeMap<Option<u32>, &'a Ident>,
+}
+
+impl<'a> Ended<'a> {
+    fn add(&mut self, key: &StepKey, steps: &'a Steps) {
+        let unanswered = match (key.new, key.reason()) {
+            (State::ESTABLISHED | State::SYN_RECV, _) => {
+                self.answered += steps.count;
+                0
+            }
+            (_, Reason::REFUSED) => {
+                self.refused += steps.count;
+                0
+            }
+            (_, Reason::TIMEOUT_SYN) => {
+                self.timed_out += steps.count;
+                steps.count
+            }
+            (_, Reason::CANCELLED) => {
+                self.given_up += steps.long;
+                steps.long
+            }
+            (_, Reason::UNREACHABLE) => {
+                self.unreachable += steps.count;
+                let errors = steps.errors.at_least(1).into_iter();
+                errors.for_each(|(error, count)| self.errors.add(error, count));
+                steps.count
+            }
+            _ => 0,
+        };
+        if unanswered > 0 {
+            self.examples.entry(key.pid).or_insert(&steps.example);
         }
     }
+
+    fn unanswered(&self) -> u64 {
+        self.timed_out + self.unreachable + self.given_up
+    }
+}
+
+fn find_unanswered(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let calls = facts.in_state(&[State::SYN_SENT], limits.get(&AGE) * 1_000);
+    let mut ended: BTreeMap<Service, Ended> = BTreeMap::new();
+    for (key, steps) in facts.recent.in_order() {
+        if key.service.side == Side::Client && key.old == State::SYN_SENT {
+            ended.entry(key.service).or_default().add(key, steps);
+        }
+    }
+    let none = Ended::default();
     let services: BTreeSet<_> = calls.keys().chain(ended.keys()).copied().collect();
     let finding = |service: Service| {
         let waiting = calls.get(&service).map_or(&[][..], |c| c);
-        let (failed, example) = ended
-            .get(&service)
-            .map_or((0, None), |(n, who)| (*n, Some(who)));
-        let all = waiting.len() as u64 + failed;
-        if service.side != Side::Client || all < limits.get(&COUNT) {
-            return None;
-        }
-        let whos = waiting.iter().map(|c| &c.who).chain(example);
-        let subject = facts.subject(&service, whos);
-        let problem = Problem::Unanswered {
-            owner: subject.owner,
-            destination: facts.at(&service),
-            calls: all,
+        let ended = ended.get(&service).unwrap_or(&none);
+        let all = waiting.len() as u64 + ended.unanswered();
+        let is_one = service.side == Side::Client && all >= limits.get(&COUNT);
+        let share = percent(all, all + ended.answered + ended.refused);
+        let severity = match share >= limits.get(&SHARE) {
+            true => Severity::Warning,
+            false => Severity::Info,
         };
-        let oldest = waiting.iter().map(|c| facts.age_ms(c)).max();
-        let finding = Finding::new("syn-sent", Severity::Warning, problem, subject)
-            .number("syn_sent", waiting.len() as u64)
-            .number("failed_last_minute", failed)
-            .number("oldest_s", oldest.unwrap_or(0) / 1_000)
-            .remedy(Action::TryDestination)
-            .remedy_if(facts.remedy(
-                service.netns,
-                "net.ipv4.tcp_syn_retries",
-                Action::SynRetries,
-            ));
-        Some(finding)
+        is_one.then(|| unanswered(facts, &service, severity, waiting, ended))
     };
     services.into_iter().filter_map(finding).collect()
+}
+
+fn unanswered(
+    facts: &Facts,
+    service: &Service,
+    severity: Severity,
+    waiting: &[&Conn],
+    ended: &Ended,
+) -> Finding {
+    let whos = waiting.iter().map(|c| &c.who);
+    let subject = facts.subject(service, whos.chain(ended.examples.values().copied()));
+    let cause = cause(facts, service, ended);
+    let action = match &cause {
+        Some(Cause::Conntrack(_)) => Action::SeeConntrack,
+        Some(Cause::AcceptQueue) => Action::SeeAcceptQueue,
+        Some(Cause::Error(_)) | None => Action::TryDestination,
+    };
+    let problem = Problem::Unanswered {
+        owner: subject.owner,
+        destination: facts.at(service),
+        calls: waiting.len() as u64 + ended.unanswered(),
+        cause,
+    };
+    let oldest = waiting.iter().map(|c| facts.age_ms(c)).max();
+    Finding::new("syn-sent", severity, problem, subject)
+        .number("syn_sent", waiting.len() as u64)
+        .number("failed_last_minute", ended.unanswered())
+        .number("timed_out_last_minute", ended.timed_out)
+        .number("unreachable_last_minute", ended.unreachable)
+        .number("given_up_last_minute", ended.given_up)
+        .number("refused_last_minute", ended.refused)
+        .number("answered_last_minute", ended.answered)
+        .number("oldest_s", oldest.unwrap_or(0) / 1_000)
+        .remedy(action)
+        .remedy_if(facts.remedy(
+            service.netns,
+            "net.ipv4.tcp_syn_retries",
+            Action::SynRetries,
+        ))
+}
+
+/// Where the SYNs are lost: on this host, or where an error came from.
+fn cause(facts: &Facts, service: &Service, ended: &Ended) -> Option<Cause> {
+    if has_full_queue(facts, service) {
+        return Some(Cause::AcceptQueue);
+    }
+    if let Some(table) = conntrack_full::in_the_way(facts, service.netns) {
+        return Some(Cause::Conntrack(table));
+    }
+    ended.errors.top().map(|(error, _)| Cause::Error(error))
+}
+
+/// Whether the destination is a listener in the same namespace that has no room in its queue.
+fn has_full_queue(facts: &Facts, destination: &Service) -> bool {
+    let is_it = |e: &Endpoint| {
+        let (at, to) = (e.service, destination.canonical());
+        at.netns == to.netns
+            && at.port == to.port
+            && (at.addr.to_canonical() == to.addr || at.addr.is_unspecified())
+    };
+    let endpoints = endpoints(facts);
+    let mut here = endpoints.iter().filter(|e| is_it(e));
+    here.any(accept_queue_full::is_full)
 }
 
 /// Unanswered connection attempts of one process.

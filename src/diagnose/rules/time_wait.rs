@@ -1,7 +1,8 @@
 //! Connections that this host closed first, kept for delayed packets. On the server side they cost
 //! little; on the client side each occupies a local port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
@@ -17,7 +18,7 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["time-wait"],
     looks_at: "connections in TIME_WAIT, by listener or destination; of a destination, the share \
-               of the local ports that connect() may choose from",
+               of the ports of one local address that connect() may choose from",
     refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`): information",
     alike: "nothing: TIME_WAIT is what it is; whether it does harm depends on the ports",
     remedy: "reuse connections (keep-alive, a pool)",
@@ -74,8 +75,9 @@ pub enum Action {
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let waiting = facts.in_state(&[State::TIME_WAIT], 0);
     let running_out = running_out(facts, limits);
+    let told: BTreeSet<_> = running_out.keys().map(|(service, _)| *service).collect();
     let many = waiting.iter().filter(|(service, conns)| {
-        conns.len() as u64 >= limits.get(&COUNT) && !running_out.contains_key(service)
+        conns.len() as u64 >= limits.get(&COUNT) && !told.contains(&service.canonical())
     });
     let infos = many.map(|(service, conns)| pile(facts, service, conns));
     infos.chain(running_out.values().cloned()).collect()
@@ -101,8 +103,8 @@ fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
     buckets(facts, service, finding)
 }
 
-/// Destinations for which TIME_WAIT occupies most of the local ports.
-fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
+/// Destinations for which TIME_WAIT occupies most of the ports of a local address.
+fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<(Service, IpAddr), Finding> {
     let mut found = BTreeMap::new();
     for used in destinations(facts) {
         if used.timewait * 2 < used.ports || used.share() < limits.get(&local_ports::SHARE) {
@@ -126,7 +128,7 @@ fn running_out(facts: &Facts, limits: &Bound) -> BTreeMap<Service, Finding> {
             .remedy(Action::ReuseForPorts);
         finding.subject.local = Some((used.local, None));
         let finding = local_ports::settings(facts, service.netns, finding);
-        found.insert(service, buckets(facts, &service, finding));
+        found.insert((service, used.local), buckets(facts, &service, finding));
     }
     found
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use diagnose_tools::host::names::{ConnNames, Names};
-use diagnose_tools::host::netns::Namespace;
+use diagnose_tools::host::netns::{Namespace, TRACKED};
 use diagnose_tools::host::processes::{Found, Process};
 use diagnose_tools::host::sample::{Carried, Target};
 use diagnose_tools::host::sockets::{Listening, Open, OpenSockets};
@@ -20,6 +20,7 @@ pub struct FakeHost {
     pub settings: HashMap<&'static str, String>,
     pub counters: HashMap<String, u64>,
     pub closed: Option<String>,
+    pub descriptors: Descriptors,
     pub carried: Carried,
     pub sampled: Vec<Target>,
     pub names: Names,
@@ -59,17 +60,23 @@ impl Default for FakeHost {
             ("net.ipv4.tcp_max_orphans", "16384"),
             ("net.ipv4.tcp_max_syn_backlog", "512"),
             ("net.ipv4.tcp_max_tw_buckets", "16384"),
+            ("net.ipv4.tcp_mem", "90000 120000 180000"),
             ("net.ipv4.tcp_orphan_retries", "0"),
             ("net.ipv4.tcp_retries2", "15"),
             ("net.ipv4.tcp_syn_retries", "6"),
             ("net.ipv4.tcp_synack_retries", "5"),
             ("net.ipv4.tcp_syncookies", "1"),
+            ("net.ipv4.tcp_timestamps", "1"),
             ("net.ipv4.tcp_tw_reuse", "2"),
         ];
         Self {
             settings: settings.map(|(n, v)| (n, v.to_owned())).into(),
             counters: HashMap::from([("TcpExtListenDrops".to_owned(), 77)]),
             closed: None,
+            descriptors: Descriptors {
+                open: 1_010,
+                limit: Some(1_024),
+            },
             carried: Carried::default(),
             sampled: Vec::new(),
             names: Names::new(None, PathBuf::from("/nonexistent"), Duration::ZERO),
@@ -102,6 +109,12 @@ impl FakeHost {
             .extend(pids.iter().map(|pid| (*pid, Found::Gone)));
         self
     }
+
+    /// The same with this counter.
+    pub fn count(mut self, name: &str, value: u64) -> Self {
+        self.counters.insert(name.into(), value);
+        self
+    }
 }
 
 impl Host for FakeHost {
@@ -131,11 +144,12 @@ impl Host for FakeHost {
         self.processes.get(&pid).copied().unwrap_or(Found::Unknown)
     }
 
+    fn tracks_connections(&mut self) -> bool {
+        self.counters.contains_key(TRACKED)
+    }
+
     fn descriptors(&mut self, _: u32) -> Option<Descriptors> {
-        Some(Descriptors {
-            open: 1_010,
-            limit: Some(1_024),
-        })
+        Some(self.descriptors)
     }
 
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {

@@ -5,7 +5,9 @@ mod attacks;
 mod ends;
 mod floods;
 mod healthy;
+mod kernel;
 mod piles;
+mod ports;
 mod queues;
 
 use std::sync::OnceLock;
@@ -21,6 +23,7 @@ pub fn beside() -> Vec<Trial> {
     let all = [
         attacks::trials(),
         piles::trials(),
+        ports::trials(),
         queues::trials(),
         ends::trials(),
     ];
@@ -29,7 +32,7 @@ pub fn beside() -> Vec<Trial> {
 
 /// Scenarios that need the machine for themselves.
 pub fn trials() -> Vec<Trial> {
-    let all = [healthy::trials(), floods::trials()];
+    let all = [healthy::trials(), floods::trials(), kernel::trials()];
     all.into_iter().flatten().collect()
 }
 

@@ -162,6 +162,42 @@ pub fn sysctl(name: &str, value: &str) {
     fs::write(sysctl_path(name), value).unwrap_or_else(|e| panic!("{name}={value}: {e}"));
 }
 
+/// A setting of the whole kernel, which only its initial namespace shows; restored when this is
+/// dropped.
+pub struct HostSetting {
+    name: &'static str,
+    before: String,
+}
+
+impl HostSetting {
+    pub fn new(name: &'static str, value: &str) -> Self {
+        let before = first_namespace(&["sysctl", "-n", name]);
+        first_namespace(&["sysctl", "-w", &format!("{name}={value}")]);
+        Self { name, before }
+    }
+}
+
+impl Drop for HostSetting {
+    fn drop(&mut self) {
+        first_namespace(&[
+            "sysctl",
+            "-w",
+            &format!("{}={}", self.name, self.before.trim()),
+        ]);
+    }
+}
+
+/// Output of a command in the namespace of process 1.
+pub fn first_namespace(command: &[&str]) -> String {
+    let output = Command::new("nsenter")
+        .args(["--target", "1", "--net"])
+        .args(command)
+        .output()
+        .expect("util-linux is installed");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 /// [`Netns::reuse_time_wait`] in the namespace that this thread is in.
 pub fn reuse_time_wait(reuse: Reuse) {
     sysctl("net.ipv4.tcp_tw_reuse", &(reuse as u8).to_string());

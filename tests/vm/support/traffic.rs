@@ -67,6 +67,14 @@ pub fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
+/// A connection whose server has sent more than the client accepts: its FIN has to wait.
+pub fn stuffed(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let (client, mut server) = pair(listener);
+    server.set_nonblocking(true).expect("set");
+    while server.write(&[0; 65_536]).is_ok() {}
+    (client, server)
+}
+
 /// A connection from this address; the kernel chooses the port when it knows the destination, so
 /// that one port can be used for many addresses.
 pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
@@ -178,7 +186,7 @@ pub fn same_ports(listener: &TcpListener, count: usize) {
     };
     let spare = listen(V4).local_addr().expect("bound").port();
     for _ in 0..count {
-        let client = bound_socket(spare);
+        let client = bound(SocketAddrV4::new(Ipv4Addr::LOCALHOST, spare), true).expect("bind");
         connect(client.as_raw_fd(), &SockaddrIn::from(to)).expect("connect");
         let (mut server, _) = listener.accept().expect("accept");
         close_by_reset(TcpStream::from(client));
@@ -186,11 +194,13 @@ pub fn same_ports(listener: &TcpListener, count: usize) {
     }
 }
 
-fn bound_socket(port: u16) -> OwnedFd {
+/// A socket that is bound to an address and port (0: bind() chooses one), with or without
+/// SO_REUSEADDR.
+pub fn bound(at: SocketAddrV4, reuse: bool) -> nix::Result<OwnedFd> {
     let socket = unconnected();
-    setsockopt(&socket, sockopt::ReuseAddr, &true).expect("SO_REUSEADDR");
-    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).expect("bind");
-    socket
+    setsockopt(&socket, sockopt::ReuseAddr, &reuse).expect("SO_REUSEADDR");
+    bind(socket.as_raw_fd(), &SockaddrIn::from(at))?;
+    Ok(socket)
 }
 
 /// A connect() that gets no answer: SYN_SENT. The address must not be reachable.

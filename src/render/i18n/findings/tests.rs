@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::diagnose::message::Sources;
 use crate::diagnose::rules::{
-    accept_queue_full, close_wait, crowd, dead_peers, fin_wait1, fin_wait2, half_open_full,
-    last_ack, local_ports, pair_threshold, pile, port_exhaustion, resets, silent, simultaneous,
-    slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
+    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, pile, port_exhaustion,
+    resets, silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::model::endpoint::Dev;
@@ -42,23 +42,28 @@ fn problems() -> Vec<Problem> {
     crowds(&mut all);
     floods(&mut all);
     calls(&mut all);
+    kernel(&mut all);
     ends(&mut all);
     all
 }
 
 fn queues(all: &mut Vec<Problem>) {
-    for owner in [nginx(), None] {
+    for (owner, descriptors) in [(nginx(), None), (None, None), (nginx(), Some(64))] {
         let full = accept_queue_full::Problem::Full {
             owner,
             listener: at(),
             waiting: 512,
             limit: 511,
+            descriptors,
         };
+        all.push(full.into());
+    }
+    for owner in [nginx(), None] {
         let not_closed = close_wait::Problem::NotClosed {
             owner,
             connections: 100,
         };
-        all.extend([full.into(), not_closed.into()]);
+        all.push(not_closed.into());
     }
     if let Some(owner) = nginx() {
         let not_closed = close_wait::Problem::NotClosedByMany {
@@ -147,25 +152,75 @@ fn floods(all: &mut Vec<Problem>) {
     all.extend([over(1), over(11), below, one_second].map(Problem::from));
 }
 
+fn no_ports(owner: Option<Owner>, all: &mut Vec<Problem>) {
+    use port_exhaustion::Cause::{BoundInUse, Held, ToDestination, Unknown};
+    use port_exhaustion::Destinations::{Many, One};
+    for cause in [BoundInUse, Held(90), ToDestination, Unknown] {
+        for to in [One(at()), Many(9)] {
+            let no_port = port_exhaustion::Problem::NoPort {
+                owner,
+                to,
+                failed: 2,
+                cause,
+            };
+            all.push(no_port.into());
+        }
+    }
+}
+
+fn table(entries: u64) -> conntrack_full::Table {
+    conntrack_full::Table { entries, max: 100 }
+}
+
+fn causes() -> [Option<syn_sent::Cause>; 4] {
+    use syn_sent::Cause::{AcceptQueue, Conntrack, Error};
+    [
+        None,
+        Some(Conntrack(table(100))),
+        Some(AcceptQueue),
+        Some(Error(113)),
+    ]
+}
+
+fn kernel(all: &mut Vec<Problem>) {
+    use kernel_limits::Kind::{Memory, Orphans, TimeWait};
+    for limit in [TimeWait, Orphans, Memory] {
+        for (allowed, used) in [(Some(8), Some(7)), (Some(8), None), (None, None)] {
+            let reached = kernel_limits::Problem::Reached {
+                limit,
+                ended: 55,
+                allowed,
+                used,
+            };
+            all.push(reached.into());
+        }
+        all.push(kernel_limits::Problem::WasReached { limit, ended: 1 }.into());
+    }
+    for entries in [96, 100] {
+        let table = table(entries);
+        all.push(conntrack_full::Problem { table }.into());
+    }
+}
+
 fn calls(all: &mut Vec<Problem>) {
     for owner in [nginx(), None] {
-        let no_port = port_exhaustion::Problem::NoPort {
-            owner,
-            destination: at(),
-            failed: 2,
-        };
-        let unanswered = syn_sent::Problem::Unanswered {
-            owner,
-            destination: at(),
-            calls: 20,
-        };
+        no_ports(owner, all);
+        for cause in causes() {
+            let unanswered = syn_sent::Problem::Unanswered {
+                owner,
+                destination: at(),
+                calls: 20,
+                cause,
+            };
+            all.push(unanswered.into());
+        }
         let scanner = syn_sent::Problem::Scanner {
             owner,
             destinations: 100,
             addresses: 1,
             ports: 100,
         };
-        all.extend([no_port.into(), unanswered.into(), scanner.into()]);
+        all.push(scanner.into());
     }
     for side in [Side::Server, Side::Client] {
         let many = time_wait::Problem::Many {
@@ -187,6 +242,13 @@ fn calls(all: &mut Vec<Problem>) {
             ports: 100,
             destination: at(),
             timewait: 60,
+        }
+        .into(),
+        port_exhaustion::Problem::Held {
+            held: 90,
+            ports: 100,
+            local: host(1),
+            destinations: 3,
         }
         .into(),
     ]);
@@ -226,7 +288,25 @@ fn actions() -> Vec<Action> {
     listener_actions(&mut all);
     peer_actions(&mut all);
     client_actions(&mut all);
+    kernel_actions(&mut all);
     all
+}
+
+fn kernel_actions(all: &mut Vec<Action>) {
+    use kernel_limits::Action::*;
+    use kernel_limits::Kind::{Memory, Orphans, TimeWait};
+    let raise = [TimeWait, Orphans, Memory].map(Raise);
+    all.extend(raise.map(Action::from));
+    all.push(OrphanRetries.into());
+    for owner in [nginx(), None] {
+        let most = Most {
+            owner,
+            at: at(),
+            connections: 52,
+        };
+        all.push(most.into());
+    }
+    all.push(conntrack_full::Action::RaiseMax.into());
 }
 
 fn listener_actions(all: &mut Vec<Action>) {
@@ -235,6 +315,7 @@ fn listener_actions(all: &mut Vec<Action>) {
         let backlog = 511;
         let of = [SeeProgram, AskForMore { backlog }, RaiseSomaxconn];
         all.extend(of.map(Action::from));
+        all.push(RaiseNofile.into());
         all.extend([ConsiderResets, ConsiderWaiting].map(Action::from));
     }
     {
@@ -310,11 +391,13 @@ fn client_actions(all: &mut Vec<Action>) {
     }
     {
         use port_exhaustion::Action::*;
-        all.extend([ReuseConnections, FindLeak].map(Action::from));
+        all.extend([ReuseConnections, FindLeak, BindNoPort, IfBound].map(Action::from));
+        all.extend([OtherPort, Timestamps].map(Action::from));
     }
     {
         use syn_sent::Action::*;
         all.extend([TryDestination, SynRetries, IdentifyProcess].map(Action::from));
+        all.extend([SeeConntrack, SeeAcceptQueue].map(Action::from));
     }
     {
         use time_wait::Action::*;
@@ -407,6 +490,7 @@ fn what_strangers_have_named_is_escaped() {
         },
         waiting: 2,
         limit: 1,
+        descriptors: None,
     };
     let remedy = Remedy {
         action: silent::Action::CloseSilent.into(),

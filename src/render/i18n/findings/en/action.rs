@@ -1,21 +1,24 @@
 //! Remedies in English.
 
 use crate::diagnose::rules::{
-    Action, accept_queue_full, close_wait, crowd, dead_peers, fin_wait1, fin_wait2, half_open_full,
-    last_ack, local_ports, pair_threshold, port_exhaustion, resets, silent, simultaneous,
-    slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    Action, accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
+    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, port_exhaustion, resets,
+    silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
 };
+use crate::fmt::line;
 use crate::render::i18n::findings::list;
 
 pub fn action(action: &Action) -> String {
     match action {
         Action::AcceptQueueFull(of) => accept_queue_full(of),
         Action::CloseWait(of) => close_wait(of).into(),
+        Action::ConntrackFull(of) => conntrack_full(of).into(),
         Action::Crowd(of) => crowd(of),
         Action::DeadPeers(of) => dead_peers(of).into(),
         Action::FinWait1(of) => fin_wait1(of).into(),
         Action::FinWait2(of) => fin_wait2(of).into(),
         Action::HalfOpenFull(of) => half_open_full(of),
+        Action::KernelLimits(of) => kernel_limits(of),
         Action::LastAck(of) => last_ack(of).into(),
         Action::LocalPorts(of) => local_ports(of).into(),
         Action::PairThreshold(of) => pair_threshold(of),
@@ -33,6 +36,12 @@ pub fn action(action: &Action) -> String {
 
 fn accept_queue_full(action: &accept_queue_full::Action) -> String {
     match action {
+        accept_queue_full::Action::RaiseNofile => {
+            "accept() fails with EMFILE: find out what keeps the descriptors open (`ls -l \
+             /proc/PID/fd`), or raise RLIMIT_NOFILE (LimitNOFILE= of a systemd unit, `ulimit -n`) \
+             and restart the program; a longer queue does not help"
+                .into()
+        }
         accept_queue_full::Action::SeeProgram => {
             "see what keeps the program from accept(): it is stopped, overloaded, has no free \
              worker or no free descriptor; a longer queue only helps against short bursts"
@@ -70,6 +79,16 @@ fn close_wait(action: &close_wait::Action) -> &'static str {
         }
         close_wait::Action::NoSetting => {
             "no setting heals it: keepalive ends such connections after hours, and hides the fault"
+        }
+    }
+}
+
+fn conntrack_full(action: &conntrack_full::Action) -> &'static str {
+    match action {
+        conntrack_full::Action::RaiseMax => {
+            "raise it, and nf_conntrack_buckets with it; shorten nf_conntrack_tcp_timeout_* if most \
+             entries are of connections that have ended (`conntrack -L`); or do not track traffic \
+             that needs no NAT and no state (nftables `notrack`)"
         }
     }
 }
@@ -172,6 +191,48 @@ fn half_open_full(action: &half_open_full::Action) -> String {
     }
 }
 
+fn kernel_limits(action: &kernel_limits::Action) -> String {
+    use kernel_limits::Kind::{Memory, Orphans, TimeWait};
+    match action {
+        kernel_limits::Action::Raise(TimeWait) => {
+            "above it the kernel ends connections without TIME_WAIT, and counts \
+             TCPTimeWaitOverflow: a peer that still sends gets a reset, and a late segment may \
+             reach a new connection; raise it, each costs 250 bytes"
+                .into()
+        }
+        kernel_limits::Action::Raise(Orphans) => {
+            "of more orphans than this on all of the host the kernel resets some, and their peers \
+             lose the rest of the data; one whose peer does not answer or does not read counts \
+             twice or four times; raise it, each holds its send buffer"
+                .into()
+        }
+        kernel_limits::Action::Raise(Memory) => {
+            "the last number is the limit of all TCP buffers of the host, in pages: above it the \
+             kernel resets closed connections that have data to send, and drops data that \
+             arrives; raise it, or lower tcp_rmem and tcp_wmem, or let clients and programs read \
+             faster"
+                .into()
+        }
+        kernel_limits::Action::OrphanRetries => {
+            "retransmissions before an orphan is given up; 0 means 8, which takes minutes: a lower \
+             number makes room earlier"
+                .into()
+        }
+        kernel_limits::Action::Most {
+            owner,
+            at,
+            connections,
+        } => {
+            let of = owner.map(|owner| format!(" ({})", line::text(&owner)));
+            format!(
+                "{connections} of them were connections of {at}{}: neither this program nor its \
+                 peers have reset them",
+                of.unwrap_or_default()
+            )
+        }
+    }
+}
+
 fn last_ack(action: &last_ack::Action) -> &'static str {
     match action {
         last_ack::Action::ComparePeers => {
@@ -224,6 +285,23 @@ fn port_exhaustion(action: &port_exhaustion::Action) -> &'static str {
         port_exhaustion::Action::ReuseConnections => {
             "keep connections and use them again (keep-alive, a pool), and see why so many are \
              opened"
+        }
+        port_exhaustion::Action::BindNoPort => {
+            "let the program set IP_BIND_ADDRESS_NO_PORT before it binds an address with port 0: \
+             then connect() chooses the port, and one port serves many destinations"
+        }
+        port_exhaustion::Action::IfBound => {
+            "if the program binds its local address, let it set IP_BIND_ADDRESS_NO_PORT before: \
+             without it, bind() takes the ports away from all other destinations"
+        }
+        port_exhaustion::Action::OtherPort => {
+            "there can be one connection between the same two addresses and ports, and \
+             SO_REUSEADDR does not change that: let the program use another source port or \
+             address, leave the port to connect(), or wait until the earlier connection has ended"
+        }
+        port_exhaustion::Action::Timestamps => {
+            "with timestamps (1) connect() takes over a bound port in TIME_WAIT, without them it \
+             waits for 60 seconds; let the other end close first, which then has the TIME_WAIT"
         }
         port_exhaustion::Action::FindLeak => {
             "connections are kept open, and few wait in TIME_WAIT: look for a leak, or let fewer \
@@ -327,6 +405,13 @@ fn syn_flood(action: &syn_flood::Action) -> String {
 
 fn syn_sent(action: &syn_sent::Action) -> &'static str {
     match action {
+        syn_sent::Action::SeeConntrack => {
+            "the SYNs do not leave this host, or their answers do not reach the program: see \
+             conntrack-full; nothing is known against the destination"
+        }
+        syn_sent::Action::SeeAcceptQueue => {
+            "the destination is on this host: see accept-queue-full, whose program does not accept"
+        }
         syn_sent::Action::TryDestination => {
             "the destination is down, unreachable, or a firewall on the way drops the SYNs: try \
              it from here and from elsewhere, and look at the route and at the firewall of both \

@@ -1,12 +1,13 @@
 //! Problems in English.
 
 use crate::diagnose::rules::{
-    Problem, accept_queue_full, close_wait, crowd, half_open_full, pair_threshold, pile,
-    port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+    Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
+    pair_threshold, pile, port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::fmt::escape::printable_bytes;
 use crate::fmt::line;
+use crate::model::reason::error_name;
 use crate::render::i18n::findings::en::{count, process, sources};
 use crate::render::i18n::findings::list;
 
@@ -14,8 +15,10 @@ pub fn problem(problem: &Problem) -> String {
     match problem {
         Problem::AcceptQueueFull(of) => accept_queue_full(of),
         Problem::CloseWait(of) => close_wait(of),
+        Problem::ConntrackFull(of) => conntrack_full(of),
         Problem::Crowd(of) => crowd(of),
         Problem::HalfOpenFull(of) => half_open_full(of),
+        Problem::KernelLimits(of) => kernel_limits(of),
         Problem::PairThreshold(of) => pair_threshold(of),
         Problem::Pile(of) => pile(of),
         Problem::PortExhaustion(of) => port_exhaustion(of),
@@ -34,11 +37,16 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             listener,
             waiting,
             limit,
-        } => format!(
-            "{} does not accept: the accept queue of {listener} is full ({waiting} waiting, limit \
-             {limit})",
-            process(*owner)
-        ),
+            descriptors,
+        } => {
+            let used = descriptors.map(|n| format!("{n} of {n} descriptors used, "));
+            format!(
+                "{} does not accept: {}the accept queue of {listener} is full ({waiting} waiting, \
+                 limit {limit})",
+                process(*owner),
+                used.unwrap_or_default()
+            )
+        }
         accept_queue_full::Problem::WasFull { listener } => {
             format!("the accept queue of {listener} was full, and is not now")
         }
@@ -62,6 +70,18 @@ fn close_wait(problem: &close_wait::Problem) -> String {
             count(*connections, "connection")
         ),
     }
+}
+
+fn conntrack_full(problem: &conntrack_full::Problem) -> String {
+    let table = problem.table;
+    let (state, then) = match table.is_full() {
+        true => ("is full", "new connections are dropped"),
+        false => ("is nearly full", "new connections will soon be dropped"),
+    };
+    format!(
+        "the table of tracked connections {state} ({} of {}): {then}",
+        table.entries, table.max
+    )
 }
 
 fn crowd(problem: &crowd::Problem) -> String {
@@ -109,6 +129,56 @@ fn half_open_full(problem: &half_open_full::Problem) -> String {
     }
 }
 
+fn kernel_limits(problem: &kernel_limits::Problem) -> String {
+    match problem {
+        kernel_limits::Problem::Reached {
+            limit,
+            ended,
+            allowed,
+            used,
+        } => format!(
+            "{} in the last minute, because {}",
+            ended_by_kernel(*limit, *ended),
+            limit_reached(*limit, *allowed, *used)
+        ),
+        kernel_limits::Problem::WasReached { limit, ended } => format!(
+            "over: {} since the activation, because {}; none in the last minute",
+            ended_by_kernel(*limit, *ended),
+            limit_reached(*limit, None, None)
+        ),
+    }
+}
+
+/// What the kernel did with the connections.
+fn ended_by_kernel(limit: kernel_limits::Kind, ended: u64) -> String {
+    let all = count(ended, "connection");
+    match limit {
+        kernel_limits::Kind::TimeWait => format!("the kernel ended {all} without TIME_WAIT"),
+        kernel_limits::Kind::Orphans => {
+            format!("the kernel reset {all} that no process held any more (orphans)")
+        }
+        kernel_limits::Kind::Memory => {
+            format!("the kernel reset {all} that were closed and had data to send")
+        }
+    }
+}
+
+/// The limit with its value and its usage.
+fn limit_reached(limit: kernel_limits::Kind, allowed: Option<u64>, used: Option<u64>) -> String {
+    let (name, unit) = match limit {
+        kernel_limits::Kind::TimeWait => ("tcp_max_tw_buckets", ""),
+        kernel_limits::Kind::Orphans => ("tcp_max_orphans", ""),
+        kernel_limits::Kind::Memory => ("tcp_mem", " pages"),
+    };
+    match (allowed, used) {
+        (Some(allowed), Some(used)) => {
+            format!("{name} allows {allowed}{unit} ({used}{unit} in use now)")
+        }
+        (Some(allowed), None) => format!("{name} allows {allowed}{unit}"),
+        (None, _) => format!("{name} was reached"),
+    }
+}
+
 fn pair_threshold(problem: &pair_threshold::Problem) -> String {
     let pair_threshold::Problem::Above {
         connections,
@@ -147,18 +217,56 @@ fn port_exhaustion(problem: &port_exhaustion::Problem) -> String {
     match problem {
         port_exhaustion::Problem::NoPort {
             owner,
-            destination,
+            to,
             failed,
-        } => format!(
-            "{} found no local port for {destination} ({} in the last minute)",
-            process(*owner),
-            count(*failed, "failed connect()")
-        ),
+            cause,
+        } => no_port(&process(*owner), to, *failed, *cause),
         port_exhaustion::Problem::RunningOut {
             used,
             ports,
             destination,
         } => format!("{used} of the {ports} local ports for {destination} are used"),
+        port_exhaustion::Problem::Held {
+            held,
+            ports,
+            local,
+            destinations,
+        } => format!(
+            "bind() holds {held} of the {ports} local ports of {local} for every destination: {} \
+             share none of them",
+            count(*destinations, "destination")
+        ),
+    }
+}
+
+fn no_port(
+    process: &str,
+    to: &port_exhaustion::Destinations,
+    failed: u64,
+    cause: port_exhaustion::Cause,
+) -> String {
+    let (these, to) = match to {
+        port_exhaustion::Destinations::One(at) => ("this destination", at.to_string()),
+        port_exhaustion::Destinations::Many(n) => ("these destinations", count(*n, "destination")),
+    };
+    let failed = format!("{} of connect()", count(failed, "failed call"));
+    match cause {
+        port_exhaustion::Cause::BoundInUse => format!(
+            "the address and port that the program bound are in use to {these}: {failed} by \
+             {process} to {to} in the last minute"
+        ),
+        port_exhaustion::Cause::Held(held) => format!(
+            "{process} found no local port for {to} ({failed} in the last minute): bind() holds \
+             {} for every destination",
+            count(held, "port")
+        ),
+        port_exhaustion::Cause::ToDestination => format!(
+            "{process} found no local port for {to} ({failed} in the last minute): connections to \
+             {these} use them"
+        ),
+        port_exhaustion::Cause::Unknown => {
+            format!("{process} found no local port for {to} ({failed} in the last minute)")
+        }
     }
 }
 
@@ -259,10 +367,12 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
             owner,
             destination,
             calls,
+            cause,
         } => format!(
-            "{} of {} to {destination} without an answer",
+            "{} of {} to {destination} without an answer{}",
             count(*calls, "call"),
-            process(*owner)
+            process(*owner),
+            lost(cause.as_ref())
         ),
         syn_sent::Problem::Scanner {
             owner,
@@ -279,6 +389,23 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
                 count(*ports, "port")
             )
         }
+    }
+}
+
+/// Where SYNs are lost.
+fn lost(cause: Option<&syn_sent::Cause>) -> String {
+    match cause {
+        Some(syn_sent::Cause::Conntrack(table)) => format!(
+            ": the table of tracked connections is full ({} of {}) and drops them",
+            table.entries, table.max
+        ),
+        Some(syn_sent::Cause::AcceptQueue) => {
+            ": the accept queue of that listener of this host is full".into()
+        }
+        Some(syn_sent::Cause::Error(error)) => {
+            format!(" ({})", error_name(*error).unwrap_or_default())
+        }
+        None => String::new(),
     }
 }
 

@@ -1,21 +1,24 @@
 //! Remedies in simplified Chinese.
 
 use crate::diagnose::rules::{
-    Action, accept_queue_full, close_wait, crowd, dead_peers, fin_wait1, fin_wait2, half_open_full,
-    last_ack, local_ports, pair_threshold, port_exhaustion, resets, silent, simultaneous,
-    slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    Action, accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
+    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, port_exhaustion, resets,
+    silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
 };
+use crate::fmt::line;
 use crate::render::i18n::findings::list;
 
 pub fn action(action: &Action) -> String {
     match action {
         Action::AcceptQueueFull(of) => accept_queue_full(of),
         Action::CloseWait(of) => close_wait(of).into(),
+        Action::ConntrackFull(of) => conntrack_full(of).into(),
         Action::Crowd(of) => crowd(of),
         Action::DeadPeers(of) => dead_peers(of).into(),
         Action::FinWait1(of) => fin_wait1(of).into(),
         Action::FinWait2(of) => fin_wait2(of).into(),
         Action::HalfOpenFull(of) => half_open_full(of),
+        Action::KernelLimits(of) => kernel_limits(of),
         Action::LastAck(of) => last_ack(of).into(),
         Action::LocalPorts(of) => local_ports(of).into(),
         Action::PairThreshold(of) => pair_threshold(of),
@@ -33,6 +36,11 @@ pub fn action(action: &Action) -> String {
 
 fn accept_queue_full(action: &accept_queue_full::Action) -> String {
     match action {
+        accept_queue_full::Action::RaiseNofile => {
+            "accept() 返回 EMFILE：查明是什么占用了文件描述符（`ls -l /proc/PID/fd`），或调大 \
+             RLIMIT_NOFILE（systemd 单元的 LimitNOFILE=，或 `ulimit -n`）并重启程序；加长队列没有用"
+                .into()
+        }
         accept_queue_full::Action::SeeProgram => {
             "查明程序为什么不调用 accept()：被停止、过载、没有空闲的工作进程，或文件描述符用尽；加\
              长队列只能应对短时突发"
@@ -67,6 +75,15 @@ fn close_wait(action: &close_wait::Action) -> &'static str {
         }
         close_wait::Action::NoSetting => {
             "没有设置可以解决：keepalive 要数小时后才结束这类连接，而且会掩盖缺陷"
+        }
+    }
+}
+
+fn conntrack_full(action: &conntrack_full::Action) -> &'static str {
+    match action {
+        conntrack_full::Action::RaiseMax => {
+            "调大它，并相应调大 nf_conntrack_buckets；若多数条目属于已结束的连接（`conntrack -L`），\
+             则缩短 nf_conntrack_tcp_timeout_*；或不跟踪不需要 NAT 和状态的流量（nftables `notrack`）"
         }
     }
 }
@@ -159,6 +176,40 @@ fn half_open_full(action: &half_open_full::Action) -> String {
     }
 }
 
+fn kernel_limits(action: &kernel_limits::Action) -> String {
+    use kernel_limits::Kind::{Memory, Orphans, TimeWait};
+    match action {
+        kernel_limits::Action::Raise(TimeWait) => {
+            "超过此数时，内核不经过 TIME_WAIT 就结束连接，并计入 TCPTimeWaitOverflow：仍在发送的对\
+             端会收到复位，迟到的报文段可能进入新的连接；调大它，每个占 250 字节"
+                .into()
+        }
+        kernel_limits::Action::Raise(Orphans) => {
+            "整个主机的孤儿连接超过此数时，内核复位其中一部分，对端因此丢失剩余的数据；对端不应答或\
+             不读取的，一个按两个或四个计；调大它，每个占用其发送缓冲区"
+                .into()
+        }
+        kernel_limits::Action::Raise(Memory) => {
+            "最后一个数是整个主机 TCP 缓冲区的上限，以页为单位：超过时内核复位已关闭但仍有数据待发\
+             送的连接，并丢弃收到的数据；调大它，或调小 tcp_rmem 和 tcp_wmem，或让客户端和程序更快\
+             地读取"
+                .into()
+        }
+        kernel_limits::Action::OrphanRetries => {
+            "放弃孤儿连接之前的重传次数；0 表示 8 次，需要数分钟：调小可以更早腾出位置".into()
+        }
+        kernel_limits::Action::Most {
+            owner,
+            at,
+            connections,
+        } => {
+            let of = owner.map(|owner| format!("（{}）", line::text(&owner)));
+            let of = of.unwrap_or_else(|| " ".into());
+            format!("其中 {connections} 个是 {at}{of}的连接：该程序和对端都没有复位它们")
+        }
+    }
+}
+
 fn last_ack(action: &last_ack::Action) -> &'static str {
     match action {
         last_ack::Action::ComparePeers => {
@@ -206,6 +257,22 @@ fn port_exhaustion(action: &port_exhaustion::Action) -> &'static str {
     match action {
         port_exhaustion::Action::ReuseConnections => {
             "保持并复用连接（keep-alive、连接池），并查明为什么新建这么多连接"
+        }
+        port_exhaustion::Action::BindNoPort => {
+            "让程序在绑定端口为 0 的地址之前设置 IP_BIND_ADDRESS_NO_PORT：由 connect() 选择端口，一个\
+             端口可用于多个目的地"
+        }
+        port_exhaustion::Action::IfBound => {
+            "如果程序绑定本地地址，让它先设置 IP_BIND_ADDRESS_NO_PORT：否则 bind() 占用的端口对所有\
+             其他目的地都不可用"
+        }
+        port_exhaustion::Action::OtherPort => {
+            "相同的两个地址和端口之间只能有一个连接，SO_REUSEADDR 改变不了这一点：让程序使用其他源端\
+             口或源地址，由 connect() 选择端口，或等待之前的连接结束"
+        }
+        port_exhaustion::Action::Timestamps => {
+            "启用时间戳（1）时，connect() 可以接管所绑定的处于 TIME_WAIT 的端口，否则需要等待 60 秒；\
+             让另一端先关闭，则 TIME_WAIT 在另一端"
         }
         port_exhaustion::Action::FindLeak => {
             "连接一直保持打开，处于 TIME_WAIT 的很少：查找泄漏，或让较少的连接承载更多请求"
@@ -297,6 +364,12 @@ fn syn_flood(action: &syn_flood::Action) -> String {
 
 fn syn_sent(action: &syn_sent::Action) -> &'static str {
     match action {
+        syn_sent::Action::SeeConntrack => {
+            "SYN 没有离开本机，或应答没有到达程序：参见 conntrack-full；没有迹象表明目的地有问题"
+        }
+        syn_sent::Action::SeeAcceptQueue => {
+            "目的地在本机：参见 accept-queue-full，是其程序没有调用 accept()"
+        }
         syn_sent::Action::TryDestination => {
             "目的地已停机、不可达，或途中的防火墙丢弃 SYN：从本机和其他主机分别尝试，并检查路由和\
              两端的防火墙"

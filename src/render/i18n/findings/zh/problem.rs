@@ -1,12 +1,13 @@
 //! Problems in simplified Chinese.
 
 use crate::diagnose::rules::{
-    Problem, accept_queue_full, close_wait, crowd, half_open_full, pair_threshold, pile,
-    port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+    Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
+    pair_threshold, pile, port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::fmt::escape::printable_bytes;
 use crate::fmt::line;
+use crate::model::reason::error_name;
 use crate::render::i18n::findings::list;
 use crate::render::i18n::findings::zh::{process, sources};
 
@@ -14,8 +15,10 @@ pub fn problem(problem: &Problem) -> String {
     match problem {
         Problem::AcceptQueueFull(of) => accept_queue_full(of),
         Problem::CloseWait(of) => close_wait(of),
+        Problem::ConntrackFull(of) => conntrack_full(of),
         Problem::Crowd(of) => crowd(of),
         Problem::HalfOpenFull(of) => half_open_full(of),
+        Problem::KernelLimits(of) => kernel_limits(of),
         Problem::PairThreshold(of) => pair_threshold(of),
         Problem::Pile(of) => pile(of),
         Problem::PortExhaustion(of) => port_exhaustion(of),
@@ -34,10 +37,15 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             listener,
             waiting,
             limit,
-        } => format!(
-            "{} 没有调用 accept()：{listener} 的全连接队列已满（{waiting} 个等待，上限 {limit}）",
-            process(*owner)
-        ),
+            descriptors,
+        } => {
+            let used = descriptors.map(|n| format!("文件描述符已用 {n}/{n}，"));
+            format!(
+                "{} 没有调用 accept()：{}{listener} 的全连接队列已满（{waiting} 个等待，上限 {limit}）",
+                process(*owner),
+                used.unwrap_or_default()
+            )
+        }
         accept_queue_full::Problem::WasFull { listener } => {
             format!("{listener} 的全连接队列曾经满过，现在未满")
         }
@@ -59,6 +67,18 @@ fn close_wait(problem: &close_wait::Problem) -> String {
             printable_bytes(owner.comm_bytes())
         ),
     }
+}
+
+fn conntrack_full(problem: &conntrack_full::Problem) -> String {
+    let table = problem.table;
+    let (state, then) = match table.is_full() {
+        true => ("已满", "新的连接被丢弃"),
+        false => ("将满", "新的连接不久将被丢弃"),
+    };
+    format!(
+        "连接跟踪表{state}（{}/{}）：{then}",
+        table.entries, table.max
+    )
 }
 
 fn crowd(problem: &crowd::Problem) -> String {
@@ -97,6 +117,57 @@ fn half_open_full(problem: &half_open_full::Problem) -> String {
     }
 }
 
+fn kernel_limits(problem: &kernel_limits::Problem) -> String {
+    match problem {
+        kernel_limits::Problem::Reached {
+            limit,
+            ended,
+            allowed,
+            used,
+        } => format!(
+            "最近一分钟{}，因为{}",
+            ended_by_kernel(*limit, *ended),
+            limit_reached(*limit, *allowed, *used)
+        ),
+        kernel_limits::Problem::WasReached { limit, ended } => format!(
+            "已结束：激活以来{}，因为{}；最近一分钟没有发生",
+            ended_by_kernel(*limit, *ended),
+            limit_reached(*limit, None, None)
+        ),
+    }
+}
+
+/// What the kernel did with the connections.
+fn ended_by_kernel(limit: kernel_limits::Kind, ended: u64) -> String {
+    match limit {
+        kernel_limits::Kind::TimeWait => {
+            format!("内核未经 TIME_WAIT 就结束了 {ended} 个连接")
+        }
+        kernel_limits::Kind::Orphans => {
+            format!("内核复位了 {ended} 个不再属于任何进程的连接（孤儿连接）")
+        }
+        kernel_limits::Kind::Memory => {
+            format!("内核复位了 {ended} 个已关闭但仍有数据待发送的连接")
+        }
+    }
+}
+
+/// The limit with its value and its usage.
+fn limit_reached(limit: kernel_limits::Kind, allowed: Option<u64>, used: Option<u64>) -> String {
+    let (name, unit) = match limit {
+        kernel_limits::Kind::TimeWait => ("tcp_max_tw_buckets", "个"),
+        kernel_limits::Kind::Orphans => ("tcp_max_orphans", "个"),
+        kernel_limits::Kind::Memory => ("tcp_mem", "页"),
+    };
+    match (allowed, used) {
+        (Some(allowed), Some(used)) => {
+            format!(" {name} 只允许 {allowed} {unit}（现在使用 {used} {unit}）")
+        }
+        (Some(allowed), None) => format!(" {name} 只允许 {allowed} {unit}"),
+        (None, _) => format!("达到了 {name} 的上限"),
+    }
+}
+
 fn pair_threshold(problem: &pair_threshold::Problem) -> String {
     let pair_threshold::Problem::Above {
         connections,
@@ -130,17 +201,52 @@ fn port_exhaustion(problem: &port_exhaustion::Problem) -> String {
     match problem {
         port_exhaustion::Problem::NoPort {
             owner,
-            destination,
+            to,
             failed,
-        } => format!(
-            "{} 连接 {destination} 时没有可用的本地端口（最近一分钟 {failed} 次 connect() 失败）",
-            process(*owner)
-        ),
+            cause,
+        } => no_port(&process(*owner), to, *failed, *cause),
         port_exhaustion::Problem::RunningOut {
             used,
             ports,
             destination,
         } => format!("到 {destination} 的 {ports} 个本地端口已用 {used} 个"),
+        port_exhaustion::Problem::Held {
+            held,
+            ports,
+            local,
+            destinations,
+        } => format!(
+            "{local} 的 {ports} 个本地端口中有 {held} 个被 bind() 占用，对所有目的地都不可用：\
+             {destinations} 个目的地没有共用任何端口"
+        ),
+    }
+}
+
+fn no_port(
+    process: &str,
+    to: &port_exhaustion::Destinations,
+    failed: u64,
+    cause: port_exhaustion::Cause,
+) -> String {
+    let (these, to) = match to {
+        port_exhaustion::Destinations::One(at) => ("该目的地", at.to_string()),
+        port_exhaustion::Destinations::Many(n) => ("这些目的地", format!("{n} 个目的地")),
+    };
+    let failed = format!("最近一分钟 {failed} 次 connect() 失败");
+    match cause {
+        port_exhaustion::Cause::BoundInUse => {
+            format!("程序绑定的地址和端口已被到{these}的连接占用：{process} 连接 {to}，{failed}")
+        }
+        port_exhaustion::Cause::Held(held) => format!(
+            "{process} 连接 {to} 时没有可用的本地端口（{failed}）：{held} 个端口被 bind() 占用，对所\
+             有目的地都不可用"
+        ),
+        port_exhaustion::Cause::ToDestination => format!(
+            "{process} 连接 {to} 时没有可用的本地端口（{failed}）：端口被到{these}的连接占用"
+        ),
+        port_exhaustion::Cause::Unknown => {
+            format!("{process} 连接 {to} 时没有可用的本地端口（{failed}）")
+        }
     }
 }
 
@@ -230,9 +336,11 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
             owner,
             destination,
             calls,
+            cause,
         } => format!(
-            "{} 到 {destination} 的 {calls} 次连接请求没有应答",
-            process(*owner)
+            "{} 到 {destination} 的 {calls} 次连接请求没有应答{}",
+            process(*owner),
+            lost(cause.as_ref())
         ),
         syn_sent::Problem::Scanner {
             owner,
@@ -244,6 +352,21 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
              可能是扫描器、蠕虫，或出现故障的监控程序",
             process(*owner)
         ),
+    }
+}
+
+/// Where SYNs are lost.
+fn lost(cause: Option<&syn_sent::Cause>) -> String {
+    match cause {
+        Some(syn_sent::Cause::Conntrack(table)) => format!(
+            "：连接跟踪表已满（{}/{}），丢弃了这些请求",
+            table.entries, table.max
+        ),
+        Some(syn_sent::Cause::AcceptQueue) => "：目的地是本机的监听端，其全连接队列已满".into(),
+        Some(syn_sent::Cause::Error(error)) => {
+            format!("（{}）", error_name(*error).unwrap_or_default())
+        }
+        None => String::new(),
     }
 }
 
