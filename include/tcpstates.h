@@ -28,8 +28,8 @@
  * structure raises the first, a change of the ring or of what a record
  * means raises the second.
  */
-#define TCPSTATES_CALL_VERSION		6
-#define TCPSTATES_RECORD_VERSION	4
+#define TCPSTATES_CALL_VERSION		7
+#define TCPSTATES_RECORD_VERSION	5
 
 /*
  * States are the kernel's (include/net/tcp_states.h), which are those of
@@ -100,7 +100,7 @@ struct tcpstates_meters {
 	__u32 max_backlog;	/* sock.sk_max_ack_backlog: its limit */
 	__u32 retrans;		/* tcp_sock.total_retrans, segments */
 	__u32 srtt_us;		/* tcp_sock.srtt_us >> 3; 0: not measured */
-	__u32 reserved;
+	__u32 unread;		/* tcp_sock.rcv_nxt - copied_seq; a FIN is 1. 0 in records */
 };
 
 /* tcpstates_record.type, tcpstates_alarm.type */

@@ -27,6 +27,7 @@ ASSERT_OFFSET(tcpstates_ident, family, 100);
 ASSERT_SIZE(tcpstates_meters, 72);
 ASSERT_OFFSET(tcpstates_meters, snd_cwnd, 24);
 ASSERT_OFFSET(tcpstates_meters, srtt_us, 64);
+ASSERT_OFFSET(tcpstates_meters, unread, 68);
 
 ASSERT_SIZE(tcpstates_record, 256);
 ASSERT_OFFSET(tcpstates_record, type, 24);

@@ -65,6 +65,17 @@ static u16 describe_stamp(const u32 *stamp, __u64 *ago_ms, u16 flag)
 	return flag;
 }
 
+/*
+ * What the program has not read, as in tcp_diag_get_info(). The two numbers are read
+ * one after the other: one that is read late may be ahead.
+ */
+static u32 unread(const struct tcp_sock *tp)
+{
+	u32 copied = READ_ONCE(tp->copied_seq);
+
+	return max_t(s32, READ_ONCE(tp->rcv_nxt) - copied, 0);
+}
+
 /* What only a full socket has. */
 static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
 {
@@ -74,6 +85,7 @@ static void describe_activity(const struct sock *sk, struct tcpstates_conn *out)
 	out->flags |= describe_stamp(&icsk->icsk_ack.lrcvtime, &out->last_recv_ms,
 				     TCPSTATES_HAS_LAST_RECV);
 	out->flags |= describe_stamp(&tp->lsndtime, &out->last_sent_ms, TCPSTATES_HAS_LAST_SENT);
+	out->meters.unread = unread(tp);
 	out->ino = tcps_sock_ino(sk);
 	out->unacked = READ_ONCE(tp->packets_out);
 	out->retransmits = READ_ONCE(icsk->icsk_retransmits);

@@ -165,7 +165,7 @@ mod layout {
     use std::mem::offset_of;
 
     const _: () = {
-        assert!(TCPSTATES_CALL_VERSION == 6 && TCPSTATES_RECORD_VERSION == 4);
+        assert!(TCPSTATES_CALL_VERSION == 7 && TCPSTATES_RECORD_VERSION == 5);
         assert!(size_of::<RawIdent>() == 112);
         assert!(offset_of!(RawIdent, ifindex) == 104);
         assert!(offset_of!(RawIdent, cgroup) == 8);
@@ -181,6 +181,7 @@ mod layout {
         assert!(size_of::<RawMeters>() == 72);
         assert!(offset_of!(RawMeters, snd_cwnd) == 24);
         assert!(offset_of!(RawMeters, srtt_us) == 64);
+        assert!(offset_of!(RawMeters, unread) == 68);
         assert!(RECORD_SIZE == 256);
         assert!(offset_of!(RawRecord, seq) == 0);
         assert!(offset_of!(RawRecord, type_) == 24);

@@ -11,7 +11,7 @@ const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport
 const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek from addr laddr raddr port lport rport family netns min-ms state reason pid comm sort limit";
 const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason pid comm sort limit";
 const DIAGNOSE_KEYS: &str = "; allowed keys: json check config sample rules from addr laddr raddr port lport rport family netns";
-const RULES: &str = "; allowed: syn-flood slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion kernel-limits conntrack-full fin-wait1 fin-wait2 last-ack syn-sent scanner dead-peers resets simultaneous, | separates";
+const RULES: &str = "; allowed: syn-flood stuck-reader slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion kernel-limits conntrack-full fin-wait1 fin-wait2 last-ack syn-sent scanner mtu-black-hole dead-peers resets self-connect simultaneous, | separates";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to \
      that, ! negates, | separates";
 const PORTS: &str = "; allowed: port or range LOW-HIGH, ! negates, | separates";

@@ -225,7 +225,7 @@ fn namespaces_are_taken_by_path_and_by_process() {
 #[test]
 fn versions_name_both_interfaces_and_the_module() {
     let done = run(&["--version"]);
-    let expected = "diagnose-tools 0.1.0 (call version 6, record version 4)\nmodule: not loaded\n";
+    let expected = "diagnose-tools 0.1.0 (call version 7, record version 5)\nmodule: not loaded\n";
     assert_eq!((done.status, done.out.as_str()), (0, expected));
     assert_eq!(run(&["-V"]).out, expected);
     for args in [

@@ -553,15 +553,15 @@ mod tests {
 
     #[test]
     fn a_mismatch_names_both_sides_and_the_way_out() {
-        assert!(check_version(&version(6, 4)).is_ok());
-        let newer = check_version(&version(6, 5)).unwrap_err().to_string();
+        assert!(check_version(&version(7, 5)).is_ok());
+        let newer = check_version(&version(7, 6)).unwrap_err().to_string();
         assert_eq!(
             newer,
-            "version mismatch: the module 9.8 has call version 6 and record version 5, \
-             diagnose-tools 0.1.0 has 6 and 4: diagnose-tools is older: reinstall it in the \
+            "version mismatch: the module 9.8 has call version 7 and record version 6, \
+             diagnose-tools 0.1.0 has 7 and 5: diagnose-tools is older: reinstall it in the \
              module's version"
         );
-        let older = check_version(&version(1, 7)).unwrap_err().to_string();
+        let older = check_version(&version(1, 8)).unwrap_err().to_string();
         assert!(older.contains("the module is older"), "{older}");
     }
 

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::backend::{Backend, session};
 use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::diagnose::message::SocketAddress;
+use crate::diagnose::other_ends::OtherEnds;
 use crate::diagnose::parties::Parties;
 use crate::diagnose::recent::Recent;
 use crate::diagnose::rules::{Action, Problem};
@@ -67,6 +68,7 @@ pub struct Facts<'a> {
     attached: OnceCell<FxHashMap<u64, Attachment>>,
     /// Those of all listeners.
     listening: ListenerInodes,
+    other_ends: OtherEnds,
     host: RefCell<&'a mut dyn Host>,
     namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
     /// Devices by namespace and index.
@@ -119,6 +121,7 @@ impl<'a> Facts<'a> {
             sockets,
             attached: OnceCell::new(),
             listening,
+            other_ends: OtherEnds::default(),
             host: RefCell::new(host),
             namespaces: RefCell::default(),
             devices: RefCell::default(),
@@ -146,6 +149,11 @@ impl<'a> Facts<'a> {
                 .push(conn);
         }
         by_service
+    }
+
+    /// The other end of a connection, if it is on this host, too.
+    pub fn other_end(&self, who: &Ident) -> Option<&Conn> {
+        self.other_ends.of(&self.conns, who)
     }
 
     /// Milliseconds in the state; a lower bound if the exact time is unknown.

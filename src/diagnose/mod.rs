@@ -8,6 +8,7 @@ pub mod facts;
 pub mod finding;
 pub mod limits;
 pub mod message;
+mod other_ends;
 mod parties;
 pub mod recent;
 pub mod rules;

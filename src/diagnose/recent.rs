@@ -12,12 +12,18 @@ use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::ident::{Ident, Remote};
 use crate::model::reason::Reason;
+use crate::model::span::Span;
 use crate::model::state::State;
 use crate::model::transition::Transition;
 
 /// Length of the window.
 pub const WINDOW_S: u64 = 60;
 const SECOND: u64 = 1_000_000_000;
+/// Longest time in the old state of a connection that ended at once.
+const AT_ONCE_NS: u64 = 5 * SECOND;
+/// The shortest HTTP response: its status line. Fewer bytes greet or acknowledge, and answer
+/// nothing.
+pub const ANSWER: u64 = 25;
 /// Maximum number of kinds of transitions, and of peers for each: enough for a minute of a busy
 /// host, and a scan from many addresses cannot fill the memory.
 const MOST_STEPS: usize = 65_536;
@@ -68,6 +74,12 @@ pub struct Steps {
     pub last_ns: u64,
     /// One bit for each second of the window with at least one transition.
     seconds: u64,
+    /// Number of those that ended at once and had not carried a byte.
+    pub bare: u64,
+    /// Number of those on which this end had sent an [`ANSWER`].
+    pub answered: u64,
+    /// Number of those of a socket that is connected to itself.
+    pub to_itself: u64,
     /// The first one that was seen.
     pub example: Ident,
     /// The remote addresses.
@@ -89,6 +101,9 @@ impl Steps {
         self.count += other.count;
         self.last_ns = self.last_ns.max(other.last_ns);
         self.seconds |= other.seconds;
+        self.bare += other.bare;
+        self.answered += other.answered;
+        self.to_itself += other.to_itself;
         for (peer, count) in other.peers.at_least(1) {
             self.peers.add(peer, count);
         }
@@ -213,6 +228,9 @@ impl Recent {
             count: 0,
             last_ns: 0,
             seconds: 0,
+            bare: 0,
+            answered: 0,
+            to_itself: 0,
             example: step.who,
             peers: Tally::with_room(MOST_PEERS),
             long: 0,
@@ -222,10 +240,20 @@ impl Recent {
         steps.count += 1;
         steps.last_ns = steps.last_ns.max(step.ts);
         steps.seconds |= 1 << second.min(63);
+        steps.bare += u64::from(is_bare(step));
+        let sent = step.meters.map_or(0, |m| m.bytes_sent);
+        steps.answered += u64::from(sent >= ANSWER);
+        steps.to_itself += u64::from(step.who.is_self_connected());
         steps.peers.add(step.who.peer(), 1);
         steps.long += u64::from(step.in_old.ns().is_some_and(|ns| ns >= LONG_NS));
         if step.error != 0 {
             steps.errors.add(step.error, 1);
         }
     }
+}
+
+/// Whether the connection ended at once and had not carried a byte.
+fn is_bare(step: &Transition) -> bool {
+    let at_once = matches!(step.in_old, Span::Exact(ns) if ns <= AT_ONCE_NS);
+    at_once && step.meters.is_some_and(|m| m.bytes() == 0)
 }

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use crate::abi::{self, ConnBytes, RawConn, part};
+use crate::abi::{self, ConnBytes, RawConn, RawMeters, part};
 use crate::model::ident::Ident;
 use crate::model::meters::{Meters, synacks};
 use crate::model::reason::Reason;
@@ -31,6 +31,9 @@ pub struct Activity {
     /// `TCP_USER_TIMEOUT` is set.
     pub user_timeout: bool,
 }
+
+/// Offset of the unread sequence numbers.
+const RECV_Q: usize = offset_of!(RawConn, meters) + offset_of!(RawMeters, unread);
 
 impl Activity {
     fn decode(bytes: &ConnBytes) -> Self {
@@ -76,6 +79,9 @@ pub struct Conn {
     pub meters: Option<Meters>,
     /// Activity, known if the meters are.
     pub activity: Option<Activity>,
+    /// Sequence numbers that were received but not read by the program, as `ss` shows them: the
+    /// peer's FIN takes one. `None`: not a full socket, or a capture of an earlier version.
+    pub recv_q: Option<u32>,
 }
 
 impl Conn {
@@ -91,6 +97,7 @@ impl Conn {
             reason: Reason(abi::u16_at(bytes, offset_of!(RawConn, reason))),
             synacks: synacks(abi::u16_at(bytes, offset_of!(RawConn, synacks)), flags),
             activity: meters.map(|_| Activity::decode(bytes)),
+            recv_q: meters.map(|_| abi::u32_at(bytes, RECV_Q)),
             meters,
         }
     }
@@ -98,6 +105,30 @@ impl Conn {
     /// Time in the current state at `now_ns` (monotonic).
     pub fn age(&self, now_ns: u64) -> Span {
         self.since.age(now_ns)
+    }
+
+    /// Bytes of data that the program has not read; 0 if unknown.
+    pub fn unread(&self) -> u64 {
+        let end = u32::from(self.peer_has_closed());
+        self.recv_q.unwrap_or(0).saturating_sub(end).into()
+    }
+
+    /// Whether the program has not read to the end: the peer's FIN has come, but the program does
+    /// not know it yet.
+    pub fn is_end_unread(&self) -> bool {
+        self.peer_has_closed() && self.recv_q.unwrap_or(0) > 0
+    }
+
+    /// Whether the peer's FIN has come.
+    fn peer_has_closed(&self) -> bool {
+        [State::CLOSE_WAIT, State::CLOSING, State::LAST_ACK].contains(&self.state)
+    }
+
+    /// Whether a process has it open. Connections that wait in an accept queue, orphans, and
+    /// request and timewait sockets belong to no process.
+    pub fn is_held(&self) -> bool {
+        let held = |a: Activity| !a.orphan && (a.ino.is_some() || self.who.owner.is_some());
+        self.activity.is_some_and(held)
     }
 
     /// Whether the accept queue's counters apply.
@@ -127,11 +158,29 @@ mod tests {
         bytes[130..132].fill(0);
         let conn = Conn::decode(&bytes);
         assert_eq!((conn.synacks, conn.meters), (None, None));
-        assert_eq!(conn.activity, None);
+        assert_eq!((conn.activity, conn.recv_q), (None, None));
         bytes[130] = 4 | 8;
         let conn = Conn::decode(&bytes);
         assert_eq!(conn.synacks, Some(0xffff));
         assert_eq!(conn.meters.unwrap().retrans, u32::MAX);
+    }
+
+    #[test]
+    fn a_fin_that_is_not_read_is_no_data() {
+        let mut bytes = [0; abi::CONN_SIZE];
+        bytes[130] = 4;
+        let mut with = |state: State, unread: u32| {
+            bytes[128] = state.0;
+            bytes[RECV_Q..RECV_Q + 4].copy_from_slice(&unread.to_ne_bytes());
+            let conn = Conn::decode(&bytes);
+            (conn.state, conn.unread(), conn.is_end_unread())
+        };
+        let established = State::ESTABLISHED;
+        assert_eq!(with(established, 1), (established, 1, false));
+        let closed = State::CLOSE_WAIT;
+        assert_eq!(with(closed, 0), (closed, 0, false));
+        assert_eq!(with(closed, 1), (closed, 0, true));
+        assert_eq!(with(closed, 11), (closed, 10, true));
     }
 
     #[test]

@@ -179,6 +179,11 @@ impl Ident {
         }
     }
 
+    /// Whether the socket is connected to itself: both ends are the same address and port.
+    pub fn is_self_connected(&self) -> bool {
+        (self.laddr, self.lport) == (self.raddr, self.rport) && self.lport != 0
+    }
+
     /// The listener's address and port, if known.
     pub fn listener(&self) -> Option<(IpAddr, u16)> {
         self.listener

@@ -13,6 +13,7 @@ fn peers_that_are_gone() {
         unacked: 2,
         retransmits,
         sndbuf_used: 4_096,
+        last_sent: 500,
         ..Conn::served(stranger(n), 30)
     };
     let fake = host();

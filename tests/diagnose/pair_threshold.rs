@@ -3,9 +3,10 @@
 use std::mem::offset_of;
 use std::net::Ipv4Addr;
 
-use diagnose_tools::abi::{RawConn, RawIdent, RawPair};
+use diagnose_tools::abi::{PairBytes, RawConn, RawIdent, RawPair};
 use diagnose_tools::diagnose::finding::Severity;
-use testkit::scene::{Conn, attacker, bind, pair};
+use testkit::fake::Fake;
+use testkit::scene::{Conn, attacker, bind, pair, request};
 
 use crate::support::{add, host, is, look, number, of_rule, only, peers};
 
@@ -101,4 +102,114 @@ fn pairs_and_peers_behind_two_devices_are_two() {
         "{finding:#?}"
     );
     assert_eq!(peers(&finding), [("10.0.0.2".into(), 600)]);
+}
+
+/// The pair of an address of this host with another one of it, with this number of ends in a state.
+fn within(raddr: [u8; 4], ends: [u32; 2]) -> PairBytes {
+    let mut bytes = pair(raddr.into(), ends[1], true);
+    let at = offset_of!(RawPair, half_open);
+    bytes[at..at + 4].copy_from_slice(&ends[0].to_ne_bytes());
+    bytes
+}
+
+/// `count` connections within 10.0.0.1, by both of their ends.
+fn loopback(fake: &Fake, count: u64, kind: impl Fn(Conn) -> Conn) {
+    let client = |n| format!("10.0.0.1:{}", 40_000 + n);
+    let ends = |n| {
+        let server = Conn::served(client(n), 60);
+        [
+            kind(Conn::begun(client(n), "10.0.0.1:80", 60)),
+            kind(server),
+        ]
+    };
+    add(fake, (0..count).flat_map(ends));
+}
+
+#[test]
+fn both_ends_of_a_loopback_connection_are_one() {
+    let mut fake = host();
+    fake.threshold = 100;
+    fake.pairs = vec![within([10, 0, 0, 1], [0, 300])];
+    loopback(&fake, 150, |conn| conn);
+    let findings = look(&fake);
+    let finding = of_rule(&findings, "pair-threshold")[0];
+    is(finding, "pair-threshold", Severity::Warning);
+    assert_eq!(
+        finding.summary,
+        "150 connections between 10.0.0.1 and 10.0.0.1, 150 of them have not carried data both ways"
+    );
+    let numbers = ["connections", "established", "unused"];
+    assert_eq!(numbers.map(|n| number(finding, n)), [150; 3]);
+    assert_eq!(peers(finding), [("10.0.0.1".into(), 150)]);
+    assert!(
+        finding.advice[0]
+            .text
+            .starts_with("150 of them belong to 10.0.0.1:80")
+    );
+}
+
+/// However many, and also if their addresses differ.
+#[test]
+fn connections_within_the_host_that_are_used_are_information() {
+    let used = |conn| Conn {
+        sent: 900,
+        received: 900,
+        ..conn
+    };
+    let mut fake = host();
+    fake.pairs = vec![within([10, 0, 0, 1], [0, 4_000])];
+    loopback(&fake, 2_000, used);
+    is(only(&look(&fake)), "pair-threshold", Severity::Info);
+
+    let mut fake = host();
+    let server = pair([10, 0, 0, 9].into(), 600, true);
+    let mut client = server;
+    let (laddr, raddr) = (offset_of!(RawPair, laddr), offset_of!(RawPair, raddr));
+    client.copy_within(laddr..laddr + 16, raddr);
+    client[laddr..laddr + 16].copy_from_slice(&server[raddr..raddr + 16]);
+    fake.pairs = vec![client, server];
+    let ends = |n| {
+        let client = format!("10.0.0.9:{}", 40_000 + n);
+        let served = used(Conn::served(client.clone(), 60));
+        [used(Conn::begun(client, "10.0.0.1:80", 60)), served]
+    };
+    add(&fake, (0..600).flat_map(ends));
+    let findings = look(&fake);
+    is(only(&findings), "pair-threshold", Severity::Info);
+    let local = findings[0].subject.local.unwrap().0;
+    assert_eq!(local.to_string(), "10.0.0.1", "the server's end");
+}
+
+#[test]
+fn half_open_connections_are_not_unused() {
+    let of = |half_open| {
+        let mut fake = host();
+        fake.pairs = vec![within([10, 9, 0, 1], [half_open, 0])];
+        add(&fake, (0..600).map(|n| request(attacker(n))));
+        look(&fake)
+    };
+    let findings = of(600);
+    let finding = only(&findings);
+    is(finding, "pair-threshold", Severity::Info);
+    assert_eq!(
+        ["half_open", "unused"].map(|n| number(finding, n)),
+        [600, 0]
+    );
+}
+
+#[test]
+fn a_pool_with_keepalive_is_information() {
+    let of = |flags| {
+        let mut fake = host();
+        fake.pairs = vec![pair([10, 9, 0, 1].into(), 500, false)];
+        let conn = |n| Conn {
+            flags,
+            received: 10,
+            ..Conn::served(attacker(n), 6)
+        };
+        add(&fake, (0..500).map(conn));
+        let findings = look(&fake);
+        of_rule(&findings, "pair-threshold")[0].severity
+    };
+    assert_eq!([of(0), of(1)], [Severity::Warning, Severity::Info]);
 }

@@ -38,3 +38,26 @@ fn piles_of_closing_states() {
         assert_eq!(look(&fake), [], "{rule}");
     }
 }
+
+#[test]
+fn data_that_is_still_acknowledged_is_no_pile() {
+    for state in [FIN_WAIT1, LAST_ACK] {
+        let of = |sent, retransmits, probes| {
+            let conn = |n| Conn {
+                sent: 90_000,
+                acked: 80_000,
+                sndbuf_used: 60_000,
+                last_sent: sent,
+                retransmits,
+                probes,
+                ..Conn::served(stranger(n), 30).state(state)
+            };
+            let fake = host();
+            add(&fake, (0..150).map(conn));
+            look(&fake).len()
+        };
+        assert_eq!(of(500, 0, 0), 0, "{state}");
+        // Nothing was sent, only again, or only to probe a window.
+        assert_eq!([of(10_000, 0, 0), of(500, 1, 0), of(500, 0, 1)], [1; 3]);
+    }
+}

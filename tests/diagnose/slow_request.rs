@@ -5,8 +5,9 @@ use std::time::Duration;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 use diagnose_tools::host::sample::Carried;
+use testkit::fake::Fake;
 use testkit::host::FakeHost;
-use testkit::scene::{CLIENT, Conn, NETNS, healthy, slow, stranger};
+use testkit::scene::{CLIENT, Conn, NETNS, healthy, reset, slow, stranger};
 
 use crate::support::{add, host, is, look, look_with, number, only, peers};
 
@@ -161,4 +162,111 @@ fn packets_tell_headers_from_bodies() {
         );
         assert_eq!(target.pids, [142]);
     }
+}
+
+/// A host whose listener serves only these connections.
+fn only_serving(kind: fn(u64) -> Conn) -> Fake {
+    let fake = host();
+    fake.conns.borrow_mut().clear();
+    add(&fake, (0..300).map(kind));
+    fake
+}
+
+/// Log senders that are never answered, and sensors that are only greeted.
+#[test]
+fn one_way_protocols_are_information() {
+    let log = slow;
+    let sensor = |n| Conn {
+        sent: 4,
+        last_sent: 20_000,
+        ..slow(n)
+    };
+    let kinds: [fn(u64) -> Conn; 2] = [log, sensor];
+    for kind in kinds {
+        let findings = look(&only_serving(kind));
+        let finding = only(&findings);
+        is(finding, "slow-request", Severity::Info);
+        assert!(
+            finding.summary.starts_with("one-way data: "),
+            "{}",
+            finding.summary
+        );
+        assert!(finding.advice.iter().all(|a| !a.text.contains("block")));
+    }
+    // A status line is an answer.
+    let answered = |n| Conn {
+        sent: 25,
+        last_sent: 20_000,
+        ..slow(n)
+    };
+    let findings = look(&only_serving(answered));
+    is(only(&findings), "slow-request", Severity::Warning);
+}
+
+#[test]
+fn a_listener_that_answered_others_does_not_speak_a_one_way_protocol() {
+    // One that it answers now, or one that it has answered in the last minute.
+    let fake = only_serving(slow);
+    add(&fake, [healthy(0)]);
+    is(only(&look(&fake)), "slow-request", Severity::Warning);
+    let fake = only_serving(slow);
+    fake.rings[0].write(&reset(&healthy(0), 5_000, 9, 1));
+    is(only(&look(&fake)), "slow-request", Severity::Warning);
+    let fake = only_serving(slow);
+    let asked = Conn {
+        sent: 0,
+        ..healthy(0)
+    };
+    fake.rings[0].write(&reset(&asked, 5_000, 9, 1));
+    is(only(&look(&fake)), "slow-request", Severity::Info);
+}
+
+/// What is sent once its headers were seen is a request, whether or not anybody is answered.
+#[test]
+fn a_sample_tells_one_way_protocols_from_requests() {
+    let scope = Scope {
+        patience: Duration::from_secs(1),
+        ..Scope::default()
+    };
+    let of = |headers, body, encrypted| {
+        let mut host = FakeHost {
+            carried: Carried {
+                headers,
+                body,
+                encrypted,
+            },
+            ..FakeHost::default()
+        };
+        let diagnosis = look_with(&only_serving(slow), &mut host, &scope);
+        let finding = only(&diagnosis.findings);
+        (finding.rule, finding.severity)
+    };
+    assert_eq!(of(30, 0, 0), ("slow-headers", Severity::Warning));
+    assert_eq!(of(0, 0, 30), ("slow-request", Severity::Warning));
+    assert_eq!(of(0, 30, 0), ("slow-request", Severity::Info));
+    assert_eq!(of(0, 0, 0), ("slow-request", Severity::Info));
+}
+
+/// The other ends are on this host: their process is to be looked at, and nothing to be blocked.
+#[test]
+fn slow_requests_of_a_process_of_this_host() {
+    let fake = host();
+    let client = |n| format!("10.0.0.1:{}", 40_000 + n);
+    let served = |n| Conn {
+        remote: client(n),
+        ..slow(n)
+    };
+    add(&fake, (0..60).map(served));
+    add(
+        &fake,
+        (0..60).map(|n| Conn::begun(client(n), "10.0.0.1:80", 20)),
+    );
+    let findings = look(&fake);
+    let finding = only(&findings);
+    is(finding, "slow-request", Severity::Warning);
+    assert_eq!(
+        finding.advice[0].text,
+        "60 of them have their other end on this host, held by 900/curl: look at that process, \
+         and block nothing"
+    );
 }

@@ -158,3 +158,34 @@ fn what_is_not_a_syn_flood() {
     is(&findings[0], "syn-flood", Severity::Warning);
     is(&findings[1], "accept-queue-full", Severity::Info);
 }
+
+/// Clients that have connected, and send nothing to a listener with TCP_DEFER_ACCEPT.
+#[test]
+fn handshakes_that_wait_for_data_are_no_flood() {
+    let mut fake = host();
+    let mut waiting = flood(900, 1);
+    waiting.unfinished[1] = 900;
+    waiting.half_open = [1_200, 1_200, 4_096];
+    waiting.handshakes = RawHandshakes {
+        syns: 1_300,
+        promoted: 100,
+        ..RawHandshakes::default()
+    };
+    fake.listeners = vec![waiting.bytes()];
+    let of = |deferred| {
+        let mut host = FakeHost::default();
+        let name = "TcpExtTCPDeferAcceptDrop".to_owned();
+        host.counters.insert(name, deferred);
+        let findings = look_with(&fake, &mut host, &Scope::default()).findings;
+        only(&findings).clone()
+    };
+    let finding = of(600);
+    is(&finding, "syn-flood", Severity::Info);
+    assert_eq!(
+        finding.summary,
+        "1200 half-open connections at 10.0.0.1:80 wait for the first data of their clients, which \
+         have connected: the listener has TCP_DEFER_ACCEPT"
+    );
+    assert_eq!(number(&finding, "TcpExtTCPDeferAcceptDrop"), 600);
+    is(&of(599), "syn-flood", Severity::Warning);
+}

@@ -162,10 +162,25 @@ fn a_listener_of_this_host_that_is_full() {
 }
 
 #[test]
+fn a_crawler_whose_calls_are_in_flight_is_no_scanner() {
+    let of = |age| {
+        let call = |n: u64| {
+            let remote = format!("10.6.{}.{}:443", n / 200, 1 + n % 200);
+            Conn::begun(format!("10.0.0.1:{}", 40_000 + n), &remote, age).state(SYN_SENT)
+        };
+        let fake = host();
+        add(&fake, (0..1_000).map(call));
+        look(&fake)
+    };
+    assert_eq!(of(2), []);
+    is(only(&of(3)), "scanner", Severity::Warning);
+}
+
+#[test]
 fn a_scanner() {
     let call = |n: u64| {
         let remote = format!("10.6.0.{n}:22");
-        Conn::begun(format!("10.0.0.1:{}", 40_000 + n), &remote, 1).state(SYN_SENT)
+        Conn::begun(format!("10.0.0.1:{}", 40_000 + n), &remote, 3).state(SYN_SENT)
     };
     let fake = host();
     add(&fake, (0..60).map(call));

@@ -354,7 +354,6 @@ fn reserved() {
             ident(offset_of!(RawConn, who)),
             ident1(offset_of!(RawConn, who)),
             field!(0, RawConn, reserved0, 1),
-            field!(offset_of!(RawConn, meters), RawMeters, reserved, 4),
         ],
     );
     for conn in conns.chunks_exact(size_of::<RawConn>()) {
@@ -422,7 +421,7 @@ fn assert_records(ring: &[u8]) -> Kinds {
             continue;
         }
         let rest = [
-            field!(meters, RawMeters, reserved, 4),
+            field!(meters, RawMeters, unread, 4),
             field!(0, RawRecord, reserved0, 4),
             field!(0, RawRecord, reserved, 32),
         ];

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::backend::capture::codec::Codec;
+use crate::backend::capture::elements::EarlierConn;
 use crate::backend::capture::file::{self, name_of};
 use crate::backend::capture::read::{Elements, Reader, Source};
 use crate::backend::capture::{self, Kind, Problem, Ring};
@@ -120,10 +121,21 @@ impl<S: Source> Backend for Capture<S> {
     }
 
     fn live(&self) -> Box<dyn Iterator<Item = Result<Vec<Conn>>> + '_> {
-        Box::new(Live {
-            capture: self,
-            conns: self.reader.stream(capture::CONNECTIONS),
-        })
+        let kind = capture::CONNECTIONS;
+        match self.reader.version(kind) {
+            1 => {
+                let earlier = self.reader.stream::<EarlierConn>(kind);
+                let conns = earlier.map(|conn| conn.map(|EarlierConn(conn)| conn));
+                Box::new(Live {
+                    capture: self,
+                    conns,
+                })
+            }
+            _ => Box::new(Live {
+                capture: self,
+                conns: self.reader.stream::<Conn>(kind),
+            }),
+        }
     }
 
     fn events(&self, _: &Settings, start: Start) -> Result<Box<dyn Events + '_>> {
@@ -132,13 +144,16 @@ impl<S: Source> Backend for Capture<S> {
     }
 }
 
+/// A decoded connection, or why it cannot be decoded.
+type Taken = std::result::Result<Conn, Problem>;
+
 /// Iterator over batches of live connections.
-struct Live<'a, S> {
+struct Live<'a, S, I> {
     capture: &'a Capture<S>,
-    conns: Elements<'a, S, Conn>,
+    conns: I,
 }
 
-impl<S: Source> Iterator for Live<'_, S> {
+impl<S: Source, I: Iterator<Item = Taken>> Iterator for Live<'_, S, I> {
     type Item = Result<Vec<Conn>>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,6 +1,6 @@
 //! Encoding of connections, listeners and pairs: the fields of the model in the order of these
-//! lists, which is version 1. Adding a field requires a new version of the kind, and a reader for
-//! the old one.
+//! lists, which is version 1, of connections version 2. Adding a field requires a new version of
+//! the kind, and a reader for the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ fields! {
     Activity {
         last_recv_ms last_sent_ms ino unacked retransmits probes keepalive orphan user_timeout
     }
-    Conn { who state since first_seen_ns reason synacks meters activity }
+    Conn { who state since first_seen_ns reason synacks meters activity recv_q }
     Queue { length max limit }
     Listener {
         who since alarms accept_queue half_open unfinished unfinished_max unfinished_ns established
@@ -87,6 +87,37 @@ fields! {
         now_ns now_real_ns activated_ns seen filtered too_short ringless recorded reported
         overwritten kprobe_missed tracked untracked unmatched stale seeded nodes alarms pairs
         evicted uncounted listeners unlisted states handshakes
+    }
+}
+
+/// A connection in version 1, which has no `recv_q`.
+pub(super) struct EarlierConn(pub(super) Conn);
+
+impl Codec for EarlierConn {
+    fn put(&self, out: &mut Vec<u8>) {
+        let conn = &self.0;
+        conn.who.put(out);
+        conn.state.put(out);
+        conn.since.put(out);
+        conn.first_seen_ns.put(out);
+        conn.reason.put(out);
+        conn.synacks.put(out);
+        conn.meters.put(out);
+        conn.activity.put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        Ok(Self(Conn {
+            who: Codec::take(bytes)?,
+            state: Codec::take(bytes)?,
+            since: Codec::take(bytes)?,
+            first_seen_ns: Codec::take(bytes)?,
+            reason: Codec::take(bytes)?,
+            synacks: Codec::take(bytes)?,
+            meters: Codec::take(bytes)?,
+            activity: Codec::take(bytes)?,
+            recv_q: None,
+        }))
     }
 }
 

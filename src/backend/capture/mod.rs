@@ -115,7 +115,7 @@ kinds! {
     SETTINGS = Kind::table(1, 1, "settings");
     HOOKS = Kind::table(2, 1 << 10, "hooks");
     EVENTS = Kind::stream(3, "events");
-    CONNECTIONS = Kind::stream(4, "connections");
+    CONNECTIONS = Kind::stream(4, "connections").version(2);
     LISTENERS = Kind::table(5, abi::TCPSTATES_LISTENERS_MAX as usize, "listeners");
     PAIRS = Kind::table(6, abi::TCPSTATES_PAIRS_MAX as usize, "pairs");
     TRANSITION_COUNTS = Kind::table(7, 1 << 16, "transition counts");
@@ -152,5 +152,9 @@ impl Kind {
 
     const fn stream(number: u16, name: &'static str) -> Self {
         Self::table(number, usize::MAX, name)
+    }
+
+    const fn version(self, version: u8) -> Self {
+        Self { version, ..self }
     }
 }

@@ -175,6 +175,16 @@ impl<S: Source> Reader<S> {
         }
     }
 
+    /// The version of the elements of a kind: that of its first block.
+    pub fn version(&self, kind: Kind) -> u8 {
+        let is_it = |start: &&(u16, Place)| start.0 == kind.number;
+        let start = self.starts.iter().find(is_it);
+        let first = start.map(|(_, place)| Blocks::new(&self.source, *place).next());
+        first
+            .and_then(Result::ok)
+            .map_or(kind.version, |b| b.version)
+    }
+
     /// All elements of a kind.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::{Bound, Rule, held};
-use crate::diagnose::tally::Tally;
+use crate::diagnose::rules::{Bound, Rule, held, pile};
+use crate::diagnose::tally::{Tally, sum};
 use crate::model::conn::Conn;
 use crate::model::ident::Owner;
 use crate::model::state::State;
@@ -16,10 +16,11 @@ pub static RULE: Rule = Rule {
                with fewer, by the name of the processes; those that no process has accepted, by \
                listener",
     refuted_by: "a connection that has been in CLOSE_WAIT for a short time only; a process that has \
-                 given the connections to another one",
-    alike: "a program that answers very slowly after the peer has closed its side",
+                 given the connections to another one; data that the program still sends (a \
+                 download after a half-close), or that the peer does not take",
+    alike: "a program that works for longer than a minute on its answer before it sends it",
     remedy: "make the program close; no setting helps",
-    limits: &[COUNT, CRITICAL, AGE],
+    limits: &[COUNT, CRITICAL, AGE, QUIET],
     find,
 };
 
@@ -43,6 +44,13 @@ const AGE: Limit = Limit {
     range: (0, 86_400),
     unit: "seconds in CLOSE_WAIT, at least",
     why: "a program that is only slow finishes its answer within a minute",
+};
+const QUIET: Limit = Limit {
+    key: "quiet-s",
+    default: 60,
+    range: (1, 86_400),
+    unit: "seconds since data was last sent, at least, if any was sent in CLOSE_WAIT",
+    why: "a program that still streams sends at least a heartbeat in a minute",
 };
 
 /// The problem.
@@ -71,13 +79,26 @@ pub enum Problem {
 pub enum Action {
     /// Fix the program.
     FindLeak,
+    /// The program does not read either: it hangs.
+    SeeProgram,
     /// No setting solves the problem; settings only hide it.
     NoSetting,
 }
 
+/// Whether the program still works on the connection: it has sent something since the peer closed,
+/// within the limit, or the peer still has to take what it has sent.
+fn is_in_use(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
+    let sent_ms = conn.activity.and_then(|a| a.last_sent_ms);
+    let quiet_ms = limits.get(&QUIET) * 1_000;
+    pile::is_since(facts, conn, sent_ms, quiet_ms) || conn.meters.is_some_and(|m| m.sndbuf_used > 0)
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let (least, age_ms) = (limits.get(&COUNT), limits.get(&AGE) * 1_000);
-    let is_left = |c: &&Conn| c.state == State::CLOSE_WAIT && facts.age_ms(c) >= age_ms;
+    let is_left = |c: &&Conn| {
+        let is_old = c.state == State::CLOSE_WAIT && facts.age_ms(c) >= age_ms;
+        is_old && !is_in_use(facts, limits, c)
+    };
     let left: Vec<_> = facts.conns.iter().filter(is_left).collect();
     let is_enough = |conns: &Vec<&Conn>| conns.len() as u64 >= least;
     // Processes are only looked for if there are enough connections for a finding.
@@ -135,22 +156,24 @@ fn finding(
     };
     let problem = problem(facts, subject.owner, conns);
     let ages = conns.iter().map(|c| facts.age_ms(c));
-    let unread = |c: &Conn| c.meters.is_some_and(|m| m.rcvbuf_used > 0);
-    let used = conns.iter().filter_map(|c| c.meters);
+    let count = |is_so: fn(&Conn) -> bool| conns.iter().filter(|c| is_so(c)).count() as u64;
+    let unread = count(|c| c.unread() > 0);
+    let end_unread = count(|c| c.unread() == 0 && c.is_end_unread());
     let is_one = matches!(problem, Problem::NotClosed { .. });
     let descriptors = subject.owner.filter(|_| is_one);
     let descriptors = descriptors.and_then(|o| facts.descriptors(o.pid));
     let finding = Finding::new("close-wait", severity, problem, subject)
         .number("connections", size)
         .number("oldest_s", ages.max().unwrap_or(0) / 1_000)
-        .number("unread", conns.iter().filter(|c| unread(c)).count() as u64)
-        .number(
-            "rcvbuf_used",
-            used.map(|m| u64::from(m.rcvbuf_used)).sum::<u64>(),
-        )
+        .number("unread", unread)
+        .number("end_unread", end_unread)
+        .number("recv_q", sum(conns.iter().map(|c| c.unread())))
         .number_if("descriptors", descriptors.map(|d| d.open))
         .number_if("descriptors_limit", descriptors.and_then(|d| d.limit))
-        .remedy(Action::FindLeak)
+        .remedy(match unread * 2 > size {
+            true => Action::SeeProgram,
+            false => Action::FindLeak,
+        })
         .remedy(Action::NoSetting);
     Some(finding)
 }

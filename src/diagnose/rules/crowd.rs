@@ -9,9 +9,9 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
 use crate::diagnose::service::{Service, Side};
-use crate::diagnose::tally::{Tally, percent};
+use crate::diagnose::tally::{Tally, percent, sum};
 use crate::model::conn::Conn;
-use crate::model::ident::Ident;
+use crate::model::ident::{Ident, Owner};
 
 /// Number of connections from one source.
 pub const ONE_SOURCE: Limit = Limit {
@@ -73,6 +73,10 @@ pub enum Kind {
     SlowReads,
     /// They transfer no data.
     Silent,
+    /// They transfer no data, and a few clients keep them ready.
+    Pool,
+    /// They send data that the server does not answer, as a protocol may have it.
+    OneWay,
 }
 
 /// The actions.
@@ -82,6 +86,15 @@ pub enum Action {
     LimitSources {
         /// The sources with the most connections.
         block: Vec<HostAddress>,
+    },
+    /// The other ends are on this host: look at their process.
+    SeeOtherEnds {
+        /// The process that has most of them.
+        owner: Option<Owner>,
+        /// Number of connections whose other end is on this host.
+        connections: u64,
+        /// Bytes that it has not read.
+        unread: u64,
     },
 }
 
@@ -114,6 +127,23 @@ impl<'a> Crowd<'a> {
         kind: Kind,
         age_ms: impl Fn(&Conn) -> u64,
     ) -> Finding {
+        let mut finding = self.unjudged(facts, rule, kind, age_ms);
+        if self.size() >= limits.get(&CRITICAL) {
+            finding.severity = Severity::Critical;
+        }
+        let block = finding.subject.addresses();
+        let action = other_ends(facts, self.whos(), self.size());
+        finding.remedy(action.unwrap_or(Action::LimitSources { block }))
+    }
+
+    /// Creates a warning without remedies.
+    pub fn unjudged(
+        &self,
+        facts: &Facts,
+        rule: &'static str,
+        kind: Kind,
+        age_ms: impl Fn(&Conn) -> u64,
+    ) -> Finding {
         let subject = facts.subject(&self.service, self.whos());
         let problem = Problem {
             kind,
@@ -121,18 +151,29 @@ impl<'a> Crowd<'a> {
             sources: subject.sources(),
             listener: facts.at(&self.service),
         };
-        let severity = match self.size() >= limits.get(&CRITICAL) {
-            true => Severity::Critical,
-            false => Severity::Warning,
-        };
         let oldest = self.conns.iter().map(|c| age_ms(c)).max();
-        let block = subject.addresses();
-        Finding::new(rule, severity, problem, subject)
+        Finding::new(rule, Severity::Warning, problem, subject)
             .number("connections", self.size())
             .number("established", facts.live(&self.service).established)
             .number("oldest_s", oldest.unwrap_or(0) / 1_000)
-            .remedy(Action::LimitSources { block })
     }
+}
+
+/// If most of the other ends of these connections are on this host, too: their process is the cause.
+pub fn other_ends<'a>(
+    facts: &Facts,
+    whos: impl Iterator<Item = &'a Ident>,
+    size: u64,
+) -> Option<Action> {
+    let others: Vec<&Conn> = whos.filter_map(|who| facts.other_end(who)).collect();
+    let netns = others.first()?.who.netns;
+    let owner = facts.owners(netns, others.iter().map(|c| &c.who)).owner;
+    let connections = others.len() as u64;
+    (connections * 2 > size).then(|| Action::SeeOtherEnds {
+        owner,
+        connections,
+        unread: sum(others.iter().map(|c| c.unread())),
+    })
 }
 
 /// Finds crowds among the connections that match `is_one`.

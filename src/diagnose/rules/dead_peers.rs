@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::mtu_black_hole::Stalls;
 use crate::diagnose::rules::pile::{Kind, Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
@@ -17,8 +18,9 @@ pub static RULE: Rule = Rule {
     looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions or \
                keepalives are not answered; and, as information, those that are idle for long \
                without keepalive or TCP_USER_TIMEOUT",
-    refuted_by: "an acknowledgement after the retransmissions; a zero window whose probes are \
-                 answered",
+    refuted_by: "an acknowledgement after the retransmissions; data that has come since the first \
+                 of them, or a peer that was heard just before and has never acknowledged a full \
+                 packet (`mtu-black-hole`); a zero window whose probes are answered",
     alike: "a host that is down, and a firewall that forgot the connection",
     remedy: "compare the peers; keepalive or TCP_USER_TIMEOUT in the program",
     limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
@@ -81,10 +83,15 @@ pub enum Action {
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let (mut dead, mut idle): (BTreeMap<_, Vec<&Conn>>, BTreeMap<_, Vec<&Conn>>) =
         Default::default();
+    let stalls = Stalls::new(facts, limits);
     for conn in facts.conns.iter().filter(|c| c.state == State::ESTABLISHED) {
         let Some(activity) = conn.activity else {
             continue;
         };
+        // Its peer is there.
+        if stalls.refute(conn) {
+            continue;
+        }
         if is_dead(limits, conn, &activity) {
             dead.entry(facts.service(&conn.who)).or_default().push(conn);
         } else if is_idle(limits, &activity) {

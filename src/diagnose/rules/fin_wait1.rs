@@ -3,8 +3,10 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Kind, Pile, is_orphan, is_retransmitting};
+use crate::diagnose::rules::mtu_black_hole::Stalls;
+use crate::diagnose::rules::pile::{self, Kind, Pile, is_draining, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
@@ -12,8 +14,10 @@ pub static RULE: Rule = Rule {
     names: &["fin-wait1"],
     looks_at: "connections in FIN_WAIT1, by listener or destination: unsent data, zero windows, \
                orphans",
-    refuted_by: "a FIN that is only seconds old; a share of the connections so small that some \
-                 clients have vanished",
+    refuted_by: "a FIN that is only seconds old; data that the peer still takes and acknowledges \
+                 (the end of a slow download); a peer that is heard while large packets are lost \
+                 (`mtu-black-hole`); a share of the connections so small that some clients have \
+                 vanished",
     alike: "peers that are gone, and a path that drops what we send",
     remedy: "compare the peers; end answers that are not read",
     limits: &[COUNT, AGE, pile::SHARE],
@@ -49,9 +53,17 @@ pub enum Action {
 }
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    pile::findings(facts, limits, State::FIN_WAIT1, (&COUNT, &AGE), |pile| {
-        finding(facts, pile)
-    })
+    let stalls = Stalls::new(facts, limits);
+    let age_ms = limits.get(&AGE) * 1_000;
+    let is_stuck = |conn: &Conn| !is_draining(conn, age_ms) && !stalls.refute(conn);
+    pile::findings(
+        facts,
+        limits,
+        State::FIN_WAIT1,
+        (&COUNT, &AGE),
+        is_stuck,
+        |pile| finding(facts, pile),
+    )
 }
 
 fn finding(facts: &Facts, pile: &Pile) -> Finding {

@@ -3,15 +3,18 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
-use crate::diagnose::rules::pile::{self, Kind, is_orphan, is_retransmitting};
+use crate::diagnose::rules::mtu_black_hole::Stalls;
+use crate::diagnose::rules::pile::{self, Kind, is_draining, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["last-ack"],
     looks_at: "connections in LAST_ACK, by listener or destination",
-    refuted_by: "a FIN that is only seconds old; a share of the connections that is small",
+    refuted_by: "a FIN that is only seconds old; data that the peer still takes and acknowledges; \
+                 a share of the connections that is small",
     alike: "peers that are gone, and a path that drops the last ACK",
     remedy: "compare the peers",
     limits: &[COUNT, AGE, pile::SHARE],
@@ -54,5 +57,15 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
                 Action::OrphanRetries,
             ))
     };
-    pile::findings(facts, limits, State::LAST_ACK, (&COUNT, &AGE), finding)
+    let stalls = Stalls::new(facts, limits);
+    let age_ms = limits.get(&AGE) * 1_000;
+    let is_stuck = |conn: &Conn| !is_draining(conn, age_ms) && !stalls.refute(conn);
+    pile::findings(
+        facts,
+        limits,
+        State::LAST_ACK,
+        (&COUNT, &AGE),
+        is_stuck,
+        finding,
+    )
 }

@@ -20,14 +20,17 @@ mod held;
 pub mod kernel_limits;
 pub mod last_ack;
 pub mod local_ports;
+pub mod mtu_black_hole;
 pub mod pair_threshold;
 pub mod pile;
 pub mod port_exhaustion;
 pub mod resets;
+pub mod self_connect;
 pub mod silent;
 pub mod simultaneous;
 pub mod slow_read;
 pub mod slow_request;
+pub mod stuck_reader;
 pub mod syn_flood;
 pub mod syn_sent;
 pub mod time_wait;
@@ -39,6 +42,7 @@ use crate::diagnose::limits::{Limit, Limits};
 /// All rules.
 pub static RULES: &[&Rule] = &[
     &syn_flood::RULE,
+    &stuck_reader::RULE,
     &slow_request::RULE,
     &slow_read::RULE,
     &silent::RULE,
@@ -55,8 +59,10 @@ pub static RULES: &[&Rule] = &[
     &last_ack::RULE,
     &syn_sent::SYN_SENT,
     &syn_sent::SCANNER,
+    &mtu_black_hole::RULE,
     &dead_peers::RULE,
     &resets::RULE,
+    &self_connect::RULE,
     &simultaneous::RULE,
 ];
 
@@ -84,11 +90,14 @@ of_rules! {
         Crowd(crowd),
         HalfOpenFull(half_open_full),
         KernelLimits(kernel_limits),
+        MtuBlackHole(mtu_black_hole),
         PairThreshold(pair_threshold),
         Pile(pile),
         PortExhaustion(port_exhaustion),
         Resets(resets),
+        SelfConnect(self_connect),
         Simultaneous(simultaneous),
+        StuckReader(stuck_reader),
         SynFlood(syn_flood),
         SynSent(syn_sent),
         TimeWait(time_wait),
@@ -109,13 +118,16 @@ of_rules! {
         KernelLimits(kernel_limits),
         LastAck(last_ack),
         LocalPorts(local_ports),
+        MtuBlackHole(mtu_black_hole),
         PairThreshold(pair_threshold),
         PortExhaustion(port_exhaustion),
         Resets(resets),
+        SelfConnect(self_connect),
         Silent(silent),
         Simultaneous(simultaneous),
         SlowRead(slow_read),
         SlowRequest(slow_request),
+        StuckReader(stuck_reader),
         SynFlood(syn_flood),
         SynSent(syn_sent),
         TimeWait(time_wait),
@@ -168,5 +180,10 @@ impl<'a> Bound<'a> {
     /// The value of a limit.
     pub fn get(&self, limit: &Limit) -> u64 {
         self.limits.get(self.rule, limit)
+    }
+
+    /// The value of a limit of another rule.
+    pub fn of(&self, rule: &Rule, limit: &Limit) -> u64 {
+        self.limits.get(rule, limit)
     }
 }

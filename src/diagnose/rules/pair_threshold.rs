@@ -7,6 +7,7 @@ use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
@@ -20,9 +21,11 @@ pub static RULE: Rule = Rule {
     names: &["pair-threshold"],
     looks_at: "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
                `threshold` of the activation: information if they are used (a pool, a proxy), a \
-               warning if they are unused or far above the threshold",
-    refuted_by: "data in both directions on most of the connections: a pool or a proxy \
-                 (information only)",
+               warning if they are unused or far above the threshold; both ends of a connection \
+               within this host are one connection",
+    refuted_by: "data in both directions on most of the connections, or keepalive: a pool or a \
+                 proxy (information only); half-open connections, of which nothing is known, are \
+                 not unused; more connections than `times` within this host",
     alike: "many users behind one NAT",
     remedy: "find the leak, or raise the threshold",
     limits: &[UNUSED, UNUSED_AGE, TIMES],
@@ -43,6 +46,8 @@ const UNUSED_AGE: Limit = Limit {
     unit: "age in seconds: a younger connection cannot be called unused",
     why: "it has not had time to be used",
 };
+/// Percent of the connections that must have keepalive to be a pool.
+const MOST: u64 = 90;
 const TIMES: Limit = Limit {
     key: "times",
     default: 4,
@@ -108,10 +113,33 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             }
         }
     }
-    let found = pairs
-        .iter()
-        .map(|p| finding(facts, limits, p, conns.get(&key(p)).map_or(&[], |c| c)));
+    let of_pair = |key: &Key| conns.get(key).map_or(&[][..], |conns| conns);
+    let found = pairs.iter().filter_map(|pair| {
+        let (key, mirrored) = (key(pair), mirrored(pair));
+        let is_second = mirrored != key
+            && conns.contains_key(&mirrored)
+            && is_second(facts, of_pair(&key), of_pair(&mirrored), pair);
+        (!is_second).then(|| finding(facts, limits, pair, of_pair(&key)))
+    });
     found.collect()
+}
+
+/// Of the two ends of connections within a namespace, the client's is the second one.
+fn is_second(facts: &Facts, conns: &[&Conn], others: &[&Conn], pair: &Pair) -> bool {
+    let serves = |conns: &[&Conn]| {
+        let service = most(facts, conns).map(|(service, _)| service);
+        service.is_some_and(|service| service.side == Side::Server)
+    };
+    match (serves(conns), serves(others)) {
+        (true, false) => false,
+        (false, true) => true,
+        _ => pair.laddr > pair.raddr,
+    }
+}
+
+/// The service with most of the connections.
+fn most(facts: &Facts, conns: &[&Conn]) -> Option<(Service, u64)> {
+    Tally::of(conns.iter().map(|c| facts.service(&c.who))).top()
 }
 
 fn key(pair: &Pair) -> Key {
@@ -124,40 +152,125 @@ fn key(pair: &Pair) -> Key {
     )
 }
 
+/// The key of the pair as seen from the remote address.
+fn mirrored(pair: &Pair) -> Key {
+    let (netns, ifindex, family, laddr, raddr) = key(pair);
+    (netns, ifindex, family, raddr, laddr)
+}
+
+/// Number of connections by kind.
+#[derive(Default)]
+struct Counts {
+    half_open: u64,
+    established: u64,
+    closing: u64,
+    unused: u64,
+    with_keepalive: u64,
+}
+
+/// Both ends of one connection, as far as they are known.
+#[derive(Default)]
+struct Ends<'a>(Vec<&'a Conn>);
+
+impl Ends<'_> {
+    fn any(&self, is_so: impl Fn(&Conn) -> bool) -> bool {
+        self.0.iter().any(|end| is_so(end))
+    }
+
+    /// Whether it is old enough, and no end with meters has carried data in both directions.
+    /// Nothing is known of the others.
+    fn is_unused(&self, facts: &Facts, age_ms: u64) -> bool {
+        let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;
+        self.any(|end| end.meters.is_some_and(one_way))
+            && !self.any(|end| end.meters.is_some_and(|m| !one_way(m)))
+            && self.any(|end| facts.lifetime_ms(end) >= age_ms)
+    }
+
+    fn is_half_open(&self) -> bool {
+        let half_open = [State::SYN_SENT, State::SYN_RECV, State::NEW_SYN_RECV];
+        self.any(|end| half_open.contains(&end.state))
+    }
+}
+
+/// Counts the connections of a pair. Those of an address with itself have both ends here.
+fn count(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Counts {
+    let mut ends: HashMap<(u16, u16), Ends> = HashMap::new();
+    let is_within = pair.laddr == pair.raddr;
+    for conn in conns {
+        let (local, remote) = (conn.who.lport, conn.who.rport);
+        let ports = match is_within {
+            true => (local.min(remote), local.max(remote)),
+            false => (local, remote),
+        };
+        ends.entry(ports).or_default().0.push(conn);
+    }
+    let age_ms = limits.get(&UNUSED_AGE) * 1_000;
+    let mut counts = Counts::default();
+    for ends in ends.values() {
+        if ends.is_half_open() {
+            counts.half_open += 1;
+        } else if ends.any(|end| end.state != State::ESTABLISHED) {
+            counts.closing += 1;
+        } else {
+            counts.established += 1;
+        }
+        let keeps = |end: &Conn| end.activity.is_some_and(|a| a.keepalive);
+        let kept = ends.any(|end| keeps(end) || facts.other_end(&end.who).is_some_and(keeps));
+        counts.unused += u64::from(ends.is_unused(facts, age_ms));
+        counts.with_keepalive += u64::from(kept);
+    }
+    if !is_within || conns.is_empty() {
+        let ends = 1 + u64::from(is_within);
+        counts.half_open = u64::from(pair.half_open).div_ceil(ends);
+        counts.established = u64::from(pair.established).div_ceil(ends);
+        counts.closing = u64::from(pair.closing).div_ceil(ends);
+    }
+    counts
+}
+
+impl Counts {
+    fn all(&self) -> u64 {
+        self.half_open + self.established + self.closing
+    }
+}
+
+/// Whether the connections are unused and no pool, or too many.
+fn is_bad(facts: &Facts, limits: &Bound, counts: &Counts, conns: &[&Conn]) -> bool {
+    let threshold = u64::from(facts.settings.activation.threshold);
+    let is_pool = percent(counts.with_keepalive, counts.all()) >= MOST;
+    let is_unused = percent(counts.unused, counts.all()) >= limits.get(&UNUSED);
+    let are_here = || conns.iter().any(|c| facts.other_end(&c.who).is_some());
+    let too_many = counts.all() >= limits.get(&TIMES) * threshold;
+    is_unused && !is_pool || too_many && !are_here()
+}
+
 fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Finding {
     let threshold = u64::from(facts.settings.activation.threshold);
-    let all = pair.connections();
-    let is_unused = |conn: &&&Conn| {
-        let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;
-        facts.lifetime_ms(conn) >= limits.get(&UNUSED_AGE) * 1_000
-            && conn.meters.is_none_or(one_way)
-    };
-    let unused = conns.iter().filter(is_unused).count() as u64;
-    let bad = percent(unused, all) >= limits.get(&UNUSED) || all >= limits.get(&TIMES) * threshold;
+    let counts = count(facts, limits, pair, conns);
+    let bad = is_bad(facts, limits, &counts, conns);
     let severity = if bad {
         Severity::Warning
     } else {
         Severity::Info
     };
     let dev = facts.dev(pair.netns, pair.ifindex);
-    let problem = problem(pair, dev.as_ref(), unused);
-    let finding = Finding::new(
-        "pair-threshold",
-        severity,
-        problem,
-        subject(facts, pair, dev, conns),
-    )
-    .number("connections", all)
-    .number("threshold", threshold)
-    .number("peak", pair.peak)
-    .number("half_open", pair.half_open)
-    .number("established", pair.established)
-    .number("closing", pair.closing)
-    .number("timewait", pair.timewait)
-    .number("unused", unused);
-    let services = Tally::of(conns.iter().map(|c| facts.service(&c.who)));
-    let most = services.top().map(|(service, connections)| Share {
-        connections,
+    let problem = problem(pair, dev.as_ref(), &counts);
+    let mut subject = subject(facts, pair, dev, conns);
+    if let Some(peer) = subject.peers.first_mut() {
+        peer.count = counts.all();
+    }
+    let finding = Finding::new("pair-threshold", severity, problem, subject)
+        .number("connections", counts.all())
+        .number("threshold", threshold)
+        .number("peak", pair.peak)
+        .number("half_open", counts.half_open)
+        .number("established", counts.established)
+        .number("closing", counts.closing)
+        .number("timewait", pair.timewait)
+        .number("unused", counts.unused)
+        .number("with_keepalive", counts.with_keepalive);
+    let most = most(facts, conns).map(|(service, connections)| Share {
+        connections: connections.min(counts.all()),
         at: facts.at(&service),
     });
     finding.remedy(match bad {
@@ -166,10 +279,10 @@ fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Findi
     })
 }
 
-fn problem(pair: &Pair, dev: Option<&Dev>, unused: u64) -> Problem {
+fn problem(pair: &Pair, dev: Option<&Dev>, counts: &Counts) -> Problem {
     let remote = pair.remote().to_canonical();
     Problem::Above {
-        connections: pair.connections(),
+        connections: counts.all(),
         local: HostAddress {
             addr: pair.local().to_canonical(),
             dev: dev.cloned(),
@@ -178,7 +291,7 @@ fn problem(pair: &Pair, dev: Option<&Dev>, unused: u64) -> Problem {
             addr: remote,
             dev: dev.filter(|_| is_link_local(remote)).cloned(),
         },
-        unused,
+        unused: counts.unused,
     }
 }
 

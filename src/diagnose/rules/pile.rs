@@ -8,7 +8,7 @@ use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::percent;
-use crate::model::conn::Conn;
+use crate::model::conn::{Activity, Conn};
 use crate::model::ident::Ident;
 use crate::model::state::State;
 
@@ -20,6 +20,9 @@ pub const SHARE: Limit = Limit {
     unit: "percent of the listener's, or the destination's, connections without TIME_WAIT",
     why: "some clients of a large crowd vanish at any time",
 };
+
+/// Stamps of a socket are in ticks of the kernel, the time in the state is not.
+const TICKS_MS: u64 = 100;
 
 /// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,16 +61,18 @@ pub struct Pile<'a> {
 }
 
 /// Creates a finding for each pile of a state: at least `count` connections that have been in it
-/// for `age` seconds.
+/// for `age` seconds and that match `is_stuck`.
 pub fn findings<'a>(
     facts: &'a Facts,
     limits: &Bound,
     state: State,
     (count, age): (&Limit, &Limit),
+    is_stuck: impl Fn(&Conn) -> bool,
     finding: impl Fn(&Pile<'a>) -> Finding,
 ) -> Vec<Finding> {
     let old = facts.in_state(&[state], limits.get(age) * 1_000);
-    let pile = |(service, conns): (Service, Vec<&'a Conn>)| {
+    let pile = |(service, mut conns): (Service, Vec<&'a Conn>)| {
+        conns.retain(|conn| is_stuck(conn));
         let size = conns.len() as u64;
         let share = percent(size, facts.live(&service).all);
         let is_pile = size >= limits.get(count) && share >= limits.get(&SHARE);
@@ -117,4 +122,21 @@ pub fn is_retransmitting(conn: &Conn) -> bool {
 /// Whether no process has the socket open any more.
 pub fn is_orphan(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.orphan)
+}
+
+/// Whether what happened `ago_ms` ago happened since the connection has been in its state, and
+/// less than `within_ms` ago.
+pub fn is_since(facts: &Facts, conn: &Conn, ago_ms: Option<u64>, within_ms: u64) -> bool {
+    let lately = |ms: u64| ms.saturating_add(TICKS_MS) < facts.age_ms(conn) && ms < within_ms;
+    ago_ms.is_some_and(lately)
+}
+
+/// Whether the peer still acknowledges what the socket sends: it has sent something within
+/// `within_ms`, and waits neither for an acknowledgement nor for the window.
+pub fn is_draining(conn: &Conn, within_ms: u64) -> bool {
+    let sends = |a: Activity| {
+        let lately = a.last_sent_ms.is_some_and(|ms| ms < within_ms);
+        lately && a.retransmits == 0 && a.probes == 0
+    };
+    conn.activity.is_some_and(sends)
 }

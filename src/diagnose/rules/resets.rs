@@ -1,16 +1,17 @@
 //! Connections that ended without FINs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
-use crate::diagnose::tally::percent;
-use crate::model::ident::Owner;
+use crate::diagnose::tally::{Tally, percent};
+use crate::model::conn::Conn;
+use crate::model::ident::{Owner, Remote};
 use crate::model::reason::Reason;
 use crate::model::state::State;
 
@@ -20,12 +21,15 @@ pub static RULE: Rule = Rule {
     looks_at: "connections that ended by a reset in the last minute, by listener or destination \
                and by sender: a warning if most connections end so and it continues, else \
                information",
-    refuted_by: "connections that end well in the same minute (their share); resets that have \
-                 stopped; a service that is served again",
-    alike: "a peer's program that resets, and a middlebox that does so in its name",
+    refuted_by: "connections that end well in the same minute (their share), and destinations \
+                 that are connected; resets that have stopped; a service that is served again; \
+                 connections that carried nothing, ended at once, and come from few sources at a \
+                 regular pace: health checks",
+    alike: "a peer's program that resets, and a middlebox that does so in its name; health checks \
+            and a slow port scan",
     remedy: "depends on the sender: start the service, make the program read all data, compare \
              time-outs",
-    limits: &[COUNT, SHARE, SECONDS, RECENT],
+    limits: &[COUNT, SHARE, SECONDS, RECENT, CHECKERS, CHECKS],
     find,
 };
 
@@ -50,13 +54,26 @@ const SECONDS: Limit = Limit {
     unit: "different seconds of the last minute in which there were any",
     why: "a program that ends resets all its connections at one moment",
 };
-
 const RECENT: Limit = Limit {
     key: "recent-s",
     default: 10,
     range: (1, 60),
     unit: "seconds since the last one, at most",
     why: "resets that have stopped need nobody at night: a server was restarted",
+};
+const CHECKERS: Limit = Limit {
+    key: "checkers",
+    default: 20,
+    range: (1, 1_000_000),
+    unit: "sources of health checks, at most",
+    why: "the balancers before a server, with the addresses that they check from",
+};
+const CHECKS: Limit = Limit {
+    key: "checks",
+    default: 3,
+    range: (1, 1_000_000),
+    unit: "health checks of one source in a second, at most, on average",
+    why: "a check a second by each of a few processes or rules of a balancer",
 };
 
 /// The kernel's counters of resets.
@@ -77,8 +94,10 @@ pub struct Problem {
     pub kind: Kind,
     /// The local process; `None`: unknown.
     pub owner: Option<Owner>,
-    /// The listener or destination.
+    /// The listener or destination; the port with most of the resets, if there are several.
     pub at: SocketAddress,
+    /// Number of further ports of the destination.
+    pub more_ports: u64,
     /// The clients of a listener; `None` for a destination.
     pub sources: Option<Sources>,
     /// Number of resets in the last minute.
@@ -133,51 +152,86 @@ pub enum Action {
     SeeDestination,
     /// Effect of resetting clients.
     AbortOnOverflow,
+    /// Nothing: health checks.
+    KeepChecks,
 }
 
-/// Resets of one kind, with counts of the states in which they occurred.
+/// Resets of one kind: of a listener or a destination, or of all ports of a host that refuses.
 struct Resets {
+    /// The listener or destination with most of them.
+    service: Service,
+    kind: Kind,
     steps: Steps,
-    states: BTreeMap<State, u64>,
+    states: Tally<State>,
+    ports: Tally<u16>,
+    /// The processes.
+    pids: BTreeSet<Option<u32>>,
+    /// Number of all connections that ended, and of those that ended by any reset.
+    ends: Ends,
 }
 
-impl Resets {
-    /// The state in which most of the resets occurred.
-    fn most(&self) -> State {
-        let most = self.states.iter().max_by_key(|(_, n)| **n);
-        most.map_or(State::CLOSE, |(state, _)| *state)
-    }
-}
-
-/// Number of connections of a service that have ended.
+/// Number of connections that have ended.
 #[derive(Clone, Copy, Default)]
 struct Ends {
     all: u64,
     by_reset: u64,
 }
 
+impl Ends {
+    fn add(&mut self, key: &StepKey, steps: &Steps) {
+        self.all += steps.count;
+        self.by_reset += Kind::of(key.reason()).map_or(0, |_| steps.count);
+    }
+}
+
+/// What is judged together: a service, or all ports of a host that refuses calls.
+type Group = (Service, Kind);
+
+/// A destination that refuses is one host, whichever its ports.
+fn group(service: &Service, kind: Kind) -> Group {
+    match is_of_host(service, kind) {
+        true => (host(service), kind),
+        false => (*service, kind),
+    }
+}
+
+fn is_of_host(service: &Service, kind: Kind) -> bool {
+    kind == Kind::Refused && service.side == Side::Client
+}
+
+/// All ports of a host.
+fn host(service: &Service) -> Service {
+    Service {
+        port: 0,
+        ..*service
+    }
+}
+
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let mut ends: BTreeMap<Service, Ends> = BTreeMap::new();
-    let mut kinds: BTreeMap<(Service, Kind), Resets> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Resets> = BTreeMap::new();
     for (key, steps) in facts.recent.steps.iter().filter(|(key, _)| is_end(key)) {
-        let of_service = ends.entry(key.service).or_default();
-        of_service.all += steps.count;
-        if let Some(kind) = Kind::of(key.reason()) {
-            of_service.by_reset += steps.count;
-            let resets = kinds
-                .entry((key.service, kind))
-                .and_modify(|resets| resets.steps.merge(steps))
-                .or_insert_with(|| Resets {
-                    steps: steps.clone(),
-                    states: BTreeMap::new(),
-                });
-            *resets.states.entry(key.old.known_as()).or_default() += steps.count;
+        let kind = Kind::of(key.reason());
+        ends.entry(key.service).or_default().add(key, steps);
+        if let Some(kind) = kind {
+            let group = group(&key.service, kind);
+            let resets = groups.entry(group).and_modify(|r| r.steps.merge(steps));
+            let resets = resets.or_insert_with(|| Resets::new(key.service, kind, steps));
+            resets.states.add(key.old.known_as(), steps.count);
+            resets.ports.add(key.service.port, steps.count);
+            resets.pids.insert(key.pid);
         }
     }
-    kinds.retain(|_, resets| resets.steps.count >= limits.get(&COUNT));
-    let found = kinds.iter().map(|((service, kind), resets)| {
-        let ends = ends.get(service).copied().unwrap_or_default();
-        finding(facts, limits, (service, *kind), resets, ends)
+    groups.retain(|_, resets| resets.steps.count >= limits.get(&COUNT));
+    let found = groups.into_values().map(|mut resets| {
+        if let Some((port, _)) = resets.ports.top() {
+            resets.service.port = port;
+        }
+        resets.ends = match resets.is_of_host() {
+            true => resets.ends_of_host(facts),
+            false => ends.get(&resets.service).copied().unwrap_or_default(),
+        };
+        finding(facts, limits, &resets)
     });
     found.collect()
 }
@@ -188,44 +242,139 @@ fn is_end(key: &StepKey) -> bool {
     key.is_end() || refused
 }
 
-fn finding(
-    facts: &Facts,
-    limits: &Bound,
-    (service, kind): (&Service, Kind),
-    resets: &Resets,
-    ends: Ends,
-) -> Finding {
-    let steps = &resets.steps;
-    let share = percent(ends.by_reset, ends.all);
-    let ago = facts.seconds_since(steps.last_ns);
-    // A service that refused connections but serves them now was restarted.
-    let is_back = kind == Kind::Refused && facts.live(service).established > 0;
-    let goes_on = steps.seconds() >= limits.get(&SECONDS) && ago <= limits.get(&RECENT) && !is_back;
-    let severity = match goes_on && share >= limits.get(&SHARE) {
-        true => Severity::Warning,
-        false => Severity::Info,
-    };
-    let mut subject = facts.subject(service, [&steps.example]);
-    if service.side == Side::Server {
-        facts.set_peers(&mut subject, &steps.peers);
+impl Resets {
+    fn new(service: Service, kind: Kind, steps: &Steps) -> Self {
+        Self {
+            service,
+            kind,
+            steps: steps.clone(),
+            states: Tally::default(),
+            ports: Tally::default(),
+            pids: BTreeSet::new(),
+            ends: Ends::default(),
+        }
     }
+
+    /// Number of health checks among them. The checker resets: on a server they are received, on
+    /// the checker's own host they are sent.
+    fn checks(&self, limits: &Bound) -> u64 {
+        let by_checker = [(Kind::Received, Side::Server), (Kind::Sent, Side::Client)];
+        let sources = self.steps.peers.kinds();
+        let pace = sources * limits.get(&CHECKS) * self.steps.seconds();
+        let are_checks = by_checker.contains(&(self.kind, self.service.side))
+            && sources <= limits.get(&CHECKERS)
+            && self.steps.bare <= pace;
+        if are_checks { self.steps.bare } else { 0 }
+    }
+
+    fn is_of_host(&self) -> bool {
+        is_of_host(&self.service, self.kind)
+    }
+
+    /// Connections of the same processes to any port of the host that have ended.
+    fn ends_of_host(&self, facts: &Facts) -> Ends {
+        let here = host(&self.service);
+        let mut ends = Ends::default();
+        for (key, steps) in &facts.recent.steps {
+            if is_end(key) && host(&key.service) == here && self.pids.contains(&key.pid) {
+                ends.add(key, steps);
+            }
+        }
+        ends
+    }
+
+    /// Number of connections of the same processes to any port of the host: calls that succeed.
+    fn connected(&self, facts: &Facts) -> u64 {
+        if !self.is_of_host() {
+            return 0;
+        }
+        let here = host(&self.service);
+        let is_one = |c: &&Conn| {
+            c.state == State::ESTABLISHED
+                && self.pids.contains(&c.who.owner.map(|o| o.pid))
+                && host(&facts.service(&c.who)) == here
+        };
+        facts.conns.iter().filter(is_one).count() as u64
+    }
+
+    /// Whether all ports that refused connections serve them now: the service was restarted.
+    fn are_back(&self, facts: &Facts) -> bool {
+        let is_back = |(port, _)| {
+            let service = Service {
+                port,
+                ..self.service
+            };
+            facts.live(&service).established > 0
+        };
+        self.kind == Kind::Refused && self.ports.at_least(1).into_iter().all(is_back)
+    }
+
+    fn subject(&self, facts: &Facts) -> Subject {
+        let mut subject = facts.subject(&self.service, [&self.steps.example]);
+        if self.service.side == Side::Server {
+            facts.set_peers(&mut subject, &self.steps.peers);
+        } else if self.ports.kinds() > 1 {
+            let remote = Remote {
+                addr: self.service.addr,
+                ifindex: self.service.ifindex,
+            };
+            let ports = self.ports.at_least(1).into_iter().take(Subject::PEERS);
+            let peer = |(port, count)| facts.peer(&subject, remote, Some(port), count);
+            subject.peers = ports.map(peer).collect();
+            subject.peer_count = self.ports.kinds();
+            subject.remote = Some((self.service.addr, None));
+        }
+        subject
+    }
+}
+
+fn severity(facts: &Facts, limits: &Bound, resets: &Resets, share: u64) -> Severity {
+    let steps = &resets.steps;
+    let ago = facts.seconds_since(steps.last_ns);
+    let goes_on = steps.seconds() >= limits.get(&SECONDS)
+        && ago <= limits.get(&RECENT)
+        && !resets.are_back(facts);
+    let others = steps.count - resets.checks(limits);
+    let is_bad = goes_on && share >= limits.get(&SHARE) && others >= limits.get(&COUNT);
+    if is_bad {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
+fn finding(facts: &Facts, limits: &Bound, resets: &Resets) -> Finding {
+    let (service, steps, ends) = (&resets.service, &resets.steps, resets.ends);
+    let checks = resets.checks(limits);
+    let served = ends.all.saturating_sub(checks) + resets.connected(facts);
+    let share = match served {
+        0 => 0,
+        _ => percent(ends.by_reset.saturating_sub(checks), served),
+    };
+    let subject = resets.subject(facts);
     let problem = Problem {
-        kind,
+        kind: resets.kind,
         owner: subject.owner,
         at: facts.at(service),
+        more_ports: resets.ports.kinds().saturating_sub(1),
         sources: (service.side == Side::Server).then(|| subject.sources()),
         resets: steps.count,
-        state: resets.most(),
+        state: resets.states.top().map_or(State::CLOSE, |(state, _)| state),
     };
+    let severity = severity(facts, limits, resets, share);
     let finding = Finding::new("resets", severity, problem, subject)
         .number("resets", steps.count)
         .number("ends", ends.all)
         .number("percent", share)
+        .number("health_checks", checks)
         .number("seconds", steps.seconds())
-        .number("seconds_ago", ago)
+        .number("seconds_ago", facts.seconds_since(steps.last_ns))
         .number("established", facts.live(service).established)
         .counters(&facts.namespace(service.netns), &COUNTERS);
-    remedies(facts, service, kind, finding)
+    match steps.count - checks < limits.get(&COUNT) {
+        true => finding.remedy(Action::KeepChecks),
+        false => remedies(facts, service, resets.kind, finding),
+    }
 }
 
 fn remedies(facts: &Facts, service: &Service, kind: Kind, finding: Finding) -> Finding {

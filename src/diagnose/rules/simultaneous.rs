@@ -3,10 +3,11 @@
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::message::SocketAddress;
-use crate::diagnose::recent::Steps;
+use crate::diagnose::recent::{Steps, WINDOW_S};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
+use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
@@ -14,8 +15,9 @@ pub static RULE: Rule = Rule {
     names: &["simultaneous"],
     looks_at: "SYNs that crossed (SYN_SENT to SYN_RECV) and FINs that crossed (FIN_WAIT1 to CLOSING) \
                since the activation: information",
-    refuted_by: "nothing: the transitions are facts",
-    alike: "nothing",
+    refuted_by: "both ends are one socket (`self-connect`), as far as it is live or of the last \
+                 minute",
+    alike: "a socket that was connected to itself earlier",
     remedy: "nothing: it is harmless",
     limits: &[],
     find,
@@ -57,6 +59,19 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
     opens.into_iter().chain(closes).collect()
 }
 
+/// Sockets that were connected to themselves before the last minute and still are: their SYNs met
+/// themselves.
+fn earlier_to_itself(facts: &Facts, crossed: Crossed) -> u64 {
+    let is_one = |c: &&Conn| {
+        let is_earlier = facts.lifetime_ms(c) > WINDOW_S * 1_000;
+        c.who.is_self_connected() && c.state != State::TIME_WAIT && is_earlier && !c.who.seeded
+    };
+    match crossed {
+        Crossed::Syns => facts.conns.iter().filter(is_one).count() as u64,
+        Crossed::Fins => 0,
+    }
+}
+
 fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<Finding> {
     let of = facts
         .transition_counts
@@ -68,8 +83,14 @@ fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<F
         .filter(|(key, _)| key.old == old && key.new == new)
         .map(|(key, steps)| (&key.service, steps))
         .collect();
+    let to_itself: u64 = recent.iter().map(|(_, steps)| steps.to_itself).sum();
+    let total = total.saturating_sub(to_itself + earlier_to_itself(facts, crossed));
+    recent.retain(|(_, steps)| steps.count > steps.to_itself);
     recent.sort_by_key(|(service, steps)| (std::cmp::Reverse(steps.count), **service));
-    let last_minute: u64 = recent.iter().map(|(_, steps)| steps.count).sum();
+    let last_minute = recent
+        .iter()
+        .map(|(_, steps)| steps.count - steps.to_itself);
+    let last_minute: u64 = last_minute.sum();
     // The totals cover the whole host; with a filter, only the last minute can be counted.
     let all = if facts.narrowed { last_minute } else { total };
     if all == 0 {

@@ -17,7 +17,8 @@ pub static RULE: Rule = Rule {
                send, to a peer that has a small window or must be probed, and that has \
                acknowledged few bytes a second",
     refuted_by: "a window that is open; bytes that the peer acknowledges at a normal rate; a peer \
-                 that acknowledges nothing (it is gone)",
+                 that acknowledges nothing (it is gone); a peer on this host is named as the cause, \
+                 and not to be blocked",
     alike: "an honest program that is stopped in a debugger",
     remedy: "end answers that the client does not read, limit connections per source",
     limits: &[

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::Finding;
+use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
+use crate::diagnose::recent::ANSWER;
 use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::tally::sum;
+use crate::diagnose::tally::{percent, sum};
 use crate::host::sample::{Carried, Target, Verdict};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -21,8 +22,12 @@ pub static RULE: Rule = Rule {
                (`sample=`) distinguishes headers from bodies, and without one the finding is \
                `slow-request`",
     refuted_by: "answers of the server after the last data (a long poll, a WebSocket); requests \
-                 that arrive fast; connections that have been quiet for long",
-    alike: "an upload over a very slow network; without a sample, headers and bodies",
+                 that arrive fast; connections that have been quiet for long; data that our own \
+                 program has not read (`stuck-reader`); a listener that answers nobody, or only \
+                 greets, unless the sample shows headers or TLS: a one-way protocol such as syslog \
+                 or MQTT (information only)",
+    alike: "an upload over a very slow network; a one-way protocol inside of TLS; without a sample, \
+            headers and bodies",
     remedy: "lower the server's time-outs for headers and bodies, limit connections per source",
     limits: &[
         crowd::ONE_SOURCE,
@@ -78,7 +83,12 @@ pub enum Action {
     LimitBoth,
     /// Both time-outs, because encryption hides which one applies.
     LimitBothEncrypted,
+    /// Senders that expect no answer may stay.
+    KeepOneWay,
 }
+
+/// Percent of the connections that must have been greeted only.
+const MOST: u64 = 90;
 
 fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
@@ -92,6 +102,8 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
         _ => activity.last_sent_ms.unwrap_or(0).saturating_sub(quiet),
     };
     conn.state == State::ESTABLISHED
+        // The client has sent what our own program does not read.
+        && conn.unread() == 0
         && age >= limits.get(&AGE) * 1_000
         && received > 0
         && received.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(age)
@@ -127,19 +139,52 @@ fn target(crowd: &Crowd) -> Target {
     }
 }
 
+/// Whether the protocol may be one-way: the listener greets these clients at most, or answers none
+/// of its clients, now and in the last minute.
+fn is_one_way(facts: &Facts, crowd: &Crowd) -> bool {
+    let sent = |c: &Conn| c.meters.map_or(0, |m| m.bytes_sent);
+    let greeted = crowd.conns.iter().map(|c| sent(c));
+    let greeted = greeted.filter(|sent| (1..ANSWER).contains(sent)).count() as u64;
+    if percent(greeted, crowd.size()) >= MOST {
+        return true;
+    }
+    let service = &crowd.service;
+    let answers = |c: &Conn| sent(c) >= ANSWER && facts.service(&c.who) == *service;
+    let mut steps = facts.recent.steps.iter();
+    !facts.conns.iter().any(answers)
+        && !steps.any(|(key, steps)| key.service == *service && steps.answered > 0)
+}
+
 fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Finding {
     let verdict = carried.verdict();
-    let (rule, kind) = match verdict {
-        Verdict::Headers => ("slow-headers", Kind::SlowHeaders),
-        Verdict::Body => ("slow-body", Kind::SlowBodies),
-        Verdict::Encrypted | Verdict::Unknown => ("slow-request", Kind::SlowRequests),
-    };
     let age_ms = |conn: &Conn| facts.age_ms(conn);
-    let ages = sum(crowd.conns.iter().map(|c| age_ms(c)));
+    let is_http = [Verdict::Headers, Verdict::Encrypted].contains(&verdict);
+    let finding = if !is_http && is_one_way(facts, crowd) {
+        let mut finding = crowd.unjudged(facts, "slow-request", Kind::OneWay, age_ms);
+        finding.severity = Severity::Info;
+        finding.remedy(Action::KeepOneWay)
+    } else {
+        let (rule, kind, action) = match verdict {
+            Verdict::Headers => ("slow-headers", Kind::SlowHeaders, Action::LimitHeaders),
+            Verdict::Body => ("slow-body", Kind::SlowBodies, Action::LimitBodies),
+            Verdict::Encrypted => (
+                "slow-request",
+                Kind::SlowRequests,
+                Action::LimitBothEncrypted,
+            ),
+            Verdict::Unknown => ("slow-request", Kind::SlowRequests, Action::LimitBoth),
+        };
+        let finding = crowd.finding(facts, limits, rule, kind, age_ms);
+        finding.remedy(action)
+    };
+    numbers(facts, crowd, carried, finding)
+}
+
+fn numbers(facts: &Facts, crowd: &Crowd, carried: Carried, finding: Finding) -> Finding {
+    let ages = sum(crowd.conns.iter().map(|c| facts.age_ms(c)));
     let received = crowd.conns.iter().filter_map(|c| c.meters);
     let received = sum(received.map(|m| m.bytes_received));
-    crowd
-        .finding(facts, limits, rule, kind, age_ms)
+    finding
         .number("bytes_received", received)
         .number(
             "bytes_per_second_each",
@@ -148,10 +193,4 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Fi
         .number("sampled_headers", carried.headers)
         .number("sampled_body", carried.body)
         .number("sampled_encrypted", carried.encrypted)
-        .remedy(match verdict {
-            Verdict::Headers => Action::LimitHeaders,
-            Verdict::Body => Action::LimitBodies,
-            Verdict::Encrypted => Action::LimitBothEncrypted,
-            Verdict::Unknown => Action::LimitBoth,
-        })
 }

@@ -22,7 +22,9 @@ pub static RULE: Rule = Rule {
                its alarm `unfinished`, if that is on; the sources are those of its half-open \
                requests",
     refuted_by: "handshakes that finish late: those of a burst are not counted once they have \
-                 finished; SYNs that only a full accept queue drops",
+                 finished; SYNs that only a full accept queue drops; clients that have \
+                 acknowledged and send nothing to a listener with TCP_DEFER_ACCEPT \
+                 (`TcpExtTCPDeferAcceptDrop`): information",
     alike: "clients that our SYN-ACKs do not reach (a firewall, asymmetric routing): they leave \
             unfinished handshakes, too",
     remedy: "keep SYN cookies on, block the sources if they are few, limit SYNs if they are many",
@@ -92,6 +94,13 @@ pub enum Problem {
         /// Address of the listener.
         listener: SocketAddress,
     },
+    /// The listener has `TCP_DEFER_ACCEPT`: handshakes wait for the clients' first data.
+    Deferred {
+        /// Number of half-open requests.
+        half_open: u64,
+        /// Address of the listener.
+        listener: SocketAddress,
+    },
 }
 
 /// Sources of a flood.
@@ -119,6 +128,8 @@ pub enum Action {
     },
     /// Limit SYNs: no source has a large share.
     LimitSyns,
+    /// Effect of TCP_DEFER_ACCEPT.
+    KeepDeferring,
 }
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
@@ -141,6 +152,9 @@ fn look(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Option<Finding> {
         return None;
     }
     let is_now = now >= least && is_confirmed(facts, endpoint, least);
+    if is_deferred(facts, endpoint, never) {
+        return Some(deferred(facts, endpoint, now));
+    }
     // Earlier drops do not explain handshakes that are unfinished now.
     let may_be_for_it = !is_now || accept_queue_full::is_full(endpoint);
     if may_be_for_it && is_for_the_accept_queue(endpoint) {
@@ -203,6 +217,31 @@ fn remedies(
         false => Action::Block { sources },
         true => Action::LimitSyns,
     })
+}
+
+/// The kernel's counter of last ACKs without data that a listener with `TCP_DEFER_ACCEPT` drops.
+const DEFERRED: &str = "TcpExtTCPDeferAcceptDrop";
+
+/// Whether most of the unfinished handshakes wait for the clients' first data: the clients have
+/// acknowledged the SYN-ACKs.
+fn is_deferred(facts: &Facts, endpoint: &Endpoint, never: u64) -> bool {
+    let namespace = facts.namespace(endpoint.service.netns);
+    let deferred = namespace.counter(DEFERRED).unwrap_or(0);
+    deferred > 0 && deferred.saturating_mul(2) >= never
+}
+
+fn deferred(facts: &Facts, endpoint: &Endpoint, now: u64) -> Finding {
+    let problem = Problem::Deferred {
+        half_open: endpoint.sum(|l| l.half_open.length),
+        listener: facts.at(&endpoint.service),
+    };
+    let subject = facts.subject(&endpoint.service, endpoint.whos());
+    let finding = Finding::new("syn-flood", Severity::Info, problem, subject);
+    let finding = numbers(facts, endpoint, finding, now);
+    let namespace = facts.namespace(endpoint.service.netns);
+    finding
+        .counters(&namespace, &[DEFERRED])
+        .remedy(Action::KeepDeferring)
 }
 
 /// Number of SYNs since the activation that did not become a connection, except those dropped

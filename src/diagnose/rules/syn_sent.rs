@@ -38,9 +38,10 @@ pub static SYN_SENT: Rule = Rule {
 /// The rule for many destinations.
 pub static SCANNER: Rule = Rule {
     names: &["scanner"],
-    looks_at: "destinations to which one process cannot connect: those in SYN_SENT, and those that \
-               refused, timed out or were unreachable in the last minute",
-    refuted_by: "destinations that answer",
+    looks_at: "destinations to which one process cannot connect: those in SYN_SENT for longer than \
+               `age-s` of `syn-sent`, and those that refused, timed out or were unreachable in the \
+               last minute",
+    refuted_by: "destinations that answer; calls that are too young to be unanswered",
     alike: "a crawler or a monitor whose targets are down, and malware",
     remedy: "identify the process and what it does",
     limits: &[DESTINATIONS],
@@ -299,7 +300,10 @@ impl Calls {
 }
 
 fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let waiting = facts.conns.iter().filter(|c| c.state == State::SYN_SENT);
+    // A call that is younger may still be answered.
+    let age_ms = limits.of(&SYN_SENT, &AGE) * 1_000;
+    let is_unanswered = |c: &&Conn| c.state == State::SYN_SENT && facts.age_ms(c) >= age_ms;
+    let waiting = facts.conns.iter().filter(is_unanswered);
     let waiting = waiting.map(|c| (facts.service(&c.who), &c.who, Reason::NONE, 1));
     let steps = facts.recent.steps.iter();
     let failed =

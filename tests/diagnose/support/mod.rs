@@ -27,6 +27,11 @@ pub fn host() -> Fake {
     fake
 }
 
+/// Number of situations that a diagnosis checks.
+pub fn all() -> usize {
+    diagnose::rules::names().count()
+}
+
 pub fn add(fake: &Fake, conns: impl IntoIterator<Item = Conn>) {
     let bytes = conns.into_iter().map(|c| c.bytes());
     fake.conns.borrow_mut().extend(bytes);

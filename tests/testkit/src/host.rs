@@ -61,6 +61,7 @@ impl Default for FakeHost {
             ("net.ipv4.tcp_max_syn_backlog", "512"),
             ("net.ipv4.tcp_max_tw_buckets", "16384"),
             ("net.ipv4.tcp_mem", "90000 120000 180000"),
+            ("net.ipv4.tcp_mtu_probing", "0"),
             ("net.ipv4.tcp_orphan_retries", "0"),
             ("net.ipv4.tcp_retries2", "15"),
             ("net.ipv4.tcp_syn_retries", "6"),

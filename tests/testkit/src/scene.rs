@@ -19,6 +19,7 @@ pub const SERVER: &str = "10.0.0.1:80";
 
 pub const ESTABLISHED: u8 = 1;
 pub const SYN_SENT: u8 = 2;
+pub const SYN_RECV: u8 = 3;
 pub const FIN_WAIT1: u8 = 4;
 pub const FIN_WAIT2: u8 = 5;
 pub const TIME_WAIT: u8 = 6;
@@ -49,6 +50,9 @@ pub struct Conn {
     pub window: u32,
     pub sndbuf_used: u32,
     pub rcvbuf_used: u32,
+    /// Sequence numbers that were not read.
+    pub recv_q: u32,
+    pub srtt_us: u32,
     /// Milliseconds since data were last received.
     pub last_recv: u32,
     pub last_sent: u32,
@@ -81,6 +85,8 @@ impl Conn {
             window: 64_240,
             sndbuf_used: 0,
             rcvbuf_used: 0,
+            recv_q: 0,
+            srtt_us: 1_000,
             last_recv: (age * 1_000) as u32,
             last_sent: (age * 1_000) as u32,
             unacked: 0,
@@ -140,6 +146,8 @@ impl Conn {
         meter(offset_of!(RawMeters, snd_wnd), self.window);
         meter(offset_of!(RawMeters, sndbuf_used), self.sndbuf_used);
         meter(offset_of!(RawMeters, rcvbuf_used), self.rcvbuf_used);
+        meter(offset_of!(RawMeters, unread), self.recv_q);
+        meter(offset_of!(RawMeters, srtt_us), self.srtt_us);
         for (at, n) in [
             (offset_of!(RawMeters, bytes_sent), self.sent),
             (offset_of!(RawMeters, bytes_acked), self.acked),
@@ -317,6 +325,26 @@ pub fn step(conn: &Conn, ago_ms: u64, old: u8, new: u8, reason: u16) -> RecordBy
         .put(who + offset_of!(RawIdent, role), [conn.role])
         .owner(who, conn.pid, conn.comm.as_bytes())
         .known(who, TCPSTATES_HAS_OWNER);
+    bytes.0
+}
+
+/// The end of `conn` by a reset, `ago_ms` milliseconds ago, after `lasted_ms` in ESTABLISHED, with
+/// its counters of bytes.
+pub fn reset(conn: &Conn, ago_ms: u64, lasted_ms: u64, reason: u16) -> RecordBytes {
+    let meters = offset_of!(RawRecord, meters);
+    let mut bytes = Bytes(step(conn, ago_ms, ESTABLISHED, CLOSE, reason));
+    let lasted_ns = lasted_ms * 1_000_000;
+    bytes
+        .put(offset_of!(RawRecord, flags), 7u16.to_ne_bytes())
+        .put(offset_of!(RawRecord, in_old_ns), lasted_ns.to_ne_bytes())
+        .put(
+            meters + offset_of!(RawMeters, bytes_sent),
+            conn.sent.to_ne_bytes(),
+        )
+        .put(
+            meters + offset_of!(RawMeters, bytes_received),
+            conn.received.to_ne_bytes(),
+        );
     bytes.0
 }
 

@@ -9,6 +9,7 @@ mod kernel;
 mod piles;
 mod ports;
 mod queues;
+mod refuted;
 
 use std::sync::OnceLock;
 use std::thread;
@@ -26,6 +27,7 @@ pub fn beside() -> Vec<Trial> {
         ports::trials(),
         queues::trials(),
         ends::trials(),
+        refuted::trials(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -108,6 +108,36 @@ pub fn listening(netns: &str) -> Vec<Listening> {
     all
 }
 
+/// A connection with its queues.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    pub row: Row,
+    /// `Recv-Q`: sequence numbers that the program has not read.
+    pub unread: u64,
+    /// `backoff`: time-outs in a row.
+    pub backoff: u64,
+}
+
+/// `ss -tin` in a namespace.
+pub fn queues(netns: &str) -> Vec<Queues> {
+    let output = Command::new("ss")
+        .args(["-H", "-O", "-t", "-i", "-n", "-N", netns])
+        .output()
+        .expect("ss(8)");
+    let text = String::from_utf8(output.stdout).expect("ss prints ASCII");
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let backoff = fields.iter().find_map(|f| f.strip_prefix("backoff:"));
+        let number = |text: &str| text.parse().unwrap_or_else(|e| panic!("{e}: {line}"));
+        Queues {
+            row: parse(line),
+            unread: number(fields[1]),
+            backoff: backoff.map_or(0, number),
+        }
+    };
+    text.lines().map(parse).collect()
+}
+
 /// Remaining time of the timers of the sockets in a state, as `ss` shows it:
 /// `timer:(timewait,58sec,0)`, `timer:(timewait,9.312ms,0)`.
 pub fn time_left(netns: Option<&str>, state: &str) -> Vec<Duration> {

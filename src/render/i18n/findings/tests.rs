@@ -6,8 +6,9 @@ use super::*;
 use crate::diagnose::message::Sources;
 use crate::diagnose::rules::{
     accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
-    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, pile, port_exhaustion,
-    resets, silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    half_open_full, kernel_limits, last_ack, local_ports, mtu_black_hole, pair_threshold, pile,
+    port_exhaustion, resets, self_connect, silent, simultaneous, slow_read, slow_request,
+    stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::model::endpoint::Dev;
@@ -89,8 +90,16 @@ fn queues(all: &mut Vec<Problem>) {
 }
 
 fn crowds(all: &mut Vec<Problem>) {
-    use crowd::Kind::{Silent, SlowBodies, SlowHeaders, SlowReads, SlowRequests};
-    for kind in [SlowHeaders, SlowBodies, SlowRequests, SlowReads, Silent] {
+    use crowd::Kind::{OneWay, Pool, Silent, SlowBodies, SlowHeaders, SlowReads, SlowRequests};
+    for kind in [
+        SlowHeaders,
+        SlowBodies,
+        SlowRequests,
+        SlowReads,
+        Silent,
+        Pool,
+        OneWay,
+    ] {
         for sources in [Sources::One(host(1)), Sources::Many(1), Sources::Many(9)] {
             let problem = crowd::Problem {
                 kind,
@@ -112,6 +121,14 @@ fn crowds(all: &mut Vec<Problem>) {
             };
             all.push(problem.into());
         }
+    }
+    for sources in [Some(Sources::Many(100)), None] {
+        let problem = mtu_black_hole::Problem {
+            connections: 150,
+            at: at(),
+            sources,
+        };
+        all.push(problem.into());
     }
     for unused in [0, 7] {
         let problem = pair_threshold::Problem::Above {
@@ -145,6 +162,11 @@ fn floods(all: &mut Vec<Problem>) {
         peak: 6_000,
         listener: at(),
     };
+    let deferred = syn_flood::Problem::Deferred {
+        half_open: 1_200,
+        listener: at(),
+    };
+    all.push(deferred.into());
     let one_second = syn_flood::Problem::OneSecond {
         handshakes: 900,
         listener: at(),
@@ -203,6 +225,19 @@ fn kernel(all: &mut Vec<Problem>) {
 }
 
 fn calls(all: &mut Vec<Problem>) {
+    for (owner, more) in [(nginx(), 0), (None, 1)] {
+        let to_itself = self_connect::Problem {
+            owner,
+            at: at(),
+            more,
+        };
+        let stuck = stuck_reader::Problem {
+            owner,
+            connections: 60,
+            unread: 18_000 + more,
+        };
+        all.extend([to_itself.into(), stuck.into()]);
+    }
     for owner in [nginx(), None] {
         no_ports(owner, all);
         for cause in causes() {
@@ -262,11 +297,22 @@ fn ends(all: &mut Vec<Problem>) {
                 kind,
                 owner,
                 at: at(),
+                more_ports: 0,
                 sources,
                 resets: 60,
                 state: State::ESTABLISHED,
             };
-            all.push(problem.into());
+            all.push(problem.clone().into());
+            if kind == Refused {
+                let more_ports = 3;
+                all.push(
+                    resets::Problem {
+                        more_ports,
+                        ..problem
+                    }
+                    .into(),
+                );
+            }
         }
     }
     use simultaneous::Crossed::{Fins, Syns};
@@ -331,16 +377,30 @@ fn listener_actions(all: &mut Vec<Action>) {
         let sources = vec![host(1), host(2)];
         let of = [EnableCookies, KeepCookies, Block { sources }, LimitSyns];
         all.extend(of.map(Action::from));
+        all.push(KeepDeferring.into());
     }
     {
         use slow_request::Action::*;
         let of = [LimitHeaders, LimitBodies, LimitBoth, LimitBothEncrypted];
         all.extend(of.map(Action::from));
+        all.push(KeepOneWay.into());
     }
     for block in [vec![], vec![host(1), host(2)]] {
         all.push(crowd::Action::LimitSources { block }.into());
     }
-    all.push(silent::Action::CloseSilent.into());
+    for (owner, unread) in [(nginx(), 18_000), (None, 0)] {
+        let here = crowd::Action::SeeOtherEnds {
+            owner,
+            connections: 60,
+            unread,
+        };
+        all.push(here.into());
+    }
+    for pid in [Some(142), None] {
+        all.push(stuck_reader::Action::SeeProcess { pid }.into());
+    }
+    all.push(stuck_reader::Action::SparePeers.into());
+    all.extend([silent::Action::CloseSilent, silent::Action::KeepPool].map(Action::from));
     all.push(slow_read::Action::EndAnswers.into());
 }
 
@@ -367,6 +427,15 @@ fn peer_actions(all: &mut Vec<Action>) {
         use resets::Action::*;
         all.extend([StartService, ReadAll, SeeProgram, AcceptFaster].map(Action::from));
         all.extend([CompareTimeouts, SeeDestination, AbortOnOverflow].map(Action::from));
+        all.push(KeepChecks.into());
+    }
+    {
+        use mtu_black_hole::Action::*;
+        all.extend([TestPath, ClampMss, MtuProbing].map(Action::from));
+    }
+    {
+        use self_connect::Action::*;
+        all.extend([CloseIt, ReservePort { port: 40_020 }].map(Action::from));
     }
     all.push(simultaneous::Action::Nothing.into());
 }
@@ -374,7 +443,7 @@ fn peer_actions(all: &mut Vec<Action>) {
 fn client_actions(all: &mut Vec<Action>) {
     {
         use close_wait::Action::*;
-        all.extend([FindLeak, NoSetting].map(Action::from));
+        all.extend([FindLeak, SeeProgram, NoSetting].map(Action::from));
     }
     {
         use local_ports::Action::*;

@@ -2,10 +2,12 @@
 
 use crate::diagnose::rules::{
     Action, accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
-    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, port_exhaustion, resets,
-    silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    half_open_full, kernel_limits, last_ack, local_ports, mtu_black_hole, pair_threshold,
+    port_exhaustion, resets, self_connect, silent, simultaneous, slow_read, slow_request,
+    stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::fmt::line;
+use crate::render::i18n::findings::en::{count, process};
 use crate::render::i18n::findings::list;
 
 pub fn action(action: &Action) -> String {
@@ -21,13 +23,16 @@ pub fn action(action: &Action) -> String {
         Action::KernelLimits(of) => kernel_limits(of),
         Action::LastAck(of) => last_ack(of).into(),
         Action::LocalPorts(of) => local_ports(of).into(),
+        Action::MtuBlackHole(of) => mtu_black_hole(of).into(),
         Action::PairThreshold(of) => pair_threshold(of),
         Action::PortExhaustion(of) => port_exhaustion(of).into(),
         Action::Resets(of) => resets(of).into(),
+        Action::SelfConnect(of) => self_connect(of),
         Action::Silent(of) => silent(of).into(),
         Action::Simultaneous(of) => simultaneous(of).into(),
         Action::SlowRead(of) => slow_read(of).into(),
         Action::SlowRequest(of) => slow_request(of),
+        Action::StuckReader(of) => stuck_reader(of),
         Action::SynFlood(of) => syn_flood(of),
         Action::SynSent(of) => syn_sent(of).into(),
         Action::TimeWait(of) => time_wait(of).into(),
@@ -77,6 +82,11 @@ fn close_wait(action: &close_wait::Action) -> &'static str {
              stuck: look at it with `ls -l /proc/PID/fd` and a stack trace; restarting it frees \
              them"
         }
+        close_wait::Action::SeeProgram => {
+            "the program does not read what came before the peer's end, either: it hangs, or is \
+             overloaded; look at its stack (gdb -p, /proc/PID/stack), at what it waits for, and at \
+             `ls -l /proc/PID/fd`; restarting it frees them"
+        }
         close_wait::Action::NoSetting => {
             "no setting heals it: keepalive ends such connections after hours, and hides the fault"
         }
@@ -94,7 +104,24 @@ fn conntrack_full(action: &conntrack_full::Action) -> &'static str {
 }
 
 fn crowd(action: &crowd::Action) -> String {
-    let crowd::Action::LimitSources { block } = action;
+    let block = match action {
+        crowd::Action::LimitSources { block } => block,
+        crowd::Action::SeeOtherEnds {
+            owner,
+            connections,
+            unread,
+        } => {
+            let queue = match unread {
+                0 => String::new(),
+                bytes => format!(", which has not read {}", count(*bytes, "byte")),
+            };
+            return format!(
+                "{connections} of them have their other end on this host, held by {}{queue}: look \
+                 at that process, and block nothing",
+                process(*owner)
+            );
+        }
+    };
     let first = match block.is_empty() {
         true => "no source stands out".to_owned(),
         false => format!(
@@ -259,6 +286,25 @@ fn local_ports(action: &local_ports::Action) -> &'static str {
     }
 }
 
+fn mtu_black_hole(action: &mtu_black_hole::Action) -> &'static str {
+    match action {
+        mtu_black_hole::Action::TestPath => {
+            "a router, tunnel or firewall on the way drops packets that are too large for it and \
+             does not say so, or its ICMP is dropped: let ICMP `fragmentation needed` (IPv6: \
+             `packet too big`) through; test with `ping -M do -s 1472`, `tracepath`"
+        }
+        mtu_black_hole::Action::ClampMss => {
+            "on the router before the narrow link, clamp the MSS: nftables `tcp option maxseg size \
+             set rt mtu`, iptables `TCPMSS --clamp-mss-to-pmtu`; or give the route to the peers \
+             here a smaller `mtu`"
+        }
+        mtu_black_hole::Action::MtuProbing => {
+            "1 lets TCP try smaller segments after some time-outs, so that the connections go on; \
+             0 does not"
+        }
+    }
+}
+
 fn pair_threshold(action: &pair_threshold::Action) -> String {
     let (most, what) = match action {
         pair_threshold::Action::FindLeak { most } => (
@@ -335,14 +381,38 @@ fn resets(action: &resets::Action) -> &'static str {
             "the other end, or a balancer or firewall between, aborts: see its log and its \
              limits, and whether idle connections outlive its time-out"
         }
+        resets::Action::KeepChecks => {
+            "nothing: connections without a byte, at a regular pace and from few sources, are \
+             health checks that connect and reset (HAProxy, keepalived, balancers of clouds)"
+        }
         resets::Action::AbortOnOverflow => {
             "1 resets clients that find the queue full, 0 lets them try again"
         }
     }
 }
 
+fn self_connect(action: &self_connect::Action) -> String {
+    match action {
+        self_connect::Action::CloseIt => {
+            "connect() to a local port on which nobody listened chose that port as its own: let \
+             the program close a socket whose getsockname() equals its getpeername(), and call \
+             again later; until it closes, the service cannot start"
+                .into()
+        }
+        self_connect::Action::ReservePort { port } => format!(
+            "take {port} out of the ports that connect() chooses from: add it to \
+             net.ipv4.ip_local_reserved_ports, or move the service below \
+             net.ipv4.ip_local_port_range"
+        ),
+    }
+}
+
 fn silent(action: &silent::Action) -> &'static str {
     match action {
+        silent::Action::KeepPool => {
+            "nothing, if it is a pool that a program of yours keeps ready; otherwise let the \
+             server, or the pool, close what is idle for long"
+        }
         silent::Action::CloseSilent => {
             "let the server close connections that ask nothing: nginx client_header_timeout, \
              TCP_DEFER_ACCEPT, or the protocol's own time-out of logins"
@@ -372,6 +442,11 @@ fn slow_request(action: &slow_request::Action) -> String {
                   RequestReadTimeout body=; let a proxy that buffers requests stand before servers \
                   with few workers";
     match action {
+        slow_request::Action::KeepOneWay => {
+            "nothing, if the senders expect no answer (syslog, MQTT, metrics); if the service is \
+             HTTP, these are slow requests: look at them with `sample=` and limit their time"
+                .into()
+        }
         slow_request::Action::LimitHeaders => headers.into(),
         slow_request::Action::LimitBodies => bodies.into(),
         slow_request::Action::LimitBoth => format!("{headers}; {bodies}"),
@@ -379,6 +454,23 @@ fn slow_request(action: &slow_request::Action) -> String {
             "{headers}; {bodies}; the connections are encrypted, so headers and bodies look the \
              same from outside"
         ),
+    }
+}
+
+fn stuck_reader(action: &stuck_reader::Action) -> String {
+    match action {
+        stuck_reader::Action::SeeProcess { pid } => {
+            let pid = pid.map_or_else(|| "PID".into(), |pid| pid.to_string());
+            format!(
+                "the program hangs, is stopped or is overloaded: see its state and what it waits \
+                 for (`cat /proc/{pid}/status /proc/{pid}/stack`), its threads and CPU time (`top \
+                 -H -p {pid}`), its stack (`gdb -p {pid}`, `strace -f -p {pid}`)"
+            )
+        }
+        stuck_reader::Action::SparePeers => {
+            "the peers are innocent: what they sent is here, so block none and shorten no time-out"
+                .into()
+        }
     }
 }
 
@@ -394,6 +486,11 @@ fn syn_flood(action: &syn_flood::Action) -> String {
             "block {} in the firewall, before the listener sees the SYNs",
             list(sources, ", ")
         ),
+        syn_flood::Action::KeepDeferring => {
+            "nothing, if the clients send soon: browsers connect ahead of a request; the kernel \
+             drops such a request after the time-out that the program gave to TCP_DEFER_ACCEPT"
+                .into()
+        }
         syn_flood::Action::LimitSyns => {
             "no source stands out, so blocking addresses does not help: limit SYNs in the firewall \
              (nftables synproxy) or upstream; if these are real clients, look for the cut way back \

@@ -2,7 +2,8 @@
 
 use crate::diagnose::rules::{
     Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
-    pair_threshold, pile, port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+    mtu_black_hole, pair_threshold, pile, port_exhaustion, resets, self_connect, simultaneous,
+    stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::fmt::escape::printable_bytes;
@@ -19,11 +20,14 @@ pub fn problem(problem: &Problem) -> String {
         Problem::Crowd(of) => crowd(of),
         Problem::HalfOpenFull(of) => half_open_full(of),
         Problem::KernelLimits(of) => kernel_limits(of),
+        Problem::MtuBlackHole(of) => mtu_black_hole(of),
         Problem::PairThreshold(of) => pair_threshold(of),
         Problem::Pile(of) => pile(of),
         Problem::PortExhaustion(of) => port_exhaustion(of),
         Problem::Resets(of) => resets(of),
+        Problem::SelfConnect(of) => self_connect(of),
         Problem::Simultaneous(of) => simultaneous(of),
+        Problem::StuckReader(of) => stuck_reader(of),
         Problem::SynFlood(of) => syn_flood(of),
         Problem::SynSent(of) => syn_sent(of),
         Problem::TimeWait(of) => time_wait(of),
@@ -97,6 +101,8 @@ fn crowd(problem: &crowd::Problem) -> String {
         crowd::Kind::SlowRequests => ("slow requests: ", "send requests and do not finish them"),
         crowd::Kind::SlowReads => ("slow read: ", "hardly take what they asked for"),
         crowd::Kind::Silent => ("", "on which nothing was ever sent"),
+        crowd::Kind::Pool => ("idle pool: ", "are kept ready and have not been used"),
+        crowd::Kind::OneWay => ("one-way data: ", "send now and then and are never answered"),
     };
     format!(
         "{name}{} from {} to {} {what}",
@@ -176,6 +182,15 @@ fn limit_reached(limit: kernel_limits::Kind, allowed: Option<u64>, used: Option<
         }
         (Some(allowed), None) => format!("{name} allows {allowed}{unit}"),
         (None, _) => format!("{name} was reached"),
+    }
+}
+
+fn mtu_black_hole(problem: &mtu_black_hole::Problem) -> String {
+    let (all, at) = (count(problem.connections, "connection"), &problem.at);
+    let what = "stall: small packets pass, large ones are lost (a path MTU that nobody tells)";
+    match &problem.sources {
+        Some(from) => format!("{all} of {at} with {} {what}", sources(from)),
+        None => format!("{all} to {at} {what}"),
     }
 }
 
@@ -279,7 +294,13 @@ fn resets(problem: &resets::Problem) -> String {
         None => at.to_string(),
     };
     let what = match problem.kind {
-        resets::Kind::Refused => format!("{at} refuses the calls of {here}"),
+        resets::Kind::Refused => match problem.more_ports {
+            0 => format!("{at} refuses the calls of {here}"),
+            more => format!(
+                "{at} and {} of that host refuse the calls of {here}",
+                count(more, "other port")
+            ),
+        },
         resets::Kind::UnreadData => {
             format!("{here} closes before it has read all, so that {there} gets a reset")
         }
@@ -293,6 +314,18 @@ fn resets(problem: &resets::Problem) -> String {
         "{what}: {} in the last minute, most in {}",
         count(problem.resets, "reset"),
         problem.state.name()
+    )
+}
+
+fn self_connect(problem: &self_connect::Problem) -> String {
+    let more = match problem.more {
+        0 => String::new(),
+        more => format!(", and by {}", count(more, "more socket")),
+    };
+    format!(
+        "{} is connected to itself by {}{more}: no service can have that port",
+        process(problem.owner),
+        problem.at
     )
 }
 
@@ -312,6 +345,15 @@ fn simultaneous(problem: &simultaneous::Problem) -> String {
     };
     format!(
         "{} {verb} {what}{last}",
+        count(problem.connections, "connection")
+    )
+}
+
+fn stuck_reader(problem: &stuck_reader::Problem) -> String {
+    format!(
+        "{} does not read what has come: {} on {}",
+        process(problem.owner),
+        count(problem.unread, "byte"),
         count(problem.connections, "connection")
     )
 }
@@ -349,6 +391,13 @@ fn syn_flood(problem: &syn_flood::Problem) -> String {
             listener,
         } => format!(
             "{handshakes} handshakes at {listener} were not finished in one second, not yet in two"
+        ),
+        syn_flood::Problem::Deferred {
+            half_open,
+            listener,
+        } => format!(
+            "{half_open} half-open connections at {listener} wait for the first data of their \
+             clients, which have connected: the listener has TCP_DEFER_ACCEPT"
         ),
     }
 }

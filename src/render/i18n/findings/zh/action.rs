@@ -2,11 +2,13 @@
 
 use crate::diagnose::rules::{
     Action, accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
-    half_open_full, kernel_limits, last_ack, local_ports, pair_threshold, port_exhaustion, resets,
-    silent, simultaneous, slow_read, slow_request, syn_flood, syn_sent, time_wait,
+    half_open_full, kernel_limits, last_ack, local_ports, mtu_black_hole, pair_threshold,
+    port_exhaustion, resets, self_connect, silent, simultaneous, slow_read, slow_request,
+    stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::fmt::line;
 use crate::render::i18n::findings::list;
+use crate::render::i18n::findings::zh::process;
 
 pub fn action(action: &Action) -> String {
     match action {
@@ -21,13 +23,16 @@ pub fn action(action: &Action) -> String {
         Action::KernelLimits(of) => kernel_limits(of),
         Action::LastAck(of) => last_ack(of).into(),
         Action::LocalPorts(of) => local_ports(of).into(),
+        Action::MtuBlackHole(of) => mtu_black_hole(of).into(),
         Action::PairThreshold(of) => pair_threshold(of),
         Action::PortExhaustion(of) => port_exhaustion(of).into(),
         Action::Resets(of) => resets(of).into(),
+        Action::SelfConnect(of) => self_connect(of),
         Action::Silent(of) => silent(of).into(),
         Action::Simultaneous(of) => simultaneous(of).into(),
         Action::SlowRead(of) => slow_read(of).into(),
         Action::SlowRequest(of) => slow_request(of),
+        Action::StuckReader(of) => stuck_reader(of),
         Action::SynFlood(of) => syn_flood(of),
         Action::SynSent(of) => syn_sent(of).into(),
         Action::TimeWait(of) => time_wait(of).into(),
@@ -73,6 +78,10 @@ fn close_wait(action: &close_wait::Action) -> &'static str {
             "程序忘记调用 close()（处理对端关闭的代码有泄漏），或已卡住：用 `ls -l /proc/PID/fd` \
              和调用栈检查；重启程序可以释放这些连接"
         }
+        close_wait::Action::SeeProgram => {
+            "程序也没有读取对端关闭之前发来的数据：它已卡住或过载；检查它的调用栈（gdb -p、\
+             /proc/PID/stack）、它在等待什么，以及 `ls -l /proc/PID/fd`；重启程序可以释放这些连接"
+        }
         close_wait::Action::NoSetting => {
             "没有设置可以解决：keepalive 要数小时后才结束这类连接，而且会掩盖缺陷"
         }
@@ -89,7 +98,24 @@ fn conntrack_full(action: &conntrack_full::Action) -> &'static str {
 }
 
 fn crowd(action: &crowd::Action) -> String {
-    let crowd::Action::LimitSources { block } = action;
+    let block = match action {
+        crowd::Action::LimitSources { block } => block,
+        crowd::Action::SeeOtherEnds {
+            owner,
+            connections,
+            unread,
+        } => {
+            let queue = match unread {
+                0 => String::new(),
+                bytes => format!("，它有 {bytes} 字节未读"),
+            };
+            return format!(
+                "其中 {connections} 个连接的另一端也在本机，由 {} 持有{queue}：检查该进程，不要封\
+                 禁任何地址",
+                process(*owner)
+            );
+        }
+    };
     let first = match block.is_empty() {
         true => "没有突出的来源".to_owned(),
         false => format!("若来自 {} 的都不是正常业务，则将其封禁", list(block, "、")),
@@ -234,6 +260,23 @@ fn local_ports(action: &local_ports::Action) -> &'static str {
     }
 }
 
+fn mtu_black_hole(action: &mtu_black_hole::Action) -> &'static str {
+    match action {
+        mtu_black_hole::Action::TestPath => {
+            "途中的路由器、隧道或防火墙丢弃过大的报文而不通知，或其 ICMP 被丢弃：放行 ICMP \
+             fragmentation needed（IPv6 为 packet too big）；用 `ping -M do -s 1472`、`tracepath` \
+             测试"
+        }
+        mtu_black_hole::Action::ClampMss => {
+            "在窄链路之前的路由器上限制 MSS：nftables 的 maxseg、iptables 的 \
+             `TCPMSS --clamp-mss-to-pmtu`；或在本机为到对端的路由设置较小的 `mtu`"
+        }
+        mtu_black_hole::Action::MtuProbing => {
+            "设为 1 时，TCP 在几次超时后尝试较小的段，连接得以继续；设为 0 时不尝试"
+        }
+    }
+}
+
 fn pair_threshold(action: &pair_threshold::Action) -> String {
     let (most, what) = match action {
         pair_threshold::Action::FindLeak { most } => (
@@ -301,12 +344,33 @@ fn resets(action: &resets::Action) -> &'static str {
             "对端，或中间的负载均衡器、防火墙中止了连接：检查其日志和限制，以及空闲连接的保持时间\
              是否超过其超时"
         }
+        resets::Action::KeepChecks => {
+            "无需处理：没有传输数据、间隔规律、来源很少的连接是健康检查，连接后即复位（HAProxy、\
+             keepalived、云负载均衡器）"
+        }
         resets::Action::AbortOnOverflow => "设为 1 时，队列满则复位客户端；设为 0 时客户端可以重试",
+    }
+}
+
+fn self_connect(action: &self_connect::Action) -> String {
+    match action {
+        self_connect::Action::CloseIt => {
+            "connect() 连接到无人监听的本地端口时，恰好选中该端口作为自己的端口：让程序在 \
+             getsockname() 与 getpeername() 相同时关闭套接字，稍后重试；在关闭之前，服务无法启动"
+                .into()
+        }
+        self_connect::Action::ReservePort { port } => format!(
+            "使 connect() 不再选用 {port}：把它加入 net.ipv4.ip_local_reserved_ports，或让服务使用 \
+             net.ipv4.ip_local_port_range 之外的端口"
+        ),
     }
 }
 
 fn silent(action: &silent::Action) -> &'static str {
     match action {
+        silent::Action::KeepPool => {
+            "若是自己的程序保持备用的连接池，则无需处理；否则让服务器或连接池关闭长时间空闲的连接"
+        }
         silent::Action::CloseSilent => {
             "让服务器关闭不发送请求的连接：nginx client_header_timeout、TCP_DEFER_ACCEPT，或协议自\
              身的登录超时"
@@ -335,11 +399,32 @@ fn slow_request(action: &slow_request::Action) -> String {
     let bodies = "缩短等待请求体的时间：nginx client_body_timeout、Apache RequestReadTimeout \
                   body=；在工作进程少的服务器之前放置缓冲请求的代理";
     match action {
+        slow_request::Action::KeepOneWay => {
+            "若发送方不期待应答（syslog、MQTT、监控指标），则无需处理；若服务是 HTTP，则为慢速请\
+             求：用 `sample=` 检查，并限制其时间"
+                .into()
+        }
         slow_request::Action::LimitHeaders => headers.into(),
         slow_request::Action::LimitBodies => bodies.into(),
         slow_request::Action::LimitBoth => format!("{headers}；{bodies}"),
         slow_request::Action::LimitBothEncrypted => {
             format!("{headers}；{bodies}；连接已加密，从外部无法区分请求头和请求体")
+        }
+    }
+}
+
+fn stuck_reader(action: &stuck_reader::Action) -> String {
+    match action {
+        stuck_reader::Action::SeeProcess { pid } => {
+            let pid = pid.map_or_else(|| "PID".into(), |pid| pid.to_string());
+            format!(
+                "程序已卡住、被停止或过载：检查其状态和等待的对象（`cat /proc/{pid}/status \
+                 /proc/{pid}/stack`）、线程和 CPU 时间（`top -H -p {pid}`）、调用栈（`gdb -p \
+                 {pid}`、`strace -f -p {pid}`）"
+            )
+        }
+        stuck_reader::Action::SparePeers => {
+            "对端没有问题：其数据已经到达本机，不要封禁地址，也不要缩短超时".into()
         }
     }
 }
@@ -354,6 +439,11 @@ fn syn_flood(action: &syn_flood::Action) -> String {
             "在防火墙中封禁 {}，使其 SYN 不到达监听端",
             list(sources, "、")
         ),
+        syn_flood::Action::KeepDeferring => {
+            "若客户端很快发送数据，则无需处理：浏览器会提前连接；超过程序为 TCP_DEFER_ACCEPT 设置的\
+             时间后，内核丢弃这样的请求"
+                .into()
+        }
         syn_flood::Action::LimitSyns => {
             "没有突出的来源，封禁地址无效：在防火墙（nftables synproxy）或上游限制 SYN；若是真实的\
              客户端，查找返回路径在哪里中断"

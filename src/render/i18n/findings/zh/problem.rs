@@ -2,7 +2,8 @@
 
 use crate::diagnose::rules::{
     Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
-    pair_threshold, pile, port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
+    mtu_black_hole, pair_threshold, pile, port_exhaustion, resets, self_connect, simultaneous,
+    stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::diagnose::service::Side;
 use crate::fmt::escape::printable_bytes;
@@ -19,11 +20,14 @@ pub fn problem(problem: &Problem) -> String {
         Problem::Crowd(of) => crowd(of),
         Problem::HalfOpenFull(of) => half_open_full(of),
         Problem::KernelLimits(of) => kernel_limits(of),
+        Problem::MtuBlackHole(of) => mtu_black_hole(of),
         Problem::PairThreshold(of) => pair_threshold(of),
         Problem::Pile(of) => pile(of),
         Problem::PortExhaustion(of) => port_exhaustion(of),
         Problem::Resets(of) => resets(of),
+        Problem::SelfConnect(of) => self_connect(of),
         Problem::Simultaneous(of) => simultaneous(of),
+        Problem::StuckReader(of) => stuck_reader(of),
         Problem::SynFlood(of) => syn_flood(of),
         Problem::SynSent(of) => syn_sent(of),
         Problem::TimeWait(of) => time_wait(of),
@@ -88,6 +92,8 @@ fn crowd(problem: &crowd::Problem) -> String {
         crowd::Kind::SlowRequests => ("慢速请求：", "发送请求，但迟迟不发完"),
         crowd::Kind::SlowReads => ("慢速读取：", "几乎不接收所请求的数据"),
         crowd::Kind::Silent => ("", "从未传输过数据"),
+        crowd::Kind::Pool => ("空闲连接池：", "保持打开备用，尚未使用"),
+        crowd::Kind::OneWay => ("单向数据：", "不时发送数据，从未得到应答"),
     };
     format!(
         "{name}来自 {} 到 {} 的 {} 个连接{what}",
@@ -165,6 +171,15 @@ fn limit_reached(limit: kernel_limits::Kind, allowed: Option<u64>, used: Option<
         }
         (Some(allowed), None) => format!(" {name} 只允许 {allowed} {unit}"),
         (None, _) => format!("达到了 {name} 的上限"),
+    }
+}
+
+fn mtu_black_hole(problem: &mtu_black_hole::Problem) -> String {
+    let (all, at) = (problem.connections, &problem.at);
+    let what = "停滞：小的报文能通过，大的报文丢失（路径 MTU 黑洞）";
+    match &problem.sources {
+        Some(from) => format!("{at} 与 {} 的 {all} 个连接{what}", sources(from)),
+        None => format!("到 {at} 的 {all} 个连接{what}"),
     }
 }
 
@@ -259,7 +274,10 @@ fn resets(problem: &resets::Problem) -> String {
         None => at.to_string(),
     };
     let what = match problem.kind {
-        resets::Kind::Refused => format!("{at} 拒绝 {here} 的连接请求"),
+        resets::Kind::Refused => match problem.more_ports {
+            0 => format!("{at} 拒绝 {here} 的连接请求"),
+            more => format!("{at} 和该主机的另外 {more} 个端口拒绝 {here} 的连接请求"),
+        },
         resets::Kind::UnreadData => {
             format!("{here} 没有读完数据就关闭连接，{there} 因此收到复位")
         }
@@ -276,6 +294,18 @@ fn resets(problem: &resets::Problem) -> String {
     )
 }
 
+fn self_connect(problem: &self_connect::Problem) -> String {
+    let more = match problem.more {
+        0 => String::new(),
+        more => format!("，另有 {more} 个这样的套接字"),
+    };
+    format!(
+        "{} 通过 {} 连接到了自己{more}：服务无法使用该端口",
+        process(problem.owner),
+        problem.at
+    )
+}
+
 fn simultaneous(problem: &simultaneous::Problem) -> String {
     let what = match problem.crossed {
         simultaneous::Crossed::Syns => "由两端同时打开，SYN 相互交叉",
@@ -286,6 +316,15 @@ fn simultaneous(problem: &simultaneous::Problem) -> String {
         None => String::new(),
     };
     format!("{} 个连接{what}{last}", problem.connections)
+}
+
+fn stuck_reader(problem: &stuck_reader::Problem) -> String {
+    format!(
+        "{} 不读取数据：{} 个连接上有对端发来的 {} 字节未读",
+        process(problem.owner),
+        problem.connections,
+        problem.unread
+    )
 }
 
 fn syn_flood(problem: &syn_flood::Problem) -> String {
@@ -319,6 +358,13 @@ fn syn_flood(problem: &syn_flood::Problem) -> String {
             handshakes,
             listener,
         } => format!("{listener} 在一秒内有 {handshakes} 次握手未完成，尚未持续两秒"),
+        syn_flood::Problem::Deferred {
+            half_open,
+            listener,
+        } => format!(
+            "{listener} 有 {half_open} 个半连接在等待客户端的第一个数据，客户端已经连接：监听端设置\
+             了 TCP_DEFER_ACCEPT"
+        ),
     }
 }
 

@@ -1,0 +1,89 @@
+//! A socket that is connected to itself: `connect()` to a local port on which nobody listened chose
+//! that same port as its own.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::message::SocketAddress;
+use crate::diagnose::rules::{Bound, Rule};
+use crate::model::conn::Conn;
+use crate::model::ident::Owner;
+use crate::model::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["self-connect"],
+    looks_at: "sockets whose local address and port are also their remote ones, by process: the \
+               SYN met its own socket, so the service cannot have its port",
+    refuted_by: "an address or a port that differ; a socket in TIME_WAIT or closed",
+    alike: "nothing",
+    remedy: "reserve the port of the service, let the program that connects close such a socket",
+    limits: &[],
+    find,
+};
+
+/// The problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The process that is connected to itself.
+    pub owner: Option<Owner>,
+    /// Address and port of both ends: of the first socket, if there are several.
+    pub at: SocketAddress,
+    /// Number of further sockets.
+    pub more: u64,
+}
+
+/// The actions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Keep the service's port out of the ports that connect() chooses from.
+    ReservePort {
+        /// The port.
+        port: u16,
+    },
+    /// Make the program close the socket.
+    CloseIt,
+}
+
+fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
+    let closed = [State::LISTEN, State::CLOSE, State::TIME_WAIT];
+    let is_one = |c: &&Conn| c.who.is_self_connected() && !closed.contains(&c.state);
+    let mut by_process: BTreeMap<_, Vec<&Conn>> = BTreeMap::new();
+    for conn in facts.conns.iter().filter(is_one) {
+        let process = (conn.who.netns, conn.who.owner.map(|o| o.pid));
+        by_process.entry(process).or_default().push(conn);
+    }
+    let found = by_process
+        .values()
+        .filter_map(|conns| finding(facts, conns));
+    found.collect()
+}
+
+fn finding(facts: &Facts, conns: &[&Conn]) -> Option<Finding> {
+    let who = &conns.iter().min_by_key(|c| c.who.lport)?.who;
+    let end = Some((who.local(), Some(who.lport)));
+    let subject = Subject {
+        local: end,
+        remote: end,
+        dev: facts.dev(who.netns, who.ifindex),
+        ..facts.owners(who.netns, conns.iter().map(|c| &c.who))
+    };
+    let problem = Problem {
+        owner: subject.owner,
+        at: SocketAddress {
+            addr: who.local(),
+            dev: subject.dev.clone(),
+            port: who.lport,
+        },
+        more: conns.len() as u64 - 1,
+    };
+    let oldest = conns.iter().map(|c| facts.lifetime_ms(c)).max();
+    let reserve = Action::ReservePort { port: who.lport };
+    let finding = Finding::new("self-connect", Severity::Warning, problem, subject)
+        .number("sockets", conns.len() as u64)
+        .number("oldest_s", oldest.unwrap_or(0) / 1_000)
+        .remedy(Action::CloseIt)
+        .remedy(reserve);
+    Some(finding)
+}

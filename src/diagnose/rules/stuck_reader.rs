@@ -1,0 +1,203 @@
+//! A program that does not read: what its peers have sent lies in its receive buffers.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::limits::Limit;
+use crate::diagnose::rules::held::{self, Holder};
+use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::tally::sum;
+use crate::model::conn::{Activity, Conn};
+use crate::model::ident::Owner;
+use crate::model::state::State;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    names: &["stuck-reader"],
+    looks_at: "ESTABLISHED connections that a process holds, whose receive buffer has data that \
+               the process has not read (`Recv-Q`) since it came, by process; if data keeps \
+               coming, the process must have read nothing else of what came meanwhile",
+    refuted_by: "data that has just come; data that the process reads on its other connections \
+                 while more comes; data that the process cannot pass on, because its peers do not \
+                 take what it sends; connections that no process has accepted yet",
+    alike: "a program that is stopped, deadlocked or overloaded, and one that does not read on \
+            purpose, because it still works on what it has",
+    remedy: "look at the process: its stack, its CPU time, what it waits for; the peers are \
+             innocent",
+    limits: &[COUNT, AGE],
+    find,
+};
+
+const COUNT: Limit = Limit {
+    key: "count",
+    default: 10,
+    range: (1, 100_000_000),
+    unit: "connections of one process with data that it has not read",
+    why: "a program may let a few peers wait while it works for them",
+};
+const AGE: Limit = Limit {
+    key: "age-s",
+    default: 5,
+    range: (1, 86_400),
+    unit: "seconds for which the data has been there, at least",
+    why: "a program that works reads within a second what has come",
+};
+/// Data that came more recently says nothing about the program.
+const MOMENT_MS: u64 = 200;
+/// A process that reads the data of one connection in so many is not stuck.
+const READ_ONE_OF: usize = 10;
+
+/// The problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The process that does not read.
+    pub owner: Option<Owner>,
+    /// Number of connections with data that it has not read.
+    pub connections: u64,
+    /// Bytes that it has not read.
+    pub unread: u64,
+}
+
+/// The actions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Look at the process.
+    SeeProcess {
+        /// The process.
+        pid: Option<u32>,
+    },
+    /// The peers do what they should.
+    SparePeers,
+}
+
+/// What a process has done with the data that came.
+#[derive(Default)]
+struct Reading<'a> {
+    /// Connections with data that has been there for long.
+    left: Vec<&'a Conn>,
+    /// Connections with old data, and data that came lately.
+    growing: Vec<&'a Conn>,
+    /// Connections with data that has just come.
+    fresh: Vec<&'a Conn>,
+    /// Number of connections on which data came lately and was read.
+    read: usize,
+    /// Number of connections whose peers do not take what the process sends.
+    blocked: usize,
+}
+
+fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let age_ms = limits.get(&AGE) * 1_000;
+    let unread: Vec<_> = unread(&facts.conns).collect();
+    // Processes are only looked for if there are enough connections for a finding.
+    if (unread.len() as u64) < limits.get(&COUNT) {
+        return Vec::new();
+    }
+    let mut holders: BTreeMap<Holder, Reading> = BTreeMap::new();
+    for conn in unread {
+        let reading = holders.entry(Holder::of(facts, &conn.who)).or_default();
+        match quiet_ms(conn) {
+            quiet if quiet >= age_ms => reading.left.push(conn),
+            quiet if quiet >= MOMENT_MS && oldest_ms(facts, conn) >= age_ms => {
+                reading.growing.push(conn);
+            }
+            _ => reading.fresh.push(conn),
+        }
+    }
+    count_others(facts, &mut holders, age_ms);
+    let stuck = holders.values().map(Reading::stuck);
+    stuck
+        .filter(|conns| conns.len() as u64 >= limits.get(&COUNT))
+        .filter_map(|conns| finding(facts, &conns))
+        .collect()
+}
+
+/// Connections that a process holds and has not read. While the peer does not take the answers, the
+/// process may let its next requests wait.
+fn unread(conns: &[Conn]) -> impl Iterator<Item = &Conn> {
+    let is_one = |c: &&Conn| {
+        c.state == State::ESTABLISHED && c.unread() > 0 && c.is_held() && !has_unsent(c)
+    };
+    conns.iter().filter(is_one)
+}
+
+fn has_unsent(conn: &Conn) -> bool {
+    conn.meters.is_some_and(|m| m.sndbuf_used > 0)
+}
+
+/// Counts the connections of these processes on which data came lately and was read, and those that
+/// wait for their peers to take data.
+fn count_others(facts: &Facts, holders: &mut BTreeMap<Holder, Reading>, age_ms: u64) {
+    for conn in &facts.conns {
+        let received = conn.meters.is_some_and(|m| m.bytes_received > 0);
+        let lately = (MOMENT_MS..age_ms).contains(&quiet_ms(conn));
+        let is_read = conn.state == State::ESTABLISHED && received && lately && conn.unread() == 0;
+        let is_blocked = has_unsent(conn) && waits(conn, age_ms);
+        if !is_read && !is_blocked {
+            continue;
+        }
+        if let Some(reading) = holders.get_mut(&Holder::of(facts, &conn.who)) {
+            reading.read += usize::from(is_read);
+            reading.blocked += usize::from(is_blocked);
+        }
+    }
+}
+
+/// Whether the window of the peer is closed, or nothing could be sent for long.
+fn waits(conn: &Conn, age_ms: u64) -> bool {
+    let waits = |a: Activity| a.probes > 0 || a.last_sent_ms.is_some_and(|ms| ms >= age_ms);
+    conn.activity.is_some_and(waits)
+}
+
+/// Milliseconds since data last came; 0 if unknown.
+fn quiet_ms(conn: &Conn) -> u64 {
+    conn.activity.and_then(|a| a.last_recv_ms).unwrap_or(0)
+}
+
+/// Estimated milliseconds since the oldest unread data came, from the average rate.
+fn oldest_ms(facts: &Facts, conn: &Conn) -> u64 {
+    let received = conn.meters.map_or(0, |m| m.bytes_received).max(1);
+    let unread = conn.unread().min(received);
+    facts.lifetime_ms(conn).saturating_mul(unread) / received
+}
+
+impl<'a> Reading<'a> {
+    /// The connections that show that the process does not read.
+    fn stuck(&self) -> Vec<&'a Conn> {
+        let mut stuck = self.left.clone();
+        if self.read * READ_ONE_OF <= self.growing.len() {
+            stuck.extend(&self.growing);
+        }
+        if !stuck.is_empty() {
+            stuck.extend(&self.fresh);
+        }
+        // What comes cannot be passed on.
+        if self.blocked * 2 >= stuck.len() {
+            stuck.clear();
+        }
+        stuck
+    }
+}
+
+fn finding(facts: &Facts, conns: &[&Conn]) -> Option<Finding> {
+    let subject = held::subject(facts, conns)?;
+    let queues = || conns.iter().map(|c| c.unread());
+    let meters = || conns.iter().filter_map(|c| c.meters);
+    let problem = Problem {
+        owner: subject.owner,
+        connections: conns.len() as u64,
+        unread: sum(queues()),
+    };
+    let pid = subject.owner.map(|o| o.pid);
+    let closed = meters().filter(|m| m.rcv_wnd == 0).count() as u64;
+    let oldest = conns.iter().map(|c| quiet_ms(c)).max().unwrap_or(0);
+    let finding = Finding::new("stuck-reader", Severity::Warning, problem, subject)
+        .number("connections", conns.len() as u64)
+        .number("recv_q", sum(queues()))
+        .number("recv_q_largest", queues().max().unwrap_or(0))
+        .number("oldest_s", oldest / 1_000)
+        .number("window_closed", closed)
+        .remedy(Action::SeeProcess { pid })
+        .remedy(Action::SparePeers);
+    Some(finding)
+}
