@@ -122,9 +122,9 @@ fn open_by(host: &mut dyn Host, who: &Ident, pids: &[u32]) -> Held {
 impl Held {
     /// Adds the recorded owner, unless it is shown.
     fn with_opener(mut self, recorded: &Ident) -> Self {
-        let is_shown =
-            |owner: &Owner| self.who.owner == Some(*owner) || self.holders.several.contains(owner);
-        self.holders.opened_by = recorded.owner.filter(|owner| !is_shown(owner));
+        let shown = self.who.owner.iter().chain(&self.holders.several);
+        let is_shown = |opener: &Owner| shown.clone().any(|owner| owner.pid == opener.pid);
+        self.holders.opened_by = recorded.owner.filter(|opener| !is_shown(opener));
         self
     }
 }
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!((opener.who.uid, opener.who.cgroup), (Some(0), Some(1)));
         let renamed = find(recorded(192, "python3"), 6);
         assert_eq!(renamed.who.owner, Some(owner(192, "worker")));
-        assert_eq!(renamed.holders.opened_by, Some(owner(192, "python3")));
+        assert_eq!(found(&renamed), (Some(192), 1, None), "the same process");
         assert!(renamed.holders.several.is_empty());
         let unknown = Ident {
             owner: None,

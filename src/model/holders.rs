@@ -53,7 +53,7 @@ pub struct Holders {
     /// Number of processes that have the socket open; 0: unknown, or none.
     pub count: u64,
     /// The process that called `connect()`, `accept()` or `listen()`, if it does not have the socket
-    /// open, or had another name then.
+    /// open.
     pub opened_by: Option<Owner>,
     /// The owner has ended.
     pub gone: bool,
