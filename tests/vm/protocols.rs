@@ -1,14 +1,14 @@
 //! Protocols that share functions with TCP: none of their sockets is taken for a TCP connection,
 //! and TCP connections beside them are recorded as usual.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::support::netns::{Netns, has_sysctl};
+use crate::support::mptcp::{self, Links, SERVER};
 use crate::support::nstat::Counters;
 use crate::support::process::Process;
 use crate::support::sockets::{Kind, accept, hear, local, say};
@@ -18,7 +18,11 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("other_protocols_do_not_come_into_the_tree", others),
         scenario("a_recording_that_begins_finds_tcp_only", found),
-        scenario_where(joining, "mptcp_joins_are_promoted_and_have_an_owner", joins),
+        scenario_where(
+            mptcp::can_join,
+            "mptcp_joins_are_promoted_and_have_an_owner",
+            joins,
+        ),
     ]
 }
 
@@ -142,68 +146,10 @@ fn found() {
     tool::tcpstates(&["--deactivate"]);
 }
 
-/// Two links between a client's namespace and a server's: each connection gets a second subflow.
-struct Links {
-    server: Netns,
-    client: Netns,
-}
-
-impl Links {
-    fn new() -> Self {
-        let (server, client) = (Netns::new("mpserver"), Netns::new("mpclient"));
-        for n in 1..=2 {
-            let (near, far) = (format!("s{n}"), format!("c{n}"));
-            server.ip(&[
-                "link",
-                "add",
-                &near,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                &far,
-                "netns",
-                &client.name,
-            ]);
-            server.ip(&["addr", "add", &format!("10.81.{n}.1/24"), "dev", &near]);
-            client.ip(&["addr", "add", &format!("10.81.{n}.2/24"), "dev", &far]);
-            server.ip(&["link", "set", &near, "up"]);
-            client.ip(&["link", "set", &far, "up"]);
-        }
-        for netns in [&server, &client] {
-            netns.ip(&[
-                "mptcp",
-                "limits",
-                "set",
-                "subflow",
-                "4",
-                "add_addr_accepted",
-                "4",
-            ]);
-        }
-        client.ip(&[
-            "mptcp",
-            "endpoint",
-            "add",
-            "10.81.2.2",
-            "dev",
-            "c2",
-            "subflow",
-        ]);
-        Self { server, client }
-    }
-}
-
 const JOINED: u64 = 30;
-const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 81, 1, 1), 9000);
-
-/// Whether `ip` can configure a second address; 5.10 has no such path manager.
-fn joining() -> bool {
-    has_sysctl("net.mptcp.enabled") && !tool::release().starts_with("5.10")
-}
 
 fn joins() {
-    let links = Links::new();
+    let links = Links::new("mpserver", "mpclient");
     tool::activate("unfinished=5");
     let mut server = Process::named(&links.server, c"mp-server", |mut line| {
         let listener = Kind::Mptcp.listen(SERVER);
@@ -222,10 +168,9 @@ fn joins() {
         drop(held);
         line.tell(&[]);
     });
-    let joined = || Counters::of(&links.server.name).get("MPTcpExtMPJoinAckRx");
     traffic::within(Duration::from_secs(60), "all are joined", || {
         // A server's connection can be joined once its first data have arrived.
-        joined() == JOINED
+        links.joined() == JOINED
     });
     traffic::until("each subflow has its socket and its owner", || {
         let report = tool::report("peek=1 transitions=0 connections=1");

@@ -28,6 +28,7 @@ pub fn beside() -> Vec<Trial> {
         queues::trials(),
         ends::trials(),
         refuted::trials(),
+        healthy::beside(),
     ];
     all.into_iter().flatten().collect()
 }

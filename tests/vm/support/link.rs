@@ -1,15 +1,22 @@
 //! Two namespaces with a link between them, which can be delayed or cut.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::Command;
 
 use super::netns::Netns;
+use super::traffic;
 
 /// Name of the link at both ends.
 const WIRE: &str = "wire";
 
 pub const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 pub const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+/// Maximum number of packets that a delay holds back.
+const IN_FLIGHT: &str = "100000";
+/// Nothing listens on this port.
+const CLOSED: u16 = 1;
 
 /// Both namespaces; the near one has the address [`NEAR`], the far one [`FAR`].
 pub struct Link {
@@ -53,11 +60,21 @@ impl Link {
             .ip(&["route", "del", "local", prefix, "dev", "lo"]);
     }
 
+    /// Waits until packets pass: on a link that has just come up, SYNs are lost, and when two CPUs
+    /// process the retransmitted ones, the kernel resets the connection.
+    pub fn wait(&self) {
+        let refused = || {
+            let called = TcpStream::connect((FAR, CLOSED));
+            called.is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
+        };
+        self.near.run(|| traffic::until("the link is up", refused));
+    }
+
     /// Delays packets from far to near from now on.
     pub fn delay(&self, delay: &str) {
         let output = Command::new("tc")
             .args(["-n", &self.far.name, "qdisc", "add", "dev", WIRE, "root"])
-            .args(["netem", "delay", delay])
+            .args(["netem", "delay", delay, "limit", IN_FLIGHT])
             .output()
             .expect("tc(8)");
         assert!(

@@ -18,7 +18,7 @@ const PORT: u16 = 80;
 const BEHIND: &str = "127.0.0.1:8081";
 
 /// nginx in a namespace: `/` is what [`crowd`] expects, `/big` is 64 MiB, and `/form` takes a body,
-/// which nginx reads completely before it passes it on.
+/// which nginx reads completely before it passes it on; or a reverse proxy.
 pub struct Nginx {
     program: Program,
     folder: PathBuf,
@@ -27,6 +27,16 @@ pub struct Nginx {
 
 impl Nginx {
     pub fn start(netns: &Netns, at: IpAddr) -> Self {
+        Self::serve(netns, at, web)
+    }
+
+    /// A reverse proxy that keeps the connections to this server.
+    pub fn start_proxy(netns: &Netns, at: IpAddr, to: SocketAddr) -> Self {
+        Self::serve(netns, at, |_, addr| proxy(addr, to))
+    }
+
+    /// Starts it with these servers, given its folder and its address.
+    fn serve(netns: &Netns, at: IpAddr, servers: impl Fn(&Path, SocketAddr) -> String) -> Self {
         let addr = SocketAddr::new(at, PORT);
         let folder = PathBuf::from(format!("/tmp/nginx-{}", netns.name));
         fs::create_dir_all(folder.join("html")).expect("a folder");
@@ -35,7 +45,8 @@ impl Nginx {
         fs::write(folder.join("html/index.html"), crowd::BODY).expect("a file");
         let big = fs::File::create(folder.join("html/big")).expect("a file");
         big.set_len(64 << 20).expect("a length");
-        fs::write(folder.join("conf"), configuration(&folder, addr)).expect("a file");
+        let servers = servers(&folder, addr);
+        fs::write(folder.join("conf"), configuration(&folder, &servers)).expect("a file");
         let program = run(netns, &folder);
         let nginx = Self {
             program,
@@ -91,7 +102,7 @@ fn run(netns: &Netns, folder: &Path) -> Program {
     Program::start(netns, &["nginx", "-c", &text(&conf), "-e", &text(&log)])
 }
 
-fn configuration(folder: &Path, addr: SocketAddr) -> String {
+fn configuration(folder: &Path, servers: &str) -> String {
     let folder = folder.display();
     // The default, but longer where everything is slower.
     let patience = guest::slowed(Duration::from_secs(60)).as_secs();
@@ -111,16 +122,37 @@ fn configuration(folder: &Path, addr: SocketAddr) -> String {
             client_header_timeout {patience}s;
             client_body_timeout {patience}s;
             send_timeout {patience}s;
-            server {{
-                listen {addr} backlog=1024;
-                root {folder}/html;
-                location /form {{ proxy_pass http://{BEHIND}; }}
-            }}
-            server {{
-                listen {BEHIND};
-                location / {{ return 200 'thank you'; }}
-            }}
+            {servers}
         }}
         "
+    )
+}
+
+fn web(folder: &Path, addr: SocketAddr) -> String {
+    format!(
+        "server {{
+            listen {addr} backlog=1024;
+            root {}/html;
+            location /form {{ proxy_pass http://{BEHIND}; }}
+        }}
+        server {{
+            listen {BEHIND};
+            location / {{ return 200 'thank you'; }}
+        }}",
+        folder.display()
+    )
+}
+
+fn proxy(addr: SocketAddr, to: SocketAddr) -> String {
+    format!(
+        "upstream pool {{ server {to}; keepalive 100; }}
+        server {{
+            listen {addr} backlog=1024;
+            location / {{
+                proxy_pass http://pool;
+                proxy_http_version 1.1;
+                proxy_set_header Connection '';
+            }}
+        }}"
     )
 }

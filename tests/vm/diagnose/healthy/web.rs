@@ -1,28 +1,22 @@
-//! Healthy servers, however busy: no finding that needs attention.
+//! Web servers and a database, with real programs.
 
 use std::cell::OnceCell;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::{assert_nothing, print_counts};
 use crate::support::crowd;
-use crate::support::diagnosis::Diagnosis;
 use crate::support::link::{FAR, Link};
 use crate::support::nginx::Nginx;
 use crate::support::process::{Line, Process};
 use crate::support::program::Program;
-use crate::support::{scenario, tool, traffic};
-
-pub fn trials() -> Vec<Trial> {
-    vec![scenario("diagnosis_of_healthy_servers", healthy)]
-}
+use crate::support::{tool, traffic};
 
 /// All at once, each on its own link; the link is removed last.
-fn healthy() {
+pub fn healthy() {
     tool::activate("");
     let keeping = Loaded::start("keep", &[]);
     let closing = Loaded::start("short", &["-H", "Connection: close"]);
@@ -31,9 +25,9 @@ fn healthy() {
     let mut restarted = Restarted::start();
     // The time for which a client may be slow before it counts as an attack.
     thread::sleep(Duration::from_secs(8));
-    assert_nothing("while they are busy");
+    assert_nothing("while they are busy", "");
     restarted.restart();
-    assert_nothing("just after a restart");
+    assert_nothing("just after a restart", "");
     print_counts();
     keeping.finish();
     closing.finish();
@@ -41,66 +35,6 @@ fn healthy() {
     download.finish();
     restarted.finish();
     tool::tcpstates(&["--deactivate"]);
-}
-
-fn assert_nothing(when: &str) {
-    let diagnosis = Diagnosis::with("");
-    let rules: Vec<_> = diagnosis.0.iter().map(|f| &f["rule"]).collect();
-    println!("{when}: {rules:?}");
-    diagnosis.assert_alarms_only(&[]);
-}
-
-/// Each rule with a limit of one: then it reports everything that it counts.
-const ONE_OF_EACH: &str = "
-[syn-flood]
-unfinished = 1
-[slow-request]
-one-source = 1
-[slow-read]
-one-source = 1
-[silent-connections]
-one-source = 1
-[half-open-full]
-percent = 1
-[close-wait]
-count = 1
-[time-wait]
-count = 1
-share = 1
-[port-exhaustion]
-share = 1
-[fin-wait1]
-count = 1
-share = 1
-[fin-wait2]
-count = 1
-share = 1
-[last-ack]
-count = 1
-share = 1
-[syn-sent]
-count = 1
-[scanner]
-destinations = 1
-[dead-peers]
-count = 1
-idle-count = 1
-[resets]
-count = 1
-share = 1
-seconds = 1
-recent-s = 60
-";
-
-/// Prints the numbers that each rule has computed, for the documentation.
-fn print_counts() {
-    let limits = "/tmp/one-of-each.toml";
-    fs::write(limits, ONE_OF_EACH).expect("a file");
-    let diagnosis = Diagnosis::with(&format!("sample=0 config={limits}"));
-    for found in &diagnosis.0 {
-        let netns = &found["subject"]["netns_name"];
-        println!("{netns} {}: {}", found["rule"], found["numbers"]);
-    }
 }
 
 /// nginx and `wrk`, at full speed.
