@@ -13,6 +13,7 @@ mod parties;
 pub mod recent;
 pub mod rules;
 pub mod service;
+pub mod subflows;
 pub mod tally;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `silent-connections`.
 
 use diagnose_tools::diagnose::finding::Severity;
-use testkit::scene::{Conn, attacker};
+use testkit::scene::{Conn, attacker, stranger};
 
 use crate::support::{add, host, is, look, number, only};
 
@@ -73,4 +73,33 @@ fn a_pool_within_the_host_is_information() {
         (0..300).map(|n| Conn::begun(client(n), "10.0.0.9:6379", 20)),
     );
     is(only(&look(&fake)), "silent-connections", Severity::Info);
+}
+
+/// MPTCP connections with two subflows each, of which the second one carries nothing.
+#[test]
+fn another_subflow_carries_the_data() {
+    let subflows = |sent| {
+        move |number| {
+            let first = Conn {
+                sent,
+                received: sent,
+                ino: 1_000 + number,
+                subflow: true,
+                ..Conn::served(stranger(number), 60)
+            };
+            let second = Conn {
+                ino: 1_000 + number,
+                subflow: true,
+                ..Conn::served(attacker(number), 60)
+            };
+            [first, second]
+        }
+    };
+    let fake = host();
+    add(&fake, (0..60).flat_map(subflows(900)));
+    assert_eq!(look(&fake), []);
+    let fake = host();
+    add(&fake, (0..60).flat_map(subflows(0)));
+    let findings = look(&fake);
+    assert_eq!(number(only(&findings), "connections"), 60);
 }

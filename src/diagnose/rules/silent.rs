@@ -7,6 +7,7 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::subflows::Subflows;
 use crate::diagnose::tally::percent;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Remote};
@@ -16,9 +17,10 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["silent-connections"],
     looks_at: "ESTABLISHED connections of a listener without a byte in either direction",
-    refuted_by: "a byte in either direction; a connection that is still young; clients on this host, \
-                 and a few clients that keep a pool: keepalive at either end, or other connections \
-                 of the same client to this listener that are used (then it is information)",
+    refuted_by: "a byte in either direction, also on another subflow of the same MPTCP connection; a \
+                 connection that is still young; clients on this host, and a few clients that keep \
+                 a pool: keepalive at either end, or other connections of the same client to this \
+                 listener that are used (then it is information)",
     alike: "a pool that a proxy keeps ready without keepalive, port scanners that hold their \
             connections",
     remedy: "let the server close what asks for nothing, limit connections per source",
@@ -68,9 +70,11 @@ pub enum Action {
 }
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
+    let subflows = Subflows::of(&facts.conns);
     let is_silent = |conn: &Conn| {
         conn.state == State::ESTABLISHED
             && conn.meters.is_some_and(|m| m.bytes() == 0)
+            && !subflows.carry_for(conn)
             && facts.age_ms(conn) >= limits.get(&AGE) * 1_000
     };
     let crowds = crowds(facts, limits, is_silent);

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use diagnose_tools::abi::{
     ConnBytes, ListenerBytes, PAIR_SIZE, PairBytes, RawConn, RawHandshakes, RawIdent, RawListener,
     RawMeters, RawPair, RawRecord, RecordBytes, TCPSTATES_HAS_OWNER, TCPSTATES_HAS_UID,
+    TCPSTATES_IS_SUBFLOW,
 };
 
 use crate::fake::NOW;
@@ -62,6 +63,8 @@ pub struct Conn {
     pub flags: u16,
     /// Inode number of the socket.
     pub ino: u64,
+    /// A subflow of the MPTCP socket with this inode number.
+    pub subflow: bool,
 }
 
 /// Flag of [`Conn`]: no process has the socket open.
@@ -94,6 +97,7 @@ impl Conn {
             probes: 0,
             flags: 0,
             ino: 0,
+            subflow: false,
         }
     }
 
@@ -135,10 +139,14 @@ impl Conn {
             .ident(who, &self.local, &self.remote)
             .put(who + offset_of!(RawIdent, conn), self.id().to_ne_bytes())
             .put(who + offset_of!(RawIdent, role), [self.role]);
+        let subflow = match self.subflow {
+            true => TCPSTATES_IS_SUBFLOW,
+            false => 0,
+        };
         if self.pid != 0 {
             bytes
                 .owner(who, self.pid, self.comm.as_bytes())
-                .known(who, TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID);
+                .known(who, TCPSTATES_HAS_OWNER | TCPSTATES_HAS_UID | subflow);
         }
         let mut meter = |at: usize, n: u32| {
             bytes.put(meters + at, n.to_ne_bytes());
