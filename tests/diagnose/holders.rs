@@ -149,6 +149,28 @@ fn a_connection_that_is_older_has_an_owner() {
     assert_eq!(finding.subject.remote.map(|end| end.1), Some(Some(8080)));
 }
 
+#[test]
+fn sockets_that_are_connected_to_themselves_are_told_by_process() {
+    let fake = host();
+    let own = |n: u64| {
+        let end = format!("10.0.0.1:{}", 45_000 + n);
+        Conn {
+            pid: 0,
+            ino: 1_000 + n,
+            ..Conn::begun(end.clone(), &end, 5)
+        }
+    };
+    add(&fake, [own(0), own(1)]);
+    let sockets = vec![(1_000, 71), (1_001, 72)];
+    let host = FakeHost::default().with(&[(71, "one"), (72, "two")], sockets);
+    let found = findings(&fake, host);
+    let pids: Vec<_> = of_rule(&found, "self-connect")
+        .into_iter()
+        .map(pid)
+        .collect();
+    assert_eq!(pids, [Some(71), Some(72)]);
+}
+
 /// Four processes listen at one port, and one of them hangs.
 #[test]
 fn the_process_of_the_full_queue_is_named() {

@@ -51,7 +51,7 @@ fn find(facts: &Facts, _: &Bound) -> Vec<Finding> {
     let is_one = |c: &&Conn| c.who.is_self_connected() && !closed.contains(&c.state);
     let mut by_process: BTreeMap<_, Vec<&Conn>> = BTreeMap::new();
     for conn in facts.conns.iter().filter(is_one) {
-        let process = (conn.who.netns, conn.who.owner.map(|o| o.pid));
+        let process = (conn.who.netns, facts.holder(&conn.who).map(|o| o.pid));
         by_process.entry(process).or_default().push(conn);
     }
     let found = by_process
