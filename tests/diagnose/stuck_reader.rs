@@ -85,7 +85,19 @@ fn what_does_not_show_that_a_program_is_stuck() {
         sndbuf_used: 4_096,
         ..unread(n)
     };
-    let kinds: [fn(u64) -> Conn; 5] = [has_just_come, not_accepted, orphan, was_read, is_not_taken];
+    let has_sent_since = |n| Conn {
+        sent: 900,
+        last_sent: 5_899,
+        ..unread(n)
+    };
+    let kinds: [fn(u64) -> Conn; 6] = [
+        has_sent_since,
+        has_just_come,
+        not_accepted,
+        orphan,
+        was_read,
+        is_not_taken,
+    ];
     for (index, kind) in kinds.into_iter().enumerate() {
         assert_eq!(found(100, kind), [], "{index}");
     }

@@ -22,7 +22,7 @@ pub const SHARE: Limit = Limit {
 };
 
 /// Stamps of a socket are in ticks of the kernel, the time in the state is not.
-const TICKS_MS: u64 = 100;
+pub const TICKS_MS: u64 = 100;
 
 /// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]

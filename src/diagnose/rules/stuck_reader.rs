@@ -6,6 +6,7 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::held::{self, Holder};
+use crate::diagnose::rules::pile::TICKS_MS;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::model::conn::{Activity, Conn};
@@ -19,8 +20,9 @@ pub static RULE: Rule = Rule {
                the process has not read (`Recv-Q`) since it came, by process; if data keeps \
                coming, the process must have read nothing else of what came meanwhile",
     refuted_by: "data that has just come; data that the process reads on its other connections \
-                 while more comes; data that the process cannot pass on, because its peers do not \
-                 take what it sends; connections that no process has accepted yet",
+                 while more comes; connections on which it has sent something since: it works, and \
+                 does not need what came; data that the process cannot pass on, because its peers \
+                 do not take what it sends; connections that no process has accepted yet",
     alike: "a program that is stopped, deadlocked or overloaded, and one that does not read on \
             purpose, because it still works on what it has",
     remedy: "look at the process: its stack, its CPU time, what it waits for; the peers are \
@@ -88,7 +90,8 @@ struct Reading<'a> {
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let age_ms = limits.get(&AGE) * 1_000;
-    let unread: Vec<_> = unread(&facts.conns).collect();
+    let unread = unread(&facts.conns).filter(|c| !has_sent_since(c, age_ms));
+    let unread: Vec<_> = unread.collect();
     // Processes are only looked for if there are enough connections for a finding.
     if (unread.len() as u64) < limits.get(&COUNT) {
         return Vec::new();
@@ -119,6 +122,14 @@ fn unread(conns: &[Conn]) -> impl Iterator<Item = &Conn> {
         c.state == State::ESTABLISHED && c.unread() > 0 && c.is_held() && !has_unsent(c)
     };
     conns.iter().filter(is_one)
+}
+
+/// Whether the process has sent something since the data came, or within `age_ms`: then it is not
+/// stuck. The stamps have the resolution of the kernel's ticks.
+fn has_sent_since(conn: &Conn, age_ms: u64) -> bool {
+    let sent_ms = conn.activity.and_then(|a| a.last_sent_ms);
+    let since_ms = quiet_ms(conn).max(age_ms);
+    sent_ms.is_some_and(|ms| ms.saturating_add(TICKS_MS) < since_ms)
 }
 
 fn has_unsent(conn: &Conn) -> bool {
