@@ -13,7 +13,8 @@ use crate::backend::device::Device;
 use crate::backend::{Backend, session};
 use crate::cli::plugin::{Plugin, Plugins};
 use crate::cli::{self, Action, Task};
-use crate::command::{activate, diagnose, doubts, dump, follow, install, report, settings};
+use crate::command::options::DiagnoseOptions;
+use crate::command::{activate, diagnose, doubts, dump, follow, install, memory, report, settings};
 use crate::error::{Error, Result, write_error};
 use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
@@ -133,6 +134,14 @@ fn tcpstates(
             follow::follow(device, &mut host, options, &mut *sink, file)
         }
         Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
+        Action::Diagnose(options) => {
+            let options = DiagnoseOptions {
+                memory: Some(memory::FOLDER.into()),
+                ..(**options).clone()
+            };
+            let style = style(device, chosen)?;
+            diagnose::diagnose(device, &options, &mut host, &style, &mut out)
+        }
         _ => print_action(device, &mut host, names, action, chosen, &mut out),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::backend::Backend;
+use crate::command::memory::Memory;
 use crate::command::options::DiagnoseOptions;
 use crate::diagnose;
 use crate::diagnose::finding::Severity;
@@ -21,13 +22,21 @@ pub fn diagnose(
     style: &Style,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let diagnosis = diagnose::look(backend, &options.scope, host)?;
+    let mut diagnosis = diagnose::look(backend, &options.scope, host)?;
+    let memory = options.memory.as_deref().and_then(Memory::open);
+    if let Some(memory) = &memory {
+        memory.compare(&mut diagnosis);
+    }
     match options.json {
         true => findings::json(out, &style.clock, &diagnosis),
         false => findings::text(out, style, &diagnosis),
     }
     .and_then(|()| out.flush())
     .map_err(write_error)?;
+    // Only what is printed is not new any more.
+    if let Some(memory) = memory {
+        memory.commit(&diagnosis);
+    }
     let worst = diagnosis.findings.first().map(|f| f.severity);
     match options.check && worst >= Some(Severity::Warning) {
         true => Err(Error::Found(diagnosis.counts().bad())),

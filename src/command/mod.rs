@@ -6,6 +6,7 @@ pub mod doubts;
 pub mod dump;
 pub mod follow;
 pub mod install;
+pub mod memory;
 pub mod options;
 pub mod print;
 pub mod report;

@@ -66,6 +66,9 @@ pub struct DiagnoseOptions {
     pub scope: Scope,
     /// The capture to read instead of the module.
     pub from: Option<PathBuf>,
+    /// The folder in which findings are remembered; `None`: they are not compared with earlier
+    /// ones. It is no key.
+    pub memory: Option<PathBuf>,
 }
 
 /// The value of `--dump`.

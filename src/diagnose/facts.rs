@@ -451,6 +451,20 @@ impl<'a> Facts<'a> {
         subject.container = names.container().map(str::to_owned);
     }
 
+    /// Sets the name of a subject's namespace if it is missing: a pair may have no connection left.
+    pub fn name_netns(&self, subject: &mut Subject) {
+        let Some(netns) = subject.netns.filter(|_| subject.netns_name.is_none()) else {
+            return;
+        };
+        let listeners = self.listeners.iter().map(|l| l.who);
+        let conns = self.conns.iter().map(|c| c.who);
+        let mut all = listeners.chain(conns).chain(self.pairs.iter().map(ends_of));
+        if let Some(who) = all.find(|who| who.netns == netns) {
+            let names = self.host.borrow_mut().names(&who);
+            subject.netns_name = names.netns.as_deref().map(str::to_owned);
+        }
+    }
+
     /// A remedy for a setting of a namespace; `None` if the namespace does not have the setting.
     pub fn remedy(
         &self,

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use crate::diagnose::history::Seen;
+use crate::diagnose::identity::About;
 use crate::diagnose::message::{HostAddress, Sources};
 use crate::diagnose::rules::{Action, Problem};
 use crate::host::netns::Namespace;
@@ -139,6 +141,9 @@ impl Remedy {
 /// One finding of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// Its id, the same in all diagnoses while the problem lasts; empty until a diagnosis is
+    /// complete.
+    pub id: String,
     /// Name of the rule.
     pub rule: &'static str,
     /// Severity of the problem.
@@ -147,6 +152,12 @@ pub struct Finding {
     pub problem: Problem,
     /// The source of the problem.
     pub subject: Subject,
+    /// The part of the subject that identifies the finding.
+    pub about: About,
+    /// What distinguishes it from other findings of the rule about the same subject.
+    pub variant: Option<&'static str>,
+    /// When it was seen; `None`: it is not compared with earlier diagnoses.
+    pub seen: Option<Seen>,
     /// The numbers that led to the finding, with their names; the name contains the unit of a time.
     pub numbers: Vec<(&'static str, u64)>,
     /// The remedies, the most useful first.
@@ -162,13 +173,30 @@ impl Finding {
         subject: Subject,
     ) -> Self {
         Self {
+            id: String::new(),
             rule,
             severity,
             problem: problem.into(),
             subject,
+            about: About::default(),
+            variant: None,
+            seen: None,
             numbers: Vec::new(),
             remedies: Vec::new(),
         }
+    }
+
+    /// Sets what identifies it, if that is not the addresses of its subject.
+    pub fn about(mut self, about: About) -> Self {
+        self.about = about;
+        self
+    }
+
+    /// Sets a name that distinguishes it from other findings of the rule about the same subject. It
+    /// is a part of the id, so it must not change while the problem lasts.
+    pub fn variant(mut self, variant: &'static str) -> Self {
+        self.variant = Some(variant);
+        self
     }
 
     /// Adds a number.

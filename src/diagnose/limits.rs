@@ -137,6 +137,14 @@ impl Limits {
         Ok(())
     }
 
+    /// The limits that a file has set, in a fixed order.
+    pub fn text(&self) -> String {
+        let set = self.set.iter();
+        let mut texts: Vec<_> = set.map(|((s, key), n)| format!("{s}.{key}={n}")).collect();
+        texts.sort_unstable();
+        texts.join(" ")
+    }
+
     /// Whether a rule is enabled.
     pub fn enabled(&self, rule: &Rule) -> bool {
         !self.disabled.contains(&rule.name())

@@ -6,6 +6,8 @@
 
 pub mod facts;
 pub mod finding;
+pub mod history;
+pub mod identity;
 pub mod limits;
 pub mod message;
 mod other_ends;
@@ -21,11 +23,14 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, count};
+use crate::diagnose::history::{ActivationId, Gone};
 use crate::diagnose::limits::Limits;
-use crate::diagnose::rules::{Bound, RULES};
+use crate::diagnose::rules::{Bound, RULES, names};
 use crate::error::Result;
 use crate::host::Host;
 use crate::model::filter::Filter;
+use crate::model::filter::keys::filter_keys;
+use crate::model::key::{self, Keys, joined};
 use crate::model::summary::FindingCounts;
 
 /// What to check.
@@ -46,15 +51,35 @@ impl Scope {
     fn wants(&self, name: &str) -> bool {
         self.rules.is_empty() || self.rules.contains(&name)
     }
+
+    /// What it is compared by: the filter, the names that were checked if they are not all, and the
+    /// limits that are not the defaults.
+    fn text(&self, checked: &[&str]) -> String {
+        const FILTER: Keys<Filter> = &[filter_keys()];
+        let filter = joined(&key::pairs(FILTER, self.filter.clone()));
+        let rules = match checked.len() == names().count() {
+            true => String::new(),
+            false => format!("rules={}", checked.join("|")),
+        };
+        let parts = [filter, rules, self.limits.text()];
+        let given: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        given.join(" ")
+    }
 }
 
 /// The result of a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
+    /// The activation.
+    pub activation: ActivationId,
+    /// What was checked, as text: only diagnoses with the same scope can be compared.
+    pub scope: String,
     /// Monotonic nanoseconds.
     pub now_ns: u64,
     /// The findings, the worst first.
     pub findings: Vec<Finding>,
+    /// Findings that an earlier diagnosis had; empty if it was not compared.
+    pub gone: Vec<Gone>,
     /// Names of the findings that were checked.
     pub checked: Vec<&'static str>,
     /// Number of live connections that were checked.
@@ -87,11 +112,21 @@ pub fn look(backend: &dyn Backend, scope: &Scope, host: &mut dyn Host) -> Result
         findings.extend(found.into_iter().filter(|f| scope.wants(f.rule)));
         checked.extend(rule.names.iter().filter(|name| scope.wants(name)));
     }
+    findings
+        .iter_mut()
+        .for_each(|f| facts.name_netns(&mut f.subject));
+    identity::identify(&mut findings);
     // The sort is stable: findings of the same severity stay in the order of the rules.
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     Ok(Diagnosis {
+        activation: ActivationId {
+            generation: facts.settings.generation,
+            activated_ns: facts.settings.activated_ns,
+        },
+        scope: scope.text(&checked),
         now_ns: facts.now_ns,
         findings,
+        gone: Vec::new(),
         checked,
         connections: facts.conns.len() as u64,
         listeners: facts.listeners.len() as u64,

@@ -239,7 +239,7 @@ impl Recent {
         let second = (step.ts - since) / SECOND;
         steps.count += 1;
         steps.last_ns = steps.last_ns.max(step.ts);
-        steps.seconds |= 1 << second.min(63);
+        steps.seconds |= 1 << second.min(WINDOW_S - 1);
         steps.bare += u64::from(is_bare(step));
         let sent = step.meters.map_or(0, |m| m.bytes_sent);
         steps.answered += u64::from(sent >= ANSWER);

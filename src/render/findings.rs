@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::diagnose::Diagnosis;
 use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
+use crate::diagnose::history::{Gone, Seen};
 use crate::fmt::escape::printable;
 use crate::fmt::line::{Line, Put};
 use crate::fmt::width::{pad, width};
@@ -19,7 +20,7 @@ use crate::render::i18n::labels::Labels;
 use crate::render::i18n::{Lang, findings as words};
 use crate::render::json::OwnerJson;
 use crate::render::process::{put_others, put_past};
-use crate::render::time::Clock;
+use crate::render::time::{Clock, duration};
 
 /// The language of the texts in JSON.
 const JSON: Lang = Lang::En;
@@ -130,14 +131,66 @@ impl<'a> RemedyJson<'a> {
 #[derive(Serialize)]
 struct FindingJson<'a> {
     r#type: &'static str,
+    id: &'a str,
     rule: &'static str,
     severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
     ts: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<String>,
     summary: String,
     subject: SubjectJson<'a>,
     #[serde(serialize_with = "in_order")]
     numbers: &'a [(&'static str, u64)],
     advice: Vec<RemedyJson<'a>>,
+}
+
+impl<'a> FindingJson<'a> {
+    fn new(clock: &Clock, ts: &'a str, finding: &'a Finding) -> Self {
+        let seen = finding.seen;
+        Self {
+            r#type: "finding",
+            id: &finding.id,
+            rule: finding.rule,
+            severity: finding.severity.name(),
+            status: seen.map(|s| if s.is_new { "new" } else { "still" }),
+            ts,
+            first_seen: seen.map(|s| clock.rfc3339(s.first_ns)),
+            last_seen: seen.map(|s| clock.rfc3339(s.last_ns)),
+            summary: words::problem(JSON, &finding.problem),
+            subject: SubjectJson::new(&finding.subject),
+            numbers: &finding.numbers,
+            advice: finding.remedies.iter().map(RemedyJson::new).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GoneJson<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    rule: &'a str,
+    severity: &'a str,
+    ts: &'a str,
+    first_seen: String,
+    last_seen: String,
+}
+
+impl<'a> GoneJson<'a> {
+    fn new(clock: &Clock, ts: &'a str, gone: &'a Gone) -> Self {
+        Self {
+            r#type: "finding_gone",
+            id: &gone.id,
+            rule: &gone.rule,
+            severity: &gone.severity,
+            ts,
+            first_seen: clock.rfc3339(gone.first_ns),
+            last_seen: clock.rfc3339(gone.last_ns),
+        }
+    }
 }
 
 fn in_order<S: Serializer>(
@@ -173,21 +226,14 @@ struct EndJson<'a> {
     unreadable: Vec<UnreadableJson<'a>>,
 }
 
-/// Writes the findings, one JSON object per line, then what was checked.
+/// Writes the findings, one JSON object per line, then those that are gone, then what was checked.
 pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Result<()> {
     let ts = clock.rfc3339(diagnosis.now_ns);
     for finding in &diagnosis.findings {
-        let line = FindingJson {
-            r#type: "finding",
-            rule: finding.rule,
-            severity: finding.severity.name(),
-            ts: &ts,
-            summary: words::problem(JSON, &finding.problem),
-            subject: SubjectJson::new(&finding.subject),
-            numbers: &finding.numbers,
-            advice: finding.remedies.iter().map(RemedyJson::new).collect(),
-        };
-        json::line(out, &line)?;
+        json::line(out, &FindingJson::new(clock, &ts, finding))?;
+    }
+    for gone in &diagnosis.gone {
+        json::line(out, &GoneJson::new(clock, &ts, gone))?;
     }
     json::line(
         out,
@@ -207,11 +253,16 @@ pub fn json(out: &mut dyn Write, clock: &Clock, diagnosis: &Diagnosis) -> io::Re
     )
 }
 
-/// Writes a paragraph for each finding, then what was checked.
+/// Writes a paragraph for each finding, then those that are gone, then what was checked.
 pub fn text(out: &mut dyn Write, style: &Style, diagnosis: &Diagnosis) -> io::Result<()> {
     for finding in &diagnosis.findings {
         paragraph(out, style, finding)?;
         writeln!(out)?;
+    }
+    for gone in &diagnosis.gone {
+        let (label, id) = (style.labels.gone, printable(&gone.id));
+        let when = was_there(&style.clock, gone, diagnosis.now_ns);
+        writeln!(out, "{label} {id}: {when}")?;
     }
     for (netns, reason) in &diagnosis.unreadable {
         let reason = printable(reason);
@@ -265,7 +316,7 @@ fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Resul
     let problem = words::problem(l.lang, &finding.problem);
     let title = format!("{}: {}", finding.rule, problem);
     writeln!(out, "{} {title}", style.paint(ansi, label))?;
-    let columns = [l.who, l.others, l.numbers, l.remedies].map(width);
+    let columns = [l.who, l.others, l.numbers, l.remedies, l.when].map(width);
     let columns = columns.into_iter().max().unwrap_or(0);
     let mut line = |label: &str, text: &str| {
         let indent = columns + 4;
@@ -277,7 +328,10 @@ fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Resul
         writeln!(out, "  {}  {first}", pad(label, columns))?;
         lines.try_for_each(|rest| writeln!(out, "{:indent$}{rest}", ""))
     };
-    line(l.who, &who(l, &finding.subject))?;
+    let who = who(l, &finding.subject);
+    if !who.is_empty() {
+        line(l.who, &who)?;
+    }
     if finding.subject.peer_count > 0 {
         line(l.others, &peers(l, &finding.subject))?;
     }
@@ -287,11 +341,47 @@ fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Resul
         .map(|(name, n)| format!("{name} {n}"))
         .collect();
     line(l.numbers, &numbers.join(", "))?;
+    if let Some(seen) = finding.seen {
+        line(l.when, &since(l, &style.clock, seen))?;
+    }
     for (index, remedy) in finding.remedies.iter().enumerate() {
         let label = if index == 0 { l.remedies } else { "" };
         line(label, &words::remedy(l.lang, remedy))?;
     }
     Ok(())
+}
+
+/// `new`, or `since 12:03 (14m 03s)`.
+fn since(l: &Labels, clock: &Clock, seen: Seen) -> String {
+    let Seen {
+        first_ns,
+        last_ns,
+        is_new,
+    } = seen;
+    if is_new {
+        return l.is_new.into();
+    }
+    let time = minute(clock, first_ns, last_ns);
+    let long = duration(last_ns.saturating_sub(first_ns));
+    format!("{} {time} ({long})", l.since)
+}
+
+/// `12:03 - 12:17 (14m 03s)`.
+fn was_there(clock: &Clock, gone: &Gone, now_ns: u64) -> String {
+    let [first, last] = [gone.first_ns, gone.last_ns].map(|ns| minute(clock, ns, now_ns));
+    let long = duration(gone.last_ns.saturating_sub(gone.first_ns));
+    format!("{first} - {last} ({long})")
+}
+
+/// The local time in minutes, with the date if that is not today's.
+fn minute(clock: &Clock, ns: u64, now_ns: u64) -> String {
+    let (at, now) = (clock.local(ns), clock.local(now_ns));
+    // `2023-11-14 22:13:20.000`
+    let part = match at.get(..10) == now.get(..10) {
+        true => at.get(11..16),
+        false => at.get(..16),
+    };
+    part.unwrap_or(&at).to_owned()
 }
 
 fn who(l: &Labels, subject: &Subject) -> String {

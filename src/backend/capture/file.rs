@@ -52,13 +52,19 @@ fn directory_of(path: &Path) -> io::Result<&Path> {
 }
 
 /// A file of mode 0600 that is removed on drop.
-enum Temporary {
+pub enum Temporary {
+    /// It has no name.
     Unnamed(File),
+    /// The file system has no unnamed files.
     Named(NamedTempFile),
 }
 
 impl Temporary {
-    fn create(directory: &Path) -> io::Result<Self> {
+    /// Creates it in a directory.
+    ///
+    /// # Errors
+    /// The directory is not writable.
+    pub fn create(directory: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let unnamed = options.write(true).mode(0o600).custom_flags(O_TMPFILE);
         match unnamed.open(directory) {
@@ -68,17 +74,22 @@ impl Temporary {
         }
     }
 
-    fn file(&self) -> &File {
+    /// The open file.
+    pub fn file(&self) -> &File {
         match self {
             Self::Unnamed(file) => file,
             Self::Named(file) => file.as_file(),
         }
     }
 
-    /// `linkat` does not replace a name, so the file gets a temporary name and is then renamed.
-    fn persist(self, directory: &Path, path: &Path) -> io::Result<()> {
+    /// Gives it a name in this directory, and replaces the file that has the name.
+    ///
+    /// # Errors
+    /// The directory is not writable, or the name belongs to a directory.
+    pub fn persist(self, directory: &Path, path: &Path) -> io::Result<()> {
         match self {
             Self::Named(file) => file.persist(path).map(drop).map_err(|e| e.error),
+            // `linkat` does not replace a name, so it gets a temporary name and is then renamed.
             Self::Unnamed(file) => {
                 let link = |name: &Path| link(&file, name);
                 let linked = names().make_in(directory, link)?;

@@ -2,6 +2,7 @@
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::{Bound, Rule, held, pile};
 use crate::diagnose::tally::{Tally, sum};
@@ -175,5 +176,9 @@ fn finding(
             false => Action::FindLeak,
         })
         .remedy(Action::NoSetting);
-    Some(finding)
+    let is_held = conns.iter().any(|c| facts.holder(&c.who).is_some());
+    Some(match is_held {
+        true => finding.about(About::Process),
+        false => finding,
+    })
 }

@@ -152,7 +152,9 @@ fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
 }
 
 fn silent(facts: &Facts, pile: &Pile) -> Finding {
-    let mut finding = pile.warning(facts, "dead-peers", Kind::Idle);
+    let mut finding = pile
+        .warning(facts, "dead-peers", Kind::Idle)
+        .variant("idle");
     finding.severity = Severity::Info;
     let quiet = |a: Activity| quiet_ms(&a) / 1_000;
     let longest = pile

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::{StepKey, Steps};
@@ -123,6 +124,15 @@ impl Kind {
         }
     }
 
+    /// Its name in the ids of findings.
+    fn name(self) -> &'static str {
+        match self {
+            Self::TimeWait => "timewait",
+            Self::Orphans => "orphans",
+            Self::Memory => "memory",
+        }
+    }
+
     /// Names of the limit and of the usage in a finding.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -218,6 +228,11 @@ fn reached(facts: &Facts, kind: Kind, ended: &Ended) -> Finding {
         // Whoever owns the connections is not the cause.
         facts.nobody(netns),
     )
+    .about(match kind {
+        Kind::TimeWait => About::Namespace,
+        Kind::Orphans | Kind::Memory => About::Host,
+    })
+    .variant(kind.name())
     .number("ended_last_minute", ended.count)
     .number("seconds_ago", facts.seconds_since(ended.last_ns))
     .number_if("since_activation", since_activation(facts, kind))
@@ -264,5 +279,6 @@ fn was_reached(facts: &Facts, kind: Kind) -> Option<Finding> {
     let problem = Problem::WasReached { limit: kind, ended };
     let subject = Subject::default();
     let finding = Finding::new("kernel-limits", Severity::Info, problem, subject);
+    let finding = finding.about(About::Host).variant(kind.name());
     Some(finding.number("since_activation", ended))
 }

@@ -4,6 +4,10 @@
 //! the two enums below; and its sentences in each language of `render::i18n::findings`, which does
 //! not compile without them.
 //!
+//! A finding is identified by its rule and the addresses of its subject (`diagnose::identity`). A rule
+//! says so if it is about a process or the host ([`Finding::about`]), or if it has several findings
+//! about one subject ([`Finding::variant`]).
+//!
 //! The texts of a rule and its [`Limit`]s are the documentation of the file of limits. They are in
 //! English, like all keys and errors.
 

@@ -225,6 +225,9 @@ fn count(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Counts 
         counts.established = u64::from(pair.established).div_ceil(ends);
         counts.closing = u64::from(pair.closing).div_ceil(ends);
     }
+    // The table of pairs and the connections are not read at the same moment.
+    counts.unused = counts.unused.min(counts.all());
+    counts.with_keepalive = counts.with_keepalive.min(counts.all());
     counts
 }
 

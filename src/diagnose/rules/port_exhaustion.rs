@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::recent::{NoPort, NoPortKey};
@@ -158,6 +159,17 @@ enum Kind {
     Unknown,
 }
 
+impl Kind {
+    /// Its name in the ids of findings: a problem that lasts may have ports that are free again.
+    fn name(self) -> &'static str {
+        match self {
+            Self::BoundInUse => "bound-in-use",
+            Self::ToDestination | Self::Unknown => "no-port",
+            Self::Held => "held",
+        }
+    }
+}
+
 /// What the failed calls of one finding have in common: the cause, and the process with the most of
 /// them. Ports that bind() holds are missing to all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -301,6 +313,11 @@ impl<'a> Group<'a> {
             },
         };
         let finding = Finding::new("port-exhaustion", Severity::Critical, problem, subject)
+            .about(match key.pid {
+                Some(_) => About::Process,
+                None => About::Namespace,
+            })
+            .variant(key.cause.name())
             .number("failed", self.failed)
             .number("seconds_ago", facts.seconds_since(self.last_ns))
             .number("destinations", self.services.len() as u64);
@@ -438,6 +455,7 @@ fn held(facts: &Facts, alone: &Alone) -> Finding {
     };
     let waiting = alone.conns.iter().filter(|c| c.state == State::TIME_WAIT);
     let finding = Finding::new("port-exhaustion", Severity::Warning, problem, subject)
+        .variant("held")
         .number("ports_held", held)
         .number("percent", alone.share())
         .number("destinations", alone.destinations)

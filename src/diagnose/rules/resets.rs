@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::recent::{StepKey, Steps};
@@ -131,6 +132,17 @@ impl Kind {
             Reason::RESET_RECEIVED => Some(Self::Received),
             Reason::ACCEPT_QUEUE_FULL => Some(Self::AcceptQueueFull),
             _ => None,
+        }
+    }
+
+    /// Its name in the ids of findings.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Received => "received",
+            Self::Refused => "refused",
+            Self::UnreadData => "unread-data",
+            Self::AcceptQueueFull => "accept-queue-full",
         }
     }
 }
@@ -363,6 +375,11 @@ fn finding(facts: &Facts, limits: &Bound, resets: &Resets) -> Finding {
     };
     let severity = severity(facts, limits, resets, share);
     let finding = Finding::new("resets", severity, problem, subject)
+        .about(match resets.is_of_host() {
+            true => About::Hosts,
+            false => About::Addresses,
+        })
+        .variant(resets.kind.name())
         .number("resets", steps.count)
         .number("ends", ends.all)
         .number("percent", share)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::conn::Conn;
@@ -81,6 +82,7 @@ fn finding(facts: &Facts, conns: &[&Conn]) -> Option<Finding> {
     let oldest = conns.iter().map(|c| facts.lifetime_ms(c)).max();
     let reserve = Action::ReservePort { port: who.lport };
     let finding = Finding::new("self-connect", Severity::Warning, problem, subject)
+        .about(About::Process)
         .number("sockets", conns.len() as u64)
         .number("oldest_s", oldest.unwrap_or(0) / 1_000)
         .remedy(Action::CloseIt)

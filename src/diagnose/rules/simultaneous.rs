@@ -2,6 +2,7 @@
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::{Steps, WINDOW_S};
 use crate::diagnose::rules::{Bound, Rule};
@@ -109,6 +110,11 @@ fn look(facts: &Facts, (old, new): (State, State), crossed: Crossed) -> Option<F
         last,
     };
     let finding = Finding::new("simultaneous", Severity::Info, problem, subject)
+        .about(About::Host)
+        .variant(match crossed {
+            Crossed::Syns => "syns",
+            Crossed::Fins => "fins",
+        })
         .number("last_minute", last_minute);
     let finding = match facts.narrowed {
         true => finding,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::held::{self, Holder};
 use crate::diagnose::rules::pile::TICKS_MS;
@@ -202,7 +203,12 @@ fn finding(facts: &Facts, conns: &[&Conn]) -> Option<Finding> {
     let pid = subject.owner.map(|o| o.pid);
     let closed = meters().filter(|m| m.rcv_wnd == 0).count() as u64;
     let oldest = conns.iter().map(|c| quiet_ms(c)).max().unwrap_or(0);
+    let is_held = conns.iter().any(|c| facts.holder(&c.who).is_some());
     let finding = Finding::new("stuck-reader", Severity::Warning, problem, subject)
+        .about(match is_held {
+            true => About::Process,
+            false => About::Addresses,
+        })
         .number("connections", conns.len() as u64)
         .number("recv_q", sum(queues()))
         .number("recv_q_largest", queues().max().unwrap_or(0))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::{StepKey, Steps};
@@ -337,6 +338,7 @@ fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
         ports: ports.len() as u64,
     };
     Finding::new("scanner", Severity::Warning, problem, subject)
+        .about(About::Process)
         .number("destinations", calls.destinations.len() as u64)
         .number("addresses", addresses.len() as u64)
         .number("ports", ports.len() as u64)

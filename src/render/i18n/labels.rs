@@ -56,6 +56,10 @@ labels! {
     others: "Peers", "对端";
     numbers: "Numbers", "依据";
     remedies: "To do", "建议";
+    when: "Seen", "出现";
+    is_new: "new", "新出现";
+    since: "since", "始于";
+    gone: "Gone", "已消失";
     none_stands_out: "addresses, none stands out", "个地址，无突出者";
     unreadable: "its settings could not be read", "无法读取其设置";
     see_diagnose: "see `diagnose-tools tcpstates --diagnose`", "详见 `diagnose-tools tcpstates --diagnose`";

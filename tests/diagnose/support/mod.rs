@@ -1,5 +1,6 @@
 //! A host to diagnose, and comparisons for its findings.
 
+pub mod grammar;
 pub mod words;
 
 use diagnose_tools::backend::capture::backend::Capture;

@@ -1,7 +1,8 @@
-//! Findings with their sentences, in English.
+//! Findings with their sentences, in English, and in each language on request.
 
 use diagnose_tools::diagnose;
-use diagnose_tools::diagnose::finding::{self, Severity, Subject};
+use diagnose_tools::diagnose::finding::{self, Remedy, Severity, Subject};
+use diagnose_tools::diagnose::rules::Problem;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::i18n::findings::{problem, remedy};
 
@@ -15,12 +16,15 @@ pub struct Diagnosis {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    pub id: String,
     pub rule: &'static str,
     pub severity: Severity,
     pub summary: String,
     pub subject: Subject,
     pub numbers: Vec<(&'static str, u64)>,
     pub advice: Vec<Advice>,
+    problem: Problem,
+    remedies: Vec<Remedy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,24 +49,35 @@ impl Diagnosis {
 impl Finding {
     fn new(found: finding::Finding) -> Self {
         Self {
+            id: found.id,
             rule: found.rule,
             severity: found.severity,
             summary: problem(Lang::En, &found.problem),
             subject: found.subject,
             numbers: found.numbers,
-            advice: found.remedies.into_iter().map(Advice::new).collect(),
+            advice: found.remedies.iter().map(Advice::new).collect(),
+            problem: found.problem,
+            remedies: found.remedies,
         }
+    }
+
+    /// The problem and the remedies.
+    pub fn sentences(&self, lang: Lang) -> Vec<String> {
+        let remedies = self.remedies.iter().map(|of| remedy(lang, of));
+        [problem(lang, &self.problem)]
+            .into_iter()
+            .chain(remedies)
+            .collect()
     }
 }
 
 impl Advice {
-    fn new(of: finding::Remedy) -> Self {
-        let text = remedy(Lang::En, &of);
-        let setting = of.setting.as_ref().map(|s| s.name);
+    fn new(of: &Remedy) -> Self {
+        let setting = of.setting.as_ref();
         Self {
-            text,
-            setting,
-            value: of.setting.and_then(|s| s.value),
+            text: remedy(Lang::En, of),
+            setting: setting.map(|s| s.name),
+            value: setting.and_then(|s| s.value.clone()),
         }
     }
 }

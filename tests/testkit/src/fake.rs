@@ -103,6 +103,8 @@ pub struct Fake {
     pub verbose: u32,
     pub active: Cell<bool>,
     pub generation: Cell<u64>,
+    /// Nanoseconds after [`NOW`].
+    pub later: Cell<u64>,
     pub conns: RefCell<Vec<ConnBytes>>,
     /// Number of live connections per call.
     pub batch: usize,
@@ -153,6 +155,7 @@ impl Fake {
             verbose: 0,
             active: Cell::new(true),
             generation: Cell::new(GENERATION),
+            later: Cell::new(0),
             conns: RefCell::default(),
             batch: 2,
             listeners: Vec::new(),
@@ -206,8 +209,8 @@ impl Fake {
 
     fn raw_stats(&self) -> Stats {
         let clocks = Stats {
-            now_ns: NOW,
-            now_real_ns: NOW_REAL,
+            now_ns: NOW + self.later.get(),
+            now_real_ns: NOW_REAL + self.later.get(),
             ..Stats::default()
         };
         if !self.active.get() {
@@ -217,8 +220,8 @@ impl Fake {
         let alarms = self.sum(|r| r.alarms.get());
         let mut stats = Stats {
             generation: self.generation.get(),
-            now_ns: NOW,
-            now_real_ns: NOW_REAL,
+            now_ns: clocks.now_ns,
+            now_real_ns: clocks.now_real_ns,
             activated_ns: ACTIVATED,
             recorded: self.sum(FakeRing::head),
             alarms,

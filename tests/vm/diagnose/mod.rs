@@ -6,6 +6,7 @@ mod ends;
 mod floods;
 mod healthy;
 mod kernel;
+mod memory;
 mod piles;
 mod ports;
 mod queues;
@@ -35,7 +36,12 @@ pub fn beside() -> Vec<Trial> {
 
 /// Scenarios that need the machine for themselves.
 pub fn trials() -> Vec<Trial> {
-    let all = [healthy::trials(), floods::trials(), kernel::trials()];
+    let all = [
+        memory::trials(),
+        healthy::trials(),
+        floods::trials(),
+        kernel::trials(),
+    ];
     all.into_iter().flatten().collect()
 }
 

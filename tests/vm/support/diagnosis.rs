@@ -1,5 +1,6 @@
 //! Findings of `--diagnose`, and conditions that hold for every diagnosis.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -11,9 +12,9 @@ use super::{guest, tool};
 
 const WORST_FIRST: [&str; 3] = ["critical", "warning", "info"];
 
-/// The findings of one diagnosis.
+/// The findings of one diagnosis, and those that are gone.
 #[derive(Debug)]
-pub struct Diagnosis(pub Vec<Value>);
+pub struct Diagnosis(pub Vec<Value>, Vec<Value>);
 
 /// The output of `nstat` before and after a diagnosis.
 pub struct Looks(Counters, Counters);
@@ -56,13 +57,22 @@ impl Diagnosis {
         let mut lines: Vec<Value> = text.lines().map(parse).collect();
         let end = lines.pop().expect("a diagnosis has a last line");
         assert_eq!(end["type"], "diagnosis", "the last line: {text}");
+        let is_gone = |line: &Value| line["type"] == "finding_gone";
+        let (gone, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_gone);
         assert!(lines.iter().all(|f| f["type"] == "finding"), "{text}");
         for severity in WORST_FIRST {
             let told = lines.iter().filter(|f| f["severity"] == severity);
             assert_eq!(end["findings"][severity], told.count(), "{text}");
         }
         assert!(lines.is_sorted_by_key(rank), "worst first: {text}");
-        Self(lines)
+        let ids: BTreeSet<_> = lines.iter().filter_map(|f| f["id"].as_str()).collect();
+        assert_eq!(ids.len(), lines.len(), "each has its own id: {text}");
+        Self(lines, gone)
+    }
+
+    /// Findings that were there at the last diagnosis.
+    pub fn gone(&self) -> &[Value] {
+        &self.1
     }
 
     /// The findings above the level of information.

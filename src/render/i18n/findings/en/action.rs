@@ -7,7 +7,7 @@ use crate::diagnose::rules::{
     stuck_reader, syn_flood, syn_sent, time_wait,
 };
 use crate::fmt::line;
-use crate::render::i18n::findings::en::{count, process};
+use crate::render::i18n::findings::en::{by, count, process};
 use crate::render::i18n::findings::list;
 
 pub fn action(action: &Action) -> String {
@@ -320,7 +320,8 @@ fn pair_threshold(action: &pair_threshold::Action) -> String {
     };
     match most {
         Some(pair_threshold::Share { connections, at }) => {
-            format!("{connections} of them belong to {at}; {what}")
+            let belong = by(*connections, "belongs", "belong");
+            format!("{connections} of them {belong} to {at}; {what}")
         }
         None => what.into(),
     }
@@ -386,7 +387,7 @@ fn resets(action: &resets::Action) -> &'static str {
              health checks that connect and reset (HAProxy, keepalived, balancers of clouds)"
         }
         resets::Action::AbortOnOverflow => {
-            "1 resets clients that find the queue full, 0 lets them try again"
+            "with 1, clients that find the queue full get a reset; with 0 they try again"
         }
     }
 }

@@ -18,15 +18,25 @@ pub fn setting(name: &str, value: Option<&str>) -> String {
     }
 }
 
-/// A count with its noun: `1 connection`, `2 connections`.
+/// A count with its noun: `1 connection`, `2 connections`, `1 address`, `2 addresses`.
 fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = if noun.ends_with('s') { "es" } else { "s" };
+    let plural = by(number, "", plural);
     format!("{number} {noun}{plural}")
+}
+
+/// The word or sentence that fits the number.
+fn by<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
+    match number {
+        1 => one,
+        _ => more,
+    }
 }
 
 fn sources(sources: &Sources) -> String {
     match sources {
         Sources::One(address) => address.to_string(),
+        Sources::Many(0) => "unknown sources".into(),
         Sources::Many(number) => count(*number, "source"),
     }
 }

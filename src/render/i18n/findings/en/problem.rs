@@ -1,5 +1,6 @@
 //! Problems in English.
 
+use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::rules::{
     Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
     mtu_black_hole, pair_threshold, pile, port_exhaustion, resets, self_connect, simultaneous,
@@ -9,7 +10,7 @@ use crate::diagnose::service::Side;
 use crate::fmt::escape::printable_bytes;
 use crate::fmt::line;
 use crate::model::reason::error_name;
-use crate::render::i18n::findings::en::{count, process, sources};
+use crate::render::i18n::findings::en::{by, count, process, sources};
 use crate::render::i18n::findings::list;
 
 pub fn problem(problem: &Problem) -> String {
@@ -44,8 +45,13 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             descriptors,
         } => {
             let used = descriptors.map(|n| format!("{n} of {n} descriptors used, "));
+            // The alarm is cleared some time after there is room again.
+            let is = match waiting > limit {
+                true => "is full",
+                false => "was full a moment ago",
+            };
             format!(
-                "{} does not accept: {}the accept queue of {listener} is full ({waiting} waiting, \
+                "{} does not accept: {}the accept queue of {listener} {is} ({waiting} waiting, \
                  limit {limit})",
                 process(*owner),
                 used.unwrap_or_default()
@@ -60,9 +66,10 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
 fn close_wait(problem: &close_wait::Problem) -> String {
     match problem {
         close_wait::Problem::NotClosed { owner, connections } => format!(
-            "{} does not close {} whose peers have closed (CLOSE_WAIT)",
+            "{} does not close {} whose {} closed (CLOSE_WAIT)",
             process(*owner),
-            count(*connections, "connection")
+            count(*connections, "connection"),
+            by(*connections, "peer has", "peers have")
         ),
         close_wait::Problem::NotClosedByMany {
             owner,
@@ -89,21 +96,44 @@ fn conntrack_full(problem: &conntrack_full::Problem) -> String {
 }
 
 fn crowd(problem: &crowd::Problem) -> String {
-    let (name, what) = match problem.kind {
+    let (name, one, more) = match problem.kind {
         crowd::Kind::SlowHeaders => (
             "slow headers (slowloris): ",
+            "sends a request and does not finish its headers",
             "send requests and do not finish their headers",
         ),
         crowd::Kind::SlowBodies => (
             "slow POST: ",
+            "sends a request and does not finish its body",
             "send requests and do not finish their bodies",
         ),
-        crowd::Kind::SlowRequests => ("slow requests: ", "send requests and do not finish them"),
-        crowd::Kind::SlowReads => ("slow read: ", "hardly take what they asked for"),
-        crowd::Kind::Silent => ("", "on which nothing was ever sent"),
-        crowd::Kind::Pool => ("idle pool: ", "are kept ready and have not been used"),
-        crowd::Kind::OneWay => ("one-way data: ", "send now and then and are never answered"),
+        crowd::Kind::SlowRequests => (
+            "slow requests: ",
+            "sends a request and does not finish it",
+            "send requests and do not finish them",
+        ),
+        crowd::Kind::SlowReads => (
+            "slow read: ",
+            "hardly takes what it asked for",
+            "hardly take what they asked for",
+        ),
+        crowd::Kind::Silent => (
+            "",
+            "on which nothing was ever sent",
+            "on which nothing was ever sent",
+        ),
+        crowd::Kind::Pool => (
+            "idle pool: ",
+            "is kept ready and has not been used",
+            "are kept ready and have not been used",
+        ),
+        crowd::Kind::OneWay => (
+            "one-way data: ",
+            "sends now and then and is never answered",
+            "send now and then and are never answered",
+        ),
     };
+    let what = by(problem.connections, one, more);
     format!(
         "{name}{} from {} to {} {what}",
         count(problem.connections, "connection"),
@@ -124,9 +154,14 @@ fn half_open_full(problem: &half_open_full::Problem) -> String {
                 true => "answered by SYN cookies",
                 false => "dropped",
             };
+            let is = match length.checked_mul(2) {
+                _ if length >= limit => "is full",
+                Some(twice) if twice < *limit => "was full a moment ago",
+                _ => "is almost full",
+            };
             format!(
-                "the half-open queue of {listener} is full ({length} of {limit}): new clients are \
-                 {then}"
+                "the half-open queue of {listener} {is} ({length} waiting, limit {limit}): new \
+                 clients are {then}"
             )
         }
         half_open_full::Problem::WasFull { listener } => {
@@ -164,7 +199,8 @@ fn ended_by_kernel(limit: kernel_limits::Kind, ended: u64) -> String {
             format!("the kernel reset {all} that no process held any more (orphans)")
         }
         kernel_limits::Kind::Memory => {
-            format!("the kernel reset {all} that were closed and had data to send")
+            let were = by(ended, "was", "were");
+            format!("the kernel reset {all} that {were} closed and had data to send")
         }
     }
 }
@@ -187,7 +223,9 @@ fn limit_reached(limit: kernel_limits::Kind, allowed: Option<u64>, used: Option<
 
 fn mtu_black_hole(problem: &mtu_black_hole::Problem) -> String {
     let (all, at) = (count(problem.connections, "connection"), &problem.at);
-    let what = "stall: small packets pass, large ones are lost (a path MTU that nobody tells)";
+    let stall = by(problem.connections, "stalls", "stall");
+    let what =
+        format!("{stall}: small packets pass, large ones are lost (a path MTU that nobody tells)");
     match &problem.sources {
         Some(from) => format!("{all} of {at} with {} {what}", sources(from)),
         None => format!("{all} to {at} {what}"),
@@ -201,9 +239,14 @@ fn pair_threshold(problem: &pair_threshold::Problem) -> String {
         remote,
         unused,
     } = problem;
-    let used = match unused {
-        0 => "all of them in use".to_owned(),
-        n => format!("{n} of them have not carried data both ways"),
+    let used = match (unused, connections) {
+        (0, 1) => "which is in use".to_owned(),
+        (0, _) => "all of them in use".to_owned(),
+        (_, 1) => "which has not carried data both ways".to_owned(),
+        (n, _) => {
+            let have = by(*n, "has", "have");
+            format!("{n} of them {have} not carried data both ways")
+        }
     };
     format!(
         "{} between {local} and {remote}, {used}",
@@ -213,15 +256,29 @@ fn pair_threshold(problem: &pair_threshold::Problem) -> String {
 
 fn pile(problem: &pile::Problem) -> String {
     let (all, at) = (count(problem.connections, "connection"), &problem.at);
-    let what = match problem.kind {
-        pile::Kind::FinWait1 => "wait in FIN_WAIT1 for the acknowledgement of their FIN",
-        pile::Kind::FinWait2 => "wait in FIN_WAIT2 for the peer to close",
-        pile::Kind::LastAck => "wait in LAST_ACK for the last ACK",
-        pile::Kind::Unanswered => "are ESTABLISHED here, and their peers do not answer any more",
-        pile::Kind::Idle => {
-            "are idle for long, without keepalive: nobody would notice that a peer has gone"
-        }
+    let (one, more) = match problem.kind {
+        pile::Kind::FinWait1 => (
+            "waits in FIN_WAIT1 for the acknowledgement of its FIN",
+            "wait in FIN_WAIT1 for the acknowledgement of their FIN",
+        ),
+        pile::Kind::FinWait2 => (
+            "waits in FIN_WAIT2 for the peer to close",
+            "wait in FIN_WAIT2 for the peer to close",
+        ),
+        pile::Kind::LastAck => (
+            "waits in LAST_ACK for the last ACK",
+            "wait in LAST_ACK for the last ACK",
+        ),
+        pile::Kind::Unanswered => (
+            "is ESTABLISHED here, and its peer does not answer any more",
+            "are ESTABLISHED here, and their peers do not answer any more",
+        ),
+        pile::Kind::Idle => (
+            "is idle for long, without keepalive: nobody would notice that the peer has gone",
+            "are idle for long, without keepalive: nobody would notice that a peer has gone",
+        ),
     };
+    let what = by(problem.connections, one, more);
     match &problem.sources {
         Some(from) => format!("{all} of {at} with {} {what}", sources(from)),
         None => format!("{all} to {at} {what}"),
@@ -240,7 +297,7 @@ fn port_exhaustion(problem: &port_exhaustion::Problem) -> String {
             used,
             ports,
             destination,
-        } => format!("{used} of the {ports} local ports for {destination} are used"),
+        } => ports_used(*used, *ports, destination),
         port_exhaustion::Problem::Held {
             held,
             ports,
@@ -285,6 +342,11 @@ fn no_port(
     }
 }
 
+fn ports_used(used: u64, ports: u64, destination: &SocketAddress) -> String {
+    let (ports, are) = (count(ports, "local port"), by(used, "is", "are"));
+    format!("{used} of the {ports} for {destination} {are} used")
+}
+
 fn resets(problem: &resets::Problem) -> String {
     let at = &problem.at;
     let here = problem.owner.map(|owner| line::text(&owner));
@@ -292,6 +354,10 @@ fn resets(problem: &resets::Problem) -> String {
     let there = match &problem.sources {
         Some(from) => sources(from),
         None => at.to_string(),
+    };
+    let (get, reset_their) = match &problem.sources {
+        Some(Sources::Many(number)) if *number != 1 => ("get", "reset their"),
+        _ => ("gets", "resets its"),
     };
     let what = match problem.kind {
         resets::Kind::Refused => match problem.more_ports {
@@ -302,17 +368,18 @@ fn resets(problem: &resets::Problem) -> String {
             ),
         },
         resets::Kind::UnreadData => {
-            format!("{here} closes before it has read all, so that {there} gets a reset")
+            format!("{here} closes before it has read all, so that {there} {get} a reset")
         }
         resets::Kind::Sent => format!("{here} resets its connections with {there}"),
-        resets::Kind::Received => format!("{there} resets its connections with {here}"),
+        resets::Kind::Received => format!("{there} {reset_their} connections with {here}"),
         resets::Kind::AcceptQueueFull => {
-            format!("the accept queue of {at} is full, and {there} gets resets")
+            format!("the accept queue of {at} is full, and {there} {get} resets")
         }
     };
     format!(
-        "{what}: {} in the last minute, most in {}",
+        "{what}: {} in the last minute, {} {}",
         count(problem.resets, "reset"),
+        by(problem.resets, "in", "most in"),
         problem.state.name()
     )
 }
@@ -338,14 +405,10 @@ fn simultaneous(problem: &simultaneous::Problem) -> String {
         Some(at) => format!(", last of {at}"),
         None => String::new(),
     };
-    let verb = if problem.connections == 1 {
-        "was"
-    } else {
-        "were"
-    };
     format!(
-        "{} {verb} {what}{last}",
-        count(problem.connections, "connection")
+        "{} {} {what}{last}",
+        count(problem.connections, "connection"),
+        by(problem.connections, "was", "were")
     )
 }
 
@@ -365,7 +428,8 @@ fn syn_flood(problem: &syn_flood::Problem) -> String {
             listener,
             from,
         } => format!(
-            "SYN flood: {per_second} handshakes a second at {listener} are not finished, from {}",
+            "SYN flood: {}, from {}",
+            unfinished(*per_second, listener),
             origin(from)
         ),
         syn_flood::Problem::Over {
@@ -373,8 +437,9 @@ fn syn_flood(problem: &syn_flood::Problem) -> String {
             listener,
             ago,
         } => format!(
-            "over: up to {peak} handshakes a second at {listener} were not finished, the last SYN \
-             came {} ago",
+            "over: up to {} a second at {listener} {} not finished, the last SYN came {} ago",
+            count(*peak, "handshake"),
+            by(*peak, "was", "were"),
             count(ago.as_secs(), "second")
         ),
         syn_flood::Problem::Below {
@@ -383,23 +448,37 @@ fn syn_flood(problem: &syn_flood::Problem) -> String {
             peak,
             listener,
         } => format!(
-            "below the limit of {limit} a second now: {per_second} handshakes a second at \
-             {listener} are not finished, up to {peak} were"
+            "below the limit of {limit} a second now: {}, up to {peak} {}",
+            unfinished(*per_second, listener),
+            by(*peak, "was", "were")
         ),
         syn_flood::Problem::OneSecond {
             handshakes,
             listener,
         } => format!(
-            "{handshakes} handshakes at {listener} were not finished in one second, not yet in two"
+            "{} at {listener} {} not finished in one second, not yet in two",
+            count(*handshakes, "handshake"),
+            by(*handshakes, "was", "were")
         ),
         syn_flood::Problem::Deferred {
             half_open,
             listener,
         } => format!(
-            "{half_open} half-open connections at {listener} wait for the first data of their \
-             clients, which have connected: the listener has TCP_DEFER_ACCEPT"
+            "{} at {listener} {}, which {} connected: the listener has TCP_DEFER_ACCEPT",
+            count(*half_open, "half-open connection"),
+            by(
+                *half_open,
+                "waits for the first data of its client",
+                "wait for the first data of their clients"
+            ),
+            by(*half_open, "has", "have")
         ),
     }
+}
+
+fn unfinished(per_second: u64, listener: &SocketAddress) -> String {
+    let (handshakes, are) = (count(per_second, "handshake"), by(per_second, "is", "are"));
+    format!("{handshakes} a second at {listener} {are} not finished")
 }
 
 fn origin(origin: &syn_flood::Origin) -> String {
@@ -428,16 +507,13 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
             destinations,
             addresses,
             ports,
-        } => {
-            let plural = if *addresses == 1 { "" } else { "es" };
-            format!(
-                "{} calls {} ({addresses} address{plural}, {}) in vain: a scanner, a worm, or a \
-                 broken monitor",
-                process(*owner),
-                count(*destinations, "destination"),
-                count(*ports, "port")
-            )
-        }
+        } => format!(
+            "{} calls {} ({}, {}) in vain: a scanner, a worm, or a broken monitor",
+            process(*owner),
+            count(*destinations, "destination"),
+            count(*addresses, "address"),
+            count(*ports, "port")
+        ),
     }
 }
 
@@ -476,9 +552,9 @@ fn time_wait(problem: &time_wait::Problem) -> String {
             ports,
             destination,
             timewait,
-        } => format!(
-            "{used} of the {ports} local ports for {destination} are used, {timewait} of them by \
-             TIME_WAIT"
-        ),
+        } => {
+            let used = ports_used(*used, *ports, destination);
+            format!("{used}, {timewait} of them by TIME_WAIT")
+        }
     }
 }

@@ -21,6 +21,7 @@ pub fn setting(name: &str, value: Option<&str>) -> String {
 fn sources(sources: &Sources) -> String {
     match sources {
         Sources::One(address) => address.to_string(),
+        Sources::Many(0) => "未知地址".into(),
         Sources::Many(number) => format!("{number} 个地址"),
     }
 }

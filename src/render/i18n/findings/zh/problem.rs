@@ -44,8 +44,13 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             descriptors,
         } => {
             let used = descriptors.map(|n| format!("文件描述符已用 {n}/{n}，"));
+            // The alarm is cleared some time after there is room again.
+            let is = match waiting > limit {
+                true => "已满",
+                false => "刚才曾满",
+            };
             format!(
-                "{} 没有调用 accept()：{}{listener} 的全连接队列已满（{waiting} 个等待，上限 {limit}）",
+                "{} 没有调用 accept()：{}{listener} 的全连接队列{is}（{waiting} 个等待，上限 {limit}）",
                 process(*owner),
                 used.unwrap_or_default()
             )
@@ -115,7 +120,14 @@ fn half_open_full(problem: &half_open_full::Problem) -> String {
                 true => "由 SYN cookie 应答",
                 false => "被丢弃",
             };
-            format!("{listener} 的半连接队列已满（{length}/{limit}）：新的连接请求{then}")
+            let is = match length.checked_mul(2) {
+                _ if length >= limit => "已满",
+                Some(twice) if twice < *limit => "刚才曾满",
+                _ => "将满",
+            };
+            format!(
+                "{listener} 的半连接队列{is}（{length} 个等待，上限 {limit}）：新的连接请求{then}"
+            )
         }
         half_open_full::Problem::WasFull { listener } => {
             format!("{listener} 的半连接队列曾经满过，现在未满")
@@ -190,9 +202,11 @@ fn pair_threshold(problem: &pair_threshold::Problem) -> String {
         remote,
         unused,
     } = problem;
-    let used = match unused {
-        0 => "全部在使用中".to_owned(),
-        n => format!("其中 {n} 个没有双向传输过数据"),
+    let used = match (unused, connections) {
+        (0, 1) => "在使用中".to_owned(),
+        (0, _) => "全部在使用中".to_owned(),
+        (_, 1) => "没有双向传输过数据".to_owned(),
+        (n, _) => format!("其中 {n} 个没有双向传输过数据"),
     };
     format!("{local} 与 {remote} 之间有 {connections} 个连接，{used}")
 }
@@ -287,8 +301,12 @@ fn resets(problem: &resets::Problem) -> String {
             format!("{at} 的全连接队列已满，{there} 收到复位")
         }
     };
+    let most = match problem.resets {
+        1 => "处于",
+        _ => "多数处于",
+    };
     format!(
-        "{what}：最近一分钟复位 {} 次，多数处于 {}",
+        "{what}：最近一分钟复位 {} 次，{most} {}",
         problem.resets,
         problem.state.name()
     )
