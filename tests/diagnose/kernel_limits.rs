@@ -6,7 +6,9 @@ use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::fake::Fake;
 use testkit::host::FakeHost;
-use testkit::scene::{CLOSE, Conn, FIN_WAIT1, FIN_WAIT2, LAST_ACK, step, stranger};
+use testkit::scene::{
+    CLOSE, Conn, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SERVER, step, stranger,
+};
 
 use crate::support::words::Finding;
 use crate::support::{host, is, look, look_with, number, only, settings};
@@ -132,4 +134,19 @@ fn what_is_over_is_information() {
     let some = parse::diagnose("raddr=10.9.0.0/16").unwrap().scope;
     let diagnosis = look_with(&fake, &mut FakeHost::default(), &some);
     assert_eq!(diagnosis.findings, []);
+}
+
+#[test]
+fn a_peer_on_this_host_is_not_accused_of_the_resets() {
+    let received = |fake: Fake| {
+        for n in 0..60 {
+            let conn = Conn::begun(format!("10.0.0.1:{}", 41_000 + n), SERVER, 1);
+            fake.rings[0].write(&step(&conn, 2_000, ESTABLISHED, CLOSE, 5));
+        }
+        look(&fake)
+    };
+    let findings = received(ended(60, FIN_WAIT1, OUT_OF_ORPHANS));
+    assert_accuses_nobody(&findings, Severity::Critical);
+    // The peer has closed its ends in another way.
+    assert_eq!(only(&received(ended(60, FIN_WAIT1, 1))).rule, "resets");
 }

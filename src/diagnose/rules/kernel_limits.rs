@@ -210,6 +210,19 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     reached.chain(was_reached).collect()
 }
 
+/// Connections of this host that the kernel ended for one of its limits in the last minute, by the
+/// listener or destination: their peers get resets that no program has sent.
+pub fn ended_here(facts: &Facts) -> BTreeMap<Service, u64> {
+    let mut ended: BTreeMap<Service, u64> = BTreeMap::new();
+    let steps = facts.recent.steps.iter();
+    for (key, steps) in steps.filter(|(key, _)| key.new == State::CLOSE) {
+        if Kind::of(key.reason()).is_some() {
+            *ended.entry(key.service.canonical()).or_default() += steps.count;
+        }
+    }
+    ended
+}
+
 fn reached(facts: &Facts, kind: Kind, ended: &Ended) -> Finding {
     let netns = ended.namespaces.top().map_or(0, |(netns, _)| netns);
     let namespace = facts.namespace(netns);

@@ -8,7 +8,7 @@ use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::recent::{StepKey, Steps};
-use crate::diagnose::rules::{Bound, Rule};
+use crate::diagnose::rules::{Bound, Rule, kernel_limits};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
@@ -25,7 +25,8 @@ pub static RULE: Rule = Rule {
     refuted_by: "connections that end well in the same minute (their share), and destinations \
                  that are connected; resets that have stopped; a service that is served again; \
                  connections that carried nothing, ended at once, and come from few sources at a \
-                 regular pace: health checks",
+                 regular pace: health checks; another end on this host that the kernel ended for \
+                 one of its limits (see `kernel-limits`)",
     alike: "a peer's program that resets, and a middlebox that does so in its name; health checks \
             and a slow port scan",
     remedy: "depends on the sender: start the service, make the program read all data, compare \
@@ -234,7 +235,11 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             resets.pids.insert(key.pid);
         }
     }
-    groups.retain(|_, resets| resets.steps.count >= limits.get(&COUNT));
+    let by_kernel = kernel_limits::ended_here(facts);
+    groups.retain(|_, resets| {
+        let count = resets.steps.count;
+        count.saturating_sub(resets.of_kernel(&by_kernel)) >= limits.get(&COUNT)
+    });
     let found = groups.into_values().map(|mut resets| {
         if let Some((port, _)) = resets.ports.top() {
             resets.service.port = port;
@@ -255,6 +260,21 @@ fn is_end(key: &StepKey) -> bool {
 }
 
 impl Resets {
+    /// Resets that came from the kernel of this host because of one of its limits.
+    fn of_kernel(&self, by_kernel: &BTreeMap<Service, u64>) -> u64 {
+        if self.kind != Kind::Received {
+            return 0;
+        }
+        let sender = self.service.canonical();
+        let is_other_end = |end: &Service| {
+            end.side != sender.side
+                && end.port == sender.port
+                && (end.addr == sender.addr || end.addr.is_unspecified())
+        };
+        let ended = by_kernel.iter().filter(|(end, _)| is_other_end(end));
+        ended.map(|(_, count)| *count).sum()
+    }
+
     fn new(service: Service, kind: Kind, steps: &Steps) -> Self {
         Self {
             service,
