@@ -44,6 +44,21 @@ fn a_peer_that_still_sends_has_not_forgotten_to_close() {
     assert_eq!([60_000, 120_000].map(of), [1, 1]);
 }
 
+/// What came before the state was entered did not come in it, even if reading all data takes long.
+#[test]
+fn a_slow_reading_is_no_sign_of_life() {
+    let of = |received| {
+        let conn = |n| Conn {
+            last_recv: received,
+            ..Conn::served(stranger(n), 30).state(FIN_WAIT2)
+        };
+        let fake = host();
+        add(&fake, (0..150).map(conn));
+        look(&fake).len()
+    };
+    assert_eq!([30_000, 28_000, 20_000].map(of), [1, 1, 0]);
+}
+
 #[test]
 fn the_other_ends_on_this_host_are_named() {
     let fake = host();

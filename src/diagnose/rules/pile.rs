@@ -23,6 +23,9 @@ pub const SHARE: Limit = Limit {
 
 /// Stamps of a socket are in ticks of the kernel, the time in the state is not.
 pub const TICKS_MS: u64 = 100;
+/// They are also older: a stamp is of the moment at which its connection was read, and reading all
+/// data of a large host takes seconds.
+const READING_MS: u64 = 5_000;
 
 /// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,8 +130,8 @@ pub fn is_orphan(conn: &Conn) -> bool {
 /// Whether what happened `ago_ms` ago happened since the connection has been in its state, and
 /// less than `within_ms` ago.
 pub fn is_since(facts: &Facts, conn: &Conn, ago_ms: Option<u64>, within_ms: u64) -> bool {
-    let lately = |ms: u64| ms.saturating_add(TICKS_MS) < facts.age_ms(conn) && ms < within_ms;
-    ago_ms.is_some_and(lately)
+    let since = |ms: u64| ms.saturating_add(TICKS_MS + READING_MS) < facts.age_ms(conn);
+    ago_ms.is_some_and(|ms| since(ms) && ms < within_ms)
 }
 
 /// Whether the peer still acknowledges what the socket sends: it has sent something within
