@@ -17,6 +17,7 @@ use crate::diagnose::parties::Parties;
 use crate::diagnose::recent::Recent;
 use crate::diagnose::rules::{Action, Problem};
 use crate::diagnose::service::{Live, Service, Side, Sockets, live, service};
+use crate::diagnose::subflows::Subflows;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
 use crate::host::held;
@@ -69,6 +70,8 @@ pub struct Facts<'a> {
     /// Those of all listeners.
     listening: ListenerInodes,
     other_ends: OtherEnds,
+    /// Collected on first use.
+    subflows: OnceCell<Subflows>,
     host: RefCell<&'a mut dyn Host>,
     namespaces: RefCell<HashMap<u32, Rc<Namespace>>>,
     /// Devices by namespace and index.
@@ -122,6 +125,7 @@ impl<'a> Facts<'a> {
             attached: OnceCell::new(),
             listening,
             other_ends: OtherEnds::default(),
+            subflows: OnceCell::new(),
             host: RefCell::new(host),
             namespaces: RefCell::default(),
             devices: RefCell::default(),
@@ -287,6 +291,11 @@ impl<'a> Facts<'a> {
     /// Whether connections are tracked (`nf_conntrack`).
     pub fn tracks_connections(&self) -> bool {
         self.host.borrow_mut().tracks_connections()
+    }
+
+    /// The MPTCP connections that have carried data.
+    pub fn subflows(&self) -> &Subflows {
+        self.subflows.get_or_init(|| Subflows::of(&self.conns))
     }
 
     /// The open files of a process.

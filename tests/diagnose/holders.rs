@@ -415,3 +415,33 @@ fn a_hundred_thousand_connections_of_two_thousand_processes_are_looked_at_in_tim
     assert!(took < Duration::from_millis(1_500), "{took:?}");
     assert!(peak < 200, "{peak} MiB");
 }
+
+/// A process opens the sockets of two others, or they are older than the activation.
+#[test]
+fn a_scanner_is_the_process_that_holds_the_calls() {
+    let scanners = |pid, holders: [u32; 2]| {
+        let call = |n: u64| Conn {
+            ino: 1_000 + n,
+            pid,
+            ..Conn::begun(
+                format!("10.0.0.1:{}", 40_000 + n),
+                &format!("10.6.0.{}:22", 1 + n),
+                9,
+            )
+            .state(SYN_SENT)
+        };
+        let fake = host();
+        add(&fake, (0..120).map(call));
+        let sockets = (0..120).map(|n| (1_000 + n, holders[usize::from(n >= 60)]));
+        let processes = [(191, "worker"), (192, "worker"), (900, "curl")];
+        let host = FakeHost::default().with(&processes, sockets.collect());
+        let found = findings(&fake, host);
+        let pids = of_rule(&found, "scanner").into_iter();
+        pids.map(|f| f.subject.owner.map(|o| o.pid))
+            .collect::<Vec<_>>()
+    };
+    for pid in [900, 0] {
+        assert_eq!(scanners(pid, [191, 191]), [Some(191)], "{pid}");
+        assert_eq!(scanners(pid, [191, 192]), [], "{pid}");
+    }
+}

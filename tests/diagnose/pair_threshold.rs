@@ -213,3 +213,24 @@ fn a_pool_with_keepalive_is_information() {
     };
     assert_eq!([of(0), of(1)], [Severity::Warning, Severity::Info]);
 }
+
+/// The second subflow of an MPTCP connection waits until the first one fails.
+#[test]
+fn a_subflow_is_used_with_its_connection() {
+    let unused = |sent| {
+        let subflow = |number: u64| Conn {
+            ino: 1_000 + number / 2,
+            subflow: true,
+            sent: sent * (number % 2),
+            received: sent * (number % 2),
+            ..Conn::served(attacker(number), 60)
+        };
+        let mut fake = host();
+        fake.pairs = vec![pair([10, 9, 0, 1].into(), 500, false)];
+        add(&fake, (0..500).map(subflow));
+        let findings = look(&fake);
+        let found = of_rule(&findings, "pair-threshold");
+        number(found[0], "unused")
+    };
+    assert_eq!([900, 0].map(unused), [0, 500]);
+}

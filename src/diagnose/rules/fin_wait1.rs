@@ -4,7 +4,7 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::mtu_black_hole::Stalls;
-use crate::diagnose::rules::pile::{self, Kind, Pile, is_draining, is_orphan, is_retransmitting};
+use crate::diagnose::rules::pile::{self, Kind, Pile, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -55,7 +55,7 @@ pub enum Action {
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let stalls = Stalls::new(facts, limits);
     let age_ms = limits.get(&AGE) * 1_000;
-    let is_stuck = |conn: &Conn| !is_draining(conn, age_ms) && !stalls.refute(conn);
+    let is_stuck = |conn: &Conn| stalls.is_stuck(conn, age_ms);
     pile::findings(
         facts,
         limits,

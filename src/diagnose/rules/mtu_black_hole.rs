@@ -144,6 +144,12 @@ impl<'a, 'h> Stalls<'a, 'h> {
         }
     }
 
+    /// Whether a connection that waits for an acknowledgement gets none, and nothing refutes that its
+    /// peer is gone.
+    pub fn is_stuck(&self, conn: &Conn, within_ms: u64) -> bool {
+        !pile::is_draining(conn, within_ms) && !self.refute(conn)
+    }
+
     /// Whether it is refuted that the peer of a connection is gone: it was heard, or it is one of
     /// those that large packets do not reach.
     pub fn refute(&self, conn: &Conn) -> bool {

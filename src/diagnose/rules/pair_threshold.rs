@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
                within this host are one connection",
     refuted_by: "data in both directions on most of the connections, or keepalive: a pool or a \
                  proxy (information only); half-open connections, of which nothing is known, are \
-                 not unused; more connections than `times` within this host",
+                 not unused, nor is a subflow if another one of its MPTCP connection carries data; more connections than `times` within this host",
     alike: "many users behind one NAT",
     remedy: "find the leak, or raise the threshold",
     limits: &[UNUSED, UNUSED_AGE, TIMES],
@@ -183,6 +183,7 @@ impl Ends<'_> {
         let one_way = |m: Meters| m.bytes_sent == 0 || m.bytes_received == 0;
         self.any(|end| end.meters.is_some_and(one_way))
             && !self.any(|end| end.meters.is_some_and(|m| !one_way(m)))
+            && !self.any(|end| facts.subflows().carry_for(end))
             && self.any(|end| facts.lifetime_ms(end) >= age_ms)
     }
 

@@ -223,7 +223,8 @@ fn host(service: &Service) -> Service {
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let mut ends: BTreeMap<Service, Ends> = BTreeMap::new();
     let mut groups: BTreeMap<Group, Resets> = BTreeMap::new();
-    for (key, steps) in facts.recent.steps.iter().filter(|(key, _)| is_end(key)) {
+    let in_order = facts.recent.in_order().into_iter();
+    for (key, steps) in in_order.filter(|(key, _)| is_end(key)) {
         let kind = Kind::of(key.reason());
         ends.entry(key.service).or_default().add(key, steps);
         if let Some(kind) = kind {

@@ -7,7 +7,6 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
-use crate::diagnose::subflows::Subflows;
 use crate::diagnose::tally::percent;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Remote};
@@ -70,11 +69,10 @@ pub enum Action {
 }
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
-    let subflows = Subflows::of(&facts.conns);
     let is_silent = |conn: &Conn| {
         conn.state == State::ESTABLISHED
             && conn.meters.is_some_and(|m| m.bytes() == 0)
-            && !subflows.carry_for(conn)
+            && !facts.subflows().carry_for(conn)
             && facts.age_ms(conn) >= limits.get(&AGE) * 1_000
     };
     let crowds = crowds(facts, limits, is_silent);

@@ -306,18 +306,24 @@ fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let is_unanswered = |c: &&Conn| c.state == State::SYN_SENT && facts.age_ms(c) >= age_ms;
     let waiting = facts.conns.iter().filter(is_unanswered);
     let waiting = waiting.map(|c| (facts.service(&c.who), &c.who, Reason::NONE, 1));
-    let steps = facts.recent.steps.iter();
+    let steps = facts.recent.in_order().into_iter();
     let failed =
         steps.filter(|(key, _)| key.old == State::SYN_SENT && FAILED.contains(&key.reason()));
     let failed =
         failed.map(|(key, steps)| (key.service, &steps.example, key.reason(), steps.count));
+    let calls = waiting.chain(failed);
+    let calls: Vec<_> = calls
+        .filter(|(service, ..)| service.side == Side::Client)
+        .collect();
+    let destinations: BTreeSet<_> = calls.iter().map(|(service, ..)| service).collect();
+    if (destinations.len() as u64) < limits.get(&DESTINATIONS) {
+        return Vec::new();
+    }
     let mut by_process: BTreeMap<(u32, Option<u32>), Calls> = BTreeMap::new();
-    for (service, who, reason, count) in waiting.chain(failed) {
-        if service.side == Side::Client {
-            let process = (service.netns, who.owner.map(|o| o.pid));
-            let calls = by_process.entry(process).or_default();
-            calls.add(&service, who, reason, count);
-        }
+    for (service, who, reason, count) in calls {
+        let process = (service.netns, facts.holder(who).map(|o| o.pid));
+        let calls = by_process.entry(process).or_default();
+        calls.add(&service, who, reason, count);
     }
     by_process.retain(|_, calls| calls.destinations.len() as u64 >= limits.get(&DESTINATIONS));
     let found = by_process
