@@ -39,13 +39,6 @@ pub struct Descriptors {
     pub limit: Option<u64>,
 }
 
-impl Descriptors {
-    /// Whether no other file can be opened.
-    pub fn are_used_up(&self) -> bool {
-        self.limit.is_some_and(|limit| self.open >= limit)
-    }
-}
-
 /// Number of processes that are tried first for entering a namespace.
 pub const LIKELY_PIDS: usize = 8;
 

@@ -103,6 +103,9 @@ fn a_process_without_a_free_descriptor() {
     );
     assert_eq!(finding.advice.len(), 1);
     assert!(finding.advice[0].text.contains("RLIMIT_NOFILE"));
+    let findings = found(65);
+    let summary = &only(&findings).summary;
+    assert!(summary.contains("65 descriptors open, limit 64, the accept"));
     let findings = found(63);
     let finding = only(&findings);
     is(finding, "accept-queue-full", Severity::Warning);

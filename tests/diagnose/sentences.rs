@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diagnose_tools::diagnose::message::{HostAddress, SocketAddress, Sources};
+use diagnose_tools::diagnose::rules::accept_queue_full::UsedUp;
 use diagnose_tools::diagnose::rules::{
     Problem, accept_queue_full, close_wait, crowd, half_open_full, pair_threshold, pile,
     port_exhaustion, resets, simultaneous, syn_flood, syn_sent, time_wait,
@@ -45,7 +46,10 @@ fn of_listeners(all: u64, part: u64) -> Vec<Problem> {
         listener: at(),
         waiting,
         limit,
-        descriptors: (part > 1).then_some(part),
+        used_up: (part > 1).then_some(UsedUp {
+            open: all.max(part),
+            limit: part,
+        }),
     };
     let half_open = |(length, limit)| half_open_full::Problem::Full {
         listener: at(),
@@ -221,7 +225,7 @@ fn a_queue_that_is_full_has_its_limit() {
             listener: at(),
             waiting,
             limit,
-            descriptors: None,
+            used_up: None,
         };
         let half_open = half_open_full::Problem::Full {
             listener: at(),

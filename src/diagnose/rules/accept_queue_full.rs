@@ -39,14 +39,31 @@ pub enum Problem {
         waiting: u32,
         /// The queue is full above this length.
         limit: u32,
-        /// Number of descriptors of the process, all of which are used.
-        descriptors: Option<u64>,
+        /// Descriptors of the process, if none is free.
+        used_up: Option<UsedUp>,
     },
     /// The queue was full, but is not full now.
     WasFull {
         /// Address of the listener.
         listener: SocketAddress,
     },
+}
+
+/// Descriptors of a process that can open no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedUp {
+    /// Number of open files: more than the limit if that was lowered.
+    pub open: u64,
+    /// The limit (`RLIMIT_NOFILE`).
+    pub limit: u64,
+}
+
+impl UsedUp {
+    fn of(descriptors: Descriptors) -> Option<Self> {
+        let Descriptors { open, limit } = descriptors;
+        let limit = limit.filter(|limit| open >= *limit)?;
+        Some(Self { open, limit })
+    }
 }
 
 /// The actions.
@@ -136,7 +153,7 @@ fn full(
 ) -> Finding {
     let subject = facts.subject(&endpoint.service, [&fullest.who]);
     let descriptors = subject.owner.and_then(|o| facts.descriptors(o.pid));
-    let used_up = descriptors.filter(Descriptors::are_used_up);
+    let used_up = descriptors.and_then(UsedUp::of);
     let severity = match turned_away.any() || turned_away.drops > 0 || used_up.is_some() {
         true => Severity::Critical,
         false => Severity::Warning,
@@ -146,7 +163,7 @@ fn full(
         listener: facts.at(&endpoint.service),
         waiting: fullest.accept_queue.length,
         limit: fullest.accept_queue.limit,
-        descriptors: used_up.map(|d| d.open),
+        used_up,
     };
     let finding = Finding::new("accept-queue-full", severity, problem, subject);
     let finding = numbers(facts, endpoint, fullest, turned_away, finding)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnose::message::Sources;
+use crate::diagnose::rules::accept_queue_full::UsedUp;
 use crate::diagnose::rules::{
     accept_queue_full, close_wait, conntrack_full, crowd, dead_peers, fin_wait1, fin_wait2,
     half_open_full, kernel_limits, last_ack, local_ports, mtu_black_hole, pair_threshold, pile,
@@ -49,13 +50,19 @@ fn problems() -> Vec<Problem> {
 }
 
 fn queues(all: &mut Vec<Problem>) {
-    for (owner, descriptors) in [(nginx(), None), (None, None), (nginx(), Some(64))] {
+    let used = |open| Some(UsedUp { open, limit: 64 });
+    for (owner, used_up) in [
+        (nginx(), None),
+        (None, None),
+        (nginx(), used(64)),
+        (nginx(), used(65)),
+    ] {
         let full = accept_queue_full::Problem::Full {
             owner,
             listener: at(),
             waiting: 512,
             limit: 511,
-            descriptors,
+            used_up,
         };
         all.push(full.into());
     }
@@ -559,7 +566,7 @@ fn what_strangers_have_named_is_escaped() {
         },
         waiting: 2,
         limit: 1,
-        descriptors: None,
+        used_up: None,
     };
     let remedy = Remedy {
         action: silent::Action::CloseSilent.into(),

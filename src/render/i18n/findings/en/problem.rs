@@ -1,6 +1,7 @@
 //! Problems in English.
 
 use crate::diagnose::message::{SocketAddress, Sources};
+use crate::diagnose::rules::accept_queue_full::UsedUp;
 use crate::diagnose::rules::{
     Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
     mtu_black_hole, pair_threshold, pile, port_exhaustion, resets, self_connect, simultaneous,
@@ -42,9 +43,12 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             listener,
             waiting,
             limit,
-            descriptors,
+            used_up,
         } => {
-            let used = descriptors.map(|n| format!("{n} of {n} descriptors used, "));
+            let used = used_up.map(|UsedUp { open, limit }| match open > limit {
+                true => format!("{open} descriptors open, limit {limit}, "),
+                false => format!("{open} of {limit} descriptors used, "),
+            });
             // The alarm is cleared some time after there is room again.
             let is = match waiting > limit {
                 true => "is full",

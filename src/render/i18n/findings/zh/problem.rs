@@ -1,5 +1,6 @@
 //! Problems in simplified Chinese.
 
+use crate::diagnose::rules::accept_queue_full::UsedUp;
 use crate::diagnose::rules::{
     Problem, accept_queue_full, close_wait, conntrack_full, crowd, half_open_full, kernel_limits,
     mtu_black_hole, pair_threshold, pile, port_exhaustion, resets, self_connect, simultaneous,
@@ -41,9 +42,12 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             listener,
             waiting,
             limit,
-            descriptors,
+            used_up,
         } => {
-            let used = descriptors.map(|n| format!("文件描述符已用 {n}/{n}，"));
+            let used = used_up.map(|UsedUp { open, limit }| match open > limit {
+                true => format!("文件描述符已打开 {open} 个，上限 {limit}，"),
+                false => format!("文件描述符已用 {open}/{limit}，"),
+            });
             // The alarm is cleared some time after there is room again.
             let is = match waiting > limit {
                 true => "已满",
