@@ -236,6 +236,22 @@ impl<'a> Facts<'a> {
         subject.peer_count = peers.kinds();
     }
 
+    /// Sets the destinations with the most connections as the peers of a subject.
+    pub fn set_destinations(
+        &self,
+        subject: &mut Subject,
+        destinations: &BTreeMap<(Remote, u16), u64>,
+    ) {
+        let mut most: Vec<_> = destinations.iter().collect();
+        most.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let most = most.into_iter().take(Subject::PEERS);
+        let peer = |((remote, port), count): (&(Remote, u16), &u64)| {
+            self.peer(subject, *remote, Some(*port), *count)
+        };
+        subject.peers = most.map(peer).collect();
+        subject.peer_count = destinations.len() as u64;
+    }
+
     /// A peer of a subject. Includes the device if the address is link-local, or if it differs from
     /// the device of the subject.
     pub fn peer(&self, of: &Subject, remote: Remote, port: Option<u16>, count: u64) -> Peer {

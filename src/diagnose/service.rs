@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::model::conn::Conn;
-use crate::model::ident::{Ident, Role};
+use crate::model::ident::{Ident, Remote, Role};
 use crate::model::state::State;
 
 /// Which side started the connections.
@@ -37,6 +37,12 @@ impl Service {
     pub fn canonical(self) -> Self {
         let addr = self.addr.to_canonical();
         Self { addr, ..self }
+    }
+
+    /// Its host and port.
+    pub fn destination(&self) -> (Remote, u16) {
+        let Self { addr, ifindex, .. } = *self;
+        (Remote { addr, ifindex }, self.port)
     }
 }
 

@@ -125,6 +125,27 @@ fn a_bound_port_that_is_in_use() {
     assert_eq!(settings(finding), [("net.ipv4.tcp_timestamps", "1")]);
 }
 
+/// Like the kernel's NFS, which tries one reserved port after the other.
+#[test]
+fn a_program_that_takes_another_port_is_served() {
+    let of = |port, age| {
+        let fake = host();
+        (0..3).for_each(|n| fail(&fake, &call(700 + n, DATABASE, 0)));
+        let reached = used(port..port + 1, 1).into_iter().map(|conn| Conn {
+            remote: DATABASE.into(),
+            age,
+            ..conn
+        });
+        add(&fake, reached);
+        let findings = look(&fake);
+        only(&findings).severity
+    };
+    assert_eq!(of(704, 0), Severity::Info);
+    // It was there before, or is what the call found in use.
+    assert_eq!(of(704, 300), Severity::Critical);
+    assert_eq!(of(701, 0), Severity::Critical);
+}
+
 #[test]
 fn the_process_with_the_most_failures_is_named() {
     let fake = host();

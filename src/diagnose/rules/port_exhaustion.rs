@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress};
@@ -15,7 +15,7 @@ use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
-use crate::model::ident::{Ident, Owner, Remote};
+use crate::model::ident::{Ident, Owner};
 use crate::model::state::State;
 
 /// The rule.
@@ -28,7 +28,8 @@ pub static RULE: Rule = Rule {
                bind() without IP_BIND_ADDRESS_NO_PORT holds a port for every destination",
     refuted_by: "ports that only TIME_WAIT uses (see `time-wait`); for bind(): ports that \
                  connections to several destinations share, which connect() has chosen; for the \
-                 range: a port that the program has bound itself",
+                 range: a port that the program has bound itself; for a bound port: a later \
+                 connection to the destination from another port (then it is information)",
     alike: "ports that sockets without a connection hold; a bound port that the last connection \
             has left meanwhile; a bind() that fails, which changes no TCP state",
     remedy: "reuse connections, find the leak, widen the range; IP_BIND_ADDRESS_NO_PORT, or no \
@@ -296,6 +297,22 @@ impl<'a> Group<'a> {
         facts.conns.iter().filter(is_it).collect()
     }
 
+    /// Whether each destination has been reached since from another port of the address: programs,
+    /// such as the kernel's NFS, may try one reserved port after the other.
+    fn has_another_port(&self, facts: &Facts) -> bool {
+        let is_later = |c: &&Conn| {
+            c.first_seen_ns >= self.last_ns
+                && c.state != State::SYN_SENT
+                && !self.ports.contains(&c.who.lport)
+                && self.locals.contains(&c.who.local().to_canonical())
+        };
+        let later = facts.conns.iter().filter(is_later);
+        let reached: HashSet<_> = later.map(|c| facts.service(&c.who).canonical()).collect();
+        self.services
+            .keys()
+            .all(|service| reached.contains(service))
+    }
+
     fn finding(&self, facts: &Facts, key: GroupKey) -> Finding {
         let subject = self.subject(facts, key.netns);
         let problem = Problem::NoPort {
@@ -312,7 +329,11 @@ impl<'a> Group<'a> {
                 Kind::Unknown => Cause::Unknown,
             },
         };
-        let finding = Finding::new("port-exhaustion", Severity::Critical, problem, subject)
+        let severity = match key.cause == Kind::BoundInUse && self.has_another_port(facts) {
+            true => Severity::Info,
+            false => Severity::Critical,
+        };
+        let finding = Finding::new("port-exhaustion", severity, problem, subject)
             .about(match key.pid {
                 Some(_) => About::Process,
                 None => About::Namespace,
@@ -352,24 +373,11 @@ impl<'a> Group<'a> {
             subject.local = Some((*local, port.copied()));
         }
         if self.services.len() > 1 {
-            subject.peers = self.peers(facts, &subject);
-            subject.peer_count = self.services.len() as u64;
+            let services = self.services.iter();
+            let destination = |(service, count): (&Service, &u64)| (service.destination(), *count);
+            facts.set_destinations(&mut subject, &services.map(destination).collect());
         }
         subject
-    }
-
-    /// The destinations with the most failed calls.
-    fn peers(&self, facts: &Facts, subject: &Subject) -> Vec<Peer> {
-        let mut most: Vec<_> = self.services.iter().collect();
-        most.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let peer = |(service, count): (&Service, &u64)| {
-            let remote = Remote {
-                addr: service.addr,
-                ifindex: service.ifindex,
-            };
-            facts.peer(subject, remote, Some(service.port), *count)
-        };
-        most.into_iter().take(Subject::PEERS).map(peer).collect()
     }
 
     fn bound_in_use(&self, facts: &Facts, netns: u32, finding: Finding) -> Finding {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::SocketAddress;
@@ -286,12 +286,7 @@ struct Calls {
 impl Calls {
     fn add(&mut self, service: &Service, who: &Ident, reason: Reason, count: u64) {
         self.who.get_or_insert(*who);
-        let remote = Remote {
-            addr: service.addr,
-            ifindex: service.ifindex,
-        };
-        let destination = (remote, service.port);
-        *self.destinations.entry(destination).or_default() += count;
+        *self.destinations.entry(service.destination()).or_default() += count;
         match reason {
             Reason::NONE => self.waiting += count,
             Reason::REFUSED => self.refused += count,
@@ -334,7 +329,7 @@ fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 
 fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
     let mut subject = facts.owners(netns, calls.who.iter());
-    set_destinations(facts, &mut subject, &calls.destinations);
+    facts.set_destinations(&mut subject, &calls.destinations);
     let addresses: BTreeSet<_> = calls.destinations.keys().map(|(addr, _)| addr).collect();
     let ports: BTreeSet<_> = calls.destinations.keys().map(|(_, port)| port).collect();
     let problem = Problem::Scanner {
@@ -352,23 +347,4 @@ fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
         .number("refused_last_minute", calls.refused)
         .number("unanswered_last_minute", calls.unanswered)
         .remedy(Action::IdentifyProcess)
-}
-
-fn set_destinations(
-    facts: &Facts,
-    subject: &mut Subject,
-    destinations: &BTreeMap<(Remote, u16), u64>,
-) {
-    let mut most: Vec<_> = destinations.iter().collect();
-    most.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let peer = |((remote, port), count): (&_, &u64)| -> Peer {
-        facts.peer(subject, *remote, Some(*port), *count)
-    };
-    let peers: Vec<_> = most
-        .into_iter()
-        .take(Subject::PEERS)
-        .map(|(d, n)| peer((d, n)))
-        .collect();
-    subject.peers = peers;
-    subject.peer_count = destinations.len() as u64;
 }
