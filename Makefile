@@ -88,6 +88,7 @@ install: ## install what `make` built into PREFIX (default /usr/local), below DE
 	cp -r kmod include $(SHARE)/
 	chmod -R u=rwX,go=rX $(SHARE)
 	install -m 644 etc/tcpstates.toml $(SHARE)/tcpstates.toml
+	install -m 755 scripts/periodic-report $(DESTDIR)$(PREFIX)/bin/diagnose-tools-periodic-report
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(TARGET)/release/diagnose-tools completions bash \
@@ -103,7 +104,7 @@ install: ## install what `make` built into PREFIX (default /usr/local), below DE
 	fi
 
 uninstall: ## remove what install copied
-	rm -f $(DESTDIR)$(PREFIX)/bin/diagnose-tools \
+	rm -f $(DESTDIR)$(PREFIX)/bin/diagnose-tools $(DESTDIR)$(PREFIX)/bin/diagnose-tools-periodic-report \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/diagnose-tools \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_diagnose-tools \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/diagnose-tools.fish

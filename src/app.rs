@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use clap::{ArgMatches, Command};
 use clap_complete::Shell;
@@ -14,7 +15,7 @@ use crate::backend::{Backend, session};
 use crate::cli::plugin::{Plugin, Plugins};
 use crate::cli::{self, Action, Task};
 use crate::command::options::DiagnoseOptions;
-use crate::command::{activate, diagnose, doubts, dump, follow, install, memory, report, settings};
+use crate::command::{activate, diagnose, doubts, dump, follow, install, kept, report, settings};
 use crate::error::{Error, Result, write_error};
 use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
@@ -136,7 +137,7 @@ fn tcpstates(
         Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
         Action::Diagnose(options) => {
             let options = DiagnoseOptions {
-                memory: Some(memory::FOLDER.into()),
+                memory: Some(kept::FOLDER.into()),
                 ..(**options).clone()
             };
             let style = style(device, chosen)?;
@@ -160,7 +161,8 @@ fn print_action(
         Action::Settings(options) => settings::settings(backend, options, &style, out),
         Action::Report(options) => {
             let mut sink = sink(options.format, style, names);
-            report::report(backend, host, options, &mut *sink, out)
+            let folder = Path::new(kept::FOLDER);
+            report::report(backend, host, options, folder, &mut *sink, out)
         }
         Action::Diagnose(options) => diagnose::diagnose(backend, options, host, &style, out),
         Action::Activate(_) | Action::Deactivate | Action::Follow(_) | Action::Dump(_) => Ok(()),

@@ -8,8 +8,8 @@ use cli::run;
 const HELP: &str = "; see 'diagnose-tools --help'";
 const TCPSTATES_HELP: &str = "; see 'diagnose-tools tcpstates --help'";
 const ACTIVATE_KEYS: &str = "; allowed keys: verbose addr laddr raddr port lport rport family netns min-ms ring ring-memory max-conns hook threshold unfinished max-pairs max-listeners";
-const REPORT_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json findings peek from addr laddr raddr port lport rport family netns min-ms state reason pid comm sort limit";
-const FOLLOW_KEYS: &str = "; allowed keys: transitions alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason pid comm sort limit";
+const REPORT_KEYS: &str = "; allowed keys: transitions lives alarms connections listeners summary format json by findings peek reported cursor from since until addr laddr raddr port lport rport family netns min-ms state reason conn pid comm uid container cgroup sort limit";
+const FOLLOW_KEYS: &str = "; allowed keys: transitions lives alarms connections listeners summary format json addr laddr raddr port lport rport family netns min-ms state reason conn pid comm uid container cgroup sort limit";
 const DIAGNOSE_KEYS: &str = "; allowed keys: json check config sample rules from addr laddr raddr port lport rport family netns";
 const RULES: &str = "; allowed: syn-flood stuck-reader slow-request slow-headers slow-body slow-read silent-connections pair-threshold accept-queue-full half-open-full close-wait time-wait port-exhaustion kernel-limits conntrack-full fin-wait1 fin-wait2 last-ack syn-sent scanner mtu-black-hole dead-peers resets self-connect simultaneous, | separates";
 const ADDRESSES: &str = "; allowed: IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to \

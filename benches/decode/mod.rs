@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use diagnose_tools::backend::Backend;
@@ -40,6 +41,8 @@ const TIME_LEAST: Duration = Duration::from_secs(2);
 const ROUNDS_LEAST: usize = 5;
 
 const TRANSITIONS: &str = "transitions=1 alarms=0 connections=0 summary=0 findings=0 peek=1";
+const LIVES: &str = "lives=1 alarms=0 summary=0 findings=0 peek=1";
+const COUNTS: &str = "by=process|state transitions=0 connections=1 summary=0 findings=0";
 const LIVE: &str = "transitions=0 alarms=0 connections=1 listeners=0 summary=0 findings=0";
 
 /// All measurements of this part.
@@ -55,7 +58,14 @@ pub fn measure() -> Vec<Figure> {
         let case = Case::measure(&fake, &host, &format!("{TRANSITIONS} format={name}"));
         case.tell(name, &mut figures);
     }
+    if is_chosen("lives") {
+        Case::measure(&fake, &host, LIVES).tell("lives", &mut figures);
+    }
     fake.batch = BATCH;
+    if is_chosen("by_1000000") {
+        fake.conns.replace(host.connections(1_000_000));
+        Case::measure(&fake, &host, COUNTS).tell("by_1000000", &mut figures);
+    }
     for (name, count) in CONNECTIONS.into_iter().filter(|c| is_chosen(c.0)) {
         fake.conns.replace(host.connections(count));
         Case::measure(&fake, &host, LIVE).tell(name, &mut figures);
@@ -139,7 +149,8 @@ impl Case {
 /// Prints one whole report; returns its size in bytes.
 fn round(fake: &Fake, options: &ReportOptions, sink: &mut dyn Sink) -> u64 {
     let mut out = BufWriter::with_capacity(1 << 16, Counter(0));
-    report(fake, &mut Unobserved::default(), options, sink, &mut out).expect("a report");
+    let (mut host, folder) = (Unobserved::default(), Path::new("/nonexistent"));
+    report(fake, &mut host, options, folder, sink, &mut out).expect("a report");
     out.get_ref().0
 }
 

@@ -11,7 +11,7 @@ use crate::backend::ring::{RingReader, Step};
 use crate::backend::{Backend, Events, Start, Take};
 use crate::error::{Error, Result};
 use crate::model::activation::Settings;
-use crate::model::event::{Event, Progress, RingState};
+use crate::model::event::{Event, Progress, RingState, position_of};
 
 /// The types of records that this controller knows.
 enum Kind {
@@ -190,12 +190,19 @@ pub fn of_rings<'a>(
 ) -> Result<Box<dyn Events + 'a>> {
     let sources = rings.rings()?.into_iter().map(|ring| {
         let mut reader = map(rings, settings, ring.cpu)?;
-        match start {
+        let oldest = ring.head.saturating_sub(settings.ring_records.into());
+        let mut until = ring.head;
+        match &start {
             Start::Consumed => reader.seek(ring.consumed),
             Start::Now => reader.seek(ring.head),
-            Start::Since(ns) => seek_time(&mut reader, &ring, settings, ns),
+            Start::Since(ns) => seek_time(&mut reader, &ring, settings, *ns),
+            Start::At(positions) => reader.seek(position_of(positions, ring.cpu).min(ring.head)),
+            Start::Before(positions) => {
+                until = position_of(positions, ring.cpu).min(ring.head);
+                reader.seek(oldest.min(until));
+            }
         }
-        Ok((reader, ring.head))
+        Ok((reader, until))
     });
     Ok(Box::new(RingEvents {
         merge: Merge::new(sources.collect::<Result<Vec<_>>>()?),

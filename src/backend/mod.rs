@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::model::activation::{Activation, Settings};
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
-use crate::model::event::{Event, Progress, RingState};
+use crate::model::event::{Event, Position, Progress, RingState};
 use crate::model::hook::Hook;
 use crate::model::listener::Listener;
 use crate::model::lives::{InCgroup, Lives};
@@ -68,7 +68,7 @@ pub trait Backend {
 }
 
 /// The event at which a stream starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// The first event that is not marked as reported.
     Consumed,
@@ -76,6 +76,10 @@ pub enum Start {
     Now,
     /// The oldest available event that was recorded at or after this time (monotonic nanoseconds).
     Since(u64),
+    /// These positions.
+    At(Vec<Position>),
+    /// The oldest available event; the stream ends before these positions.
+    Before(Vec<Position>),
 }
 
 /// Handles an event and decides whether the next one is wanted.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::activation::Settings;
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
-use crate::model::event::Progress;
+use crate::model::event::{Position, Progress};
 use crate::model::hook::Hook;
 use crate::model::listener::Listener;
 use crate::model::lives::InCgroup;
@@ -96,6 +96,22 @@ impl<'a> Session<'a> {
         Self::open(backend, Some(Start::Now), None)
     }
 
+    /// A session that reads the events from these positions on.
+    ///
+    /// # Errors
+    /// Not active, or the events cannot be read.
+    pub fn at(backend: &'a dyn Backend, positions: Vec<Position>) -> Result<Self> {
+        Self::open(backend, Some(Start::At(positions)), None)
+    }
+
+    /// A session that reads all events that are available.
+    ///
+    /// # Errors
+    /// Not active, or the events cannot be read.
+    pub fn all(backend: &'a dyn Backend) -> Result<Self> {
+        Self::open(backend, Some(Start::Since(0)), None)
+    }
+
     fn open(
         backend: &'a dyn Backend,
         start: Option<Start>,
@@ -103,7 +119,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         // Read while the lock is held: another report may have just ended.
         let settings = active_settings(backend)?;
-        let events = start.map(|start| Ok((start, backend.events(&settings, start)?)));
+        let events = start.map(|start| Ok((start.clone(), backend.events(&settings, start)?)));
         Ok(Self {
             events: events.transpose()?,
             backend,
@@ -141,6 +157,23 @@ impl<'a> Session<'a> {
             Some((_, events)) => events.try_each(take),
             None => Ok(()),
         }
+    }
+
+    /// Passes each available event to `take` that is older than those of this session.
+    ///
+    /// # Errors
+    /// Errors of [`Events::try_each`].
+    pub fn earlier(&self, take: &mut Take) -> Result<()> {
+        if let None | Some((Start::Since(_), _)) = self.events {
+            return Ok(());
+        }
+        let first = |ring: &Progress| Position {
+            cpu: ring.cpu,
+            next: ring.from,
+        };
+        let before = self.progress().iter().map(first).collect();
+        let mut events = self.backend.events(&self.settings, Start::Before(before))?;
+        events.try_each(take)
     }
 
     /// Progress of each ring.

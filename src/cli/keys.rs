@@ -8,8 +8,13 @@ use std::time::Duration;
 use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
 use crate::diagnose;
 use crate::model::activation::{self, Activation};
+use crate::model::count::{Field, MOST_FIELDS};
 use crate::model::filter::keys::{Expression, Filtered, Timed, filter_keys, min_ms};
-use crate::model::filter::{self, Filter, parse_comms, parse_pids, parse_reasons, parse_states};
+use crate::model::filter::window::MomentOf;
+use crate::model::filter::{
+    self, Filter, parse_cgroups, parse_comms, parse_containers, parse_pids, parse_reasons,
+    parse_states, parse_uids,
+};
 use crate::model::key::{
     Choice, Context, Flag, Group, Initial, Key, Keys, Number, Parsed, Value, all, flag, slots,
 };
@@ -23,9 +28,11 @@ pub const ACTIVATE: Keys<Activation> = activation::KEYS;
 /// Keys of `--report`.
 pub const REPORT: Keys<ReportOptions> = &[
     PARTS,
+    COUNTS,
     FINDINGS,
     PEEK,
     REPORT_SOURCE,
+    WINDOW,
     filter_keys(),
     min_ms(),
     CHOICE,
@@ -94,6 +101,13 @@ const PARTS: Group<ReportOptions> = Group {
             help: "print the transitions",
         },
         Key {
+            name: "lives",
+            value: &Flag(|o: &mut ReportOptions| &mut o.lives),
+            initial: Initial::Value("0"),
+            help: "print one line for each connection that has ended, with the time in each state; then \
+                   transitions and connections only if they are asked for",
+        },
+        Key {
             name: "alarms",
             value: &Flag(|o: &mut ReportOptions| &mut o.alarms),
             initial: Initial::Value("1"),
@@ -136,6 +150,36 @@ const PARTS: Group<ReportOptions> = Group {
     ],
 };
 
+const COUNTS: Group<ReportOptions> = Group {
+    title: "Report",
+    keys: &[Key {
+        name: "by",
+        value: &Fields,
+        initial: Initial::Words("none"),
+        help: "counts instead of lines: live connections, recorded transitions and ends by one to three \
+               fields, most connections first; marks nothing as reported. transitions=0: only live \
+               connections; connections=0: only what was recorded",
+    }],
+};
+
+const WINDOW: Group<ReportOptions> = Group {
+    title: "Report",
+    keys: &[
+        Key {
+            name: "since",
+            value: &MomentOf(|o: &mut ReportOptions| &mut o.window.since),
+            initial: Initial::Words("any"),
+            help: "events to show, and connections by their end: not before this time",
+        },
+        Key {
+            name: "until",
+            value: &MomentOf(|o: &mut ReportOptions| &mut o.window.until),
+            initial: Initial::Words("any"),
+            help: "and not after this time",
+        },
+    ],
+};
+
 const FINDINGS: Group<ReportOptions> = Group {
     title: "Report",
     keys: &[Key {
@@ -148,12 +192,27 @@ const FINDINGS: Group<ReportOptions> = Group {
 
 const PEEK: Group<ReportOptions> = Group {
     title: "Report",
-    keys: &[Key {
-        name: "peek",
-        value: &Flag(|o: &mut ReportOptions| &mut o.peek),
-        initial: Initial::Value("0"),
-        help: "do not mark events as reported",
-    }],
+    keys: &[
+        Key {
+            name: "peek",
+            value: &Flag(|o: &mut ReportOptions| &mut o.peek),
+            initial: Initial::Value("0"),
+            help: "do not mark events as reported",
+        },
+        Key {
+            name: "reported",
+            value: &Flag(|o: &mut ReportOptions| &mut o.reported),
+            initial: Initial::Value("0"),
+            help: "print also events that were reported, as far as they are still recorded; marks nothing",
+        },
+        Key {
+            name: "cursor",
+            value: &CursorName,
+            initial: Initial::Words("none"),
+            help: "start where the last report with this name ended, and mark nothing for other reports: \
+                   periodic readers do not take each other's events",
+        },
+    ],
 };
 
 /// The key that names a capture.
@@ -238,8 +297,19 @@ const CHOICE: Group<ReportOptions> = Group {
 };
 
 const PROCESSES: Group<ReportOptions> = Group {
-    title: "Processes",
+    title: "Connections and processes",
     keys: &[
+        Key {
+            name: "conn",
+            value: &Number {
+                low: 1,
+                high: u64::MAX,
+                unit: 1,
+                field: |o: &mut ReportOptions| &mut o.show.conn,
+            },
+            initial: Initial::Words("any"),
+            help: "the only connection or listener to show, by the number that format=detail and JSON print",
+        },
         Key {
             name: "pid",
             value: &Expression {
@@ -262,6 +332,41 @@ const PROCESSES: Group<ReportOptions> = Group {
             },
             initial: Initial::Words("any"),
             help: "the same by their names",
+        },
+        Key {
+            name: "uid",
+            value: &Expression {
+                names: || "user id".into(),
+                parse: parse_uids,
+                name: u32::to_string,
+                field: |o: &mut ReportOptions| &mut o.show.uids,
+            },
+            initial: Initial::Words("any"),
+            help: "users to show",
+        },
+        Key {
+            name: "container",
+            value: &Expression {
+                names: || {
+                    "container as the report names it, or at least 6 characters of its id".into()
+                },
+                parse: parse_containers,
+                name: String::clone,
+                field: |o: &mut ReportOptions| &mut o.show.containers,
+            },
+            initial: Initial::Words("any"),
+            help: "containers to show",
+        },
+        Key {
+            name: "cgroup",
+            value: &Expression {
+                names: || "path such as /system.slice/nginx.service, or number".into(),
+                parse: parse_cgroups,
+                name: String::clone,
+                field: |o: &mut ReportOptions| &mut o.show.cgroups,
+            },
+            initial: Initial::Words("any"),
+            help: "control groups to show, with those below them",
         },
     ],
 };
@@ -366,6 +471,82 @@ const DIAGNOSIS: Group<DiagnoseKeys> = Group {
 };
 
 const MOST_SAMPLE_S: u32 = 60;
+
+/// The fields of `by=`.
+struct Fields;
+
+impl Value<ReportOptions> for Fields {
+    fn allowed(&self) -> String {
+        let names: Vec<_> = Field::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("up to {MOST_FIELDS} of {}, | separates", names.join(" "))
+    }
+
+    fn set(&self, options: &mut ReportOptions, text: &str, context: &Context) -> Parsed<()> {
+        if context.given("lives") == Some("1") {
+            return Err("lives=1 prints lines".into());
+        }
+        let mut fields = Vec::new();
+        for name in text.split('|') {
+            let known = Field::NAMES.iter().find(|(known, _)| *known == name);
+            let (_, field) = known.ok_or_else(|| {
+                let names = Field::NAMES.iter().map(|(name, _)| Cow::Borrowed(*name));
+                filter::unknown_name(name, "field", names)
+            })?;
+            if fields.contains(field) {
+                return Err(format!("{name} is given twice"));
+            }
+            fields.push(*field);
+        }
+        match fields.len() > MOST_FIELDS {
+            true => Err(format!("it has more than {MOST_FIELDS} fields")),
+            false => {
+                options.by = fields;
+                Ok(())
+            }
+        }
+    }
+
+    fn get(&self, options: &mut ReportOptions) -> Option<String> {
+        let names: Vec<_> = options.by.iter().map(|field| field.name()).collect();
+        (!names.is_empty()).then(|| names.join("|"))
+    }
+
+    fn is_list(&self) -> bool {
+        true
+    }
+}
+
+/// Length of the longest name of a cursor.
+const LONGEST_CURSOR: usize = 32;
+
+/// The name of a cursor.
+struct CursorName;
+
+impl Value<ReportOptions> for CursorName {
+    fn allowed(&self) -> String {
+        format!("name of at most {LONGEST_CURSOR} letters a to z, digits and -")
+    }
+
+    fn set(&self, options: &mut ReportOptions, text: &str, context: &Context) -> Parsed<()> {
+        if context.given(FROM).is_some() {
+            return Err("a capture given by from= has no cursors".into());
+        }
+        if context.given("reported") == Some("1") {
+            return Err("reported=1 prints all events".into());
+        }
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        match text.len() <= LONGEST_CURSOR && text.bytes().all(is_plain) {
+            true => options.cursor = Some(text.to_owned()),
+            false => return Err("it is not a name of a cursor".into()),
+        }
+        Ok(())
+    }
+
+    fn get(&self, options: &mut ReportOptions) -> Option<String> {
+        options.cursor.clone()
+    }
+}
 
 /// The key `json=1`, the same as `format=json`.
 struct IsJson;
@@ -554,9 +735,11 @@ mod tests {
 
     #[test]
     fn each_value_is_written_as_it_was_read() {
-        let report = "transitions=0 alarms=0 connections=1 listeners=1 summary=0 format=detail \
-                      json=0 findings=0 peek=1 addr=10.0.0.0/8 port=!80 family=4 netns=77 \
-                      min-ms=5 state=LISTEN|!CLOSE reason=refused sort=age limit=7";
+        let report = "transitions=0 lives=0 alarms=0 connections=1 listeners=1 summary=0 \
+                      format=detail json=0 by=process|state findings=0 peek=1 reported=0 \
+                      cursor=mail since=-600s until=08:05:00 addr=10.0.0.0/8 port=!80 family=4 \
+                      netns=77 min-ms=5 state=LISTEN|!CLOSE reason=refused conn=9 pid=1|!2 \
+                      comm=nginx uid=0 container=web cgroup=/a|!7 sort=age limit=7";
         let options = read("--report", report, REPORT, &OfHost).unwrap();
         assert_eq!(joined(&pairs(REPORT, options)), report);
         let diagnose = "json=1 check=1 config=/a sample=60 rules=resets|scanner laddr=::1";

@@ -146,6 +146,26 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
         "--follow='reason=reset_sent|reset_received'",
     ),
     ("alarms alone", "--follow='transitions=0'"),
+    (
+        "what has ended, one line each: how long it lasted, what it carried, why it ended",
+        "--report='lives=1 limit=50'",
+    ),
+    (
+        "which processes have connections in which state",
+        "--report='by=process|state transitions=0 summary=0'",
+    ),
+    (
+        "why connections ended in the last ten minutes, by listener",
+        "--report='by=listener|reason connections=0 reported=1 since=-10m'",
+    ),
+    (
+        "everything that is recorded of one connection",
+        "--report='conn=4711 reported=1 format=detail'",
+    ),
+    (
+        "what is new for a script that runs every hour, whoever else reads",
+        "--report='json=1 cursor=hourly'",
+    ),
     ("the settings for a script", "--settings='json=1'"),
     ("what is wrong", "--diagnose"),
     (

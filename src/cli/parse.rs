@@ -62,7 +62,7 @@ pub fn report(text: &str) -> Result<ReportOptions> {
 pub fn follow(text: &str) -> Result<ReportOptions> {
     let options = read("--follow", text, keys::FOLLOW, &OfHost)?;
     Ok(ReportOptions {
-        transitions: options.transitions.or(Some(true)),
+        transitions: options.transitions.or(Some(!options.lives)),
         connections: options.connections.or(Some(false)),
         ..options
     })

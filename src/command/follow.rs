@@ -18,6 +18,7 @@ use crate::command::print::Printer;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::model::event::{Event, Progress};
+use crate::model::filter::window::Within;
 use crate::model::summary::{Summary, ThisReport};
 use crate::render::Sink;
 
@@ -67,6 +68,7 @@ struct Follower<'a> {
     recorder: &'a dyn Recorder,
     options: &'a ReportOptions,
     session: Session<'a>,
+    host: &'a mut dyn Host,
     printer: Printer<'a>,
     /// Losses already printed, by ring.
     told: Vec<u64>,
@@ -82,7 +84,7 @@ impl<'a> Follower<'a> {
     /// listeners if wanted.
     fn new(
         (backend, recorder): (&'a dyn Backend, &'a dyn Recorder),
-        host: &mut dyn Host,
+        host: &'a mut dyn Host,
         options: &'a ReportOptions,
         sink: &'a mut dyn Sink,
         out: &'a mut dyn Write,
@@ -90,13 +92,20 @@ impl<'a> Follower<'a> {
         let session = Session::follow(backend)?;
         let totals = (session.totals(ThisReport::default())?, Instant::now());
         let parts = parts(options, session.settings().activation.verbose);
-        let mut printer = Printer::new(options, parts, sink, out)?;
+        let mut printer = Printer::new(options, parts, Within::default(), sink, out)?;
         printer.now(&session, host)?;
+        if printer.wants_lives() {
+            session.earlier(&mut |event| {
+                printer.earlier(event);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
         printer.flush()?;
         Ok(Self {
             recorder,
             options,
             session,
+            host,
             printer,
             told: Vec::new(),
             totals,
@@ -132,19 +141,19 @@ impl<'a> Follower<'a> {
     fn print(&mut self) -> Result<bool> {
         let limit = self.options.limit;
         let full = |this: &ThisReport| {
-            let shown = this.shown + this.alarms_shown;
+            let shown = this.shown + this.alarms_shown + this.lives;
             limit.is_some_and(|limit| shown >= limit)
         };
         if full(&self.printer.this) {
             return Ok(true);
         }
-        let printer = &mut self.printer;
+        let (printer, host) = (&mut self.printer, &mut *self.host);
         self.session.events(&mut |event| {
             match event {
                 Event::Transition(_) => printer.this.transitions += 1,
                 Event::Alarm(_) => printer.this.alarms += 1,
             }
-            if printer.wants(event) {
+            if printer.take(event, host)? {
                 printer.event(event)?;
             }
             Ok(match full(&printer.this) {

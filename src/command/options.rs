@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::diagnose::Scope;
+use crate::model::count::Field;
 use crate::model::filter::Show;
+use crate::model::filter::window::Window;
 use crate::model::order::Sort;
 use crate::render::Format;
 
@@ -18,6 +20,10 @@ pub struct ReportOptions {
     pub connections: Option<bool>,
     /// Print listeners; `None`: if the live connections are printed.
     pub listeners: Option<bool>,
+    /// Print one line per connection that has ended.
+    pub lives: bool,
+    /// Print counts by these fields instead of lines.
+    pub by: Vec<Field>,
     /// Print the totals.
     pub summary: bool,
     /// Output format.
@@ -26,10 +32,16 @@ pub struct ReportOptions {
     pub findings: bool,
     /// Do not move the report position.
     pub peek: bool,
+    /// Read all events that are available, and do not move the report position.
+    pub reported: bool,
+    /// The name of the position to read from and to move, instead of that of all reports.
+    pub cursor: Option<String>,
     /// The capture to read instead of the module.
     pub from: Option<PathBuf>,
     /// Filter of the output.
     pub show: Show,
+    /// Events to print.
+    pub window: Window,
     /// Order of the output.
     pub sort: Sort,
     /// Maximum number of lines of each part.
@@ -37,13 +49,20 @@ pub struct ReportOptions {
 }
 
 /// The parts of a report to print, without the totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the keys")]
 pub struct Parts {
     pub transitions: bool,
     pub alarms: bool,
     pub connections: bool,
     pub listeners: bool,
+    pub lives: bool,
+    /// Counts instead of lines.
+    pub counts: bool,
+    /// Count recorded events.
+    pub counted_events: bool,
+    /// Count live connections.
+    pub counted_connections: bool,
 }
 
 /// The value of `--settings`.
@@ -78,13 +97,25 @@ pub struct DumpOptions {
     pub file: PathBuf,
 }
 
-/// The parts to print; parts that are not given depend on `verbose`.
+/// The parts to print; parts that are not given depend on `verbose`. Lives and counts take the place
+/// of transitions and connections.
 pub fn parts(options: &ReportOptions, verbose: u32) -> Parts {
-    let connections = options.connections.unwrap_or(verbose >= 1);
+    if !options.by.is_empty() {
+        return Parts {
+            counts: true,
+            counted_events: options.transitions.unwrap_or(true),
+            counted_connections: options.connections.unwrap_or(true),
+            ..Parts::default()
+        };
+    }
+    let lives = options.lives;
+    let connections = options.connections.unwrap_or(verbose >= 1 && !lives);
     Parts {
-        transitions: options.transitions.unwrap_or(verbose != 1),
+        transitions: options.transitions.unwrap_or(verbose != 1 && !lives),
         alarms: options.alarms,
         connections,
         listeners: options.listeners.unwrap_or(connections),
+        lives,
+        ..Parts::default()
     }
 }

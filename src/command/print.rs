@@ -2,18 +2,21 @@
 
 use std::io::{self, Write};
 
-use crate::backend::session::Session;
+use crate::backend::session::{Live, Session};
+use crate::command::count::Counter;
 use crate::command::options::{Parts, ReportOptions};
+use crate::command::select::Selector;
 use crate::error::{Result, write_error};
 use crate::host::Host;
 use crate::host::held::held;
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
 use crate::model::event::Event;
-use crate::model::filter::Show;
+use crate::model::filter::window::Within;
 use crate::model::handshakes;
 use crate::model::holders::{self, Attachment, ListenerInodes};
 use crate::model::ident::Ident;
+use crate::model::life::{Life, LifeBuilder};
 use crate::model::listener::Listener;
 use crate::model::order::Selection;
 use crate::model::summary::{FindingCounts, Summary, ThisReport};
@@ -23,29 +26,37 @@ use crate::render::Sink;
 pub struct Printer<'a> {
     options: &'a ReportOptions,
     parts: Parts,
-    /// Whether the keys select everything: then events need not be matched against the filter.
-    all: bool,
+    selector: Selector<'a>,
     sink: &'a mut dyn Sink,
     out: &'a mut dyn Write,
+    /// Connections that have not ended yet.
+    unfinished: LifeBuilder,
+    /// Ended connections that are printed after all events; `None`: each is printed at its end.
+    ended: Option<Selection<Life>>,
+    counter: Counter,
     /// Counts of what was printed.
     pub this: ThisReport,
 }
 
 impl<'a> Printer<'a> {
-    /// Starts the output.
+    /// Starts the output. Events are printed if they are in this range of time.
     ///
     /// # Errors
     /// Writing to stdout fails.
     pub fn new(
         options: &'a ReportOptions,
         parts: Parts,
+        within: Within,
         sink: &'a mut dyn Sink,
         out: &'a mut dyn Write,
     ) -> Result<Self> {
         sink.begin(out).map_err(write_error)?;
         Ok(Self {
-            all: options.show == Show::default(),
+            selector: Selector::new(&options.show, within),
             this: ThisReport::default(),
+            unfinished: LifeBuilder::default(),
+            ended: None,
+            counter: Counter::new(&options.by),
             options,
             parts,
             sink,
@@ -58,15 +69,81 @@ impl<'a> Printer<'a> {
         self.sink.clock().learn(clocks);
     }
 
-    /// Whether an event is to be printed.
-    pub fn wants(&self, event: &Event) -> bool {
-        let (part, show) = (self.parts, &self.options.show);
-        match event {
-            Event::Transition(event) => {
-                part.transitions && (self.all || show.transition(&event.record))
-            }
-            Event::Alarm(event) => part.alarms && (self.all || show.alarm(&event.record)),
+    /// Prints ended connections after all events, in the order that `sort=` and `limit=` say.
+    pub fn collect_lives(&mut self) {
+        self.ended = Some(Selection::new(self.options.sort, self.options.limit));
+    }
+
+    /// Learns an event that is older than those of the report: a connection may have ended since.
+    pub fn earlier(&mut self, event: &Event) {
+        if let Event::Transition(event) = event {
+            self.unfinished.add(&event.record);
         }
+    }
+
+    /// Whether transitions are printed.
+    pub fn prints_transitions(&self) -> bool {
+        self.parts.transitions
+    }
+
+    /// Whether lives are assembled.
+    pub fn wants_lives(&self) -> bool {
+        self.parts.lives || self.counts_events()
+    }
+
+    fn counts_events(&self) -> bool {
+        self.parts.counts && self.parts.counted_events
+    }
+
+    /// Takes the next event: prints, collects or counts the connection that has ended with it.
+    /// Returns whether the event itself is to be printed.
+    ///
+    /// # Errors
+    /// Writing to stdout fails.
+    pub fn take(&mut self, event: &Event, host: &mut dyn Host) -> Result<bool> {
+        if let Event::Transition(transition) = event {
+            if self.wants_lives() {
+                if let Some(life) = self.unfinished.add(&transition.record) {
+                    self.end(life, host)?;
+                }
+            }
+            if self.counts_events() && self.selector.event(event, self.sink.clock(), host) {
+                self.counter.transition(&transition.record, host);
+            }
+        }
+        let wanted = match event {
+            Event::Transition(_) => self.parts.transitions,
+            Event::Alarm(_) => self.parts.alarms,
+        };
+        Ok(wanted && self.selector.event(event, self.sink.clock(), host))
+    }
+
+    /// A connection has ended.
+    fn end(&mut self, life: Life, host: &mut dyn Host) -> Result<()> {
+        if !self.selector.life(&life, self.sink.clock(), host) {
+            return Ok(());
+        }
+        match &mut self.ended {
+            _ if self.parts.counts => self.counter.life(&life, host),
+            Some(ended) => ended.push(life),
+            None => self.life(&life)?,
+        }
+        Ok(())
+    }
+
+    fn life(&mut self, life: &Life) -> Result<()> {
+        self.this.lives += 1;
+        self.sink.life(self.out, life).map_err(write_error)
+    }
+
+    /// Prints the ended connections that were collected.
+    ///
+    /// # Errors
+    /// Writing to stdout fails.
+    pub fn lives(&mut self) -> Result<()> {
+        let ended = self.ended.take();
+        let mut sorted = ended.into_iter().flat_map(Selection::into_sorted);
+        sorted.try_for_each(|life| self.life(&life))
     }
 
     /// Prints and counts an event.
@@ -109,7 +186,28 @@ impl<'a> Printer<'a> {
         if self.parts.listeners {
             self.this.listeners = self.listeners(session, host, inodes)?;
         }
+        if self.parts.counts {
+            self.counts(session, host)?;
+        }
         Ok(())
+    }
+
+    /// Counts the live connections if they are wanted, and prints all counts.
+    fn counts(&mut self, session: &Session, host: &mut dyn Host) -> Result<()> {
+        if self.parts.counted_connections {
+            for batch in session.live() {
+                let Live { conns, now_ns } = batch?;
+                for conn in &conns {
+                    if self.selector.connection(conn, now_ns, host) {
+                        self.counter.connection(conn, now_ns, host);
+                    }
+                }
+            }
+        }
+        let counts = std::mem::take(&mut self.counter.counts);
+        let fields = self.counter.fields().to_vec();
+        let table = counts.into_table(fields, self.options.sort, self.options.limit);
+        self.sink.counts(self.out, &table).map_err(write_error)
     }
 
     /// Prints live connections and returns their number; adds the sockets of listeners to `inodes`.
@@ -126,10 +224,7 @@ impl<'a> Printer<'a> {
             let batch = batch?;
             now_ns = batch.now_ns;
             holders::add_listeners(inodes, &batch.conns);
-            let shown = |conn: &Conn| {
-                options.show.connection(conn, now_ns)
-                    && has_process(options, host, &conn.who, || Attachment::of(conn))
-            };
+            let shown = |conn: &Conn| self.selector.connection(conn, now_ns, host);
             let shown = batch.conns.into_iter().filter(shown);
             shown.for_each(|conn| selection.push(conn));
         }
@@ -153,7 +248,7 @@ impl<'a> Printer<'a> {
         let options = self.options;
         let mut selection = Selection::new(options.sort, options.limit);
         let all = session.listeners()?;
-        let shown = |listener: &Listener| options.show.listener(listener, all.now_ns);
+        let shown = |listener: &Listener| self.selector.listener(listener, all.now_ns);
         let shown: Vec<_> = all.listeners.into_iter().filter(shown).collect();
         let inodes = match inodes {
             Some(inodes) => inodes,
@@ -163,7 +258,7 @@ impl<'a> Printer<'a> {
         let socket = |who: &Ident| holders::of_listener(&inodes, who);
         let shown = shown.into_iter().filter(|listener| {
             let who = &listener.who;
-            has_process(options, host, who, || socket(who))
+            self.selector.live(who, || socket(who), host)
         });
         shown.for_each(|listener| selection.push(listener));
         print_all(selection.into_sorted(), |listener| {
@@ -209,17 +304,6 @@ impl<'a> Printer<'a> {
     pub fn finish(self) -> Result<()> {
         self.sink.finish(self.out).map_err(write_error)
     }
-}
-
-/// Whether a process of a live socket is one of those that the keys select.
-fn has_process(
-    options: &ReportOptions,
-    host: &mut dyn Host,
-    who: &Ident,
-    socket: impl Fn() -> Attachment,
-) -> bool {
-    let show = &options.show;
-    !show.by_process() || show.processes(&held(host, who, socket()).shown())
 }
 
 /// The sockets of all listeners.

@@ -8,7 +8,7 @@ use crate::fmt::line::{self, Line, Put};
 use crate::model::ident::Ident;
 
 /// A device, written after `%`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dev {
     /// Its index, never 0.
     pub index: u32,

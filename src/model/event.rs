@@ -87,6 +87,22 @@ impl RingState {
     }
 }
 
+/// Where to read a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// CPU of the ring.
+    pub cpu: u32,
+    /// Position of the next record.
+    pub next: u64,
+}
+
+/// The position in the ring of a CPU. All records of a ring that is not listed are later ones: it was
+/// created since.
+pub fn position_of(positions: &[Position], cpu: u32) -> u64 {
+    let of_cpu = positions.iter().find(|position| position.cpu == cpu);
+    of_cpu.map_or(0, |position| position.next)
+}
+
 /// Progress of reading one ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -9,7 +9,7 @@ use crate::fmt::line::{Line, Put, put_first};
 use crate::model::state::State;
 
 /// The side of a connection that a socket is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// It sent the first SYN.
     Client,
@@ -40,7 +40,7 @@ impl Role {
 }
 
 /// The process that owns a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner {
     /// Thread group id in the initial pid namespace.
     pub pid: u32,

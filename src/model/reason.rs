@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::abi;
 
 /// A reason. Any number from the module is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reason(pub u16);
 
 /// Names by number; 0 is no reason.

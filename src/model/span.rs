@@ -42,6 +42,18 @@ impl Span {
         }
     }
 
+    /// The sum of two durations, as far as it is known.
+    pub fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, Self::Unknown) => Self::Unknown,
+            (Self::Exact(one), Self::Exact(two)) => Self::Exact(one.saturating_add(two)),
+            (one, two) => {
+                let ns = |span: Self| span.ns().unwrap_or(0);
+                Self::AtLeast(ns(one).saturating_add(ns(two)))
+            }
+        }
+    }
+
     /// Whether the nanoseconds are exact; `None` if unknown.
     pub fn exact(self) -> Option<bool> {
         self.ns().map(|_| matches!(self, Self::Exact(_)))
@@ -59,5 +71,9 @@ mod tests {
         assert_eq!(Span::new(5, 3), Span::Exact(5));
         assert_eq!(Span::Unknown.exact(), None);
         assert_eq!(Span::AtLeast(1).exact(), Some(false));
+        assert_eq!(Span::Exact(1).plus(Span::Exact(2)), Span::Exact(3));
+        assert_eq!(Span::Exact(1).plus(Span::Unknown), Span::AtLeast(1));
+        assert_eq!(Span::AtLeast(1).plus(Span::Exact(2)), Span::AtLeast(3));
+        assert_eq!(Span::Unknown.plus(Span::Unknown), Span::Unknown);
     }
 }

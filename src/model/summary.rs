@@ -24,6 +24,8 @@ pub struct ThisReport {
     pub alarms: u64,
     /// Alarms that were printed.
     pub alarms_shown: u64,
+    /// Ended connections that were printed.
+    pub lives: u64,
     /// Live connections that were printed.
     pub connections: u64,
     /// Listeners that were printed.

@@ -11,11 +11,13 @@ use crate::fmt::width::{columns, cut, shorten, shorten_path, width};
 use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::{Activity, Conn};
+use crate::model::count::CountTable;
 use crate::model::endpoint::{Address, End};
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::holders::Holders;
 use crate::model::ident::{Ident, Role};
+use crate::model::life::Life;
 use crate::model::listener::{Listener, Queue};
 use crate::model::meters::Meters;
 use crate::model::reason::error_name;
@@ -23,6 +25,7 @@ use crate::model::state::State;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
 use crate::render::Sink;
+use crate::render::counts;
 use crate::render::findings::pointer;
 use crate::render::process::{Live, Recorded as Owner};
 use crate::render::style::{Style, alarm_style, state_style};
@@ -242,6 +245,27 @@ impl Fields<'_> {
         }
     }
 
+    /// Appends the states in order, each with the time at which it began, as far as that is known.
+    fn stays(&mut self, life: &Life) {
+        let l = self.style.labels;
+        format!("  {}\n", l.states).as_str().put(self.line);
+        let mut at = Some(life.start_ns);
+        for stay in &life.stays {
+            let begin = at.map(|ns| self.style.clock.local(ns));
+            let begin = begin.unwrap_or_else(|| "-".into());
+            format!("    {begin:23}  {:11}  ", stay.state.shown())
+                .as_str()
+                .put(self.line);
+            stay.time.put(self.line);
+            self.end();
+            let next = at.zip(stay.time.ns()).map(|(at, ns)| at.saturating_add(ns));
+            at = next.filter(|_| !life.gaps);
+        }
+        if life.gaps {
+            format!("    {}\n", l.gaps).as_str().put(self.line);
+        }
+    }
+
     /// Appends the meters of a full socket.
     fn meters(&mut self, meters: Option<Meters>, listener: bool) {
         let Some(m) = meters else {
@@ -344,6 +368,42 @@ impl Sink for Detail {
         fields.two((l.closing, alarm.closing), (l.timewait, alarm.timewait));
         fields.recorded(who, alarm.ts);
         fields.write(out)
+    }
+
+    fn life(&mut self, out: &mut dyn Write, life: &Life) -> io::Result<()> {
+        let l = self.style.labels;
+        let began = self.style.clock.local(life.start_ns);
+        let began = match life.whole {
+            true => began,
+            false => format!("{began} {}", l.at_least),
+        };
+        let mut fields = self.begin(life.end_ns);
+        fields.styled(Ansi::new().bold(), l.ended_one);
+        fields.end();
+        fields.addresses(&life.who);
+        fields.one(l.began, began.as_str());
+        fields.two(
+            (l.duration, life.duration()),
+            (l.reason, life.reason.name()),
+        );
+        let error = error_name(life.error);
+        fields.two((l.error, error.as_deref()), (l.synacks, life.synacks));
+        let carried = life.carried;
+        fields.two(
+            (l.bytes_sent, carried.bytes_sent),
+            (l.bytes_received, carried.bytes_received),
+        );
+        fields.two(
+            (l.bytes_acked, carried.bytes_acked),
+            (l.retrans, carried.retrans),
+        );
+        fields.recorded(&life.who, life.end_ns);
+        fields.stays(life);
+        fields.write(out)
+    }
+
+    fn counts(&mut self, out: &mut dyn Write, counts: &CountTable) -> io::Result<()> {
+        counts::write(out, &self.style, counts)
     }
 
     fn connection(

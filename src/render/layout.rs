@@ -43,6 +43,13 @@ impl Room {
         PROCESS[0] + more
     }
 
+    /// Takes what the endpoints do not need.
+    pub fn rest(&mut self) -> usize {
+        let spare = self.left.saturating_sub(self.endpoints * ENDPOINT[0]);
+        self.left -= spare;
+        spare
+    }
+
     /// Width of an endpoint: an equal share of the remaining columns.
     pub fn endpoint(self) -> usize {
         (self.left / self.endpoints).clamp(SHORTEST, ENDPOINT[1])

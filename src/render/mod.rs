@@ -1,6 +1,7 @@
 //! Formats of reports: JSON lines, a table, or all fields.
 
 mod columns;
+mod counts;
 mod detail;
 pub mod findings;
 pub mod i18n;
@@ -20,9 +21,11 @@ use std::io::{self, Write};
 use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
+use crate::model::count::CountTable;
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::holders::Holders;
+use crate::model::life::Life;
 use crate::model::listener::Listener;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
@@ -33,7 +36,7 @@ pub use style::Style;
 
 /// Receives a report, and writes it to `out` in one format.
 ///
-/// The order of calls is: [`Sink::begin`]; events, losses, connections and listeners;
+/// The order of calls is: [`Sink::begin`]; events, losses, lives, connections, listeners and counts;
 /// [`Sink::summary`] and [`Sink::findings`], if there are any; [`Sink::finish`]. The report is
 /// complete, and its events may be marked as reported, only after that has succeeded.
 pub trait Sink {
@@ -54,6 +57,16 @@ pub trait Sink {
     /// # Errors
     /// Errors of `out`.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()>;
+    /// Writes a connection that has ended.
+    ///
+    /// # Errors
+    /// Errors of `out`.
+    fn life(&mut self, out: &mut dyn Write, life: &Life) -> io::Result<()>;
+    /// Writes counts.
+    ///
+    /// # Errors
+    /// Errors of `out`.
+    fn counts(&mut self, out: &mut dyn Write, counts: &CountTable) -> io::Result<()>;
     /// Writes a live connection at `now_ns` (monotonic).
     ///
     /// # Errors

@@ -9,15 +9,18 @@ use crate::fmt::line::{self, Line, Put};
 use crate::host::names::Names;
 use crate::model::alarm::Alarm;
 use crate::model::conn::Conn;
+use crate::model::count::CountTable;
 use crate::model::endpoint::{Address, End};
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::holders::Holders;
+use crate::model::life::Life;
 use crate::model::listener::Listener;
 use crate::model::summary::{FindingCounts, Summary};
 use crate::model::transition::Transition;
 use crate::render::Sink;
 use crate::render::columns::{Column, Kind, Row, column, put_head};
+use crate::render::counts;
 use crate::render::findings::pointer;
 use crate::render::i18n::labels::Labels;
 use crate::render::layout::{ENDPOINT, PROCESS, Room};
@@ -43,6 +46,7 @@ const RETRANS: usize = 7;
 enum Part {
     Transitions,
     Alarms,
+    Lives,
     Connections,
     Listeners,
 }
@@ -53,6 +57,7 @@ pub struct Table {
     names: Names,
     part: Option<Part>,
     transitions: TransitionColumns,
+    lives: LifeColumns,
     connections: ConnectionColumns,
     listeners: ListenerColumns,
     /// Columns of the current part.
@@ -68,6 +73,7 @@ impl Table {
         Self {
             alarm_columns: transitions.alarm_columns(&style),
             transitions,
+            lives: LifeColumns::for_width(style.width),
             connections: ConnectionColumns::for_width(style.width),
             listeners: ListenerColumns::for_width(style.width),
             style,
@@ -90,6 +96,7 @@ impl Table {
         self.columns = match part {
             Part::Transitions => self.transitions.columns(&self.style),
             Part::Alarms => self.transitions.alarm_columns(&self.style),
+            Part::Lives => self.lives.columns(&self.style),
             Part::Connections => self.connections.columns(&self.style),
             Part::Listeners => self.listeners.columns(self.style.labels),
         };
@@ -168,6 +175,102 @@ impl TransitionColumns {
             column(l.remote, self.endpoint, Kind::Endpoint),
             column(l.alarm, left, Kind::Text),
         ]
+    }
+}
+
+/// Widths of the columns of connections that have ended. The first three are those of transitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LifeColumns {
+    time: usize,
+    endpoint: usize,
+    /// Whether there are columns for bytes and retransmissions.
+    meters: bool,
+    /// Width of the process column; 0: none.
+    process: usize,
+    /// Width of the states with the time in each; 0: none.
+    stays: usize,
+}
+
+/// Minimum width of the states of a connection.
+const STAYS: usize = 40;
+
+impl LifeColumns {
+    fn for_width(width: Option<usize>) -> Self {
+        let Some(width) = width else {
+            return Self {
+                time: TIME[1],
+                endpoint: ENDPOINT[0],
+                meters: true,
+                process: PROCESS[1],
+                stays: STAYS,
+            };
+        };
+        // Width of the time, the span, the reason, and the gaps between five columns.
+        let mut room = Room::new(width, TIME[0] + SPAN + REASON + 4, 2);
+        let process = room.take(PROCESS[0] + 1);
+        let meters = room.take(2 * (BYTES + 1) + RETRANS + 1);
+        let long = room.take(TIME[1] - TIME[0]);
+        let stays = room.take(STAYS + 1);
+        let process = room.process(process);
+        // The endpoints stay short where the states are shown: these take what is left.
+        let stays = match stays {
+            true => STAYS + room.rest(),
+            false => 0,
+        };
+        Self {
+            time: TIME[usize::from(long)],
+            meters,
+            process,
+            stays,
+            endpoint: room.endpoint(),
+        }
+    }
+
+    fn columns(&self, style: &Style) -> Vec<Column> {
+        let l = style.labels;
+        let mut columns = vec![
+            column(l.time, self.time, Kind::Text),
+            column(l.local, self.endpoint, Kind::Endpoint),
+            column(l.remote, self.endpoint, Kind::Endpoint),
+            column(l.duration, SPAN, Kind::Number),
+        ];
+        if self.meters {
+            columns.push(column(l.sent, BYTES, Kind::Number));
+            columns.push(column(l.received, BYTES, Kind::Number));
+            columns.push(column(l.retrans_short, RETRANS, Kind::Number));
+        }
+        columns.push(column(l.reason, REASON, Kind::Text));
+        if self.process > 0 {
+            columns.push(column(l.process, self.process, Kind::Text));
+        }
+        if self.stays > 0 {
+            columns.push(column(l.states, self.stays, Kind::Text));
+        }
+        columns
+    }
+
+    /// Format of the time.
+    fn form(&self) -> Form {
+        match self.time == TIME[0] {
+            true => Form::Day,
+            false => Form::Short,
+        }
+    }
+}
+
+/// The states of a connection in order, with the time in each: `SYN_SENT 0.2 ms, ESTABLISHED 3.0 s`.
+struct Stays<'a>(&'a Life);
+
+impl Put for Stays<'_> {
+    fn put(&self, line: &mut Line) {
+        for (index, stay) in self.0.stays.iter().enumerate() {
+            if index > 0 {
+                ", ".put(line);
+            }
+            stay.state.shown().put(line);
+            line.push(b' ');
+            stay.time.put(line);
+        }
     }
 }
 
@@ -282,14 +385,11 @@ impl Sink for Table {
         out.write_all(&self.line)
     }
 
-    /// Printed among transitions in the same columns, without headings of its own.
+    /// Printed among transitions and lives in their first columns, without headings of its own.
     fn alarm(&mut self, out: &mut dyn Write, event: &Recorded<Alarm>) -> io::Result<()> {
-        let among = self.part == Some(Part::Transitions);
-        self.enter(if among {
-            Part::Transitions
-        } else {
-            Part::Alarms
-        });
+        let among = [Part::Transitions, Part::Lives];
+        let among = self.part.filter(|part| among.contains(part));
+        self.enter(among.unwrap_or(Part::Alarms));
         let (alarm, who) = (&event.record, &event.record.who);
         let form = self.transitions.form();
         let dev = self.names.dev(who);
@@ -306,6 +406,36 @@ impl Sink for Table {
         let words = alarm_words(self.style.labels, alarm, gone);
         row.text(alarm_style(alarm.raised), words.as_str());
         out.write_all(&self.line)
+    }
+
+    fn life(&mut self, out: &mut dyn Write, life: &Life) -> io::Result<()> {
+        self.enter(Part::Lives);
+        let who = &life.who;
+        let dev = self.names.dev(who);
+        let gone = self.lives.process > 0 && self.names.has_ended(who, life.end_ns);
+        let mut row = Row::new(&mut self.line, &self.style, &self.columns);
+        row.cell(self.style.clock.moment(life.end_ns, self.lives.form()));
+        row.cell(End::local(who, dev.as_ref()));
+        row.cell(End::remote(who, dev.as_ref()));
+        row.cell(life.duration());
+        if self.lives.meters {
+            row.cell(life.carried.bytes_sent);
+            row.cell(life.carried.bytes_received);
+            row.cell(life.carried.retrans);
+        }
+        row.cell(life.reason.name());
+        if self.lives.process > 0 {
+            row.text(Ansi::new(), who.owner.map(|owner| Owner { owner, gone }));
+        }
+        if self.lives.stays > 0 {
+            row.cell(Stays(life));
+        }
+        out.write_all(&self.line)
+    }
+
+    fn counts(&mut self, out: &mut dyn Write, counts: &CountTable) -> io::Result<()> {
+        self.part = Some(Part::Connections);
+        counts::write(out, &self.style, counts)
     }
 
     fn connection(

@@ -160,6 +160,17 @@ impl Clock {
         }
     }
 
+    /// The wall-clock time in nanoseconds since 1970.
+    pub fn real_ns(&self, ns: u64) -> i128 {
+        let Moment { seconds, nanos } = self.real(ns);
+        i128::from(seconds) * i128::from(SECOND) + i128::from(nanos)
+    }
+
+    /// The time zone of local times.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// A point in time that can be appended to a line.
     pub fn moment(&self, ns: u64, form: Form) -> impl Put {
         move |line: &mut Line| self.put(line, ns, form)

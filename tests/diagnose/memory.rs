@@ -12,52 +12,34 @@ use diagnose_tools::command::diagnose::diagnose;
 use diagnose_tools::command::options::DiagnoseOptions;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::error::{Error, Result};
-use diagnose_tools::module::trust::{Folder, Owners};
 use diagnose_tools::render::Style;
 use diagnose_tools::render::i18n::Lang;
 use diagnose_tools::render::time::Clock;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nix::unistd::geteuid;
 use serde_json::Value;
 use testkit::fake::{Fake, GENERATION, NOW_REAL};
 use testkit::host::FakeHost;
 use testkit::scene::{CLOSE_WAIT, Conn, SECOND, stranger};
+use testkit::scratch::Scratch;
 
 use crate::support::{add, host};
 
-/// A folder that is removed at the end.
-struct Scratch(PathBuf);
+/// A folder for the file.
+struct Place(Scratch);
 
-impl Scratch {
-    /// `None` if the tree is writable by others: nothing in it is trusted then.
+impl Place {
     fn new(name: &str) -> Option<Self> {
-        let top = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let owners = Owners::root().and(geteuid().as_raw());
-        if let Err(fault) = Folder::open(top, &owners) {
-            eprintln!("not tried: {fault}");
-            return None;
-        }
-        let path = top.join(format!("memory-{name}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Some(Self(path))
+        Scratch::new(env!("CARGO_TARGET_TMPDIR"), &format!("memory-{name}")).map(Self)
     }
 
     /// The folder of the file, which does not exist yet.
     fn memory(&self) -> PathBuf {
-        self.0.join("memory")
+        self.0.path().join("memory")
     }
 
     fn file(&self) -> PathBuf {
         self.memory().join("findings")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -137,7 +119,7 @@ const ID: &str = "close-wait:4026531840:process=nginx";
 
 #[test]
 fn a_finding_is_new_then_still_there_then_gone_once() {
-    let Some(scratch) = Scratch::new("states") else {
+    let Some(scratch) = Place::new("states") else {
         return;
     };
     let memory = scratch.memory();
@@ -160,7 +142,7 @@ fn a_finding_is_new_then_still_there_then_gone_once() {
 
 #[test]
 fn text_says_since_when_it_is_there() {
-    let Some(scratch) = Scratch::new("text") else {
+    let Some(scratch) = Place::new("text") else {
         return;
     };
     let memory = scratch.memory();
@@ -185,7 +167,7 @@ fn text_says_since_when_it_is_there() {
 
 #[test]
 fn what_is_gone_fails_no_check() {
-    let Some(scratch) = Scratch::new("check") else {
+    let Some(scratch) = Place::new("check") else {
         return;
     };
     let check = |fake: &Fake| run(fake, &scratch.memory(), "check=1", &mut Vec::new());
@@ -195,12 +177,12 @@ fn what_is_gone_fails_no_check() {
 
 #[test]
 fn a_narrowed_diagnosis_declares_nothing_gone() {
-    let Some(scratch) = Scratch::new("scope") else {
+    let Some(scratch) = Place::new("scope") else {
         return;
     };
     let memory = scratch.memory();
     look(&leaky(142, 0), &memory, "");
-    let config = scratch.0.join("limits.toml");
+    let config = scratch.0.path().join("limits.toml");
     fs::write(&config, "[close-wait]\ncount = 500\n").unwrap();
     let config = format!("config={}", config.display());
     for narrowed in ["rules=resets", "port=443", &config] {
@@ -216,7 +198,7 @@ fn a_narrowed_diagnosis_declares_nothing_gone() {
 
 #[test]
 fn a_new_activation_starts_anew() {
-    let Some(scratch) = Scratch::new("activation") else {
+    let Some(scratch) = Place::new("activation") else {
         return;
     };
     let memory = scratch.memory();
@@ -233,7 +215,7 @@ fn a_new_activation_starts_anew() {
 
 #[test]
 fn only_its_owner_reads_the_file() {
-    let Some(scratch) = Scratch::new("modes") else {
+    let Some(scratch) = Place::new("modes") else {
         return;
     };
     let memory = scratch.memory();
@@ -249,7 +231,7 @@ fn only_its_owner_reads_the_file() {
 
 #[test]
 fn a_file_that_cannot_be_used_is_replaced() {
-    let Some(scratch) = Scratch::new("damaged") else {
+    let Some(scratch) = Place::new("damaged") else {
         return;
     };
     let memory = scratch.memory();
@@ -269,13 +251,13 @@ fn a_file_that_cannot_be_used_is_replaced() {
 
 #[test]
 fn what_another_user_could_have_changed_is_not_used() {
-    let Some(scratch) = Scratch::new("others") else {
+    let Some(scratch) = Place::new("others") else {
         return;
     };
     let (memory, file) = (scratch.memory(), scratch.file());
     look(&leaky(142, 0), &memory, "");
     // The file of another folder.
-    let target = scratch.0.join("target");
+    let target = scratch.0.path().join("target");
     fs::rename(&file, &target).unwrap();
     let before = fs::read(&target).unwrap();
     symlink(&target, &file).unwrap();
@@ -303,12 +285,16 @@ fn what_another_user_could_have_changed_is_not_used() {
 
 #[test]
 fn a_diagnosis_works_where_nothing_can_be_remembered() {
-    let Some(scratch) = Scratch::new("nowhere") else {
+    let Some(scratch) = Place::new("nowhere") else {
         return;
     };
-    let file = scratch.0.join("file");
+    let file = scratch.0.path().join("file");
     fs::write(&file, "").unwrap();
-    let nowhere = [file.join("memory"), scratch.0.join("none/memory"), file];
+    let nowhere = [
+        file.join("memory"),
+        scratch.0.path().join("none/memory"),
+        file,
+    ];
     for memory in nowhere {
         assert_eq!(
             look(&leaky(142, 0), &memory, ""),
@@ -330,7 +316,7 @@ fn what_is_not_printed_stays_new() {
             Ok(())
         }
     }
-    let Some(scratch) = Scratch::new("closed") else {
+    let Some(scratch) = Place::new("closed") else {
         return;
     };
     let memory = scratch.memory();

@@ -75,7 +75,8 @@ fn text(keys: &str) -> String {
     let (fake, mut out) = (fake(), Vec::new());
     let options = parse::report(&format!("summary=0 findings=0 peek=1 {keys}")).unwrap();
     let mut sink = sink(options.format, style(&fake, Lang::En, None), names());
-    report(&fake, &mut host(), &options, &mut *sink, &mut out).unwrap();
+    let folder = std::path::Path::new("/nonexistent");
+    report(&fake, &mut host(), &options, folder, &mut *sink, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! `--report` against a backend in memory.
 
+mod asked;
 mod choice;
 mod devices;
 mod fields;

@@ -52,7 +52,7 @@ fn the_summary_is_last_and_complete() {
         \"unmatched\":0,\"seeded\":0,\"seen\":3,\"alarms\":0,\"filtered\":2,\"too_short\":1,\"recorded\":0,\
         \"reported\":0,\"pending\":0,\"this_report\":{\"transitions\":0,\"shown\":0,\
         \"alarms\":0,\"alarms_shown\":0,\"connections\":0,\"listeners\":0,\
-        \"overwritten\":0,\"unknown_records\":0},\
+        \"overwritten\":0,\"unknown_records\":0,\"lives\":0},\
         \"ends\":{},\"lives\":{},\"accept_wait\":{\"count\":0},\"cgroups\":[],\
         \"findings\":{\"critical\":0,\"warning\":0,\"info\":0}}";
     assert_eq!(line, expected);

@@ -13,6 +13,7 @@
 )]
 
 mod alarms;
+mod asked;
 mod bad_input;
 mod beginnings;
 mod captures;
@@ -128,6 +129,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             filters::trials(),
             scope::trials(),
             lives::trials(),
+            asked::trials(),
             diagnose::trials(),
             outputs::trials(),
             loss::trials(),

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::activation::Settings;
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
-use crate::model::event::{Event, Progress, RingState};
+use crate::model::event::{Event, Progress, RingState, position_of};
 use crate::model::hook::Hook;
 use crate::model::listener::Listener;
 use crate::model::lives::{InCgroup, Lives};
@@ -183,9 +183,10 @@ struct Captured<'a, S> {
 impl<'a, S: Source> Captured<'a, S> {
     fn new(capture: &'a Capture<S>, rings: Vec<Ring>, start: Start) -> Self {
         let progress = |ring: &Ring| {
-            let from = match start {
+            let from = match &start {
                 Start::Consumed => ring.state.consumed,
-                Start::Now | Start::Since(_) => ring.read_to,
+                Start::At(positions) => position_of(positions, ring.state.cpu),
+                Start::Now | Start::Since(_) | Start::Before(_) => ring.read_to,
             };
             Progress {
                 cpu: ring.state.cpu,
@@ -197,9 +198,9 @@ impl<'a, S: Source> Captured<'a, S> {
         let cpus = rings.iter().map(|ring| ring.state.cpu).zip(0..);
         Self {
             events: (start != Start::Now).then(|| capture.reader.stream(capture::EVENTS)),
-            start,
             progress: rings.iter().map(progress).collect(),
             index: cpus.collect(),
+            start,
             rings,
             capture,
         }
@@ -213,10 +214,11 @@ impl<'a, S: Source> Captured<'a, S> {
         let Some(progress) = index.and_then(|index| self.progress.get_mut(index)) else {
             return false;
         };
-        let wanted = match self.start {
-            Start::Consumed => seq >= progress.to,
+        let wanted = match &self.start {
+            Start::Consumed | Start::At(_) => seq >= progress.to,
             Start::Now => false,
-            Start::Since(ns) => event.ts() >= ns,
+            Start::Since(ns) => event.ts() >= *ns,
+            Start::Before(positions) => seq < position_of(positions, cpu),
         };
         if wanted {
             progress.from = progress.from.min(seq);

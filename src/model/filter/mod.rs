@@ -3,6 +3,7 @@
 //! `struct tcpstates_filter`).
 
 mod addresses;
+mod cgroups;
 mod expression;
 pub mod keys;
 mod names;
@@ -11,10 +12,12 @@ mod processes;
 mod reasons;
 mod show;
 mod states;
+pub mod window;
 
 use std::net::Ipv6Addr;
 
 pub use addresses::{AddrRule, parse_addrs};
+pub use cgroups::{InCgroup, parse_cgroups, parse_containers, parse_uids};
 pub use expression::Side;
 pub use names::Rules;
 pub(crate) use names::unknown_name;

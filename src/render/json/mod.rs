@@ -1,6 +1,8 @@
 //! JSON lines for scripts. The order of the fields is part of the interface; unknown values are
 //! omitted.
 
+mod counts;
+mod life;
 mod object;
 mod summary;
 
@@ -12,10 +14,12 @@ use crate::fmt::line::{Line, Put};
 use crate::host::names::{ConnNames, Names};
 use crate::model::alarm::{Alarm, AlarmKind};
 use crate::model::conn::{Activity, Conn};
+use crate::model::count::CountTable;
 use crate::model::event::Recorded;
 use crate::model::handshakes::Counter;
 use crate::model::holders::Holders;
 use crate::model::ident::{Ident, Owner, Role};
+use crate::model::life::Life;
 use crate::model::listener::Listener;
 use crate::model::meters::Meters;
 use crate::model::reason::error_name;
@@ -261,6 +265,15 @@ impl Sink for Json {
             "timewait": alarm.timewait,
         );
         self.write(out)
+    }
+
+    fn life(&mut self, out: &mut dyn Write, life: &Life) -> io::Result<()> {
+        life::put(self, life);
+        self.write(out)
+    }
+
+    fn counts(&mut self, out: &mut dyn Write, counts: &CountTable) -> io::Result<()> {
+        counts::write(self, out, counts)
     }
 
     fn connection(

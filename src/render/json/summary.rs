@@ -69,6 +69,7 @@ struct ThisReportJson {
     listeners: u64,
     overwritten: u64,
     unknown_records: u64,
+    lives: u64,
 }
 
 #[derive(Serialize)]
@@ -219,6 +220,7 @@ impl ThisReportJson {
             listeners: this.listeners,
             overwritten: this.overwritten,
             unknown_records: this.unknown_records,
+            lives: this.lives,
         }
     }
 }

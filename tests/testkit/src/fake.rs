@@ -88,6 +88,11 @@ impl FakeRing {
         self.words[offset_of!(RingHeader, head) / 8].store(position + 1, Ordering::Release);
     }
 
+    /// Makes it a ring of another activation.
+    pub fn belong_to(&self, generation: u64) {
+        self.words[3].store(generation, Ordering::Relaxed);
+    }
+
     pub fn end(&self) {
         self.words[offset_of!(RingHeader, ended) / 8].store(1, Ordering::Release);
     }

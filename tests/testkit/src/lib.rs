@@ -7,5 +7,6 @@ pub mod host;
 pub mod printed;
 pub mod records;
 pub mod scene;
+pub mod scratch;
 pub mod strange;
 pub mod untrusted;

@@ -161,6 +161,8 @@ pub fn when_all_have_ended(patience: Duration) -> Report {
 #[derive(Debug)]
 pub struct Report {
     pub transitions: Vec<Value>,
+    pub lives: Vec<Value>,
+    pub counts: Vec<Value>,
     pub alarms: Vec<Value>,
     pub connections: Vec<Value>,
     pub listeners: Vec<Value>,
@@ -186,6 +188,8 @@ impl Report {
         };
         let report = Self {
             transitions: of("transition"),
+            lives: of("life"),
+            counts: of("count"),
             alarms: of("alarm"),
             connections: of("connection"),
             listeners: of("listener"),
@@ -193,7 +197,8 @@ impl Report {
             summary,
         };
         let events = report.transitions.len() + report.alarms.len() + report.lost.len();
-        let known = events + report.connections.len() + report.listeners.len();
+        let live = report.connections.len() + report.listeners.len();
+        let known = events + live + report.lives.len() + report.counts.len();
         assert_eq!(known, lines.len(), "lines of another type");
         report
     }
