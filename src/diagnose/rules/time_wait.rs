@@ -19,7 +19,8 @@ pub static RULE: Rule = Rule {
     names: &["time-wait"],
     looks_at: "connections in TIME_WAIT, by listener or destination; of a destination, the share \
                of the ports of one local address that connect() may choose from",
-    refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`): information",
+    refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`, with \
+                 `tcp_timestamps`): information",
     alike: "nothing: TIME_WAIT is what it is; whether it does harm depends on the ports",
     remedy: "reuse connections (keep-alive, a pool)",
     limits: &[COUNT, local_ports::SHARE],

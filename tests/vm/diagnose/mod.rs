@@ -5,6 +5,7 @@ mod attacks;
 mod ends;
 mod floods;
 mod healthy;
+mod innocent;
 mod kernel;
 mod memory;
 mod piles;
@@ -29,6 +30,7 @@ pub fn beside() -> Vec<Trial> {
         queues::trials(),
         ends::trials(),
         refuted::trials(),
+        innocent::trials(),
         healthy::beside(),
     ];
     all.into_iter().flatten().collect()
