@@ -179,8 +179,9 @@ pub fn other_ends<'a>(
     size: u64,
 ) -> Option<Action> {
     let others: Vec<&Conn> = whos.filter_map(|who| facts.other_end(who)).collect();
-    let netns = others.first()?.who.netns;
-    let owner = facts.owners(netns, others.iter().map(|c| &c.who)).owner;
+    // Those that are not accepted belong to the process that listens.
+    let service = facts.service(&others.first()?.who);
+    let owner = facts.subject(&service, others.iter().map(|c| &c.who)).owner;
     let connections = others.len() as u64;
     (connections * 2 > size).then(|| Action::SeeOtherEnds {
         owner,
