@@ -158,3 +158,19 @@ fn without_timestamps_no_port_is_reused() {
     assert_eq!(found("1"), Severity::Info);
     assert_eq!(found("0"), Severity::Warning);
 }
+
+/// Many connections in TIME_WAIT are information until the ports run out, and then again.
+#[test]
+fn time_wait_keeps_its_id_when_ports_run_out() {
+    let found = |range| {
+        let fake = self::host();
+        add(&fake, to_database(1_000, TIME_WAIT));
+        let mut host = FakeHost::default().set("net.ipv4.ip_local_port_range", range);
+        let findings = look_with(&fake, &mut host, &Scope::default()).findings;
+        let finding = only(&findings);
+        (finding.severity, finding.id.clone())
+    };
+    let [many, few] = ["32768 60999", "40000 41099"].map(found);
+    assert_eq!((many.0, few.0), (Severity::Info, Severity::Warning));
+    assert_eq!(many.1, few.1);
+}

@@ -92,8 +92,13 @@ fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
     };
     let namespace = facts.namespace(service.netns);
     let whos = conns.iter().map(|c| &c.who);
-    let finding = facts
-        .finding("time-wait", Severity::Info, problem, service, whos)
+    let mut finding = facts.finding("time-wait", Severity::Info, problem, service, whos);
+    let locals: BTreeSet<_> = conns.iter().map(|c| c.who.local().to_canonical()).collect();
+    if let (Side::Client, 1, Some(local)) = (service.side, locals.len(), locals.first()) {
+        // The subject is the same as that of ports that run out, and so is the id.
+        finding.subject.local = Some((*local, None));
+    }
+    let finding = finding
         .number("timewait", conns.len() as u64)
         .number("live", facts.live(service).all)
         .counters(&namespace, &["TcpExtTCPTimeWaitOverflow"])
