@@ -54,8 +54,9 @@ impl Loaded {
             "1",
             "--connections",
             "20",
+            // It is ended with the scenario, which takes long where each access is checked.
             "--duration",
-            "300",
+            "3600",
         ];
         let url = nginx.url("/");
         let wrk = Program::start(&link.near, &[&load, header, &[&url]].concat());
