@@ -81,7 +81,12 @@ fn container(input: &[u8]) -> Vec<u8> {
     for (number, (kind, bytes)) in (0..).zip(all.chain([(END, &end)])) {
         let block = Block {
             kind,
-            version: 1,
+            // Of other kinds the inputs have the first version.
+            version: if kind == LIVES.number {
+                LIVES.version
+            } else {
+                1
+            },
             optional: false,
             number,
             length: bytes.len(),

@@ -44,6 +44,41 @@ pub fn percentile(hist: &[u64], max_ns: u64, percent: u64) -> Option<u64> {
     Some(max_ns)
 }
 
+/// The number of times in a range: from one power of two to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Octave {
+    /// The shortest of these times in nanoseconds.
+    pub from_ns: u64,
+    /// The first nanosecond above them.
+    pub to_ns: u64,
+    /// Number of times.
+    pub count: u64,
+}
+
+/// The octaves of `hist` from the first to the last with a time. The first one of all starts at 0,
+/// and the last one has no upper bound.
+pub fn octaves(hist: &[u64; BUCKETS]) -> Vec<Octave> {
+    let (lowest, others) = hist.split_at(1);
+    let cells = [lowest].into_iter().chain(others.chunks(1 << SUB_BITS));
+    let mut all: Vec<_> = (0..)
+        .zip(cells)
+        .map(|(octave, counts)| Octave {
+            from_ns: if octave == 0 { 0 } else { power(octave - 1) },
+            to_ns: power(octave),
+            count: counts.iter().copied().fold(0, u64::saturating_add),
+        })
+        .collect();
+    let last = all.iter().rposition(|octave| octave.count > 0);
+    all.truncate(last.map_or(0, |last| last + 1));
+    let first = all.iter().position(|octave| octave.count > 0);
+    all.drain(..first.unwrap_or(0));
+    all
+}
+
+fn power(octave: u32) -> u64 {
+    1u64.checked_shl(MIN_SHIFT + octave).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +142,23 @@ mod tests {
             Some(1_000_000_000)
         );
         assert_eq!(percentile(&transition(&[5, 1_000_000_000]), 50), Some(1024));
+    }
+
+    #[test]
+    fn an_octave_has_the_times_between_two_powers_of_two() {
+        let told = |times: &[u64]| {
+            let octaves = octaves(&transition(times).hist);
+            let told = octaves.iter().map(|o| (o.from_ns, o.to_ns, o.count));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[]), []);
+        assert_eq!(told(&[0, 1_023]), [(0, 1_024, 2)]);
+        let expected = [(1_024, 2_048, 2), (2_048, 4_096, 0), (4_096, 8_192, 1)];
+        assert_eq!(told(&[1_024, 2_047, 4_096]), expected);
+        let last = told(&[1, u64::MAX]);
+        assert_eq!((last[0], last.len()), ((0, 1_024, 1), 41));
+        assert_eq!(last[40], (1 << 49, 1 << 50, 1));
+        assert_eq!(octaves(&[u64::MAX; BUCKETS]).len(), 41);
     }
 
     #[test]

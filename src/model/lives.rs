@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::abi::{self, Cgroup, Times};
-use crate::model::histogram::percentile;
+use crate::model::histogram::{BUCKETS, percentile};
 use crate::model::ident::Role;
 use crate::model::reason::Reason;
 use crate::model::state::State;
@@ -13,7 +13,7 @@ use crate::model::state::State;
 const OTHERS: u64 = abi::TCPSTATES_CGROUP_OTHERS as u64;
 
 /// Durations of one kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durations {
     /// Number of durations.
     pub count: u64,
@@ -21,6 +21,19 @@ pub struct Durations {
     pub total_ns: u64,
     /// Median, 99th percentile and longest in nanoseconds; `None` without a duration.
     pub times: Option<[u64; 3]>,
+    /// Histogram of the durations; all 0 in a capture of an earlier version.
+    pub hist: [u64; BUCKETS],
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            total_ns: 0,
+            times: None,
+            hist: [0; BUCKETS],
+        }
+    }
 }
 
 impl Durations {
@@ -30,6 +43,7 @@ impl Durations {
             count: times.count,
             total_ns: times.total_ns,
             times: part(50).zip(part(99)).map(|(a, b)| [a, b, times.max_ns]),
+            hist: times.hist,
         }
     }
 }

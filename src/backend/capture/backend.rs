@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::backend::capture::codec::Codec;
-use crate::backend::capture::elements::EarlierConn;
+use crate::backend::capture::elements::{EarlierConn, EarlierLives};
 use crate::backend::capture::file::{self, name_of};
 use crate::backend::capture::read::{Elements, Reader, Source};
 use crate::backend::capture::{self, Kind, Problem, Ring};
@@ -96,7 +96,13 @@ impl<S: Source> Backend for Capture<S> {
     }
 
     fn lives(&self) -> Result<Lives> {
-        self.one(capture::LIVES)
+        match self.reader.version(capture::LIVES) {
+            1 => {
+                let EarlierLives(lives) = self.one(capture::LIVES)?;
+                Ok(lives)
+            }
+            _ => self.one(capture::LIVES),
+        }
     }
 
     fn cgroups(&self) -> Result<Vec<InCgroup>> {

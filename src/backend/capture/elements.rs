@@ -81,7 +81,7 @@ fields! {
     RingState { cpu head consumed overwritten }
     Ring { state read_to lost unknown }
     TransitionCount { old new count timed total_ns max_ns hist }
-    Durations { count total_ns times }
+    Durations { count total_ns times hist }
     InCgroup { cgroup states total }
     Stats {
         now_ns now_real_ns activated_ns seen filtered too_short ringless recorded reported
@@ -121,6 +121,66 @@ impl Codec for EarlierConn {
     }
 }
 
+/// Ended connections in version 1, which has no histograms.
+pub(super) struct EarlierLives(pub(super) Lives);
+
+/// Durations in version 1.
+struct EarlierDurations(Durations);
+
+impl Codec for EarlierDurations {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.count.put(out);
+        self.0.total_ns.put(out);
+        self.0.times.put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        Ok(Self(Durations {
+            count: Codec::take(bytes)?,
+            total_ns: Codec::take(bytes)?,
+            times: Codec::take(bytes)?,
+            ..Durations::default()
+        }))
+    }
+}
+
+/// A side in version 1.
+struct EarlierEnded(Ended);
+
+impl Codec for EarlierEnded {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.role.put(out);
+        self.0.ends.put(out);
+        EarlierDurations(self.0.life).put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        let ended = Ended {
+            role: Codec::take(bytes)?,
+            ends: Codec::take(bytes)?,
+            life: EarlierDurations::take(bytes)?.0,
+        };
+        ended.checked().map(Self)
+    }
+}
+
+impl Codec for EarlierLives {
+    fn put(&self, out: &mut Vec<u8>) {
+        let ended = self.0.ended.iter().cloned().map(EarlierEnded);
+        ended.collect::<Vec<_>>().put(out);
+        EarlierDurations(self.0.accept_wait).put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Taken<Self> {
+        let ended = Vec::<EarlierEnded>::take(bytes)?;
+        let lives = Lives {
+            ended: ended.into_iter().map(|EarlierEnded(ended)| ended).collect(),
+            accept_wait: EarlierDurations::take(bytes)?.0,
+        };
+        lives.checked().map(Self)
+    }
+}
+
 /// Encodes an address and a prefix length.
 impl Codec for Ipv6Net {
     fn put(&self, out: &mut Vec<u8>) {
@@ -148,8 +208,14 @@ impl Codec for Ended {
             ends: Codec::take(bytes)?,
             life: Codec::take(bytes)?,
         };
-        distinct(ended.ends.iter().map(|(reason, _)| reason.0))?;
-        Ok(ended)
+        ended.checked()
+    }
+}
+
+impl Ended {
+    fn checked(self) -> Taken<Self> {
+        distinct(self.ends.iter().map(|(reason, _)| reason.0))?;
+        Ok(self)
     }
 }
 
@@ -165,8 +231,14 @@ impl Codec for Lives {
             ended: Codec::take(bytes)?,
             accept_wait: Codec::take(bytes)?,
         };
-        distinct(lives.ended.iter().map(Ended::role_name))?;
-        Ok(lives)
+        lives.checked()
+    }
+}
+
+impl Lives {
+    fn checked(self) -> Taken<Self> {
+        distinct(self.ended.iter().map(Ended::role_name))?;
+        Ok(self)
     }
 }
 
@@ -411,6 +483,7 @@ mod tests {
                 count: number(&mut seed),
                 total_ns: number(&mut seed),
                 times: (round % 2 == 0).then(|| [1, 2, number(&mut seed)]),
+                hist: counted.hist,
             };
             let ended = Ended {
                 role: [None, Some(Role::Client), Some(Role::Server)][usize::from(round % 3)],

@@ -119,7 +119,7 @@ kinds! {
     LISTENERS = Kind::table(5, abi::TCPSTATES_LISTENERS_MAX as usize, "listeners");
     PAIRS = Kind::table(6, abi::TCPSTATES_PAIRS_MAX as usize, "pairs");
     TRANSITION_COUNTS = Kind::table(7, 1 << 16, "transition counts");
-    LIVES = Kind::table(8, 1, "lives");
+    LIVES = Kind::table(8, 1, "lives").version(2);
     CGROUPS = Kind::table(9, abi::TCPSTATES_CGROUPS_MAX as usize + 1, "cgroups");
     CLOCKS = Kind::table(10, abi::TCPSTATES_CLOCKS_MAX as usize, "clocks");
     RINGS = Kind::table(11, 1 << 16, "rings");
