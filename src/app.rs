@@ -15,7 +15,9 @@ use crate::backend::{Backend, session};
 use crate::cli::plugin::{Plugin, Plugins};
 use crate::cli::{self, Action, Task};
 use crate::command::options::DiagnoseOptions;
-use crate::command::{activate, diagnose, doubts, dump, follow, install, kept, report, settings};
+use crate::command::{
+    activate, diagnose, doubts, dump, follow, html, install, kept, report, settings,
+};
 use crate::error::{Error, Result, write_error};
 use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
@@ -165,6 +167,7 @@ fn print_action(
             report::report(backend, host, options, folder, &mut *sink, out)
         }
         Action::Diagnose(options) => diagnose::diagnose(backend, options, host, &style, out),
+        Action::Html(options) => html::html(backend, host, options, &style, out),
         Action::Activate(_) | Action::Deactivate | Action::Follow(_) | Action::Dump(_) => Ok(()),
     }
 }

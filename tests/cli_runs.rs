@@ -90,7 +90,7 @@ fn help_describes_shared_keys_once() {
         assert_eq!(help.matches(&line).count(), 1, "{key}");
     }
     for section in [
-        "Filters (--activate, --report, --follow, --diagnose):",
+        "Filters (--activate, --report, --follow, --diagnose, --html):",
         "States and reasons (--report, --follow):",
     ] {
         assert!(help.contains(section), "{section}");

@@ -8,6 +8,7 @@ mod captures;
 mod config;
 mod expressions;
 mod output;
+mod page;
 mod words;
 
 pub use captures::captures;

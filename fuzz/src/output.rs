@@ -30,6 +30,7 @@ use testkit::untrusted::{Untrusted, VIEW, elements, kind};
 
 use crate::config;
 use crate::is_harmful;
+use crate::page;
 
 /// Makes a device from the input, and prints it in all output formats.
 pub fn records(input: &[u8]) {
@@ -62,6 +63,13 @@ pub fn records(input: &[u8]) {
         )
     });
     assert_report(&lines, &device, &view);
+    let page = printed(|out| {
+        let (mut host, scope) = (Strange::new(input), view.diagnose(false).scope);
+        page::write(&device, &mut host, scope, &view.style(&device), out)
+    });
+    if !page.is_empty() {
+        page::assert_page(&page);
+    }
     for json in [false, true] {
         let style = view.style(&device);
         let told =

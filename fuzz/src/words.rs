@@ -56,6 +56,7 @@ fn assert_action(action: &Action) {
             assert_filter(&options.show.filter);
         }
         Action::Diagnose(options) => assert_filter(&options.scope.filter),
+        Action::Html(options) => assert_filter(&options.scope.filter),
         Action::Deactivate | Action::Settings(_) | Action::Dump(_) => {}
     }
 }

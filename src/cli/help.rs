@@ -40,6 +40,7 @@ pub fn sections() -> Vec<Section> {
         .with("--settings", keys::SETTINGS)
         .with("--diagnose", keys::DIAGNOSE)
         .with("--dump", keys::DUMP)
+        .with("--html", keys::HTML)
         .0;
     sections.sort_by_key(|section| section.options.len());
     sections

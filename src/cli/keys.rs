@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command::options::{DiagnoseOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{DiagnoseOptions, HtmlOptions, ReportOptions, SettingsOptions};
 use crate::diagnose;
 use crate::model::activation::{self, Activation};
 use crate::model::count::{Field, MOST_FIELDS};
@@ -54,6 +54,8 @@ pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM, SETTINGS_SOURCE];
 pub const DIAGNOSE: Keys<DiagnoseKeys> = &[DIAGNOSIS, DIAGNOSIS_SOURCE, filter_keys()];
 /// Keys of `--dump`.
 pub const DUMP: Keys<DumpKeys> = &[DUMP_FILE];
+/// Keys of `--html`.
+pub const HTML: Keys<HtmlKeys> = &[HTML_FILE, HTML_SOURCE, filter_keys()];
 
 impl Filtered for ReportOptions {
     fn filter(&mut self) -> &mut Filter {
@@ -81,6 +83,21 @@ pub struct DiagnoseKeys {
 pub struct DumpKeys {
     /// The file to write.
     pub file: Option<PathBuf>,
+}
+
+/// Values that the keys of `--html` set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HtmlKeys {
+    /// All options except the file and the limits.
+    pub options: HtmlOptions,
+    /// The file to write.
+    pub file: Option<PathBuf>,
+}
+
+impl Filtered for HtmlKeys {
+    fn filter(&mut self) -> &mut Filter {
+        &mut self.options.scope.filter
+    }
 }
 
 impl Filtered for DiagnoseKeys {
@@ -265,6 +282,27 @@ const DUMP_FILE: Group<DumpKeys> = Group {
         initial: Initial::Words("none, it must be given"),
         help: "where to write all that is known now; an older capture there is replaced",
     }],
+};
+
+const HTML_FILE: Group<HtmlKeys> = Group {
+    title: "Page",
+    keys: &[Key {
+        name: "file",
+        value: &PathOf {
+            what: "the file to write",
+            field: |o: &mut HtmlKeys| &mut o.file,
+        },
+        initial: Initial::Words("none, it must be given"),
+        help: "where to write the page; an older file there is replaced",
+    }],
+};
+
+const HTML_SOURCE: Group<HtmlKeys> = Group {
+    title: SOURCE,
+    keys: &[from(&PathOf {
+        what: CAPTURE,
+        field: |o: &mut HtmlKeys| &mut o.options.from,
+    })],
 };
 
 const CHOICE: Group<ReportOptions> = Group {
@@ -731,6 +769,7 @@ mod tests {
         assert_consistent("--settings", SETTINGS);
         assert_consistent("--diagnose", DIAGNOSE);
         assert_consistent("--dump", DUMP);
+        assert_consistent("--html", HTML);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::cli::plugin::{Plugin, Plugins};
-use crate::command::options::{DiagnoseOptions, DumpOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{
+    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions,
+};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::filter::Filter;
@@ -41,6 +43,8 @@ pub enum Action {
     Diagnose(Box<DiagnoseOptions>),
     /// `--dump`
     Dump(DumpOptions),
+    /// `--html`
+    Html(Box<HtmlOptions>),
 }
 
 impl Action {
@@ -50,6 +54,7 @@ impl Action {
             Self::Settings(options) => options.from.as_deref(),
             Self::Report(options) => options.from.as_deref(),
             Self::Diagnose(options) => options.from.as_deref(),
+            Self::Html(options) => options.from.as_deref(),
             Self::Activate(_) | Self::Deactivate | Self::Follow(_) | Self::Dump(_) => None,
         }
     }
@@ -60,6 +65,7 @@ impl Action {
             Self::Activate(activation) => Some(&activation.filter),
             Self::Report(options) | Self::Follow(options) => Some(&options.show.filter),
             Self::Diagnose(options) => Some(&options.scope.filter),
+            Self::Html(options) => Some(&options.scope.filter),
             Self::Deactivate | Self::Settings(_) | Self::Dump(_) => None,
         }
     }
@@ -180,6 +186,10 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
         "what is wrong on that host, as anybody, on any machine",
         "--diagnose='from=web1.cap'",
     ),
+    (
+        "a page with pictures, for a browser",
+        "--html='file=web1.html from=web1.cap'",
+    ),
 ];
 
 /// The complete grammar.
@@ -276,6 +286,11 @@ pub fn tcpstates(command: Command) -> Command {
             "dump",
             "All that is known now into a file, for from=; never moves the position of --report",
             keys::DUMP,
+        ))
+        .arg(keyed(
+            "html",
+            "One page about all of this, with pictures; never moves the position of --report",
+            keys::HTML,
         ))
         .after_help(after.join("\n"))
 }
@@ -399,6 +414,7 @@ pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
         "follow",
         "diagnose",
         "dump",
+        "html",
     ] {
         let values = matches.get_many::<String>(name).into_iter().flatten();
         let indices = matches.indices_of(name).into_iter().flatten();
@@ -416,7 +432,7 @@ pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
     if actions.is_empty() {
         return Err(Error::Usage(format!(
             "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, \
-             --diagnose or --dump; see '{NAME} tcpstates --help'"
+             --diagnose, --dump or --html; see '{NAME} tcpstates --help'"
         )));
     }
     Ok(actions)
@@ -430,6 +446,7 @@ fn action(name: &str, value: &str) -> Result<Action> {
         "follow" => Action::Follow(Box::new(parse::follow(value)?)),
         "diagnose" => Action::Diagnose(Box::new(parse::diagnose(value)?)),
         "dump" => Action::Dump(parse::dump(value)?),
+        "html" => Action::Html(Box::new(parse::html(value)?)),
         _ => Action::Deactivate,
     })
 }
@@ -492,6 +509,7 @@ mod tests {
             Action::Follow(_) => "follow",
             Action::Diagnose(_) => "diagnose",
             Action::Dump(_) => "dump",
+            Action::Html(_) => "html",
         };
         actions.iter().map(name).collect()
     }

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::keys;
+use crate::cli::keys::{self, HtmlKeys};
 use crate::cli::keyval::Pairs;
-use crate::command::options::{DiagnoseOptions, DumpOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{
+    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions,
+};
 use crate::diagnose::limits::Limits;
 use crate::error::{Error, Result};
 use crate::host::captured::InCapture;
@@ -87,6 +89,22 @@ pub fn dump(text: &str) -> Result<DumpOptions> {
             "--dump: 'file' is missing; allowed: --dump='file=PATH'".into(),
         )),
     }
+}
+
+/// Reads the value of `--html`, and the file of limits.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn html(text: &str) -> Result<HtmlOptions> {
+    let HtmlKeys { mut options, file } = read_any("--html", text, keys::HTML)?;
+    let Some(file) = file else {
+        return Err(Error::Usage(
+            "--html: 'file' is missing; allowed: --html='file=PATH'".into(),
+        ));
+    };
+    options.file = file;
+    options.scope.limits = Limits::load(None)?;
+    Ok(options)
 }
 
 /// Reads the value of `--diagnose`, and the file of limits.

@@ -7,6 +7,7 @@ pub mod diagnose;
 pub mod doubts;
 pub mod dump;
 pub mod follow;
+pub mod html;
 pub mod install;
 pub mod kept;
 pub mod memory;

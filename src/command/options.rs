@@ -97,6 +97,17 @@ pub struct DumpOptions {
     pub file: PathBuf,
 }
 
+/// The value of `--html`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HtmlOptions {
+    /// Path of the file to write.
+    pub file: PathBuf,
+    /// The capture to read instead of the module.
+    pub from: Option<PathBuf>,
+    /// Rules and connections to check; its filter applies to the rest of the page, too.
+    pub scope: Scope,
+}
+
 /// The parts to print; parts that are not given depend on `verbose`. Lives and counts take the place
 /// of transitions and connections.
 pub fn parts(options: &ReportOptions, verbose: u32) -> Parts {

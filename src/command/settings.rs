@@ -27,7 +27,11 @@ pub fn settings(
     .map_err(write_error)
 }
 
-fn view(backend: &dyn Backend) -> Result<SettingsView> {
+/// Data that `--settings` prints.
+///
+/// # Errors
+/// A call fails.
+pub fn view(backend: &dyn Backend) -> Result<SettingsView> {
     let settings = backend.settings()?;
     let stats = backend.stats()?;
     let mut view = SettingsView {

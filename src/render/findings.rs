@@ -384,7 +384,8 @@ fn minute(clock: &Clock, ns: u64, now_ns: u64) -> String {
     part.unwrap_or(&at).to_owned()
 }
 
-fn who(l: &Labels, subject: &Subject) -> String {
+/// Who it is: the ends, the process and its names.
+pub(super) fn who(l: &Labels, subject: &Subject) -> String {
     let end = |address: Address, port: Option<u16>| match port {
         Some(port) => endpoint(address, port),
         None => line::text(&address),
@@ -428,7 +429,8 @@ fn put_process(line: &mut Line, subject: &Subject) {
     put_others(line, subject.processes);
 }
 
-fn peers(l: &Labels, subject: &Subject) -> String {
+/// The peers with the most connections, and how many others there are.
+pub(super) fn peers(l: &Labels, subject: &Subject) -> String {
     let one = |peer: &Peer| {
         let address = Address(peer.addr, peer.dev.as_ref());
         let end = match peer.port {

@@ -4,6 +4,7 @@ mod columns;
 mod counts;
 mod detail;
 pub mod findings;
+pub mod html;
 pub mod i18n;
 mod json;
 mod layout;

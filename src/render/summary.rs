@@ -201,7 +201,7 @@ fn cgroups(style: &Style, names: &mut Names, all: &[InCgroup], zeros: Zeros) -> 
 }
 
 /// A sign, a label and a number of a line of counts.
-type Count = (&'static str, &'static str, u64);
+pub(super) type Count = (&'static str, &'static str, u64);
 
 fn write_line(out: &mut dyn Write, title: &str, counts: &[Count]) -> io::Result<()> {
     let text: String = counts
@@ -212,25 +212,10 @@ fn write_line(out: &mut dyn Write, title: &str, counts: &[Count]) -> io::Result<
 }
 
 fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
-    let (s, this) = (&summary.stats, &summary.this_report);
-    let tracked = [
-        ("", l.tracked, s.tracked),
-        (",", l.untracked, s.untracked),
-        (",", l.unmatched, s.unmatched),
-        (",", l.seeded, s.seeded),
-    ];
-    let pairs = [
-        ("", l.tracked, s.pairs),
-        (",", l.evicted, s.evicted),
-        (",", l.uncounted, s.uncounted),
-    ];
-    let listeners = [("", l.tracked, s.listeners), (",", l.untracked, s.unlisted)];
-    let lost = [
-        ("", l.overwritten, summary.overwritten),
-        (",", l.kprobe_missed, s.kprobe_missed),
-        (",", l.ringless, s.ringless),
-        (",", l.stale, s.stale),
-    ];
+    for (title, counts) in counts(l, summary) {
+        write_line(out, title, &counts)?;
+    }
+    let this = &summary.this_report;
     let read = [
         ("", l.read, this.transitions),
         (",", l.shown, this.shown),
@@ -238,18 +223,32 @@ fn write_counts(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
         (",", l.overwritten, this.overwritten),
         (",", l.unknown, this.unknown_records),
     ];
-    write_line(out, l.connections, &tracked)?;
-    write_line(out, l.pairs, &pairs)?;
-    write_line(out, l.listeners, &listeners)?;
-    write_totals(out, l, summary)?;
-    write_line(out, l.lost, &lost)?;
     write_line(out, l.this_report, &read)
 }
 
-/// Two lines; the numbers of each add up.
-fn write_totals(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Result<()> {
+/// The lines of counts since the activation, with their titles. The numbers of a line with `=` add
+/// up.
+pub(super) fn counts(l: &Labels, summary: &Summary) -> Vec<(&'static str, Vec<Count>)> {
     let s = &summary.stats;
-    let seen = [
+    let tracked = vec![
+        ("", l.tracked, s.tracked),
+        (",", l.untracked, s.untracked),
+        (",", l.unmatched, s.unmatched),
+        (",", l.seeded, s.seeded),
+    ];
+    let pairs = vec![
+        ("", l.tracked, s.pairs),
+        (",", l.evicted, s.evicted),
+        (",", l.uncounted, s.uncounted),
+    ];
+    let listeners = vec![("", l.tracked, s.listeners), (",", l.untracked, s.unlisted)];
+    let lost = vec![
+        ("", l.overwritten, summary.overwritten),
+        (",", l.kprobe_missed, s.kprobe_missed),
+        (",", l.ringless, s.ringless),
+        (",", l.stale, s.stale),
+    ];
+    let seen = vec![
         ("", l.seen, s.seen),
         (" +", l.alarms, s.alarms),
         (" =", l.recorded, s.recorded),
@@ -257,12 +256,18 @@ fn write_totals(out: &mut dyn Write, l: &Labels, summary: &Summary) -> io::Resul
         (" +", l.too_short, s.too_short),
         (" +", l.ringless, s.ringless),
     ];
-    let recorded = [
+    let recorded = vec![
         ("", l.recorded, s.recorded),
         (" =", l.reported, s.reported),
         (" +", l.overwritten, summary.overwritten),
         (" +", l.pending, summary.pending),
     ];
-    write_line(out, l.events, &seen)?;
-    write_line(out, l.events, &recorded)
+    vec![
+        (l.connections, tracked),
+        (l.pairs, pairs),
+        (l.listeners, listeners),
+        (l.events, seen),
+        (l.events, recorded),
+        (l.lost, lost),
+    ]
 }

@@ -3,6 +3,7 @@
 pub mod findings;
 mod hooks;
 pub mod labels;
+pub mod page;
 
 use crate::render::i18n::labels::Labels;
 

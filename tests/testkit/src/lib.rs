@@ -9,4 +9,5 @@ pub mod records;
 pub mod scene;
 pub mod scratch;
 pub mod strange;
+pub mod town;
 pub mod untrusted;
