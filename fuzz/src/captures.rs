@@ -1,6 +1,7 @@
 //! Captures with arbitrary bytes, in all output formats.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use diagnose_tools::backend::Backend;
 use diagnose_tools::backend::capture::backend::Capture;
@@ -112,7 +113,8 @@ fn print_all(capture: &Capture<Vec<u8>>, mut host: CapturedHost) {
         let names = host.all_names();
         assert_printed(format == Format::Json, |out| {
             let mut sink = sink(format, style(capture)?, names);
-            report(capture, &mut host, &options, &mut *sink, out)
+            let no_cursors = Path::new("/nonexistent");
+            report(capture, &mut host, &options, no_cursors, &mut *sink, out)
         });
     }
     for json in [false, true] {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diagnose_tools::abi::{RawRecord, TCPSTATES_SINCE_KNOWN};
@@ -32,6 +32,9 @@ use crate::config;
 use crate::is_harmful;
 use crate::page;
 
+/// The folder of cursors, which no report here has.
+const NO_CURSORS: &str = "/nonexistent";
+
 /// Makes a device from the input, and prints it in all output formats.
 pub fn records(input: &[u8]) {
     let (device, view) = (Untrusted::new(input), View::new(input));
@@ -44,6 +47,7 @@ pub fn records(input: &[u8]) {
                 &device,
                 &mut Unobserved::default(),
                 &view.report(format),
+                Path::new(NO_CURSORS),
                 &mut *sink,
                 out,
             )
@@ -58,6 +62,7 @@ pub fn records(input: &[u8]) {
             &device,
             &mut Unobserved::default(),
             &view.report(Format::Json),
+            Path::new(NO_CURSORS),
             &mut *sink,
             out,
         )
