@@ -83,11 +83,24 @@ pub fn rich() -> Fake {
     fake
 }
 
+/// The folder of cursors, which no report here has.
+fn no_cursors() -> &'static Path {
+    Path::new("/nonexistent")
+}
+
 /// Runs a report that consumes all events.
 fn reported(fake: &Fake) {
     let options = parse::report("summary=0 findings=0").unwrap();
     let mut sink = sink(options.format, style(fake, Lang::En), Named::names());
-    report(fake, &mut Named, &options, &mut *sink, &mut Vec::new()).unwrap();
+    report(
+        fake,
+        &mut Named,
+        &options,
+        no_cursors(),
+        &mut *sink,
+        &mut Vec::new(),
+    )
+    .unwrap();
 }
 
 fn conns() -> Vec<[u8; abi::CONN_SIZE]> {
@@ -324,7 +337,7 @@ pub fn outputs(
                 "report" => {
                     let options = parse::report(&format!("{keys} peek=1")).unwrap();
                     let mut sink = sink(options.format, style, names());
-                    report(backend, host, &options, &mut *sink, &mut out).unwrap();
+                    report(backend, host, &options, no_cursors(), &mut *sink, &mut out).unwrap();
                 }
                 "settings" => {
                     let options = parse::settings(keys).unwrap();
@@ -375,7 +388,15 @@ pub fn told_by(path: &Path) -> Vec<Value> {
     let options = parse::report("json=1 findings=0").unwrap();
     let mut sink = sink(options.format, style(&capture, Lang::En), host.all_names());
     let mut out = Vec::new();
-    report(&capture, &mut host, &options, &mut *sink, &mut out).unwrap();
+    report(
+        &capture,
+        &mut host,
+        &options,
+        no_cursors(),
+        &mut *sink,
+        &mut out,
+    )
+    .unwrap();
     let options = parse::settings("json=1").unwrap();
     settings(&capture, &options, &style(&capture, Lang::En), &mut out).unwrap();
     lines(std::str::from_utf8(&out).unwrap())
