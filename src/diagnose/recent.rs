@@ -6,12 +6,11 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use crate::backend::{Backend, Start, session};
-use crate::diagnose::service::{Service, Side};
+use crate::diagnose::service::Service;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::ident::{Ident, Remote};
-use crate::model::meters::Meters;
 use crate::model::reason::Reason;
 use crate::model::span::Span;
 use crate::model::state::State;
@@ -75,8 +74,7 @@ pub struct Steps {
     pub last_ns: u64,
     /// One bit for each second of the window with at least one transition.
     seconds: u64,
-    /// Number of those that ended at once, and on which the client had not sent a byte: it may have
-    /// been greeted.
+    /// Number of those that ended at once and had not carried a byte.
     pub bare: u64,
     /// Number of those on which this end had sent an [`ANSWER`].
     pub answered: u64,
@@ -215,7 +213,6 @@ impl Recent {
         if step.reason == Reason::NO_PORT && step.new == State::CLOSE {
             self.add_no_port(step, service);
         }
-        let side = service.side;
         let key = StepKey {
             service,
             old: step.old,
@@ -243,7 +240,7 @@ impl Recent {
         steps.count += 1;
         steps.last_ns = steps.last_ns.max(step.ts);
         steps.seconds |= 1 << second.min(WINDOW_S - 1);
-        steps.bare += u64::from(is_bare(step, side));
+        steps.bare += u64::from(is_bare(step));
         let sent = step.meters.map_or(0, |m| m.bytes_sent);
         steps.answered += u64::from(sent >= ANSWER);
         steps.to_itself += u64::from(step.who.is_self_connected());
@@ -255,14 +252,8 @@ impl Recent {
     }
 }
 
-/// Whether the connection ended at once, and the client had not sent a byte.
-fn is_bare(step: &Transition, side: Side) -> bool {
+/// Whether the connection ended at once and had not carried a byte.
+fn is_bare(step: &Transition) -> bool {
     let at_once = matches!(step.in_old, Span::Exact(ns) if ns <= AT_ONCE_NS);
-    // The FIN of the client takes one.
-    let end = u64::from(step.old.peer_has_closed());
-    let asked = |m: Meters| match side {
-        Side::Server => m.bytes_received > end,
-        Side::Client => m.bytes_sent > 0,
-    };
-    at_once && step.meters.is_some_and(|m| !asked(m))
+    at_once && step.meters.is_some_and(|m| m.bytes() == 0)
 }

@@ -82,28 +82,24 @@ fn abandoned(who: &Ident) -> Held {
     }
 }
 
-/// Whether the process opens sockets for others, and keeps them (socket activation).
-fn opens_for_others(owner: &Owner) -> bool {
-    owner.pid == 1 || owner.comm_bytes() == b"systemd"
-}
-
-/// A socket that these processes have open: first the recorded one, if it is among them and does
-/// not open sockets for others.
+/// A socket that these processes have open: first the recorded one, if it is among them.
 fn open_by(host: &mut dyn Host, who: &Ident, pids: &[u32]) -> Held {
     let recorded = who.owner.map(|owner| owner.pid);
-    let mut named: Vec<Process> = Vec::new();
+    let (mut named, mut first): (Vec<Owner>, Option<Process>) = (Vec::new(), None);
     let is_first = |pid: &&u32| Some(**pid) == recorded;
     let in_order = pids.iter().filter(is_first);
     let in_order = in_order.chain(pids.iter().filter(|pid| !is_first(pid)));
     let mut ended = 0;
     for pid in in_order.take(Holders::MOST) {
         match host.process(*pid) {
-            Found::Alive(process) => named.push(process),
+            Found::Alive(process) => {
+                first.get_or_insert(process);
+                named.push(process.owner);
+            }
             Found::Gone | Found::Unknown => ended += 1,
         }
     }
-    named.sort_by_key(|process| opens_for_others(&process.owner));
-    let Some(first) = named.first().copied() else {
+    let Some(first) = first else {
         return kept(host, who);
     };
     let count = pids.len() as u64 - ended;
@@ -116,10 +112,7 @@ fn open_by(host: &mut dyn Host, who: &Ident, pids: &[u32]) -> Held {
             ..*who
         },
         holders: Holders {
-            several: match count > 1 {
-                true => named.iter().map(|process| process.owner).collect(),
-                false => Vec::new(),
-            },
+            several: if count > 1 { named } else { Vec::new() },
             count,
             ..Holders::default()
         },

@@ -15,7 +15,6 @@ use crate::host::sockets::{self, Listening};
 /// Every setting that a remedy may name, with its `sysctl` name. Settings that a kernel or
 /// namespace does not have are not named.
 pub const SETTINGS: &[&str] = &[
-    "fs.file-max",
     "net.core.somaxconn",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
@@ -45,12 +44,6 @@ pub const HOST_WIDE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"
 /// Numbers of `/proc/net/sockstat` among the counters: connections in TIME_WAIT of the namespace;
 /// orphans, and pages of memory that TCP uses, of the whole host.
 pub const SOCKSTAT: [&str; 3] = ["sockstat.TCP.tw", "sockstat.TCP.orphan", "sockstat.TCP.mem"];
-
-/// Open files of the whole host, among the counters.
-pub const FILES: &str = "fs.file-nr";
-
-/// The setting that limits [`FILES`].
-pub const FILES_MAX: &str = "fs.file-max";
 
 /// Connections that the namespace tracks, among the counters: absent unless `nf_conntrack` is
 /// loaded.
@@ -345,10 +338,6 @@ fn counters(proc: &Path, net: &Path) -> Vec<(String, u64)> {
     all.extend(parse_counters(&read("snmp")));
     all.extend(parse_sockstat(&read("sockstat")));
     all.extend(parse_conntrack(&read("stat/nf_conntrack")));
-    // Open files, 0, and their limit.
-    let files = setting(proc, FILES);
-    let files = files.and_then(|text| text.split(' ').next()?.parse().ok());
-    all.extend(files.map(|count| (FILES.to_owned(), count)));
     let tracked = setting(proc, "net.netfilter.nf_conntrack_count");
     let tracked = tracked.and_then(|count| count.parse().ok());
     all.extend(tracked.map(|count| (TRACKED.to_owned(), count)));
@@ -516,8 +505,6 @@ mod tests {
         assert_eq!(namespace.closed, None);
         assert!(namespace.number("net.ipv4.tcp_syn_retries").is_some());
         assert!(namespace.counter("TcpOutRsts").is_some());
-        assert!(namespace.counter(FILES) <= namespace.number(FILES_MAX));
-        assert!(namespace.counter(FILES) > Some(0));
     }
 
     #[test]

@@ -5,8 +5,6 @@
 pub enum Piece {
     /// The start of an HTTP request whose headers are incomplete, or further header lines.
     Headers,
-    /// Whole messages of WebSocket, HTTP/2 or MQTT: nothing is missing.
-    Messages,
     /// Other data that is long enough to classify.
     Body,
     /// TLS records, whose contents are unknown.
@@ -34,69 +32,9 @@ pub fn look(data: &[u8]) -> Piece {
         Piece::Headers
     } else if data.len() < SHORTEST {
         Piece::Unclear
-    } else if is_messages(data) {
-        Piece::Messages
     } else {
         Piece::Body
     }
-}
-
-/// Returns the length of the message at the start of the data, in bytes.
-type Length = fn(&[u8]) -> Option<usize>;
-
-/// Checks whether the data consists of whole messages of one of the protocols.
-fn is_messages(data: &[u8]) -> bool {
-    const LENGTHS: [Length; 3] = [websocket, http2, mqtt];
-    LENGTHS.iter().any(|length| {
-        let mut rest = data;
-        while let Some(after) = length(rest).and_then(|length| rest.get(length..)) {
-            rest = after;
-        }
-        rest.is_empty()
-    })
-}
-
-/// Length of a frame of WebSocket: those of clients are masked.
-fn websocket(data: &[u8]) -> Option<usize> {
-    const MASK: usize = 4;
-    let (first, second) = (*data.first()?, *data.get(1)?);
-    // One extension may use the first of the reserved bits: compression.
-    let is_known = first & 0x30 == 0 && matches!(first & 0x0f, 0..=2 | 8..=10);
-    let header = match (is_known && second & 0x80 != 0, second & 0x7f) {
-        (false, _) | (true, 127) => return None,
-        (true, 126) => 4 + usize::from(*data.get(2)?) * 256 + usize::from(*data.get(3)?),
-        (true, length) => 2 + usize::from(length),
-    };
-    Some(header + MASK)
-}
-
-/// Length of a frame of HTTP/2.
-fn http2(data: &[u8]) -> Option<usize> {
-    const HEADER: usize = 9;
-    let &[high, middle, low, kind, _, stream, ..] = data.get(..HEADER)? else {
-        return None;
-    };
-    let length = u32::from_be_bytes([0, high, middle, low]);
-    let is_known = kind <= 9 && stream & 0x80 == 0;
-    is_known.then_some(HEADER + length as usize)
-}
-
-/// Length of a packet of MQTT: its kind, and up to four bytes of seven bits of the length of the
-/// rest, the lowest first.
-fn mqtt(data: &[u8]) -> Option<usize> {
-    const LONGEST: usize = 4;
-    let first = *data.first()?;
-    let is_known = match (first >> 4, first & 0x0f) {
-        // A publication.
-        (3, _) => true,
-        (6 | 8 | 10, flags) => flags == 2,
-        (kind, flags) => (1..=14).contains(&kind) && flags == 0,
-    };
-    let rest = data.get(1..).filter(|_| is_known)?;
-    let last = rest.iter().take(LONGEST).position(|b| b & 0x80 == 0)?;
-    let bits = |(at, byte): (usize, &u8)| usize::from(byte & 0x7f) << (7 * at);
-    let length: usize = rest[..=last].iter().enumerate().map(bits).sum();
-    Some(1 + last + 1 + length)
 }
 
 /// Checks the record type, and the version that TLS 1.0 to 1.3 send.
@@ -134,17 +72,7 @@ mod tests {
 
     #[test]
     fn pieces_are_told_apart() {
-        let table: [(&[u8], Piece); 26] = [
-            (b"\x81\x83abcdXYZ", Piece::Messages),
-            (b"\x89\x80abcd\xc1\x81abcdX", Piece::Messages),
-            (b"\x81\x84abcdXYZ", Piece::Body),
-            (b"\x81\x03XYZ", Piece::Body),
-            (
-                b"\0\0\x02\0\x01\0\0\0\x03hi\0\0\0\x01\x05\0\0\0\x03",
-                Piece::Messages,
-            ),
-            (b"\x30\x0c\x00\x06a/temp21.5", Piece::Messages),
-            (b"\x30\x0c\x00\x06a/temp21.", Piece::Body),
+        let table: [(&[u8], Piece); 19] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n", Piece::Headers),
             (
                 b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n",

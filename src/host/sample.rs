@@ -35,8 +35,6 @@ pub struct Carried {
     pub headers: u64,
     /// Parts of bodies.
     pub body: u64,
-    /// Whole messages.
-    pub messages: u64,
     /// TLS records.
     pub encrypted: u64,
 }
@@ -48,8 +46,6 @@ pub enum Verdict {
     Headers,
     /// Bodies that do not end.
     Body,
-    /// Whole messages: no request is incomplete.
-    Messages,
     /// Unknown because the data is encrypted.
     Encrypted,
     /// Unknown because there was too little data, or both kinds.
@@ -72,14 +68,12 @@ const ETH_P_IPV6: u16 = 0x86dd;
 impl Carried {
     /// Classifies the pieces.
     pub fn verdict(self) -> Verdict {
-        let all = self.pieces();
+        let all = self.headers + self.body + self.encrypted;
         let agree = |count: u64| count >= LEAST && count * 100 >= all * AGREE;
         if agree(self.headers) {
             Verdict::Headers
         } else if agree(self.body) {
             Verdict::Body
-        } else if agree(self.messages) {
-            Verdict::Messages
         } else if agree(self.encrypted) {
             Verdict::Encrypted
         } else {
@@ -89,14 +83,13 @@ impl Carried {
 
     /// Number of pieces.
     pub fn pieces(self) -> u64 {
-        self.headers + self.body + self.messages + self.encrypted
+        self.headers + self.body + self.encrypted
     }
 
     fn add(&mut self, piece: Piece) {
         match piece {
             Piece::Headers => self.headers += 1,
             Piece::Body => self.body += 1,
-            Piece::Messages => self.messages += 1,
             Piece::Encrypted => self.encrypted += 1,
             Piece::Unclear => {}
         }
@@ -181,20 +174,9 @@ mod tests {
                 headers,
                 body,
                 encrypted,
-                messages: 0,
             }
             .verdict()
         };
-        let of_messages = |messages, body| {
-            Carried {
-                messages,
-                body,
-                ..Carried::default()
-            }
-            .verdict()
-        };
-        assert_eq!(of_messages(24, 6), Verdict::Messages);
-        assert_eq!(of_messages(23, 7), Verdict::Unknown);
         assert_eq!(verdict(30, 0, 0), Verdict::Headers);
         assert_eq!(verdict(6, 24, 0), Verdict::Body);
         assert_eq!(verdict(7, 23, 0), Verdict::Unknown);

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::abi::{self, ConnBytes, RawConn, RawMeters, part};
-use crate::model::ident::{Ident, Role};
+use crate::model::ident::Ident;
 use crate::model::meters::{Meters, synacks};
 use crate::model::reason::Reason;
 use crate::model::span::Span;
@@ -109,14 +109,19 @@ impl Conn {
 
     /// Bytes of data that the program has not read; 0 if unknown.
     pub fn unread(&self) -> u64 {
-        let end = u32::from(self.state.peer_has_closed());
+        let end = u32::from(self.peer_has_closed());
         self.recv_q.unwrap_or(0).saturating_sub(end).into()
     }
 
     /// Whether the program has not read to the end: the peer's FIN has come, but the program does
     /// not know it yet.
     pub fn is_end_unread(&self) -> bool {
-        self.state.peer_has_closed() && self.recv_q.unwrap_or(0) > 0
+        self.peer_has_closed() && self.recv_q.unwrap_or(0) > 0
+    }
+
+    /// Whether the peer's FIN has come.
+    fn peer_has_closed(&self) -> bool {
+        [State::CLOSE_WAIT, State::CLOSING, State::LAST_ACK].contains(&self.state)
     }
 
     /// Whether a process has it open. Connections that wait in an accept queue, orphans, and
@@ -124,16 +129,6 @@ impl Conn {
     pub fn is_held(&self) -> bool {
         let held = |a: Activity| !a.orphan && (a.ino.is_some() || self.who.owner.is_some());
         self.activity.is_some_and(held)
-    }
-
-    /// Whether it waits in an accept queue: only accept() gives it a struct socket. Subflows of MPTCP
-    /// connections have none of their own.
-    pub fn is_unaccepted(&self) -> bool {
-        let nobody = |a: Activity| !a.orphan && a.ino.is_none() && self.who.owner.is_none();
-        [State::ESTABLISHED, State::CLOSE_WAIT].contains(&self.state)
-            && self.who.role != Some(Role::Client)
-            && !self.who.subflow
-            && self.activity.is_some_and(nobody)
     }
 
     /// Whether the accept queue's counters apply.

@@ -184,11 +184,6 @@ impl Ident {
         (self.laddr, self.lport) == (self.raddr, self.rport) && self.lport != 0
     }
 
-    /// Whether both ends are on this host, according to their addresses alone.
-    pub fn is_within_host(&self) -> bool {
-        self.laddr == self.raddr || self.remote().to_canonical().is_loopback()
-    }
-
     /// The listener's address and port, if known.
     pub fn listener(&self) -> Option<(IpAddr, u16)> {
         self.listener

@@ -65,11 +65,6 @@ impl State {
         }
     }
 
-    /// Whether the peer's FIN has come, and ours is not acknowledged.
-    pub fn peer_has_closed(self) -> bool {
-        [Self::CLOSE_WAIT, Self::CLOSING, Self::LAST_ACK].contains(&self)
-    }
-
     /// The displayed state: half-open requests are shown as `SYN_RECV`.
     pub fn known_as(self) -> Self {
         match self {

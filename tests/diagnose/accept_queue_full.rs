@@ -8,10 +8,9 @@ use diagnose_tools::diagnose::finding::Severity;
 use diagnose_tools::host::Descriptors;
 use testkit::host::FakeHost;
 use testkit::records::Bytes;
-use testkit::scene::{CLOSE_WAIT, Conn, Socket, bind, stranger};
+use testkit::scene::{Socket, bind};
 
-use crate::support::words::Finding;
-use crate::support::{add, host, is, look, look_with, number, only, settings};
+use crate::support::{host, is, look, look_with, number, only, settings};
 
 #[test]
 fn a_full_accept_queue() {
@@ -168,133 +167,4 @@ fn listeners_of_one_port_on_two_devices_are_two() {
     assert_eq!(number(finding, "listeners"), 1);
     assert_eq!(finding.subject.dev.as_ref().map(|dev| dev.index), Some(3));
     assert!(finding.summary.contains("%3:"), "{finding:#?}");
-}
-
-/// A connection that no process has accepted, with a request that nobody could read yet.
-fn waiting(number: u64, age: u64) -> Conn {
-    Conn {
-        pid: 0,
-        received: 100,
-        recv_q: 100,
-        ..Conn::served(stranger(number), age)
-    }
-}
-
-/// `count` connections of the listener, whose queue has room for 511.
-fn unaccepted(count: u64, kind: impl Fn(u64) -> Conn, mut machine: FakeHost) -> Vec<Finding> {
-    let queue = Socket {
-        accept: [count as u32; 2],
-        half_open: [0, 3, 511],
-        ..Socket::default()
-    };
-    let mut fake = host();
-    fake.listeners = vec![queue.bytes()];
-    add(&fake, (0..count).map(kind));
-    look_with(&fake, &mut machine, &Scope::default()).findings
-}
-
-#[test]
-fn a_program_that_does_not_accept_although_its_queue_has_room() {
-    let found = |count, age| unaccepted(count, |n| waiting(n, age), FakeHost::default());
-    assert_eq!((found(9, 30), found(60, 4)), (vec![], vec![]));
-    let findings = found(60, 30);
-    let finding = only(&findings);
-    is(finding, "accept-queue-full", Severity::Warning);
-    assert_eq!(
-        finding.summary,
-        "141/nginx does not accept: 60 connections wait at 10.0.0.1:80, the first of them for 30 \
-         seconds; the accept queue is not full (limit 511)"
-    );
-    let numbers = ["waiting", "oldest_s", "accept_queue", "accept_queue_limit"];
-    assert_eq!(numbers.map(|n| number(finding, n)), [60, 30, 60, 511]);
-    // The queue is long enough.
-    assert_eq!(settings(finding), []);
-    assert!(
-        finding.advice[0]
-            .text
-            .contains("what keeps the program from accept()")
-    );
-}
-
-#[test]
-fn descriptors_are_used_up_before_the_queue_is_full() {
-    let machine = FakeHost {
-        descriptors: Descriptors {
-            open: 64,
-            limit: Some(64),
-        },
-        ..FakeHost::default()
-    };
-    let findings = unaccepted(20, |n| waiting(n, 9), machine);
-    let finding = only(&findings);
-    is(finding, "accept-queue-full", Severity::Critical);
-    assert!(
-        finding
-            .summary
-            .contains("does not accept: 64 of 64 descriptors used, 20 connections"),
-        "{finding:#?}"
-    );
-    assert!(finding.advice[0].text.contains("EMFILE"));
-}
-
-/// ENFILE: the process has free descriptors, the host has no free file.
-#[test]
-fn files_of_the_host_that_are_used_up() {
-    let with = |open| {
-        FakeHost::default()
-            .set("fs.file-max", "9000")
-            .count("fs.file-nr", open)
-    };
-    let findings = unaccepted(20, |n| waiting(n, 9), with(9_000));
-    let finding = only(&findings);
-    is(finding, "accept-queue-full", Severity::Critical);
-    assert!(
-        finding
-            .summary
-            .contains("9000 of 9000 open files of the host used"),
-        "{finding:#?}"
-    );
-    assert_eq!(settings(finding), [("fs.file-max", "9000")]);
-    assert!(finding.advice[0].text.contains("ENFILE"));
-    let findings = unaccepted(20, |n| waiting(n, 9), with(8_999));
-    is(only(&findings), "accept-queue-full", Severity::Warning);
-}
-
-/// Neither the clients nor the path that handles accepted connections is to blame.
-#[test]
-fn clients_that_nobody_has_accepted_are_neither_silent_nor_left() {
-    let greeted_first = |n| Conn {
-        received: 0,
-        recv_q: 0,
-        ..waiting(n, 30)
-    };
-    let has_given_up = |n| Conn {
-        recv_q: 101,
-        received: 101,
-        ..waiting(n, 70).state(CLOSE_WAIT)
-    };
-    let kinds: [fn(u64) -> Conn; 2] = [greeted_first, has_given_up];
-    for kind in kinds {
-        let findings = unaccepted(300, kind, FakeHost::default());
-        assert_eq!(only(&findings).rule, "accept-queue-full", "{findings:#?}");
-    }
-}
-
-/// A burst that is longer than a short queue.
-#[test]
-fn a_program_that_accepts_fast_is_not_said_to_accept_nothing() {
-    let findings = unaccepted(512, |n| waiting(n, 0), FakeHost::default());
-    let finding = only(&findings);
-    assert!(
-        finding
-            .summary
-            .starts_with("141/nginx does not accept fast enough: "),
-        "{finding:#?}"
-    );
-    let findings = unaccepted(512, |n| waiting(n, n % 3), FakeHost::default());
-    assert!(
-        only(&findings)
-            .summary
-            .starts_with("141/nginx does not accept: ")
-    );
 }

@@ -77,22 +77,3 @@ fn the_other_ends_on_this_host_are_named() {
                     process, and block nothing";
     assert_eq!(only(&findings).advice[0].text, expected);
 }
-
-/// The server has not even accepted the connections that its clients have closed.
-#[test]
-fn ends_that_nobody_has_accepted_belong_to_the_listener() {
-    let fake = host();
-    let local = |n| format!("10.0.0.9:{}", 40_000 + n);
-    let waits = |n| Conn::begun(local(n), "10.0.0.1:80", 30).state(FIN_WAIT2);
-    let in_queue = |n| Conn {
-        pid: 0,
-        ..Conn::served(local(n), 30).state(CLOSE_WAIT)
-    };
-    add(&fake, (0..150).map(waits));
-    add(&fake, (0..150).map(in_queue));
-    let findings = look(&fake);
-    let rules: Vec<_> = findings.iter().map(|f| f.rule).collect();
-    assert_eq!(rules, ["accept-queue-full", "fin-wait2"], "{findings:#?}");
-    let advice = &findings[1].advice[0].text;
-    assert!(advice.contains("held by 141/nginx"), "{advice}");
-}

@@ -445,33 +445,3 @@ fn a_scanner_is_the_process_that_holds_the_calls() {
         assert_eq!(scanners(pid, [191, 192]), [], "{pid}");
     }
 }
-
-/// systemd has opened the listener, and still has it; the service accepts.
-#[test]
-fn the_service_of_an_activated_socket_is_named_and_not_systemd() {
-    let full = Socket {
-        accept: [512, 512],
-        half_open: [0, 3, 511],
-        id: 7,
-        ..Socket::default()
-    };
-    let mut fake = host();
-    fake.listeners = vec![full.bytes()];
-    fake.conns.borrow_mut().push(listening(7, 5));
-    // The opener of the listener is process 141.
-    for (init, name) in [(141, "systemd"), (1, "init")] {
-        let processes = [(init, name), (300, "service")];
-        let sockets = vec![(5, init), (5, 300)];
-        let found = findings(&fake, FakeHost::default().with(&processes, sockets));
-        let finding = only(&found);
-        assert!(
-            finding.summary.starts_with("300/service does not accept"),
-            "{finding:#?}"
-        );
-        assert_eq!(finding.subject.processes, 2);
-    }
-    // Nobody else has it.
-    let host = FakeHost::default().with(&[(141, "systemd")], vec![(5, 141)]);
-    let found = findings(&fake, host);
-    assert!(only(&found).summary.starts_with("141/systemd does"));
-}

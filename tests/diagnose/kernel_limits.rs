@@ -7,11 +7,11 @@ use diagnose_tools::diagnose::finding::Severity;
 use testkit::fake::Fake;
 use testkit::host::FakeHost;
 use testkit::scene::{
-    CLOSE, Conn, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SERVER, healthy, step, stranger,
+    CLOSE, Conn, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SERVER, step, stranger,
 };
 
 use crate::support::words::Finding;
-use crate::support::{add, host, is, look, look_with, number, only, settings};
+use crate::support::{host, is, look, look_with, number, only, settings};
 
 const OUT_OF_TIMEWAIT: u16 = 23;
 const OUT_OF_ORPHANS: u16 = 24;
@@ -149,70 +149,4 @@ fn a_peer_on_this_host_is_not_accused_of_the_resets() {
     assert_accuses_nobody(&findings, Severity::Critical);
     // The peer has closed its ends in another way.
     assert_eq!(only(&received(ended(60, FIN_WAIT1, 1))).rule, "resets");
-}
-
-/// Connections that programs hold are not ended, but their data is dropped.
-#[test]
-fn memory_that_is_used_up_now() {
-    let machine = |pages| {
-        FakeHost::default()
-            .set("net.ipv4.tcp_mem", "200 250 300")
-            .count("sockstat.TCP.mem", pages)
-    };
-    // Buffers of programs that are healthy.
-    let busy = || {
-        let fake = host();
-        let full = |n: u64| Conn {
-            rcvbuf_used: 65_536,
-            ..healthy(200 + n)
-        };
-        add(&fake, (0..4).map(full));
-        fake
-    };
-    assert_eq!(found(&busy(), machine(284)), []);
-    let findings = found(&busy(), machine(285));
-    let finding = assert_accuses_nobody(&findings, Severity::Warning);
-    assert_eq!(
-        finding.summary,
-        "TCP uses 285 pages of memory, tcp_mem allows 300: soon data that arrives is dropped"
-    );
-    let findings = found(&busy(), machine(300));
-    let finding = assert_accuses_nobody(&findings, Severity::Critical);
-    assert!(
-        finding.summary.ends_with("data that arrives is dropped"),
-        "{finding:#?}"
-    );
-    let numbers = ["tcp_mem_max_pages", "mem_pages"];
-    assert_eq!(numbers.map(|n| number(finding, n)), [300, 300]);
-    assert_eq!(settings(finding), [("net.ipv4.tcp_mem", "200 250 300")]);
-    assert!(
-        finding.id.ends_with("kernel-limits:memory"),
-        "{}",
-        finding.id
-    );
-    // It has ended connections for the same reason: one finding.
-    let fake = ended(80, FIN_WAIT1, OUT_OF_MEMORY);
-    let ended = machine(300).count("TcpExtTCPAbortOnMemory", 80);
-    let findings = found(&fake, ended);
-    let finding = assert_accuses_nobody(&findings, Severity::Critical);
-    assert!(
-        finding.summary.starts_with("the kernel reset 80 "),
-        "{finding:#?}"
-    );
-}
-
-/// A finding that goes on as information is the same one, unless several namespaces may be meant.
-#[test]
-fn what_is_over_keeps_its_id() {
-    let overflow = "TcpExtTCPTimeWaitOverflow";
-    let id = |fake: &Fake, count| {
-        let findings = found(fake, FakeHost::default().count(overflow, count));
-        only(&findings).id.clone()
-    };
-    let now = id(&ended(55, FIN_WAIT2, OUT_OF_TIMEWAIT), 55);
-    let mut fake = host();
-    let of_servers = 2 * TCPSTATES_REASONS_MAX as usize;
-    fake.lives.ends[of_servers + usize::from(OUT_OF_TIMEWAIT)] = 55;
-    assert_eq!(id(&fake, 55), now);
-    assert_eq!(id(&fake, 0), "kernel-limits:timewait");
 }

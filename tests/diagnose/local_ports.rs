@@ -142,35 +142,3 @@ fn time_wait_is_told_for_each_local_address() {
         .collect();
     assert_eq!(locals, ["10.0.0.1", "10.0.0.2"], "{findings:#?}");
 }
-
-/// A port in TIME_WAIT is only reused if timestamps tell old segments from new ones.
-#[test]
-fn without_timestamps_no_port_is_reused() {
-    let found = |timestamps| {
-        let fake = self::host();
-        add(&fake, to_database(90, TIME_WAIT));
-        let mut host = narrow()
-            .set("net.ipv4.tcp_tw_reuse", "1")
-            .set("net.ipv4.tcp_timestamps", timestamps);
-        let findings = look_with(&fake, &mut host, &Scope::default()).findings;
-        only(&findings).severity
-    };
-    assert_eq!(found("1"), Severity::Info);
-    assert_eq!(found("0"), Severity::Warning);
-}
-
-/// Many connections in TIME_WAIT are information until the ports run out, and then again.
-#[test]
-fn time_wait_keeps_its_id_when_ports_run_out() {
-    let found = |range| {
-        let fake = self::host();
-        add(&fake, to_database(1_000, TIME_WAIT));
-        let mut host = FakeHost::default().set("net.ipv4.ip_local_port_range", range);
-        let findings = look_with(&fake, &mut host, &Scope::default()).findings;
-        let finding = only(&findings);
-        (finding.severity, finding.id.clone())
-    };
-    let [many, few] = ["32768 60999", "40000 41099"].map(found);
-    assert_eq!((many.0, few.0), (Severity::Info, Severity::Warning));
-    assert_eq!(many.1, few.1);
-}

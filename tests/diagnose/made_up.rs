@@ -176,7 +176,6 @@ const AT_MOST: &[(&str, &str)] = &[
     ("descriptors", "descriptors_limit"),
     ("half_open", "half_open_peak"),
     ("held_by_process", "connections"),
-    ("idle", "connections"),
     ("last_minute", "since_activation"),
     ("orphans", "connections"),
     ("ports_used", "ports"),

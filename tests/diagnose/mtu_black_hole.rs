@@ -1,12 +1,10 @@
 //! `mtu-black-hole`, which refutes `dead-peers` and `fin-wait1`.
 
-use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
-use testkit::host::FakeHost;
 use testkit::scene::{Conn, ESTABLISHED, FIN_WAIT1, healthy, stranger};
 
 use crate::support::words::Finding;
-use crate::support::{add, host, is, look, look_with, number, of_rule, only, settings};
+use crate::support::{add, host, is, look, number, of_rule, only, settings};
 
 /// An answer that is sent for the sixth time, 14 seconds after the request; the peer says something
 /// every half a second.
@@ -140,31 +138,4 @@ fn a_few_of_many_clients_are_gone() {
     add(&fake, (0..30).map(heard));
     add(&fake, (200..900).map(healthy));
     is(only(&look(&fake)), "mtu-black-hole", Severity::Warning);
-}
-
-/// A few users of a tunnel among many clients, or a few packets that were lost by chance.
-#[test]
-fn three_of_a_large_crowd_are_information() {
-    let found = |crowd| {
-        let fake = host();
-        add(&fake, (0..3).map(heard));
-        add(&fake, (200..crowd).map(healthy));
-        only(&look(&fake)).severity
-    };
-    assert_eq!(found(297), Severity::Warning);
-    assert_eq!(found(298), Severity::Info);
-}
-
-/// A receiver without memory drops data whatever its size.
-#[test]
-fn a_host_without_memory_for_tcp_is_no_black_hole() {
-    let found = |pages| {
-        let fake = host();
-        add(&fake, (0..30).map(heard));
-        let mut machine = FakeHost::default().count("sockstat.TCP.mem", pages);
-        let findings = look_with(&fake, &mut machine, &Scope::default()).findings;
-        only(&findings).rule
-    };
-    assert_eq!(found(90_000), "mtu-black-hole");
-    assert_eq!(found(180_000), "kernel-limits");
 }

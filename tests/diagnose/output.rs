@@ -157,7 +157,7 @@ fn text_is_chinese_where_that_is_wanted() {
   对象  本地地址 10.0.0.1:80, 进程 142/nginx, 网络命名空间 4026531840
   对端  10.9.0.1 (60)
   依据  connections 60, established 260, oldest_s 20, bytes_received 18000, bytes_per_second_each 15, \
-sampled_headers 0, sampled_body 0, sampled_messages 0, sampled_encrypted 0
+sampled_headers 0, sampled_body 0, sampled_encrypted 0
   建议  若来自 10.9.0.1 的都不是正常业务，则将其封禁；限制单个来源的连接数：在服务器中（nginx \
 limit_conn），或在防火墙中（nftables `ct count`、iptables connlimit）
         缩短等待请求头的时间：nginx client_header_timeout、Apache RequestReadTimeout header=、HAProxy \

@@ -1,17 +1,10 @@
 //! `resets`.
 
-use std::mem::offset_of;
-
-use diagnose_tools::abi::RawRecord;
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::fake::Fake;
-use testkit::records::Bytes;
-use testkit::scene::{
-    CLOSE, CLOSE_WAIT, Conn, ESTABLISHED, FIN_WAIT2, NEW_SYN_RECV, SERVER, SYN_SENT, attacker,
-    reset, step,
-};
+use testkit::scene::{CLOSE, Conn, ESTABLISHED, SYN_SENT, attacker, reset, step};
 
-use crate::support::{add, host, is, look, number, of_rule, only, peers};
+use crate::support::{add, host, is, look, number, only, peers};
 
 #[test]
 fn resets() {
@@ -201,79 +194,4 @@ fn a_few_targets_that_refuse_are_information() {
     };
     add(&fake, (0..480).map(kept));
     is(only(&look(&fake)), "resets", Severity::Info);
-}
-
-/// Checks that close in another state than ESTABLISHED.
-fn in_state(fake: &Fake, conn: &Conn, ago_ms: u64, old: u8, reason: u16) {
-    let mut record = Bytes(reset(conn, ago_ms, 3, reason));
-    record.put(offset_of!(RawRecord, old_state), [old]);
-    fake.rings[0].write(&record.0);
-}
-
-/// A server that greets (SMTP, SSH, MySQL), and balancers that connect, and close or reset. What
-/// the server has said is lost with the connection.
-#[test]
-fn health_checks_of_a_server_that_greets() {
-    let found = |old, received| {
-        let fake = host();
-        for n in 0..60 {
-            let conn = Conn {
-                sent: 78,
-                received,
-                ..Conn::served(format!("10.8.0.{}:{}", 1 + n % 2, 20_000 + n), 1)
-            };
-            in_state(&fake, &conn, 30_500 - n * 500, old, 5);
-        }
-        let findings = look(&fake);
-        let finding = only(&findings);
-        (finding.severity, number(finding, "health_checks"))
-    };
-    assert_eq!(found(ESTABLISHED, 0), (Severity::Info, 60));
-    // The FIN counts as a byte.
-    assert_eq!(found(CLOSE_WAIT, 1), (Severity::Info, 60));
-    assert_eq!(found(CLOSE_WAIT, 9), (Severity::Warning, 0));
-    assert_eq!(found(ESTABLISHED, 1), (Severity::Warning, 0));
-}
-
-/// The same on the host that checks: its kernel resets because the greeting is not read, or comes
-/// after close().
-#[test]
-fn checks_that_do_not_read_a_greeting() {
-    let found = |old, reason, sent| {
-        let fake = host();
-        for n in 0..60 {
-            let call = Conn {
-                sent,
-                received: 78,
-                pid: 901,
-                comm: "kubelet",
-                ..Conn::begun(format!("10.0.0.1:{}", 40_000 + n), "10.5.0.1:3306", 1)
-            };
-            in_state(&fake, &call, 59_000 - n * 900, old, reason);
-        }
-        only(&look(&fake)).severity
-    };
-    for (old, reason) in [(ESTABLISHED, 12), (FIN_WAIT2, 4)] {
-        assert_eq!(found(old, reason, 0), Severity::Info, "{reason}");
-        assert_eq!(found(old, reason, 90), Severity::Warning, "{reason}");
-    }
-}
-
-/// Both ends are on this host, and tcp_abort_on_overflow is 1: the program that does not accept is
-/// the cause, which the other end's resets do not say again.
-#[test]
-fn resets_of_a_full_queue_on_this_host_are_one_finding() {
-    let fake = host();
-    for n in 0..60 {
-        let client = format!("10.0.0.1:{}", 40_000 + n);
-        let ago_ms = 59_000 - n * 900;
-        let call = Conn::begun(client.clone(), SERVER, 1);
-        fake.rings[0].write(&step(&call, ago_ms, ESTABLISHED, CLOSE, 5));
-        let request = Conn::served(client, 1);
-        fake.rings[0].write(&step(&request, ago_ms, NEW_SYN_RECV, CLOSE, 16));
-    }
-    let findings = look(&fake);
-    let ids: Vec<_> = of_rule(&findings, "resets").iter().map(|f| &f.id).collect();
-    assert_eq!(ids.len(), 1, "{ids:?}");
-    assert!(ids[0].ends_with(":accept-queue-full"), "{ids:?}");
 }

@@ -49,17 +49,7 @@ fn of_listeners(all: u64, part: u64) -> Vec<Problem> {
         used_up: (part > 1).then_some(UsedUp {
             open: all.max(part),
             limit: part,
-            of_host: all > part,
         }),
-        is_moving: all > 1,
-    };
-    let waiting = accept_queue_full::Problem::Waiting {
-        owner: None,
-        listener: at(),
-        waiting: all,
-        oldest: Duration::from_secs(part),
-        limit,
-        used_up: None,
     };
     let half_open = |(length, limit)| half_open_full::Problem::Full {
         listener: at(),
@@ -71,7 +61,6 @@ fn of_listeners(all: u64, part: u64) -> Vec<Problem> {
     let queues = [(length, limit), (limit, length), (limit + 1, limit)];
     let mut made: Vec<Problem> = queues.map(full).map(Problem::from).into();
     made.extend(queues.map(half_open).map(Problem::from));
-    made.push(waiting.into());
     use syn_flood::Origin::{Known, Spoofed, Unknown};
     for from in [Unknown, Spoofed(part), Known(vec![host(1), host(2)])] {
         let flood = syn_flood::Problem::Flood {
@@ -137,13 +126,12 @@ fn of_connections(all: u64, part: u64) -> Vec<Problem> {
             made.push(resets.into());
         }
     }
-    for (unused, idle) in [(0, 0), (part, 0), (0, part)] {
+    for unused in [0, part] {
         let above = pair_threshold::Problem::Above {
             connections: all,
             local: host(1),
             remote: host(2),
             unused,
-            idle,
         };
         made.push(above.into());
     }
@@ -170,7 +158,6 @@ fn of_calls(all: u64, part: u64) -> Vec<Problem> {
             destinations: all,
             addresses: part,
             ports: part,
-            answered: (all > part).then_some(part),
         }
         .into(),
         port_exhaustion::Problem::RunningOut {
@@ -239,7 +226,6 @@ fn a_queue_that_is_full_has_its_limit() {
             waiting,
             limit,
             used_up: None,
-            is_moving: false,
         };
         let half_open = half_open_full::Problem::Full {
             listener: at(),

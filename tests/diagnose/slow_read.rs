@@ -89,27 +89,3 @@ fn slow_reads_of_a_process_of_this_host() {
          bytes: look at that process, and block nothing"
     );
 }
-
-/// A player that has taken a part of a film, and is paused while its buffer is full.
-#[test]
-fn a_paused_player_is_no_slow_reader() {
-    let paused = |acked| {
-        move |n| Conn {
-            sent: acked,
-            acked,
-            received: 120,
-            window: 0,
-            sndbuf_used: 90_000,
-            last_sent: 9_000,
-            ..Conn::served(attacker(n), 60)
-        }
-    };
-    let found = |acked| {
-        let fake = host();
-        add(&fake, (0..300).map(paused(acked)));
-        look(&fake).len()
-    };
-    // The first window of a client that reads nothing may be large.
-    assert_eq!(found(1 << 20), 0);
-    assert_eq!(found((1 << 20) - 1), 1);
-}

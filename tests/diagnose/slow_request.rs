@@ -119,7 +119,6 @@ fn packets_tell_headers_from_bodies() {
         headers,
         body,
         encrypted,
-        messages: 0,
     };
     let table = [
         (
@@ -235,7 +234,6 @@ fn a_sample_tells_one_way_protocols_from_requests() {
                 headers,
                 body,
                 encrypted,
-                messages: 0,
             },
             ..FakeHost::default()
         };
@@ -271,119 +269,4 @@ fn slow_requests_of_a_process_of_this_host() {
         "60 of them have their other end on this host, held by 900/curl: look at that process, \
          and block nothing"
     );
-}
-
-/// Of many sources with a few connections each, none is worse than the others.
-#[test]
-fn sources_with_a_few_connections_are_not_to_be_blocked() {
-    let fake = host();
-    let of = |number| Conn {
-        remote: format!("10.200.0.{}:{}", number / 2, 30_000 + number),
-        ..slow(number)
-    };
-    add(&fake, (0..200).map(of));
-    let findings = look(&fake);
-    let finding = only(&findings);
-    is(finding, "slow-request", Severity::Warning);
-    assert!(
-        finding.advice[0].text.starts_with("no source stands out"),
-        "{finding:#?}"
-    );
-    // Seen from one end only, as with a filter for the local port.
-    let fake = host();
-    let local = |n| Conn {
-        remote: format!("10.0.0.1:{}", 40_000 + n),
-        ..slow(n)
-    };
-    add(&fake, (0..60).map(local));
-    let findings = look(&fake);
-    assert!(
-        !only(&findings).advice[0].text.contains("block 10.0.0.1"),
-        "{findings:#?}"
-    );
-}
-
-/// Each end says now and then that it is there (AMQP, FIX, BGP), and neither answers the other.
-#[test]
-fn heartbeats_are_no_requests() {
-    let heartbeats = |age, last_sent| {
-        move |n| Conn {
-            sent: 900,
-            received: 900,
-            age,
-            last_sent,
-            last_recv: 2_000,
-            ..slow(n)
-        }
-    };
-    let found = |age, last_sent| {
-        let fake = host();
-        add(&fake, (0..100).map(heartbeats(age, last_sent)));
-        look(&fake)
-    };
-    assert_eq!(found(600, 30_000), []);
-    assert_eq!(found(90, 40_000), []);
-    // It was answered, and has waited since, for most of the time or for long.
-    is(only(&found(80, 43_000)), "slow-request", Severity::Warning);
-    is(
-        only(&found(900, 130_000)),
-        "slow-request",
-        Severity::Warning,
-    );
-}
-
-/// A sensor that pings its broker twice a minute: each ping has an answer of two bytes.
-#[test]
-fn pings_are_no_answers() {
-    let sensor = |sent| {
-        move |n| Conn {
-            age: 900,
-            sent,
-            last_sent: 800_000,
-            ..slow(n)
-        }
-    };
-    for (sent, severity) in [(4 + 2 * 30, Severity::Info), (900, Severity::Warning)] {
-        let fake = host();
-        fake.conns.borrow_mut().clear();
-        add(&fake, (0..60).map(sensor(sent)));
-        // One that the broker sends to.
-        add(&fake, [healthy(0)]);
-        is(only(&look(&fake)), "slow-request", severity);
-    }
-}
-
-/// Sensors that send frames of WebSocket to a server that pushes nothing, after it has switched
-/// protocols.
-#[test]
-fn whole_messages_are_no_slow_bodies() {
-    let fake = host();
-    let sensor = |n| Conn {
-        sent: 129,
-        last_sent: 19_900,
-        ..slow(n)
-    };
-    add(&fake, (0..60).map(sensor));
-    let scope = Scope {
-        patience: Duration::from_secs(1),
-        ..Scope::default()
-    };
-    let of = |messages, body| {
-        let mut host = FakeHost {
-            carried: Carried {
-                messages,
-                body,
-                ..Carried::default()
-            },
-            ..FakeHost::default()
-        };
-        let diagnosis = look_with(&fake, &mut host, &scope);
-        let finding = only(&diagnosis.findings);
-        assert_eq!(number(finding, "sampled_messages"), messages);
-        (finding.rule, finding.severity, finding.summary.clone())
-    };
-    let (rule, severity, summary) = of(30, 0);
-    assert_eq!((rule, severity), ("slow-request", Severity::Info));
-    assert!(summary.starts_with("messages: 60 connections"), "{summary}");
-    assert_eq!(of(1, 29).0, "slow-body");
 }

@@ -189,19 +189,3 @@ fn handshakes_that_wait_for_data_are_no_flood() {
     assert_eq!(number(&finding, "TcpExtTCPDeferAcceptDrop"), 600);
     is(&of(599), "syn-flood", Severity::Warning);
 }
-
-/// Clients whose handshakes are in progress beside a flood.
-#[test]
-fn honest_clients_beside_a_flood_are_not_to_be_blocked() {
-    let mut fake = host();
-    let mut listening = flood(5_500, 1);
-    listening.half_open = [100, 100, 100];
-    fake.listeners = vec![listening.bytes()];
-    add(&fake, (0..94).map(|n| request(attacker(n))));
-    add(&fake, (0..6).map(|n| request(stranger(n / 2))));
-    let findings = look(&fake);
-    let finding = of_rule(&findings, "syn-flood")[0];
-    assert_eq!(peers(finding), [("10.9.0.1".into(), 94)]);
-    assert!(finding.summary.ends_with("from 10.9.0.1"), "{finding:#?}");
-    assert!(!finding.advice.iter().any(|a| a.text.contains("10.200.")));
-}

@@ -2,11 +2,11 @@
 
 use std::mem::offset_of;
 
-use diagnose_tools::abi::{RawConn, RawIdent, RawListener, RawRecord};
+use diagnose_tools::abi::RawRecord;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::finding::Severity;
 use testkit::fake::Fake;
-use testkit::host::{FakeHost, OTHER_NETNS};
+use testkit::host::FakeHost;
 use testkit::records::Bytes;
 use testkit::scene::{CLOSE, Conn, ESTABLISHED, SERVER, SYN_SENT, Socket, step};
 
@@ -206,101 +206,4 @@ fn a_scanner() {
     assert_eq!(numbers.map(|n| number(finding, n)), [100, 60, 39, 1]);
     assert_eq!(finding.subject.peers.len(), 10);
     assert_eq!(finding.subject.peers[0].port, Some(22));
-}
-
-/// A crawler of thousands of sites, or a monitor of a network of which a part is down.
-#[test]
-fn a_crawler_that_reaches_most_of_its_sites_is_no_scanner() {
-    let found = |answered: u64| {
-        let call = |n: u64| {
-            let remote = format!(
-                "10.{}.{}.{}:443",
-                6 + n / 40_000,
-                n / 200 % 200,
-                1 + n % 200
-            );
-            Conn::begun(format!("10.0.0.1:{}", 40_000 + n % 20_000), &remote, 3)
-        };
-        let fake = host();
-        (0..120).for_each(|n| fake.rings[0].write(&step(&call(n), 5_000, SYN_SENT, CLOSE, 10)));
-        (120..120 + answered / 2)
-            .for_each(|n| fake.rings[0].write(&step(&call(n), 900, SYN_SENT, ESTABLISHED, 0)));
-        // Others are kept, and some of them were called in the last minute.
-        let kept = (120..120 + answered / 4).chain(5_000..5_000 + answered / 2);
-        let kept = kept.map(|n| Conn {
-            sent: 90,
-            received: 90,
-            ..call(n)
-        });
-        add(&fake, kept);
-        look(&fake)
-    };
-    is(only(&found(270)), "scanner", Severity::Warning);
-    let findings = found(300);
-    let finding = only(&findings);
-    is(finding, "scanner", Severity::Info);
-    assert_eq!(number(finding, "answered"), 300);
-    assert!(
-        !finding
-            .advice
-            .iter()
-            .any(|a| a.text.contains("broken into")),
-        "{finding:#?}"
-    );
-}
-
-/// The listener is in a container of this host.
-#[test]
-fn a_full_listener_in_another_namespace_of_this_host() {
-    let who = offset_of!(RawListener, who) + offset_of!(RawIdent, netns);
-    let of_conn = offset_of!(RawConn, who) + offset_of!(RawIdent, netns);
-    let found = |local: &str| {
-        let mut fake = host();
-        let listening = Socket {
-            accept: [512, 512],
-            half_open: [0, 3, 511],
-            ..Socket::default()
-        };
-        let mut listener = Bytes(listening.bytes());
-        listener
-            .ident(offset_of!(RawListener, who), "0.0.0.0:80", "0.0.0.0:0")
-            .put(who, OTHER_NETNS.to_ne_bytes());
-        fake.listeners = vec![listener.0];
-        let calls = (0..20).map(|n| Conn {
-            remote: "10.5.0.7:80".into(),
-            age: 5,
-            ..call(n).state(SYN_SENT)
-        });
-        add(&fake, calls);
-        // One that waits in the queue.
-        let waiting = Conn {
-            local: local.into(),
-            pid: 0,
-            ..Conn::served("10.0.0.1:39999".into(), 60)
-        };
-        let mut waiting = Bytes(waiting.bytes());
-        waiting.put(of_conn, OTHER_NETNS.to_ne_bytes());
-        fake.conns.borrow_mut().push(waiting.0);
-        let findings = look(&fake);
-        of_rule(&findings, "syn-sent")[0].advice[0].text.clone()
-    };
-    assert!(found("10.5.0.7:80").contains("see accept-queue-full"));
-    assert!(!found("10.5.0.8:80").contains("see accept-queue-full"));
-}
-
-/// A table that has room for more, and that has dropped nothing, drops no SYNs.
-#[test]
-fn a_table_that_is_nearly_full_is_not_called_full() {
-    let found = |entries, drops| {
-        let mut host = FakeHost::default()
-            .set("net.netfilter.nf_conntrack_max", "100")
-            .count("nf_conntrack_count", entries)
-            .count("nf_conntrack_drop", drops);
-        let fake = ended(20, TIMEOUT_SYN, 130_000, 110);
-        let findings = look_with(&fake, &mut host, &Scope::default()).findings;
-        of_rule(&findings, "syn-sent")[0].summary.clone()
-    };
-    assert!(found(96, 0).ends_with("without an answer"));
-    assert!(found(96, 5).ends_with("the table of tracked connections was full (96 of 100 now)"));
-    assert!(found(100, 0).contains("is full (100 of 100)"));
 }

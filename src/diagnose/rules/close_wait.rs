@@ -14,11 +14,11 @@ use crate::model::state::State;
 pub static RULE: Rule = Rule {
     names: &["close-wait"],
     looks_at: "connections in CLOSE_WAIT, by the process that has them open; those of processes \
-               with fewer, by the name of the processes; those that nobody has open, by listener",
-    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only, or that the program \
-                 has not accepted (`accept-queue-full`); a process that has given the connections \
-                 to another one; data that the program still sends (a download after a half-close), \
-                 or that the peer does not take",
+               with fewer, by the name of the processes; those that no process has accepted, by \
+               listener",
+    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only; a process that has \
+                 given the connections to another one; data that the program still sends (a \
+                 download after a half-close), or that the peer does not take",
     alike: "a program that works for longer than a minute on its answer before it sends it",
     remedy: "make the program close; no setting helps",
     limits: &[COUNT, CRITICAL, AGE, QUIET],
@@ -98,7 +98,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let (least, age_ms) = (limits.get(&COUNT), limits.get(&AGE) * 1_000);
     let is_left = |c: &&Conn| {
         let is_old = c.state == State::CLOSE_WAIT && facts.age_ms(c) >= age_ms;
-        is_old && !c.is_unaccepted() && !is_in_use(facts, limits, c)
+        is_old && !is_in_use(facts, limits, c)
     };
     let left: Vec<_> = facts.conns.iter().filter(is_left).collect();
     let is_enough = |conns: &Vec<&Conn>| conns.len() as u64 >= least;

@@ -30,8 +30,6 @@ pub const PERCENT: Limit = Limit {
     why: "leaves time to act; at the maximum, new connections are dropped",
 };
 
-/// The counter of packets of new connections that found the table full.
-const DROPS: &str = "nf_conntrack_drop";
 /// Number of namespaces that are looked at.
 const NAMESPACES: usize = 16;
 
@@ -91,20 +89,14 @@ fn full_tables(facts: &Facts, least: u64) -> Vec<(u32, Table)> {
 }
 
 /// A table that connections of this namespace may find full: its own, or another one on their way
-/// out of the host. One that has a little room now must have dropped something.
+/// out of the host.
 pub fn in_the_way(facts: &Facts, netns: u32) -> Option<Table> {
     if !facts.tracks_connections() {
         return None;
     }
     let least = PERCENT.default;
-    let drops = |netns| facts.namespace(netns).counter(DROPS).is_some_and(|n| n > 0);
-    let is_it = |netns, table: &Table| table.is_full() || table.percent() >= least && drops(netns);
-    let own = table(facts, netns).filter(|table| is_it(netns, table));
-    let other = || {
-        let full = full_tables(facts, least).into_iter();
-        let mut full = full.filter(|(netns, table)| is_it(*netns, table));
-        full.next().map(|(_, table)| table)
-    };
+    let own = table(facts, netns).filter(|table| table.percent() >= least);
+    let other = || full_tables(facts, least).first().map(|(_, table)| *table);
     own.or_else(other)
 }
 
@@ -124,7 +116,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             .counters(
                 &namespace,
                 &[
-                    DROPS,
+                    "nf_conntrack_drop",
                     "nf_conntrack_early_drop",
                     "nf_conntrack_insert_failed",
                 ],

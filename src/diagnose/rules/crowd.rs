@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
@@ -77,8 +77,6 @@ pub enum Kind {
     Pool,
     /// They send data that the server does not answer, as a protocol may have it.
     OneWay,
-    /// They send whole messages of a protocol.
-    Messages,
 }
 
 /// The actions.
@@ -86,7 +84,7 @@ pub enum Kind {
 pub enum Action {
     /// Limit the number of connections per source.
     LimitSources {
-        /// The sources that exceed the limit.
+        /// The sources with the most connections.
         block: Vec<HostAddress>,
     },
     /// The other ends are on this host: look at their process.
@@ -133,20 +131,9 @@ impl<'a> Crowd<'a> {
         if self.size() >= limits.get(&CRITICAL) {
             finding.severity = Severity::Critical;
         }
-        let action = other_ends(facts, self.whos(), self.size()).unwrap_or_else(|| {
-            let block = self.to_block(&finding.subject, limits);
-            Action::LimitSources { block }
-        });
-        finding.remedy(action)
-    }
-
-    /// The sources that exceed the limit, except for this host itself.
-    fn to_block(&self, subject: &Subject, limits: &Bound) -> Vec<HostAddress> {
-        let own = self.whos().filter(|who| who.is_within_host());
-        let own: HashSet<_> = own.map(|who| who.peer().addr).collect();
-        let is_one = |p: &&Peer| p.count >= limits.get(&ONE_SOURCE) && !own.contains(&p.addr);
-        let sources = subject.peers.iter().filter(is_one);
-        sources.map(HostAddress::of).collect()
+        let block = finding.subject.addresses();
+        let action = other_ends(facts, self.whos(), self.size());
+        finding.remedy(action.unwrap_or(Action::LimitSources { block }))
     }
 
     /// Creates a warning without remedies.
@@ -179,9 +166,8 @@ pub fn other_ends<'a>(
     size: u64,
 ) -> Option<Action> {
     let others: Vec<&Conn> = whos.filter_map(|who| facts.other_end(who)).collect();
-    // Those that are not accepted belong to the process that listens.
-    let service = facts.service(&others.first()?.who);
-    let owner = facts.subject(&service, others.iter().map(|c| &c.who)).owner;
+    let netns = others.first()?.who.netns;
+    let owner = facts.owners(netns, others.iter().map(|c| &c.who)).owner;
     let connections = others.len() as u64;
     (connections * 2 > size).then(|| Action::SeeOtherEnds {
         owner,

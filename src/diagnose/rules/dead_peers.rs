@@ -6,27 +6,24 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::mtu_black_hole::Stalls;
-use crate::diagnose::rules::pile::{self, Kind, Pile, is_retransmitting};
+use crate::diagnose::rules::pile::{Kind, Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
-use crate::diagnose::tally::percent;
 use crate::model::conn::{Activity, Conn};
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["dead-peers"],
-    looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions, \
-               keepalives or probes of a zero window are not answered; and, as information, those \
-               that are idle for long without keepalive or TCP_USER_TIMEOUT",
+    looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions or \
+               keepalives are not answered; and, as information, those that are idle for long \
+               without keepalive or TCP_USER_TIMEOUT",
     refuted_by: "an acknowledgement after the retransmissions; data that has come since the first \
                  of them, or a peer that was heard just before and has never acknowledged a full \
-                 packet (`mtu-black-hole`); a zero window whose probes are answered (a peer that is \
-                 paused); a share of the connections so small that some clients of a large crowd \
-                 have vanished (information)",
+                 packet (`mtu-black-hole`); a zero window whose probes are answered",
     alike: "a host that is down, and a firewall that forgot the connection",
     remedy: "compare the peers; keepalive or TCP_USER_TIMEOUT in the program",
-    limits: &[COUNT, SHARE, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
+    limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
     find,
 };
 
@@ -37,14 +34,6 @@ const COUNT: Limit = Limit {
     unit: "connections without an answer",
     why: "mobile clients vanish one by one all the time",
 };
-const SHARE: Limit = Limit {
-    key: "share",
-    default: 2,
-    range: (0, 100),
-    unit: "percent of the listener's, or the destination's, connections without TIME_WAIT: below \
-           it, information",
-    why: "each stays for up to 15 minutes, so some of a large crowd are there at any time",
-};
 const RETRANSMITS: Limit = Limit {
     key: "retransmits",
     default: 3,
@@ -54,9 +43,9 @@ const RETRANSMITS: Limit = Limit {
 };
 const PROBES: Limit = Limit {
     key: "probes",
-    default: pile::PROBES as u64,
+    default: 2,
     range: (1, 255),
-    unit: "keepalives, or probes of a zero window, in a row that were not answered",
+    unit: "keepalives in a row that were not answered",
     why: "one may be lost",
 };
 const IDLE_COUNT: Limit = Limit {
@@ -103,7 +92,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         if stalls.refute(conn) {
             continue;
         }
-        if is_dead(limits, &activity) {
+        if is_dead(limits, conn, &activity) {
             dead.entry(facts.service(&conn.who)).or_default().push(conn);
         } else if is_idle(limits, &activity) {
             idle.entry(facts.service(&conn.who)).or_default().push(conn);
@@ -114,16 +103,17 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         let piles: Vec<Pile> = all.into_iter().map(pile).collect();
         piles.into_iter().filter(move |p| p.size() >= least)
     };
-    let dead = many(dead, limits.get(&COUNT)).map(|pile| unanswered(facts, limits, &pile));
+    let dead = many(dead, limits.get(&COUNT)).map(|pile| unanswered(facts, &pile));
     let idle = many(idle, limits.get(&IDLE_COUNT)).map(|pile| silent(facts, &pile));
     dead.chain(idle).collect()
 }
 
-/// A peer that is probed because its window is zero is alive as long as it answers: each answer
-/// clears the number of probes.
-fn is_dead(limits: &Bound, activity: &Activity) -> bool {
+fn is_dead(limits: &Bound, conn: &Conn, activity: &Activity) -> bool {
+    // A peer that is probed because its window is zero is alive as long as it answers; in that case
+    // data is queued.
+    let keepalive = activity.unacked == 0 && conn.meters.is_some_and(|m| m.sndbuf_used == 0);
     u64::from(activity.retransmits) >= limits.get(&RETRANSMITS)
-        || activity.unacked == 0 && u64::from(activity.probes) >= limits.get(&PROBES)
+        || keepalive && u64::from(activity.probes) >= limits.get(&PROBES)
 }
 
 /// Time since data was last received or sent; 0 if unknown.
@@ -136,13 +126,10 @@ fn is_idle(limits: &Bound, activity: &Activity) -> bool {
     quiet_ms(activity) >= limits.get(&IDLE) * 1_000 && !activity.keepalive && !activity.user_timeout
 }
 
-fn unanswered(facts: &Facts, limits: &Bound, pile: &Pile) -> Finding {
+fn unanswered(facts: &Facts, pile: &Pile) -> Finding {
     let activities = || pile.conns.iter().filter_map(|c| c.activity);
-    let mut finding = pile.warning(facts, "dead-peers", Kind::Unanswered);
-    if percent(pile.size(), facts.live(&pile.service).all) < limits.get(&SHARE) {
-        finding.severity = Severity::Info;
-    }
-    let finding = finding
+    let finding = pile
+        .warning(facts, "dead-peers", Kind::Unanswered)
         .number("retransmitting", pile.count(is_retransmitting))
         .number(
             "most_retransmits",

@@ -4,9 +4,7 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::mtu_black_hole::Stalls;
-use crate::diagnose::rules::pile::{
-    self, Kind, Pile, is_closed_by_peer, is_orphan, is_retransmitting,
-};
+use crate::diagnose::rules::pile::{self, Kind, Pile, is_orphan, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -69,7 +67,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
 }
 
 fn finding(facts: &Facts, pile: &Pile) -> Finding {
-    let zero = pile.count(is_closed_by_peer);
+    let zero = pile.count(|c| c.meters.is_some_and(|m| m.snd_wnd == 0));
     let netns = pile.service.netns;
     pile.warning(facts, "fin-wait1", Kind::FinWait1)
         .number(

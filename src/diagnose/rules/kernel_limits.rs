@@ -11,7 +11,7 @@ use crate::diagnose::message::SocketAddress;
 use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
-use crate::diagnose::tally::{Tally, percent, sum};
+use crate::diagnose::tally::{Tally, sum};
 use crate::host::netns::{Namespace, SOCKSTAT};
 use crate::model::ident::{Ident, Owner};
 use crate::model::reason::Reason;
@@ -22,16 +22,14 @@ pub static RULE: Rule = Rule {
     names: &["kernel-limits"],
     looks_at: "connections that the kernel ended in the last minute because of tcp_max_tw_buckets \
                (out_of_timewait), tcp_max_orphans (out_of_orphans) or tcp_mem (out_of_memory), the \
-               kernel's counters of them, and the usage now; the memory of TCP, whether or not \
-               connections have ended; if none ended in the last minute, those since the activation \
-               are information",
-    refuted_by: "a counter of the namespace (TCPTimeWaitOverflow, TCPAbortOnMemory) that is 0; \
-                 memory that is free",
+               kernel's counters of them, and the usage now; if none ended in the last minute, \
+               those since the activation are information",
+    refuted_by: "a counter of the namespace (TCPTimeWaitOverflow, TCPAbortOnMemory) that is 0",
     alike: "a limit that is too low, and connections that live too long: orphans of clients that \
             do not read, buffers that are too large",
     remedy: "raise the limit, or find out which connections reach it; the programs and the peers \
              have not reset them",
-    limits: &[COUNT, PERCENT],
+    limits: &[COUNT],
     find,
 };
 
@@ -43,25 +41,9 @@ const COUNT: Limit = Limit {
     why: "the kernel does so only above a limit, and warns in its log",
 };
 
-const PERCENT: Limit = Limit {
-    key: "percent",
-    default: 95,
-    range: (1, 100),
-    unit: "percent of the pages that tcp_mem allows",
-    why: "leaves time to act; at the limit, data that arrives is dropped",
-};
-
 /// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// TCP uses all memory that it may, or almost all; connections have not ended for it in the last
-    /// minute.
-    UsedUp {
-        /// Pages that tcp_mem allows.
-        allowed: u64,
-        /// Pages that are used.
-        used: u64,
-    },
     /// The kernel has ended connections in the last minute.
     Reached {
         /// The limit.
@@ -184,17 +166,6 @@ impl Kind {
     }
 }
 
-/// Number of namespaces that are looked at.
-const NAMESPACES: usize = 16;
-/// Bytes of buffers that are less than any realistic limit.
-const WORTH_A_LOOK: u64 = 256 << 10;
-/// The kernel's counters of data that was dropped, and of buffers that were shrunk, for memory.
-const MEMORY_COUNTERS: [&str; 3] = [
-    "TcpExtTCPRcvQDrop",
-    "TcpExtRcvPruned",
-    "TcpExtTCPMemoryPressures",
-];
-
 /// Connections that ended because of one limit.
 #[derive(Default)]
 struct Ended<'a> {
@@ -232,55 +203,11 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let reached = ended
         .iter()
         .map(|((kind, _), ended)| reached(facts, *kind, ended));
-    let is_now = |kind| ended.keys().any(|(of, _)| *of == kind);
-    let memory = used_up(facts, limits).filter(|_| !is_now(Kind::Memory));
     let was_reached = Kind::ALL.into_iter().filter_map(|kind| {
-        let is_told = is_now(kind) || kind == Kind::Memory && memory.is_some();
-        (!is_told).then(|| was_reached(facts, kind))?
+        let is_now = ended.keys().any(|(of, _)| *of == kind);
+        (!is_now).then(|| was_reached(facts, kind))?
     });
-    reached.chain(was_reached).chain(memory.clone()).collect()
-}
-
-/// The pages that TCP uses and those that it may use, if these are almost used up. They are those
-/// of the whole host, which any namespace shows; none is read for connections without buffers.
-fn memory(facts: &Facts, limits: &Bound) -> Option<(u32, u64, u64)> {
-    let buffers = facts.conns.iter().filter_map(|c| c.meters);
-    let buffers = buffers.map(|m| u64::from(m.sndbuf_used) + u64::from(m.rcvbuf_used));
-    if sum(buffers) < WORTH_A_LOOK {
-        return None;
-    }
-    let netns = facts.largest_namespaces(1).first().copied()?;
-    let namespace = facts.namespace(netns);
-    let (used, allowed) = (
-        Kind::Memory.used(&namespace)?,
-        Kind::Memory
-            .allowed(&namespace)
-            .filter(|pages| *pages > 0)?,
-    );
-    let least = limits.of(&RULE, &PERCENT);
-    (percent(used, allowed) >= least).then_some((netns, used, allowed))
-}
-
-/// Whether TCP uses almost all memory that it may.
-pub fn is_out_of_memory(facts: &Facts, limits: &Bound) -> bool {
-    memory(facts, limits).is_some()
-}
-
-fn used_up(facts: &Facts, limits: &Bound) -> Option<Finding> {
-    let (netns, used, allowed) = memory(facts, limits)?;
-    let severity = match used >= allowed {
-        true => Severity::Critical,
-        false => Severity::Warning,
-    };
-    let (kind, problem) = (Kind::Memory, Problem::UsedUp { allowed, used });
-    let (allowed_name, used_name) = kind.names();
-    let finding = Finding::new("kernel-limits", severity, problem, Subject::default())
-        .about(About::Host)
-        .variant(kind.name())
-        .number(allowed_name, allowed)
-        .number(used_name, used)
-        .counters(&facts.namespace(netns), &MEMORY_COUNTERS);
-    Some(finding.remedy_if(facts.remedy(netns, kind.setting(), Action::Raise(kind))))
+    reached.chain(was_reached).collect()
 }
 
 /// Connections of this host that the kernel ended for one of its limits in the last minute, by the
@@ -363,25 +290,8 @@ fn since_activation(facts: &Facts, kind: Kind) -> Option<u64> {
 fn was_reached(facts: &Facts, kind: Kind) -> Option<Finding> {
     let ended = since_activation(facts, kind).filter(|ended| *ended > 0)?;
     let problem = Problem::WasReached { limit: kind, ended };
-    let netns = only_namespace(facts, kind);
-    let subject = netns.map_or_else(Subject::default, |netns| facts.nobody(netns));
-    let finding = Finding::new("kernel-limits", Severity::Info, problem, subject)
-        .about(match netns {
-            Some(_) => About::Namespace,
-            None => About::Host,
-        })
-        .variant(kind.name());
+    let subject = Subject::default();
+    let finding = Finding::new("kernel-limits", Severity::Info, problem, subject);
+    let finding = finding.about(About::Host).variant(kind.name());
     Some(finding.number("since_activation", ended))
-}
-
-/// The namespace that has reached its limit, if it is the only one, so that the finding is the same
-/// as when it was reached.
-fn only_namespace(facts: &Facts, kind: Kind) -> Option<u32> {
-    if kind != Kind::TimeWait {
-        return None;
-    }
-    let all = facts.largest_namespaces(NAMESPACES).into_iter();
-    let has = |netns: &u32| facts.namespace(*netns).counter(kind.counter()) > Some(0);
-    let mut reached = all.filter(has);
-    reached.next().filter(|_| reached.next().is_none())
 }

@@ -59,14 +59,13 @@ impl Used<'_> {
         percent(self.ports, self.range.count)
     }
 
-    /// Whether the kernel reuses a port in TIME_WAIT for a new connection after a second. Only
-    /// timestamps tell the segments of both apart.
+    /// Whether the kernel reuses a port in TIME_WAIT for a new connection after a second.
     pub fn is_reused(&self, facts: &Facts) -> bool {
-        let namespace = facts.namespace(self.service.netns);
-        let reuse = namespace.number("net.ipv4.tcp_tw_reuse");
+        let reuse = facts
+            .namespace(self.service.netns)
+            .number("net.ipv4.tcp_tw_reuse");
         let loopback = self.local.to_canonical().is_loopback();
-        namespace.number("net.ipv4.tcp_timestamps") != Some(0)
-            && (reuse == Some(1) || reuse == Some(2) && loopback)
+        reuse == Some(1) || reuse == Some(2) && loopback
     }
 
     /// Adds the numbers that led to the finding.

@@ -8,7 +8,7 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::rules::pile::{self, Pile};
-use crate::diagnose::rules::{Bound, Rule, kernel_limits};
+use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::{Activity, Conn};
@@ -24,14 +24,12 @@ pub static RULE: Rule = Rule {
                it if none of its connections has ever had a full packet acknowledged",
     refuted_by: "a peer from which nothing has come since; data that fits into a small packet; \
                  full packets that the peer has acknowledged; a share of the connections so small \
-                 that some clients have vanished, or some packets were lost by chance \
-                 (information); a host whose memory for TCP is used up, so that its own receivers \
-                 drop data (`kernel-limits`)",
+                 that some clients have vanished",
     alike: "a path that loses all that we send, but not what the peer sends; an outage that \
             begins just after the peers' requests",
     remedy: "let ICMP `fragmentation needed` (IPv6: `packet too big`) through, clamp the MSS on \
              the router of the tunnel, or enable `tcp_mtu_probing`",
-    limits: &[COUNT, pile::SHARE, HEARD, HEARD_SHARE, RETRANSMITS],
+    limits: &[COUNT, pile::SHARE, HEARD, RETRANSMITS],
     find,
 };
 
@@ -48,13 +46,6 @@ const HEARD: Limit = Limit {
     range: (1, 100_000_000),
     unit: "connections that stall although their peer has been heard since",
     why: "a peer that is heard is not gone; a few packets may be lost by chance",
-};
-const HEARD_SHARE: Limit = Limit {
-    key: "heard-share",
-    default: 1,
-    range: (0, 100),
-    unit: "percent of the listener's, or the destination's, connections: below it, information",
-    why: "of thousands of clients, a few are behind a tunnel of their own, or lose packets by chance",
 };
 const RETRANSMITS: Limit = Limit {
     key: "retransmits",
@@ -258,17 +249,13 @@ fn has_exchanged(meters: &Meters) -> bool {
 
 fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let stalls = Stalls::new(facts, limits);
-    // A receiver without memory drops data of any size.
-    if stalls.holes().is_empty() || kernel_limits::is_out_of_memory(facts, limits) {
-        return Vec::new();
-    }
     let holes = stalls.holes().iter();
     holes
-        .map(|(service, hole)| finding(facts, limits, *service, hole))
+        .map(|(service, hole)| finding(facts, *service, hole))
         .collect()
 }
 
-fn finding(facts: &Facts, limits: &Bound, service: Service, hole: &Hole) -> Finding {
+fn finding(facts: &Facts, service: Service, hole: &Hole) -> Finding {
     let conns = hole.conns.clone();
     let pile = Pile { service, conns };
     let mut subject = facts.subject(&service, pile.whos());
@@ -284,12 +271,7 @@ fn finding(facts: &Facts, limits: &Bound, service: Service, hole: &Hole) -> Find
     let activities = || pile.conns.iter().filter_map(|c| c.activity);
     let most = activities().map(|a| a.retransmits).max().unwrap_or(0);
     let last = activities().filter_map(|a| a.last_recv_ms).min();
-    let share = percent(pile.size(), facts.live(&service).all);
-    let severity = match share >= limits.get(&HEARD_SHARE) {
-        true => Severity::Warning,
-        false => Severity::Info,
-    };
-    Finding::new("mtu-black-hole", severity, problem, subject)
+    Finding::new("mtu-black-hole", Severity::Warning, problem, subject)
         .number("connections", pile.size())
         .number("heard_since", hole.heard)
         .number("last_heard_ms", last.unwrap_or(0))

@@ -11,7 +11,7 @@ use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
-use crate::model::ident::{Ident, Remote};
+use crate::model::ident::Remote;
 use crate::model::meters::Meters;
 use crate::model::pair::Pair;
 use crate::model::state::State;
@@ -21,17 +21,14 @@ pub static RULE: Rule = Rule {
     names: &["pair-threshold"],
     looks_at: "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
                `threshold` of the activation: information if they are used (a pool, a proxy), a \
-               warning if they are unused, or if those that are idle for long are far above the \
-               threshold; both ends of a connection within this host are one connection",
+               warning if they are unused or far above the threshold; both ends of a connection \
+               within this host are one connection",
     refuted_by: "data in both directions on most of the connections, or keepalive: a pool or a \
-                 proxy (information only); data in the last minutes, however many connections there \
-                 are (a balancer before a server of WebSockets); half-open connections, of which \
-                 nothing is known, are not unused, nor are those that the server has not accepted, \
-                 or whose data it has not read, nor is a subflow if another one of its MPTCP \
-                 connection carries data; more idle connections than `times` within this host",
-    alike: "many users behind one NAT; many connections of one attacker that are used",
+                 proxy (information only); half-open connections, of which nothing is known, are \
+                 not unused, nor is a subflow if another one of its MPTCP connection carries data; more connections than `times` within this host",
+    alike: "many users behind one NAT",
     remedy: "find the leak, or raise the threshold",
-    limits: &[UNUSED, UNUSED_AGE, TIMES, IDLE],
+    limits: &[UNUSED, UNUSED_AGE, TIMES],
     find,
 };
 
@@ -55,15 +52,8 @@ const TIMES: Limit = Limit {
     key: "times",
     default: 4,
     range: (1, 1_000_000),
-    unit: "times the threshold, of connections that are idle for long",
-    why: "that many are a leak, or held on purpose",
-};
-const IDLE: Limit = Limit {
-    key: "idle-s",
-    default: 300,
-    range: (1, 31_536_000),
-    unit: "seconds without data in either direction",
-    why: "a connection that is in use carries a heartbeat within minutes",
+    unit: "times the threshold",
+    why: "that many are a leak or an attack, however they are used",
 };
 
 /// The problem.
@@ -79,8 +69,6 @@ pub enum Problem {
         remote: HostAddress,
         /// Number of connections without data in both directions.
         unused: u64,
-        /// Number of connections that are idle for long.
-        idle: u64,
     },
 }
 
@@ -127,17 +115,16 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     }
     let of_pair = |key: &Key| conns.get(key).map_or(&[][..], |conns| conns);
     let found = pairs.iter().filter_map(|pair| {
-        let key = key(pair);
-        let mut mirrored = conns
-            .keys()
-            .filter(|other| is_mirrored(facts, &key, other, of_pair(&key)));
-        let is_second = mirrored.any(|other| is_second(facts, of_pair(&key), of_pair(other), pair));
+        let (key, mirrored) = (key(pair), mirrored(pair));
+        let is_second = mirrored != key
+            && conns.contains_key(&mirrored)
+            && is_second(facts, of_pair(&key), of_pair(&mirrored), pair);
         (!is_second).then(|| finding(facts, limits, pair, of_pair(&key)))
     });
     found.collect()
 }
 
-/// Of the two ends of connections within this host, the client's is the second one.
+/// Of the two ends of connections within a namespace, the client's is the second one.
 fn is_second(facts: &Facts, conns: &[&Conn], others: &[&Conn], pair: &Pair) -> bool {
     let serves = |conns: &[&Conn]| {
         let service = most(facts, conns).map(|(service, _)| service);
@@ -165,15 +152,10 @@ fn key(pair: &Pair) -> Key {
     )
 }
 
-/// Whether a pair is the same one as seen from the remote address: its other ends may be sockets of
-/// the other family, or in another namespace.
-fn is_mirrored(facts: &Facts, key: &Key, other: &Key, conns: &[&Conn]) -> bool {
-    let swapped = (key.3, key.4) == (other.4, other.3);
-    let has_end_there = || {
-        let ends = conns.iter().filter_map(|c| facts.other_end(&c.who));
-        ends.take(1).any(|end| end.who.netns == other.0)
-    };
-    key != other && swapped && ((key.0, key.1) == (other.0, other.1) || has_end_there())
+/// The key of the pair as seen from the remote address.
+fn mirrored(pair: &Pair) -> Key {
+    let (netns, ifindex, family, laddr, raddr) = key(pair);
+    (netns, ifindex, family, raddr, laddr)
 }
 
 /// Number of connections by kind.
@@ -183,7 +165,6 @@ struct Counts {
     established: u64,
     closing: u64,
     unused: u64,
-    idle: u64,
     with_keepalive: u64,
 }
 
@@ -203,18 +184,7 @@ impl Ends<'_> {
         self.any(|end| end.meters.is_some_and(one_way))
             && !self.any(|end| end.meters.is_some_and(|m| !one_way(m)))
             && !self.any(|end| facts.subflows().carry_for(end))
-            // It is the program's turn.
-            && !self.any(|end| end.unread() > 0 || end.is_unaccepted())
             && self.any(|end| facts.lifetime_ms(end) >= age_ms)
-    }
-
-    /// Whether no end has sent or received data for this time.
-    fn is_idle(&self, idle_ms: u64) -> bool {
-        let is_idle = |end: &Conn| {
-            let stamps = end.activity.map(|a| [a.last_recv_ms, a.last_sent_ms]);
-            stamps.is_some_and(|s| s.iter().all(|ms| ms.is_some_and(|ms| ms >= idle_ms)))
-        };
-        self.0.iter().all(|end| is_idle(end))
     }
 
     fn is_half_open(&self) -> bool {
@@ -235,7 +205,7 @@ fn count(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Counts 
         };
         ends.entry(ports).or_default().0.push(conn);
     }
-    let (age_ms, idle_ms) = (limits.get(&UNUSED_AGE) * 1_000, limits.get(&IDLE) * 1_000);
+    let age_ms = limits.get(&UNUSED_AGE) * 1_000;
     let mut counts = Counts::default();
     for ends in ends.values() {
         if ends.is_half_open() {
@@ -248,7 +218,6 @@ fn count(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Counts 
         let keeps = |end: &Conn| end.activity.is_some_and(|a| a.keepalive);
         let kept = ends.any(|end| keeps(end) || facts.other_end(&end.who).is_some_and(keeps));
         counts.unused += u64::from(ends.is_unused(facts, age_ms));
-        counts.idle += u64::from(ends.is_idle(idle_ms));
         counts.with_keepalive += u64::from(kept);
     }
     if !is_within || conns.is_empty() {
@@ -259,7 +228,6 @@ fn count(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Counts 
     }
     // The table of pairs and the connections are not read at the same moment.
     counts.unused = counts.unused.min(counts.all());
-    counts.idle = counts.idle.min(counts.all());
     counts.with_keepalive = counts.with_keepalive.min(counts.all());
     counts
 }
@@ -270,14 +238,13 @@ impl Counts {
     }
 }
 
-/// Whether the connections are unused and no pool, or too many of them are idle.
+/// Whether the connections are unused and no pool, or too many.
 fn is_bad(facts: &Facts, limits: &Bound, counts: &Counts, conns: &[&Conn]) -> bool {
     let threshold = u64::from(facts.settings.activation.threshold);
     let is_pool = percent(counts.with_keepalive, counts.all()) >= MOST;
     let is_unused = percent(counts.unused, counts.all()) >= limits.get(&UNUSED);
-    let is_here = |who: &Ident| who.is_within_host() || facts.other_end(who).is_some();
-    let are_here = || conns.iter().any(|c| is_here(&c.who));
-    let too_many = counts.idle >= limits.get(&TIMES) * threshold;
+    let are_here = || conns.iter().any(|c| facts.other_end(&c.who).is_some());
+    let too_many = counts.all() >= limits.get(&TIMES) * threshold;
     is_unused && !is_pool || too_many && !are_here()
 }
 
@@ -305,7 +272,6 @@ fn finding(facts: &Facts, limits: &Bound, pair: &Pair, conns: &[&Conn]) -> Findi
         .number("closing", counts.closing)
         .number("timewait", pair.timewait)
         .number("unused", counts.unused)
-        .number("idle", counts.idle)
         .number("with_keepalive", counts.with_keepalive);
     let most = most(facts, conns).map(|(service, connections)| Share {
         connections: connections.min(counts.all()),
@@ -330,7 +296,6 @@ fn problem(pair: &Pair, dev: Option<&Dev>, counts: &Counts) -> Problem {
             dev: dev.filter(|_| is_link_local(remote)).cloned(),
         },
         unused: counts.unused,
-        idle: counts.idle,
     }
 }
 

@@ -122,16 +122,6 @@ pub fn is_retransmitting(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.retransmits > 0)
 }
 
-/// Probes of a closed window, or keepalives, in a row that were not answered: one may be lost, or
-/// on its way.
-pub const PROBES: u8 = 2;
-
-/// Whether the peer's window is closed, and the peer says so itself: it answers the probes.
-pub fn is_closed_by_peer(conn: &Conn) -> bool {
-    let answers = conn.activity.is_none_or(|a| a.probes < PROBES);
-    answers && conn.meters.is_some_and(|m| m.snd_wnd == 0)
-}
-
 /// Whether no process has the socket open any more.
 pub fn is_orphan(conn: &Conn) -> bool {
     conn.activity.is_some_and(|a| a.orphan)

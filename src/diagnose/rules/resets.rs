@@ -24,10 +24,9 @@ pub static RULE: Rule = Rule {
                information",
     refuted_by: "connections that end well in the same minute (their share), and destinations \
                  that are connected; resets that have stopped; a service that is served again; \
-                 connections on which the client sent nothing (the server may have greeted it), that \
-                 ended at once, and come from few sources at a regular pace: health checks; another \
-                 end on this host that the kernel ended for one of its limits (see \
-                 `kernel-limits`), or because its accept queue is full",
+                 connections that carried nothing, ended at once, and come from few sources at a \
+                 regular pace: health checks; another end on this host that the kernel ended for \
+                 one of its limits (see `kernel-limits`)",
     alike: "a peer's program that resets, and a middlebox that does so in its name; health checks \
             and a slow port scan",
     remedy: "depends on the sender: start the service, make the program read all data, compare \
@@ -170,18 +169,6 @@ pub enum Action {
     KeepChecks,
 }
 
-/// Connections of this host that the kernel has reset because of a limit, or of a full accept queue,
-/// by the listener or destination: their peers get resets that no program has sent.
-fn ended_by_kernel(facts: &Facts) -> BTreeMap<Service, u64> {
-    let mut ended = kernel_limits::ended_here(facts);
-    let is_one = |key: &StepKey| key.reason() == Reason::ACCEPT_QUEUE_FULL && is_end(key);
-    let steps = facts.recent.steps.iter();
-    for (key, steps) in steps.filter(|(key, _)| is_one(key)) {
-        *ended.entry(key.service.canonical()).or_default() += steps.count;
-    }
-    ended
-}
-
 /// Resets of one kind: of a listener or a destination, or of all ports of a host that refuses.
 struct Resets {
     /// The listener or destination with most of them.
@@ -249,7 +236,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
             resets.pids.insert(key.pid);
         }
     }
-    let by_kernel = ended_by_kernel(facts);
+    let by_kernel = kernel_limits::ended_here(facts);
     groups.retain(|_, resets| {
         let count = resets.steps.count;
         count.saturating_sub(resets.of_kernel(&by_kernel)) >= limits.get(&COUNT)
@@ -274,7 +261,7 @@ fn is_end(key: &StepKey) -> bool {
 }
 
 impl Resets {
-    /// Resets that came from the kernel of this host.
+    /// Resets that came from the kernel of this host because of one of its limits.
     fn of_kernel(&self, by_kernel: &BTreeMap<Service, u64>) -> u64 {
         if self.kind != Kind::Received {
             return 0;
@@ -302,13 +289,9 @@ impl Resets {
     }
 
     /// Number of health checks among them. The checker resets: on a server they are received, on
-    /// the checker's own host they are sent, by its kernel if it does not read a greeting.
+    /// the checker's own host they are sent.
     fn checks(&self, limits: &Bound) -> u64 {
-        let by_checker = [
-            (Kind::Received, Side::Server),
-            (Kind::Sent, Side::Client),
-            (Kind::UnreadData, Side::Client),
-        ];
+        let by_checker = [(Kind::Received, Side::Server), (Kind::Sent, Side::Client)];
         let sources = self.steps.peers.kinds();
         let pace = sources * limits.get(&CHECKS) * self.steps.seconds();
         let are_checks = by_checker.contains(&(self.kind, self.service.side))

@@ -17,8 +17,7 @@ pub static RULE: Rule = Rule {
     names: &["silent-connections"],
     looks_at: "ESTABLISHED connections of a listener without a byte in either direction",
     refuted_by: "a byte in either direction, also on another subflow of the same MPTCP connection; a \
-                 connection that is still young, or that the program has not accepted \
-                 (`accept-queue-full`); clients on this host, and a few clients that keep \
+                 connection that is still young; clients on this host, and a few clients that keep \
                  a pool: keepalive at either end, or other connections of the same client to this \
                  listener that are used (then it is information)",
     alike: "a pool that a proxy keeps ready without keepalive, port scanners that hold their \
@@ -73,7 +72,6 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
     let is_silent = |conn: &Conn| {
         conn.state == State::ESTABLISHED
             && conn.meters.is_some_and(|m| m.bytes() == 0)
-            && !conn.is_unaccepted()
             && !facts.subflows().carry_for(conn)
             && facts.age_ms(conn) >= limits.get(&AGE) * 1_000
     };
@@ -92,8 +90,7 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd) -> Finding {
     let used = used(facts, crowd, &clients);
     let has_pool = percent(kept, crowd.size()) >= MOST
         || percent(used, used + crowd.size()) >= limits.get(&USED);
-    let is_here = |who: &&Ident| who.is_within_host() || facts.other_end(who).is_some();
-    let here = crowd.whos().filter(is_here);
+    let here = crowd.whos().filter(|who| facts.other_end(who).is_some());
     let is_pool = percent(here.count() as u64, crowd.size()) >= MOST
         || clients.len() as u64 <= limits.get(&CLIENTS) && has_pool;
     let finding = match is_pool {

@@ -5,7 +5,7 @@ use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Kind, crowds};
-use crate::diagnose::rules::{Bound, Rule, pile};
+use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -17,10 +17,9 @@ pub static RULE: Rule = Rule {
                send, to a peer that has a small window or must be probed, and that has \
                acknowledged few bytes a second",
     refuted_by: "a window that is open; bytes that the peer acknowledges at a normal rate; a peer \
-                 that has taken a lot before (a player that is paused); a peer that acknowledges \
-                 nothing, or does not answer the probes of its closed window (it is gone); a peer \
-                 on this host is named as the cause, and not to be blocked",
-    alike: "an honest program that is stopped before it has read much",
+                 that acknowledges nothing (it is gone); a peer on this host is named as the cause, \
+                 and not to be blocked",
+    alike: "an honest program that is stopped in a debugger",
     remedy: "end answers that the client does not read, limit connections per source",
     limits: &[
         crowd::ONE_SOURCE,
@@ -60,8 +59,7 @@ const STUCK: Limit = Limit {
     key: "stuck-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds since data could last be sent; from then on the average does not count, unless \
-           the peer has taken a megabyte",
+    unit: "seconds since data could last be sent; from then on the average does not count",
     why: "a first window that was large makes the average look good for minutes",
 };
 
@@ -74,8 +72,6 @@ pub enum Action {
 
 /// Number of consecutive retransmission time-outs.
 const DEAD: u8 = 3;
-/// Acknowledged bytes that do not fit into the first window of a client that reads nothing.
-const TAKEN: u64 = 1 << 20;
 
 fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
@@ -85,15 +81,13 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let states = [State::ESTABLISHED, State::FIN_WAIT1, State::CLOSE_WAIT];
     let slow =
         meters.bytes_acked.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(lifetime);
-    let stuck = activity.last_sent_ms.unwrap_or(0) >= limits.get(&STUCK) * 1_000
-        && meters.bytes_acked < TAKEN;
+    let stuck = activity.last_sent_ms.unwrap_or(0) >= limits.get(&STUCK) * 1_000;
     states.contains(&conn.state)
         && lifetime >= limits.get(&AGE) * 1_000
         && meters.sndbuf_used > 0
         && (u64::from(meters.snd_wnd) < limits.get(&WINDOW) || activity.probes > 0)
         // A peer that acknowledges nothing is not slow but gone.
         && activity.retransmits < DEAD
-        && activity.probes < pile::PROBES
         && (slow || stuck)
 }
 

@@ -21,14 +21,11 @@ pub static RULE: Rule = Rule {
                data still comes although the server has not answered; a sample of the packets \
                (`sample=`) distinguishes headers from bodies, and without one the finding is \
                `slow-request`",
-    refuted_by: "answers of the server after the last data (a long poll, a WebSocket); a server that \
-                 has said something for most of the connection's time, and not long ago (AMQP, \
-                 FIX); requests \
+    refuted_by: "answers of the server after the last data (a long poll, a WebSocket); requests \
                  that arrive fast; connections that have been quiet for long; data that our own \
                  program has not read (`stuck-reader`); a listener that answers nobody, or only \
                  greets, unless the sample shows headers or TLS: a one-way protocol such as syslog \
-                 or MQTT (information only); a sample of whole messages (WebSocket, HTTP/2, MQTT), \
-                 of which nothing is missing (information only)",
+                 or MQTT (information only)",
     alike: "an upload over a very slow network; a one-way protocol inside of TLS; without a sample, \
             headers and bodies",
     remedy: "lower the server's time-outs for headers and bodies, limit connections per source",
@@ -65,15 +62,14 @@ const GAP: Limit = Limit {
     range: (1, 86_400),
     unit: "seconds between the start, or the last answer, and the last data received",
     why: "data that comes so late belongs to a request that the server has long been waiting for; \
-          a long poll is answered after its last data, and heartbeats of both ends alternate",
+          a long poll is answered after its last data",
 };
 const QUIET: Limit = Limit {
     key: "quiet-s",
     default: 120,
     range: (1, 86_400),
-    unit: "seconds since the last data, at most; a server that has said nothing for so long waits",
-    why: "servers give up waiting after a minute, so whoever attacks them sends more often, and \
-          heartbeats come more often, too",
+    unit: "seconds since the last data, at most",
+    why: "servers give up waiting after a minute, so whoever attacks them sends more often",
 };
 
 /// The actions: shorten time-outs.
@@ -93,8 +89,6 @@ pub enum Action {
 
 /// Percent of the connections that must have been greeted only.
 const MOST: u64 = 90;
-/// A broker answers a ping of MQTT, once in this time at most, with two bytes.
-const PING_MS: u64 = 30_000;
 
 fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
     let (Some(meters), Some(activity)) = (conn.meters, conn.activity) else {
@@ -107,8 +101,6 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
         0 => age.saturating_sub(quiet),
         _ => activity.last_sent_ms.unwrap_or(0).saturating_sub(quiet),
     };
-    // Otherwise each end says now and then that it is there.
-    let waits = gap.saturating_mul(2) >= age || gap >= limits.get(&QUIET) * 1_000;
     conn.state == State::ESTABLISHED
         // The client has sent what our own program does not read.
         && conn.unread() == 0
@@ -116,7 +108,6 @@ fn is_slow(facts: &Facts, limits: &Bound, conn: &Conn) -> bool {
         && received > 0
         && received.saturating_mul(1_000) < limits.get(&RATE).saturating_mul(age)
         && gap >= limits.get(&GAP) * 1_000
-        && waits
         && quiet <= limits.get(&QUIET) * 1_000
 }
 
@@ -152,11 +143,8 @@ fn target(crowd: &Crowd) -> Target {
 /// of its clients, now and in the last minute.
 fn is_one_way(facts: &Facts, crowd: &Crowd) -> bool {
     let sent = |c: &Conn| c.meters.map_or(0, |m| m.bytes_sent);
-    let is_greeted = |c: &&&Conn| {
-        let most = ANSWER + 2 * (facts.age_ms(c) / PING_MS);
-        (1..most).contains(&sent(c))
-    };
-    let greeted = crowd.conns.iter().filter(is_greeted).count() as u64;
+    let greeted = crowd.conns.iter().map(|c| sent(c));
+    let greeted = greeted.filter(|sent| (1..ANSWER).contains(sent)).count() as u64;
     if percent(greeted, crowd.size()) >= MOST {
         return true;
     }
@@ -171,13 +159,8 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Fi
     let verdict = carried.verdict();
     let age_ms = |conn: &Conn| facts.age_ms(conn);
     let is_http = [Verdict::Headers, Verdict::Encrypted].contains(&verdict);
-    let is_whole = verdict == Verdict::Messages;
-    let finding = if is_whole || !is_http && is_one_way(facts, crowd) {
-        let kind = match is_whole {
-            true => Kind::Messages,
-            false => Kind::OneWay,
-        };
-        let mut finding = crowd.unjudged(facts, "slow-request", kind, age_ms);
+    let finding = if !is_http && is_one_way(facts, crowd) {
+        let mut finding = crowd.unjudged(facts, "slow-request", Kind::OneWay, age_ms);
         finding.severity = Severity::Info;
         finding.remedy(Action::KeepOneWay)
     } else {
@@ -189,9 +172,7 @@ fn finding(facts: &Facts, limits: &Bound, crowd: &Crowd, carried: Carried) -> Fi
                 Kind::SlowRequests,
                 Action::LimitBothEncrypted,
             ),
-            Verdict::Messages | Verdict::Unknown => {
-                ("slow-request", Kind::SlowRequests, Action::LimitBoth)
-            }
+            Verdict::Unknown => ("slow-request", Kind::SlowRequests, Action::LimitBoth),
         };
         let finding = crowd.finding(facts, limits, rule, kind, age_ms);
         finding.remedy(action)
@@ -211,6 +192,5 @@ fn numbers(facts: &Facts, crowd: &Crowd, carried: Carried, finding: Finding) -> 
         )
         .number("sampled_headers", carried.headers)
         .number("sampled_body", carried.body)
-        .number("sampled_messages", carried.messages)
         .number("sampled_encrypted", carried.encrypted)
 }

@@ -21,8 +21,7 @@ pub static RULE: Rule = Rule {
                the process has not read (`Recv-Q`) since it came, by process; if data keeps \
                coming, the process must have read nothing else of what came meanwhile",
     refuted_by: "data that has just come; data that the process reads on its other connections \
-                 while more comes; data that comes although the buffer is more than half full: it \
-                 can only come because the process reads, however slowly; connections on which it has sent something since: it works, and \
+                 while more comes; connections on which it has sent something since: it works, and \
                  does not need what came; data that the process cannot pass on, because its peers \
                  do not take what it sends; connections that no process has accepted yet",
     alike: "a program that is stopped, deadlocked or overloaded, and one that does not read on \
@@ -104,9 +103,7 @@ fn find(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         match quiet_ms(conn) {
             quiet if quiet >= age_ms => reading.left.push(conn),
             quiet if quiet >= MOMENT_MS && oldest_ms(facts, conn) >= age_ms => {
-                if has_room(conn) {
-                    reading.growing.push(conn);
-                }
+                reading.growing.push(conn);
             }
             _ => reading.fresh.push(conn),
         }
@@ -134,12 +131,6 @@ fn has_sent_since(conn: &Conn, age_ms: u64) -> bool {
     let sent_ms = conn.activity.and_then(|a| a.last_sent_ms);
     let since_ms = quiet_ms(conn).max(age_ms);
     sent_ms.is_some_and(|ms| ms.saturating_add(TICKS_MS) < since_ms)
-}
-
-/// Whether more can come although the process does not read.
-fn has_room(conn: &Conn) -> bool {
-    conn.meters
-        .is_none_or(|m| u64::from(m.rcv_wnd) > conn.unread())
 }
 
 fn has_unsent(conn: &Conn) -> bool {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::diagnose::facts::Facts;
-use crate::diagnose::finding::{Finding, Peer, Severity, Subject};
+use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
@@ -22,8 +22,7 @@ pub static RULE: Rule = Rule {
                its alarm `unfinished`, if that is on; the sources are those of its half-open \
                requests",
     refuted_by: "handshakes that finish late: those of a burst are not counted once they have \
-                 finished; SYNs that only a full accept queue drops; of a source: a share of the \
-                 requests that is small; clients that have \
+                 finished; SYNs that only a full accept queue drops; clients that have \
                  acknowledged and send nothing to a listener with TCP_DEFER_ACCEPT \
                  (`TcpExtTCPDeferAcceptDrop`): information",
     alike: "clients that our SYN-ACKs do not reach (a firewall, asymmetric routing): they leave \
@@ -52,9 +51,8 @@ const FEW: Limit = Limit {
     key: "few-sources",
     default: 50,
     range: (1, 100),
-    unit: "percent of the half-open requests that the ten largest sources must have to be named, \
-           each of them at least a tenth of it",
-    why: "spoofed sources, and clients that connect meanwhile, have one request or two each",
+    unit: "percent of the half-open requests that the ten largest sources must have to be named",
+    why: "spoofed sources have one request or two each",
 };
 
 /// The problem.
@@ -285,20 +283,16 @@ fn is_for_the_accept_queue(endpoint: &Endpoint) -> bool {
     for_it > sum([others, endpoint.sum(|l| l.half_open.length)])
 }
 
-/// The listener, and the sources of its half-open requests if a few have most of them. Clients whose
-/// handshakes are in progress are not among them: each of the sources has a large share.
+/// The listener, and the sources of its half-open requests if a few have most of them.
 fn subject(facts: &Facts, limits: &Bound, endpoint: &Endpoint) -> Subject {
     let requests = endpoint.half_open(facts);
     let sources = Tally::of(requests.iter().map(|c| c.who.peer()));
     let mut subject = facts.subject(&endpoint.service, endpoint.whos());
     facts.set_peers(&mut subject, &sources);
-    let few = limits.get(&FEW);
     let named: u64 = subject.peers.iter().map(|p| p.count).sum();
-    let is_flooding = |peer: &Peer| {
-        let share = percent(peer.count * Subject::PEERS as u64, sources.total);
-        percent(named, sources.total) >= few && share >= few
-    };
-    subject.peers.retain(is_flooding);
+    if percent(named, sources.total) < limits.get(&FEW) {
+        subject.peers.clear();
+    }
     subject
 }
 

@@ -25,13 +25,11 @@ pub static SYN_SENT: Rule = Rule {
     looks_at: "connections in SYN_SENT to one destination, and those that timed out, were \
                unreachable, or were given up by the program after half a second or more, in the \
                last minute; the error of an ICMP message; whether the destination is a listener \
-               of this host, in any namespace, whose accept queue is full; the table of tracked \
-               connections",
+               of this host whose accept queue is full; the table of tracked connections",
     refuted_by: "attempts that are younger than the first retransmissions; a reset, which is an \
                  answer (see `resets`); attempts that are given up at once, as by a client that \
                  calls two addresses; most calls in the last minute that were answered \
-                 (information); a full table of tracked connections, which drops the SYNs itself; of \
-                 such a table as the cause: room in it, and no drops",
+                 (information); a full table of tracked connections, which drops the SYNs itself",
     alike: "a host that is down, and a firewall that drops the SYN or its answer",
     remedy: "test the destination from here, check the path",
     limits: &[COUNT, AGE, SHARE],
@@ -44,12 +42,10 @@ pub static SCANNER: Rule = Rule {
     looks_at: "destinations to which one process cannot connect: those in SYN_SENT for longer than \
                `age-s` of `syn-sent`, and those that refused, timed out or were unreachable in the \
                last minute",
-    refuted_by: "calls that are too young to be unanswered; other destinations of the same process \
-                 that answered in the last minute, or to which it is connected: if most do, it is \
-                 a crawler or a monitor (information)",
-    alike: "a crawler or a monitor most of whose targets are down, and malware",
+    refuted_by: "destinations that answer; calls that are too young to be unanswered",
+    alike: "a crawler or a monitor whose targets are down, and malware",
     remedy: "identify the process and what it does",
-    limits: &[DESTINATIONS, FAILING],
+    limits: &[DESTINATIONS],
     find: find_scanners,
 };
 
@@ -82,14 +78,6 @@ const DESTINATIONS: Limit = Limit {
     why: "a crawler or a monitor that fails so often in a minute is broken; worms do it, too",
 };
 
-const FAILING: Limit = Limit {
-    key: "share",
-    default: 30,
-    range: (0, 100),
-    unit: "percent of the destinations that the process calls: below it, information",
-    why: "of the sites of a crawler, or the targets of a monitor, a part is down at any time",
-};
-
 /// The problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -114,8 +102,6 @@ pub enum Problem {
         addresses: u64,
         /// Number of distinct ports.
         ports: u64,
-        /// Number of other destinations that answer; `None`: fewer than most.
-        answered: Option<u64>,
     },
 }
 
@@ -143,8 +129,6 @@ pub enum Action {
     SynRetries,
     /// Identify the process.
     IdentifyProcess,
-    /// See which destinations are down.
-    SeeDestinations,
 }
 
 const UNANSWERED: [Reason; 2] = [Reason::TIMEOUT_SYN, Reason::UNREACHABLE];
@@ -276,27 +260,17 @@ fn cause(facts: &Facts, service: &Service, ended: &Ended) -> Option<Cause> {
     ended.errors.top().map(|(error, _)| Cause::Error(error))
 }
 
-/// Whether the destination is a listener of this host that has no room in its queue.
+/// Whether the destination is a listener in the same namespace that has no room in its queue.
 fn has_full_queue(facts: &Facts, destination: &Service) -> bool {
-    let to = destination.canonical();
-    let endpoints = endpoints(facts);
-    let mut full = endpoints
-        .iter()
-        .filter(|e| e.service.port == to.port && accept_queue_full::is_full(e));
-    full.any(|endpoint| {
-        let at = endpoint.service.canonical();
-        let is_it = at.addr == to.addr || at.addr.is_unspecified();
-        is_it && (at.netns == to.netns || has_address(facts, endpoint, &to))
-    })
-}
-
-/// Whether a listener in another namespace has connections at this address: those in its queue.
-fn has_address(facts: &Facts, endpoint: &Endpoint, to: &Service) -> bool {
-    let is_there = |who: &Ident| {
-        let end = (who.local().to_canonical(), who.lport);
-        end == (to.addr, to.port) && facts.service(who) == endpoint.service
+    let is_it = |e: &Endpoint| {
+        let (at, to) = (e.service, destination.canonical());
+        at.netns == to.netns
+            && at.port == to.port
+            && (at.addr.to_canonical() == to.addr || at.addr.is_unspecified())
     };
-    !to.addr.is_loopback() && facts.conns.iter().any(|c| is_there(&c.who))
+    let endpoints = endpoints(facts);
+    let mut here = endpoints.iter().filter(|e| is_it(e));
+    here.any(accept_queue_full::is_full)
 }
 
 /// Unanswered connection attempts of one process.
@@ -347,63 +321,30 @@ fn find_scanners(facts: &Facts, limits: &Bound) -> Vec<Finding> {
         calls.add(&service, who, reason, count);
     }
     by_process.retain(|_, calls| calls.destinations.len() as u64 >= limits.get(&DESTINATIONS));
-    let found = by_process.iter().map(|(process, calls)| {
-        let answered = answered(facts, *process, calls);
-        scanner(facts, limits, process.0, calls, answered)
-    });
+    let found = by_process
+        .iter()
+        .map(|((netns, _), calls)| scanner(facts, *netns, calls));
     found.collect()
 }
 
-/// Number of destinations that answered calls of a process in the last minute, or to which it is
-/// connected, and that are not among those that fail.
-fn answered(facts: &Facts, (netns, pid): (u32, Option<u32>), calls: &Calls) -> u64 {
-    let is_its = |service: &Service| service.side == Side::Client && service.netns == netns;
-    let steps = facts.recent.steps.iter().filter(|(key, _)| {
-        key.old == State::SYN_SENT
-            && key.new == State::ESTABLISHED
-            && key.pid == pid
-            && is_its(&key.service)
-    });
-    let lately = steps.map(|(key, _)| key.service);
-    let conns = facts.conns.iter().filter(|c| {
-        c.state == State::ESTABLISHED
-            && c.who.netns == netns
-            && facts.holder(&c.who).map(|o| o.pid) == pid
-    });
-    let now = conns.map(|c| facts.service(&c.who)).filter(is_its);
-    let all: BTreeSet<_> = lately.chain(now).map(|s| s.destination()).collect();
-    let others = all
-        .iter()
-        .filter(|at| !calls.destinations.contains_key(*at));
-    others.count() as u64
-}
-
-fn scanner(facts: &Facts, limits: &Bound, netns: u32, calls: &Calls, answered: u64) -> Finding {
-    let failing = calls.destinations.len() as u64;
-    let is_scanner = percent(failing, failing + answered) >= limits.get(&FAILING);
-    let (severity, action) = match is_scanner {
-        true => (Severity::Warning, Action::IdentifyProcess),
-        false => (Severity::Info, Action::SeeDestinations),
-    };
+fn scanner(facts: &Facts, netns: u32, calls: &Calls) -> Finding {
     let mut subject = facts.owners(netns, calls.who.iter());
     facts.set_destinations(&mut subject, &calls.destinations);
     let addresses: BTreeSet<_> = calls.destinations.keys().map(|(addr, _)| addr).collect();
     let ports: BTreeSet<_> = calls.destinations.keys().map(|(_, port)| port).collect();
     let problem = Problem::Scanner {
         owner: subject.owner,
-        destinations: failing,
+        destinations: calls.destinations.len() as u64,
         addresses: addresses.len() as u64,
         ports: ports.len() as u64,
-        answered: (!is_scanner).then_some(answered),
     };
-    Finding::new("scanner", severity, problem, subject)
+    Finding::new("scanner", Severity::Warning, problem, subject)
         .about(About::Process)
-        .number("destinations", failing)
-        .number("answered", answered)
+        .number("destinations", calls.destinations.len() as u64)
         .number("addresses", addresses.len() as u64)
         .number("ports", ports.len() as u64)
         .number("syn_sent", calls.waiting)
         .number("refused_last_minute", calls.refused)
         .number("unanswered_last_minute", calls.unanswered)
-        .remedy(action)
+        .remedy(Action::IdentifyProcess)
 }

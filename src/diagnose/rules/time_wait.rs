@@ -19,8 +19,7 @@ pub static RULE: Rule = Rule {
     names: &["time-wait"],
     looks_at: "connections in TIME_WAIT, by listener or destination; of a destination, the share \
                of the ports of one local address that connect() may choose from",
-    refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`, with \
-                 `tcp_timestamps`): information",
+    refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`): information",
     alike: "nothing: TIME_WAIT is what it is; whether it does harm depends on the ports",
     remedy: "reuse connections (keep-alive, a pool)",
     limits: &[COUNT, local_ports::SHARE],
@@ -92,13 +91,8 @@ fn pile(facts: &Facts, service: &Service, conns: &[&Conn]) -> Finding {
     };
     let namespace = facts.namespace(service.netns);
     let whos = conns.iter().map(|c| &c.who);
-    let mut finding = facts.finding("time-wait", Severity::Info, problem, service, whos);
-    let locals: BTreeSet<_> = conns.iter().map(|c| c.who.local().to_canonical()).collect();
-    if let (Side::Client, 1, Some(local)) = (service.side, locals.len(), locals.first()) {
-        // The subject is the same as that of ports that run out, and so is the id.
-        finding.subject.local = Some((*local, None));
-    }
-    let finding = finding
+    let finding = facts
+        .finding("time-wait", Severity::Info, problem, service, whos)
         .number("timewait", conns.len() as u64)
         .number("live", facts.live(service).all)
         .counters(&namespace, &["TcpExtTCPTimeWaitOverflow"])

@@ -49,7 +49,6 @@ pub struct Conn {
     pub acked: u64,
     pub received: u64,
     pub window: u32,
-    pub rcv_wnd: u32,
     pub sndbuf_used: u32,
     pub rcvbuf_used: u32,
     /// Sequence numbers that were not read.
@@ -87,7 +86,6 @@ impl Conn {
             acked: 0,
             received: 0,
             window: 64_240,
-            rcv_wnd: 64_240,
             sndbuf_used: 0,
             rcvbuf_used: 0,
             recv_q: 0,
@@ -154,7 +152,6 @@ impl Conn {
             bytes.put(meters + at, n.to_ne_bytes());
         };
         meter(offset_of!(RawMeters, snd_wnd), self.window);
-        meter(offset_of!(RawMeters, rcv_wnd), self.rcv_wnd);
         meter(offset_of!(RawMeters, sndbuf_used), self.sndbuf_used);
         meter(offset_of!(RawMeters, rcvbuf_used), self.rcvbuf_used);
         meter(offset_of!(RawMeters, unread), self.recv_q);

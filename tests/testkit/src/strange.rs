@@ -94,7 +94,6 @@ impl Strange {
                     headers: number(0),
                     body: number(1),
                     encrypted: number(2),
-                    messages: number(0),
                 };
             }
         }

@@ -5,7 +5,6 @@ mod attacks;
 mod ends;
 mod floods;
 mod healthy;
-mod innocent;
 mod kernel;
 mod memory;
 mod piles;
@@ -30,7 +29,6 @@ pub fn beside() -> Vec<Trial> {
         queues::trials(),
         ends::trials(),
         refuted::trials(),
-        innocent::trials(),
         healthy::beside(),
     ];
     all.into_iter().flatten().collect()

@@ -28,10 +28,6 @@ pub fn trials() -> Vec<Trial> {
         scenario("diagnosis_of_ports_that_bind_holds", held),
         scenario("diagnosis_of_calls_that_are_given_up", given_up),
         scenario("diagnosis_of_descriptors_that_are_used_up", descriptors),
-        scenario(
-            "diagnosis_of_descriptors_before_the_queue_is_full",
-            long_queue,
-        ),
     ]
 }
 
@@ -218,9 +214,9 @@ const FILES: u64 = 64;
 const BACKLOG: u64 = 16;
 
 /// Accepts until no descriptor is left, and keeps what it has accepted.
-fn keep_all(mut line: Line, backlog: u64) {
+fn keep_all(mut line: Line) {
     setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).expect("setrlimit");
-    let listener = traffic::listen_at(SocketAddr::new(FAR, 0), backlog as i32);
+    let listener = traffic::listen_at(SocketAddr::new(FAR, 0), BACKLOG as i32);
     line.tell(&[listener.local_addr().expect("bound").port().into()]);
     let mut kept = Vec::new();
     let error = loop {
@@ -238,7 +234,7 @@ fn descriptors() {
     begin_later();
     let link = Link::new("filesnear", "filesfar");
     let mut crowd = Crowd::across(&link);
-    let mut server = Process::named(&link.far, c"greedy", |line| keep_all(line, BACKLOG));
+    let mut server = Process::named(&link.far, c"greedy", keep_all);
     let port = u16::try_from(server.line.hear()[0]).expect("a port");
     let to = SocketAddr::new(FAR, port);
     let clients: Vec<_> = link.near.run(|| {
@@ -273,39 +269,5 @@ fn descriptors() {
         false => format!("{FILES} of {FILES} descriptors used"),
     };
     assert!(summary.contains(&used), "{found:#}");
-    drop(clients);
-}
-
-const LONG_BACKLOG: u64 = 1024;
-
-/// The queue is longer than the clients are many, so that it is never full.
-fn long_queue() {
-    begin_later();
-    let link = Link::new("longnear", "longfar");
-    let mut crowd = Crowd::across(&link);
-    let mut server = Process::named(&link.far, c"hoarder", |line| keep_all(line, LONG_BACKLOG));
-    let port = u16::try_from(server.line.hear()[0]).expect("a port");
-    let to = SocketAddr::new(FAR, port);
-    let clients: Vec<_> = link.near.run(|| {
-        let connect = |_| TcpStream::connect(to).expect("connect");
-        (0..2 * FILES).map(connect).collect()
-    });
-    server.line.hear();
-    thread::sleep(Duration::from_secs(8));
-    let all = ss::listening(&link.far.name);
-    let truth = all.iter().find(|l| l.local.1 == port).expect("it listens");
-    assert!((FILES..LONG_BACKLOG).contains(&truth.waiting), "{truth:?}");
-
-    let diagnosis = Diagnosis::of(&link.far, &mut crowd, "");
-    diagnosis.assert_alarms_only(&["accept-queue-full"]);
-    let found = diagnosis.one("accept-queue-full");
-    assert_is(found, "critical");
-    assert_by(found, "hoarder", server.pid());
-    assert_numbers(
-        found,
-        &[("waiting", truth.waiting), ("descriptors_limit", FILES)],
-    );
-    let summary = found["summary"].as_str().expect("a text");
-    assert!(summary.contains("descriptors"), "{found:#}");
     drop(clients);
 }

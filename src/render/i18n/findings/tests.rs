@@ -50,48 +50,19 @@ fn problems() -> Vec<Problem> {
 }
 
 fn queues(all: &mut Vec<Problem>) {
-    let used = |open, of_host| {
-        Some(UsedUp {
-            open,
-            limit: 64,
-            of_host,
-        })
-    };
+    let used = |open| Some(UsedUp { open, limit: 64 });
     for (owner, used_up) in [
         (nginx(), None),
         (None, None),
-        (nginx(), used(64, false)),
-        (nginx(), used(65, false)),
-        (nginx(), used(64, true)),
-        (nginx(), used(65, true)),
+        (nginx(), used(64)),
+        (nginx(), used(65)),
     ] {
-        for seconds in [1, 30] {
-            let waiting = accept_queue_full::Problem::Waiting {
-                owner,
-                listener: at(),
-                waiting: seconds,
-                oldest: Duration::from_secs(seconds),
-                limit: 511,
-                used_up,
-            };
-            all.push(waiting.into());
-        }
-        let too_slow = accept_queue_full::Problem::Full {
-            owner,
-            listener: at(),
-            waiting: 512,
-            limit: 511,
-            used_up,
-            is_moving: true,
-        };
-        all.push(too_slow.into());
         let full = accept_queue_full::Problem::Full {
             owner,
             listener: at(),
             waiting: 512,
             limit: 511,
             used_up,
-            is_moving: false,
         };
         all.push(full.into());
     }
@@ -126,9 +97,7 @@ fn queues(all: &mut Vec<Problem>) {
 }
 
 fn crowds(all: &mut Vec<Problem>) {
-    use crowd::Kind::{
-        Messages, OneWay, Pool, Silent, SlowBodies, SlowHeaders, SlowReads, SlowRequests,
-    };
+    use crowd::Kind::{OneWay, Pool, Silent, SlowBodies, SlowHeaders, SlowReads, SlowRequests};
     for kind in [
         SlowHeaders,
         SlowBodies,
@@ -137,7 +106,6 @@ fn crowds(all: &mut Vec<Problem>) {
         Silent,
         Pool,
         OneWay,
-        Messages,
     ] {
         for sources in [Sources::One(host(1)), Sources::Many(1), Sources::Many(9)] {
             let problem = crowd::Problem {
@@ -169,13 +137,12 @@ fn crowds(all: &mut Vec<Problem>) {
         };
         all.push(problem.into());
     }
-    for (unused, idle) in [(0, 0), (7, 9), (0, 9)] {
+    for unused in [0, 7] {
         let problem = pair_threshold::Problem::Above {
             connections: 500,
             local: host(1),
             remote: host(2),
             unused,
-            idle,
         };
         all.push(problem.into());
     }
@@ -234,12 +201,11 @@ fn table(entries: u64) -> conntrack_full::Table {
     conntrack_full::Table { entries, max: 100 }
 }
 
-fn causes() -> [Option<syn_sent::Cause>; 5] {
+fn causes() -> [Option<syn_sent::Cause>; 4] {
     use syn_sent::Cause::{AcceptQueue, Conntrack, Error};
     [
         None,
         Some(Conntrack(table(100))),
-        Some(Conntrack(table(96))),
         Some(AcceptQueue),
         Some(Error(113)),
     ]
@@ -258,10 +224,6 @@ fn kernel(all: &mut Vec<Problem>) {
             all.push(reached.into());
         }
         all.push(kernel_limits::Problem::WasReached { limit, ended: 1 }.into());
-    }
-    for used in [290, 300] {
-        let allowed = 300;
-        all.push(kernel_limits::Problem::UsedUp { allowed, used }.into());
     }
     for entries in [96, 100] {
         let table = table(entries);
@@ -294,16 +256,13 @@ fn calls(all: &mut Vec<Problem>) {
             };
             all.push(unanswered.into());
         }
-        for answered in [None, Some(400)] {
-            let scanner = syn_sent::Problem::Scanner {
-                owner,
-                destinations: 100,
-                addresses: 1,
-                ports: 100,
-                answered,
-            };
-            all.push(scanner.into());
-        }
+        let scanner = syn_sent::Problem::Scanner {
+            owner,
+            destinations: 100,
+            addresses: 1,
+            ports: 100,
+        };
+        all.push(scanner.into());
     }
     for side in [Side::Server, Side::Client] {
         let many = time_wait::Problem::Many {
@@ -409,7 +368,7 @@ fn listener_actions(all: &mut Vec<Action>) {
         let backlog = 511;
         let of = [SeeProgram, AskForMore { backlog }, RaiseSomaxconn];
         all.extend(of.map(Action::from));
-        all.extend([RaiseNofile, RaiseFileMax].map(Action::from));
+        all.push(RaiseNofile.into());
         all.extend([ConsiderResets, ConsiderWaiting].map(Action::from));
     }
     {
@@ -514,7 +473,6 @@ fn client_actions(all: &mut Vec<Action>) {
     {
         use syn_sent::Action::*;
         all.extend([TryDestination, SynRetries, IdentifyProcess].map(Action::from));
-        all.push(SeeDestinations.into());
         all.extend([SeeConntrack, SeeAcceptQueue].map(Action::from));
     }
     {
@@ -609,7 +567,6 @@ fn what_strangers_have_named_is_escaped() {
         waiting: 2,
         limit: 1,
         used_up: None,
-        is_moving: false,
     };
     let remedy = Remedy {
         action: silent::Action::CloseSilent.into(),

@@ -47,11 +47,6 @@ fn accept_queue_full(action: &accept_queue_full::Action) -> String {
              and restart the program; a longer queue does not help"
                 .into()
         }
-        accept_queue_full::Action::RaiseFileMax => {
-            "accept() fails with ENFILE, in all programs but those of root: find out which of them \
-             has so many files open (`lsof`), or raise it; a longer queue does not help"
-                .into()
-        }
         accept_queue_full::Action::SeeProgram => {
             "see what keeps the program from accept(): it is stopped, overloaded, has no free \
              worker or no free descriptor; a longer queue only helps against short bursts"
@@ -388,9 +383,8 @@ fn resets(action: &resets::Action) -> &'static str {
              limits, and whether idle connections outlive its time-out"
         }
         resets::Action::KeepChecks => {
-            "nothing: connections on which the client sends no byte, at a regular pace and from few \
-             sources, are health checks that connect and reset (HAProxy, keepalived, kubelet, \
-             balancers of clouds)"
+            "nothing: connections without a byte, at a regular pace and from few sources, are \
+             health checks that connect and reset (HAProxy, keepalived, balancers of clouds)"
         }
         resets::Action::AbortOnOverflow => {
             "with 1, clients that find the queue full get a reset; with 0 they try again"
@@ -524,10 +518,6 @@ fn syn_sent(action: &syn_sent::Action) -> &'static str {
         syn_sent::Action::SynRetries => {
             "6 lets connect() wait for some 2 minutes, and a lower number for less; better is a \
              time-out in the program"
-        }
-        syn_sent::Action::SeeDestinations => {
-            "nothing, if it is a crawler; if it is a monitor, see which of its targets are down, and \
-             take those that do not exist any more out of its list"
         }
         syn_sent::Action::IdentifyProcess => {
             "find out what the process is, who started it and from which file (`ls -l \

@@ -44,61 +44,26 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             waiting,
             limit,
             used_up,
-            is_moving,
         } => {
+            let used = used_up.map(|UsedUp { open, limit }| match open > limit {
+                true => format!("{open} descriptors open, limit {limit}, "),
+                false => format!("{open} of {limit} descriptors used, "),
+            });
             // The alarm is cleared some time after there is room again.
             let is = match waiting > limit {
                 true => "is full",
                 false => "was full a moment ago",
             };
-            let accept = match is_moving {
-                true => "accept fast enough",
-                false => "accept",
-            };
             format!(
-                "{} does not {accept}: {}the accept queue of {listener} {is} ({waiting} waiting, \
+                "{} does not accept: {}the accept queue of {listener} {is} ({waiting} waiting, \
                  limit {limit})",
                 process(*owner),
-                used(*used_up)
+                used.unwrap_or_default()
             )
         }
-        accept_queue_full::Problem::Waiting {
-            owner,
-            listener,
-            waiting,
-            oldest,
-            limit,
-            used_up,
-        } => format!(
-            "{} does not accept: {}{} {} at {listener}, the first of them for {}; the accept queue \
-             is not full (limit {limit})",
-            process(*owner),
-            used(*used_up),
-            count(*waiting, "connection"),
-            by(*waiting, "waits", "wait"),
-            count(oldest.as_secs(), "second")
-        ),
         accept_queue_full::Problem::WasFull { listener } => {
             format!("the accept queue of {listener} was full, and is not now")
         }
-    }
-}
-
-/// The descriptors, if they are used up.
-fn used(used_up: Option<UsedUp>) -> String {
-    let Some(UsedUp {
-        open,
-        limit,
-        of_host,
-    }) = used_up
-    else {
-        return String::new();
-    };
-    match (of_host, open > limit) {
-        (true, true) => format!("{open} files of the host open, limit {limit}, "),
-        (true, false) => format!("{open} of {limit} open files of the host used, "),
-        (false, true) => format!("{open} descriptors open, limit {limit}, "),
-        (false, false) => format!("{open} of {limit} descriptors used, "),
     }
 }
 
@@ -171,11 +136,6 @@ fn crowd(problem: &crowd::Problem) -> String {
             "sends now and then and is never answered",
             "send now and then and are never answered",
         ),
-        crowd::Kind::Messages => (
-            "messages: ",
-            "sends whole messages (WebSocket, HTTP/2, MQTT) now and then",
-            "send whole messages (WebSocket, HTTP/2, MQTT) now and then",
-        ),
     };
     let what = by(problem.connections, one, more);
     format!(
@@ -225,11 +185,6 @@ fn kernel_limits(problem: &kernel_limits::Problem) -> String {
             "{} in the last minute, because {}",
             ended_by_kernel(*limit, *ended),
             limit_reached(*limit, *allowed, *used)
-        ),
-        kernel_limits::Problem::UsedUp { allowed, used } => format!(
-            "TCP uses {} of memory, tcp_mem allows {allowed}: {}data that arrives is dropped",
-            count(*used, "page"),
-            if used >= allowed { "" } else { "soon " }
         ),
         kernel_limits::Problem::WasReached { limit, ended } => format!(
             "over: {} since the activation, because {}; none in the last minute",
@@ -287,10 +242,8 @@ fn pair_threshold(problem: &pair_threshold::Problem) -> String {
         local,
         remote,
         unused,
-        idle,
     } = problem;
     let used = match (unused, connections) {
-        (0, _) if *idle > 0 => format!("{idle} of them idle for minutes"),
         (0, 1) => "which is in use".to_owned(),
         (0, _) => "all of them in use".to_owned(),
         (_, 1) => "which has not carried data both ways".to_owned(),
@@ -558,20 +511,12 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
             destinations,
             addresses,
             ports,
-            answered,
         } => format!(
-            "{} calls {} ({}, {}) in vain{}",
+            "{} calls {} ({}, {}) in vain: a scanner, a worm, or a broken monitor",
             process(*owner),
             count(*destinations, "destination"),
             count(*addresses, "address"),
-            count(*ports, "port"),
-            match answered {
-                None => ": a scanner, a worm, or a broken monitor".to_owned(),
-                Some(others) => format!(
-                    ", and {} with an answer: a crawler, or a monitor with targets that are down",
-                    count(*others, "other")
-                ),
-            }
+            count(*ports, "port")
         ),
     }
 }
@@ -579,12 +524,8 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
 /// Where SYNs are lost.
 fn lost(cause: Option<&syn_sent::Cause>) -> String {
     match cause {
-        Some(syn_sent::Cause::Conntrack(table)) if table.is_full() => format!(
-            ": the table of tracked connections is full ({} of {}) and drops them",
-            table.entries, table.max
-        ),
         Some(syn_sent::Cause::Conntrack(table)) => format!(
-            ": the table of tracked connections was full ({} of {} now)",
+            ": the table of tracked connections is full ({} of {}) and drops them",
             table.entries, table.max
         ),
         Some(syn_sent::Cause::AcceptQueue) => {

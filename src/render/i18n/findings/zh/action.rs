@@ -46,11 +46,6 @@ fn accept_queue_full(action: &accept_queue_full::Action) -> String {
              RLIMIT_NOFILE（systemd 单元的 LimitNOFILE=，或 `ulimit -n`）并重启程序；加长队列没有用"
                 .into()
         }
-        accept_queue_full::Action::RaiseFileMax => {
-            "除 root 的程序外，accept() 都返回 ENFILE：查明哪个程序打开了这么多文件（`lsof`），或调大\
-             它；加长队列没有用"
-                .into()
-        }
         accept_queue_full::Action::SeeProgram => {
             "查明程序为什么不调用 accept()：被停止、过载、没有空闲的工作进程，或文件描述符用尽；加\
              长队列只能应对短时突发"
@@ -350,8 +345,8 @@ fn resets(action: &resets::Action) -> &'static str {
              是否超过其超时"
         }
         resets::Action::KeepChecks => {
-            "无需处理：客户端没有发送数据、间隔规律、来源很少的连接是健康检查，连接后即复位（HAProxy、\
-             keepalived、kubelet、云负载均衡器）"
+            "无需处理：没有传输数据、间隔规律、来源很少的连接是健康检查，连接后即复位（HAProxy、\
+             keepalived、云负载均衡器）"
         }
         resets::Action::AbortOnOverflow => "设为 1 时，队列满则复位客户端；设为 0 时客户端可以重试",
     }
@@ -471,9 +466,6 @@ fn syn_sent(action: &syn_sent::Action) -> &'static str {
         }
         syn_sent::Action::SynRetries => {
             "设为 6 时 connect() 最多等待约 2 分钟，调小则缩短；更好的办法是在程序中设置超时"
-        }
-        syn_sent::Action::SeeDestinations => {
-            "若是爬虫则无需处理；若是监控程序，查看哪些目标已停机，并从其列表中去掉不再存在的目标"
         }
         syn_sent::Action::IdentifyProcess => {
             "查明这是什么进程、由谁启动、来自哪个文件（`ls -l /proc/PID/exe`）；如果无人知晓，应视\

@@ -43,58 +43,25 @@ fn accept_queue_full(problem: &accept_queue_full::Problem) -> String {
             waiting,
             limit,
             used_up,
-            is_moving,
         } => {
+            let used = used_up.map(|UsedUp { open, limit }| match open > limit {
+                true => format!("文件描述符已打开 {open} 个，上限 {limit}，"),
+                false => format!("文件描述符已用 {open}/{limit}，"),
+            });
             // The alarm is cleared some time after there is room again.
             let is = match waiting > limit {
                 true => "已满",
                 false => "刚才曾满",
             };
-            let accept = match is_moving {
-                true => "调用 accept() 不够快",
-                false => "没有调用 accept()",
-            };
             format!(
-                "{} {accept}：{}{listener} 的全连接队列{is}（{waiting} 个等待，上限 {limit}）",
+                "{} 没有调用 accept()：{}{listener} 的全连接队列{is}（{waiting} 个等待，上限 {limit}）",
                 process(*owner),
-                used(*used_up)
+                used.unwrap_or_default()
             )
         }
-        accept_queue_full::Problem::Waiting {
-            owner,
-            listener,
-            waiting,
-            oldest,
-            limit,
-            used_up,
-        } => format!(
-            "{} 没有调用 accept()：{}{waiting} 个连接在 {listener} 等待，最久的已等待 {} 秒；全连接\
-             队列未满（上限 {limit}）",
-            process(*owner),
-            used(*used_up),
-            oldest.as_secs()
-        ),
         accept_queue_full::Problem::WasFull { listener } => {
             format!("{listener} 的全连接队列曾经满过，现在未满")
         }
-    }
-}
-
-/// The descriptors, if they are used up.
-fn used(used_up: Option<UsedUp>) -> String {
-    let Some(UsedUp {
-        open,
-        limit,
-        of_host,
-    }) = used_up
-    else {
-        return String::new();
-    };
-    match (of_host, open > limit) {
-        (true, true) => format!("整个主机已打开 {open} 个文件，上限 {limit}，"),
-        (true, false) => format!("整个主机打开的文件已用 {open}/{limit}，"),
-        (false, true) => format!("文件描述符已打开 {open} 个，上限 {limit}，"),
-        (false, false) => format!("文件描述符已用 {open}/{limit}，"),
     }
 }
 
@@ -136,7 +103,6 @@ fn crowd(problem: &crowd::Problem) -> String {
         crowd::Kind::Silent => ("", "从未传输过数据"),
         crowd::Kind::Pool => ("空闲连接池：", "保持打开备用，尚未使用"),
         crowd::Kind::OneWay => ("单向数据：", "不时发送数据，从未得到应答"),
-        crowd::Kind::Messages => ("消息：", "不时发送完整的消息（WebSocket、HTTP/2、MQTT）"),
     };
     format!(
         "{name}来自 {} 到 {} 的 {} 个连接{what}",
@@ -184,10 +150,6 @@ fn kernel_limits(problem: &kernel_limits::Problem) -> String {
             "最近一分钟{}，因为{}",
             ended_by_kernel(*limit, *ended),
             limit_reached(*limit, *allowed, *used)
-        ),
-        kernel_limits::Problem::UsedUp { allowed, used } => format!(
-            "TCP 已使用 {used} 页内存，tcp_mem 只允许 {allowed} 页：收到的数据{}被丢弃",
-            if used >= allowed { "" } else { "不久将" }
         ),
         kernel_limits::Problem::WasReached { limit, ended } => format!(
             "已结束：激活以来{}，因为{}；最近一分钟没有发生",
@@ -243,10 +205,8 @@ fn pair_threshold(problem: &pair_threshold::Problem) -> String {
         local,
         remote,
         unused,
-        idle,
     } = problem;
     let used = match (unused, connections) {
-        (0, _) if *idle > 0 => format!("其中 {idle} 个已空闲数分钟"),
         (0, 1) => "在使用中".to_owned(),
         (0, _) => "全部在使用中".to_owned(),
         (_, 1) => "没有双向传输过数据".to_owned(),
@@ -455,15 +415,10 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
             destinations,
             addresses,
             ports,
-            answered,
         } => format!(
-            "{} 连接 {destinations} 个目的地（{addresses} 个地址，{ports} 个端口）均未成功{}",
-            process(*owner),
-            match answered {
-                None => "：可能是扫描器、蠕虫，或出现故障的监控程序".to_owned(),
-                Some(others) =>
-                    format!("，另有 {others} 个有应答：可能是爬虫，或部分目标已停机的监控程序"),
-            }
+            "{} 连接 {destinations} 个目的地（{addresses} 个地址，{ports} 个端口）均未成功：\
+             可能是扫描器、蠕虫，或出现故障的监控程序",
+            process(*owner)
         ),
     }
 }
@@ -471,12 +426,8 @@ fn syn_sent(problem: &syn_sent::Problem) -> String {
 /// Where SYNs are lost.
 fn lost(cause: Option<&syn_sent::Cause>) -> String {
     match cause {
-        Some(syn_sent::Cause::Conntrack(table)) if table.is_full() => format!(
-            "：连接跟踪表已满（{}/{}），丢弃了这些请求",
-            table.entries, table.max
-        ),
         Some(syn_sent::Cause::Conntrack(table)) => format!(
-            "：连接跟踪表曾经满过（现在 {}/{}）",
+            "：连接跟踪表已满（{}/{}），丢弃了这些请求",
             table.entries, table.max
         ),
         Some(syn_sent::Cause::AcceptQueue) => "：目的地是本机的监听端，其全连接队列已满".into(),
