@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use testkit::busy::Host;
 use testkit::fake::Fake;
+use testkit::host::Unobserved;
 
 use crate::markup::assert_well_formed;
-use crate::support::{Directory, host, write};
+use crate::support::{Directory, write};
 
 const EVENTS: u64 = 1_000_000;
 const CONNECTIONS: u64 = 20_000;
@@ -43,7 +44,7 @@ fn a_million_events_are_a_small_page_within_two_seconds() {
     let directory = Directory::new("large");
     let file = directory.path("page.html");
     let (memory, start) = (peak_memory(), Instant::now());
-    let told = write(&fake, &mut host(), &file).unwrap();
+    let told = write(&fake, &mut Unobserved::default(), &file).unwrap();
     let (took, more) = (start.elapsed(), peak_memory() - memory);
     let length = fs::metadata(&file).unwrap().len();
     println!(
