@@ -27,6 +27,8 @@ pub struct Printer<'a> {
     options: &'a ReportOptions,
     parts: Parts,
     selector: Selector<'a>,
+    /// Whether events are only printed, and all of them.
+    plain: bool,
     sink: &'a mut dyn Sink,
     out: &'a mut dyn Write,
     /// Connections that have not ended yet.
@@ -51,8 +53,11 @@ impl<'a> Printer<'a> {
         out: &'a mut dyn Write,
     ) -> Result<Self> {
         sink.begin(out).map_err(write_error)?;
+        let selector = Selector::new(&options.show, within);
+        let assembles = parts.lives || parts.counts && parts.counted_events;
         Ok(Self {
-            selector: Selector::new(&options.show, within),
+            plain: !assembles && selector.takes_all(),
+            selector,
             this: ThisReport::default(),
             unfinished: LifeBuilder::default(),
             ended: None,
@@ -100,22 +105,32 @@ impl<'a> Printer<'a> {
     ///
     /// # Errors
     /// Writing to stdout fails.
+    #[inline]
     pub fn take(&mut self, event: &Event, host: &mut dyn Host) -> Result<bool> {
-        if let Event::Transition(transition) = event {
-            if self.wants_lives() {
-                if let Some(life) = self.unfinished.add(&transition.record) {
-                    self.end(life, host)?;
-                }
-            }
-            if self.counts_events() && self.selector.event(event, self.sink.clock(), host) {
-                self.counter.transition(&transition.record, host);
-            }
+        if !self.plain {
+            self.look(event, host)?;
         }
         let wanted = match event {
             Event::Transition(_) => self.parts.transitions,
             Event::Alarm(_) => self.parts.alarms,
         };
-        Ok(wanted && self.selector.event(event, self.sink.clock(), host))
+        Ok(wanted && (self.plain || self.selector.event(event, self.sink.clock(), host)))
+    }
+
+    /// Prints, collects or counts what an event is a part of.
+    fn look(&mut self, event: &Event, host: &mut dyn Host) -> Result<()> {
+        let Event::Transition(transition) = event else {
+            return Ok(());
+        };
+        if self.wants_lives() {
+            if let Some(life) = self.unfinished.add(&transition.record) {
+                self.end(life, host)?;
+            }
+        }
+        if self.counts_events() && self.selector.event(event, self.sink.clock(), host) {
+            self.counter.transition(&transition.record, host);
+        }
+        Ok(())
     }
 
     /// A connection has ended.

@@ -30,8 +30,12 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// Whether everything is selected.
+    pub fn takes_all(&self) -> bool {
+        self.all
+    }
+
     /// Whether an event is selected.
-    #[inline]
     pub fn event(&self, event: &Event, clock: &Clock, host: &mut dyn Host) -> bool {
         self.all || self.looks_at(event, clock, host)
     }

@@ -48,6 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Attacks start one after the other: the machine must find each one while it runs the other
 /// scenarios, but not all the attacks at once.
 const APART: Duration = Duration::from_secs(24);
+/// By then each attack has been found.
+pub const ALL: Duration = Duration::from_secs(66);
 /// Before this there is nothing to find: clients that are only slow look the same.
 const EARLIEST: Duration = Duration::from_secs(12);
 

@@ -13,6 +13,7 @@ mod queues;
 mod refuted;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,10 +54,14 @@ fn begin() {
     tool::activate_beside();
 }
 
-/// The same, some time after the others: an emulated machine is slow, and the slow attacks must be
-/// found in time.
+/// Time between two situations that begin later: an emulated machine is slow while many begin.
+const APART: Duration = Duration::from_secs(4);
+static LATER: AtomicU32 = AtomicU32::new(0);
+
+/// The same, one after the other, after the slow attacks: these must be found in time.
 fn begin_later() {
-    const LATER: Duration = Duration::from_secs(35);
-    thread::sleep(LATER.saturating_sub(BEGAN.get_or_init(Instant::now).elapsed()));
+    let before = LATER.fetch_add(1, Ordering::Relaxed);
+    let at = attacks::ALL + APART * before;
+    thread::sleep(at.saturating_sub(BEGAN.get_or_init(Instant::now).elapsed()));
     tool::activate_beside();
 }
