@@ -13,17 +13,17 @@ use crate::backend::capture::backend::Capture;
 use crate::backend::device::Device;
 use crate::backend::{Backend, session};
 use crate::cli::plugin::{Plugin, Plugins};
-use crate::cli::{self, Action, Task};
-use crate::command::options::DiagnoseOptions;
+use crate::cli::{self, Action, Task, parse};
+use crate::command::options::{DiagnoseOptions, TopOptions};
 use crate::command::{
-    activate, diagnose, doubts, dump, follow, html, install, kept, report, settings,
+    activate, diagnose, doubts, dump, follow, html, install, kept, report, settings, top,
 };
 use crate::error::{Error, Result, write_error};
 use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
 use crate::host::{Host, ThisHost};
 use crate::model::version::Version;
-use crate::render::terminal::StyleOptions;
+use crate::render::terminal::{self, StyleOptions};
 use crate::render::time::Clock;
 use crate::render::{Style, sink};
 use crate::stderr;
@@ -50,6 +50,12 @@ impl Plugin for TcpStates {
 
     fn run(&self, matches: &ArgMatches, chosen: StyleOptions, stdout: &File) -> Result<()> {
         let actions = cli::actions(matches)?;
+        if actions
+            .iter()
+            .any(|action| matches!(action, Action::Top(_)))
+        {
+            top::require()?;
+        }
         warn_of_doubts(&actions);
         let is_captured = |action: &Action| action.from().is_some();
         let device = match actions.iter().all(is_captured) {
@@ -123,6 +129,9 @@ fn tcpstates(
     let mut out = BufWriter::with_capacity(1 << 16, file);
     if let Some(path) = action.from() {
         let capture = Capture::open(path)?;
+        if let Action::Top(options) = action {
+            return play(&capture, options, chosen, file);
+        }
         let mut host = CapturedHost::new(&capture)?;
         let names = host.all_names();
         return print_action(&capture, &mut host, names, action, chosen, &mut out);
@@ -137,6 +146,10 @@ fn tcpstates(
             follow::follow(device, &mut host, options, &mut *sink, file)
         }
         Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
+        Action::Top(options) => {
+            let make = Box::new(|| -> Box<dyn Host> { Box::new(ThisHost::default()) });
+            view(device, make, options, chosen, file)
+        }
         Action::Diagnose(options) => {
             let options = DiagnoseOptions {
                 memory: Some(kept::FOLDER.into()),
@@ -168,8 +181,49 @@ fn print_action(
         }
         Action::Diagnose(options) => diagnose::diagnose(backend, options, host, &style, out),
         Action::Html(options) => html::html(backend, host, options, &style, out),
-        Action::Activate(_) | Action::Deactivate | Action::Follow(_) | Action::Dump(_) => Ok(()),
+        Action::Activate(_)
+        | Action::Deactivate
+        | Action::Follow(_)
+        | Action::Dump(_)
+        | Action::Top(_) => Ok(()),
     }
+}
+
+/// Plays a capture back.
+fn play(
+    capture: &Capture<File>,
+    options: &TopOptions,
+    chosen: StyleOptions,
+    file: &File,
+) -> Result<()> {
+    // It was read before, so that it is not damaged.
+    CapturedHost::new(capture)?;
+    let make = Box::new(|| -> Box<dyn Host> {
+        match CapturedHost::new(capture) {
+            Ok(host) => Box::new(host),
+            Err(_) => Box::new(ThisHost::default()),
+        }
+    });
+    view(capture, make, options, chosen, file)
+}
+
+/// Draws the live view of a backend.
+fn view<'a>(
+    backend: &'a dyn Backend,
+    host: top::people::MakeHost<'a>,
+    options: &TopOptions,
+    chosen: StyleOptions,
+    file: &File,
+) -> Result<()> {
+    let from = options.from.as_deref();
+    let context = top::Context {
+        backend,
+        host,
+        parse: &|text: &str| parse::show(text, from),
+        style: style(backend, chosen)?,
+        unicode: terminal::has_blocks(),
+    };
+    top::top(context, options, file)
 }
 
 fn style(backend: &dyn Backend, chosen: StyleOptions) -> Result<Style> {

@@ -1,8 +1,17 @@
 //! Messages on stderr, one line each, with the program's name. A closed stderr is not an error.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
+
+/// Whether a live view has the terminal.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// Says whether a live view has the terminal: notes would be drawn over it.
+pub fn drawn_over(drawn: bool) {
+    DRAWN.store(drawn, Ordering::Relaxed);
+}
 
 fn say(text: &str) {
     let _ = writeln!(stderr(), "{NAME}: {text}");
@@ -23,9 +32,9 @@ pub fn progress(text: &str) {
     say(text);
 }
 
-/// Prints a note if stderr is a terminal.
+/// Prints a note if stderr is a terminal without a live view.
 pub fn note(text: &str) {
-    if stderr().is_terminal() {
+    if stderr().is_terminal() && !DRAWN.load(Ordering::Relaxed) {
         say(text);
     }
 }

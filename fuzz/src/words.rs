@@ -57,6 +57,11 @@ fn assert_action(action: &Action) {
         }
         Action::Diagnose(options) => assert_filter(&options.scope.filter),
         Action::Html(options) => assert_filter(&options.scope.filter),
+        Action::Top(options) => {
+            let again = parse::show(&options.filter, None).expect("what was read can be written");
+            assert_eq!(again, options.show, "{}", options.filter);
+            assert_filter(&options.show.filter);
+        }
         Action::Deactivate | Action::Settings(_) | Action::Dump(_) => {}
     }
 }

@@ -41,6 +41,7 @@ pub fn sections() -> Vec<Section> {
         .with("--diagnose", keys::DIAGNOSE)
         .with("--dump", keys::DUMP)
         .with("--html", keys::HTML)
+        .with("--top", keys::TOP)
         .0;
     sections.sort_by_key(|section| section.options.len());
     sections

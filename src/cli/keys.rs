@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command::options::{DiagnoseOptions, HtmlOptions, ReportOptions, SettingsOptions};
+use crate::command::options::{
+    DiagnoseOptions, HtmlOptions, ReportOptions, SettingsOptions, TopOptions,
+};
 use crate::diagnose;
 use crate::model::activation::{self, Activation};
 use crate::model::count::{Field, MOST_FIELDS};
 use crate::model::filter::keys::{Expression, Filtered, Timed, filter_keys, min_ms};
 use crate::model::filter::window::MomentOf;
 use crate::model::filter::{
-    self, Filter, parse_cgroups, parse_comms, parse_containers, parse_pids, parse_reasons,
+    self, Filter, Show, parse_cgroups, parse_comms, parse_containers, parse_pids, parse_reasons,
     parse_states, parse_uids,
 };
 use crate::model::key::{
@@ -21,6 +23,7 @@ use crate::model::key::{
 use crate::model::order::Sort;
 use crate::model::reason::reason_names;
 use crate::model::state::state_names;
+use crate::model::top::screen::{Order, Screen};
 use crate::render::Format;
 
 /// Keys of `--activate`.
@@ -35,8 +38,8 @@ pub const REPORT: Keys<ReportOptions> = &[
     WINDOW,
     filter_keys(),
     min_ms(),
-    CHOICE,
-    PROCESSES,
+    choice(),
+    processes(),
     REPORT_LINES,
 ];
 /// Keys of `--follow`.
@@ -44,29 +47,63 @@ pub const FOLLOW: Keys<ReportOptions> = &[
     PARTS,
     filter_keys(),
     min_ms(),
-    CHOICE,
-    PROCESSES,
+    choice(),
+    processes(),
     FOLLOW_LINES,
 ];
 /// Keys of `--settings`.
 pub const SETTINGS: Keys<SettingsOptions> = &[SETTINGS_FORM, SETTINGS_SOURCE];
 /// Keys of `--diagnose`.
 pub const DIAGNOSE: Keys<DiagnoseKeys> = &[DIAGNOSIS, DIAGNOSIS_SOURCE, filter_keys()];
+/// Keys of `--top`.
+pub const TOP: Keys<TopOptions> = &[
+    TOP_VIEW,
+    TOP_SOURCE,
+    filter_keys(),
+    min_ms(),
+    choice(),
+    processes(),
+];
+/// Keys of a filter that is typed in the live view.
+pub const SHOW: Keys<Show> = &[filter_keys(), min_ms(), choice(), processes()];
 /// Keys of `--dump`.
 pub const DUMP: Keys<DumpKeys> = &[DUMP_FILE];
 /// Keys of `--html`.
 pub const HTML: Keys<HtmlKeys> = &[HTML_FILE, HTML_SOURCE, filter_keys()];
 
-impl Filtered for ReportOptions {
-    fn filter(&mut self) -> &mut Filter {
-        &mut self.show.filter
-    }
+/// Settings with the filter of a report.
+trait Shown: 'static {
+    /// The filter.
+    fn show(&mut self) -> &mut Show;
 }
 
-impl Timed for ReportOptions {
-    fn min_ns(&mut self) -> &mut u64 {
-        &mut self.show.min_ns
-    }
+macro_rules! shown {
+    ($($options:ty: |$name:ident| $show:expr;)*) => {$(
+        impl Shown for $options {
+            fn show(&mut self) -> &mut Show {
+                let $name = self;
+                $show
+            }
+        }
+
+        impl Filtered for $options {
+            fn filter(&mut self) -> &mut Filter {
+                &mut self.show().filter
+            }
+        }
+
+        impl Timed for $options {
+            fn min_ns(&mut self) -> &mut u64 {
+                &mut self.show().min_ns
+            }
+        }
+    )*};
+}
+
+shown! {
+    ReportOptions: |options| &mut options.show;
+    TopOptions: |options| &mut options.show;
+    Show: |show| show;
 }
 
 /// Values that the keys of `--diagnose` set.
@@ -106,7 +143,7 @@ impl Filtered for DiagnoseKeys {
     }
 }
 
-slots!(Sort, Format);
+slots!(Sort, Format, Screen);
 
 const PARTS: Group<ReportOptions> = Group {
     title: "What is printed",
@@ -271,6 +308,47 @@ const DIAGNOSIS_SOURCE: Group<DiagnoseKeys> = Group {
     })],
 };
 
+const TOP_SOURCE: Group<TopOptions> = Group {
+    title: SOURCE,
+    keys: &[from(&PathOf {
+        what: CAPTURE,
+        field: |o: &mut TopOptions| &mut o.from,
+    })],
+};
+
+const TOP_VIEW: Group<TopOptions> = Group {
+    title: "Live view",
+    keys: &[
+        Key {
+            name: "interval-ms",
+            value: &Number::new(100, 60_000, |o: &mut TopOptions| &mut o.interval_ms),
+            initial: Initial::Value("1000"),
+            help: "time between two looks in milliseconds; of a capture, the step of the time slider, by \
+               default a hundredth of what it has",
+        },
+        Key {
+            name: "screen",
+            value: &Choice {
+                what: "a screen",
+                names: Screen::NAMES,
+                field: |o: &mut TopOptions| &mut o.screen,
+            },
+            initial: Initial::Value("states"),
+            help: "the screen that it starts with",
+        },
+        Key {
+            name: "sort",
+            value: &Choice {
+                what: "an order",
+                names: Order::NAMES,
+                field: |o: &mut TopOptions| &mut o.sort,
+            },
+            initial: Initial::Words("the screen's own"),
+            help: "order of the lines, on the screens that have it",
+        },
+    ],
+};
+
 const DUMP_FILE: Group<DumpKeys> = Group {
     title: "Capture",
     keys: &[Key {
@@ -305,109 +383,120 @@ const HTML_SOURCE: Group<HtmlKeys> = Group {
     })],
 };
 
-const CHOICE: Group<ReportOptions> = Group {
-    title: "States and reasons",
-    keys: &[
-        Key {
-            name: "state",
-            value: &Expression {
-                names: state_names,
-                parse: parse_states,
-                name: |state| state.name().into_owned(),
-                field: |o: &mut ReportOptions| &mut o.show.states,
-            },
-            initial: Initial::Words("any"),
-            help: "states to show, also as ss writes them (estab, time-wait, connected); of a transition, \
-               the old or the new one",
-        },
-        Key {
-            name: "reason",
-            value: &Expression {
-                names: reason_names,
-                parse: parse_reasons,
-                name: |reason| reason.name().unwrap_or_default().into_owned(),
-                field: |o: &mut ReportOptions| &mut o.show.reasons,
-            },
-            initial: Initial::Words("any"),
-            help: "reasons to show: why connections end, or how they began",
-        },
-    ],
-};
-
-const PROCESSES: Group<ReportOptions> = Group {
-    title: "Connections and processes",
-    keys: &[
-        Key {
-            name: "conn",
-            value: &Number {
-                low: 1,
-                high: u64::MAX,
-                unit: 1,
-                field: |o: &mut ReportOptions| &mut o.show.conn,
-            },
-            initial: Initial::Words("any"),
-            help: "the only connection or listener to show, by the number that format=detail and JSON print",
-        },
-        Key {
-            name: "pid",
-            value: &Expression {
-                names: || "process id".into(),
-                parse: parse_pids,
-                name: u32::to_string,
-                field: |o: &mut ReportOptions| &mut o.show.pids,
-            },
-            initial: Initial::Words("any"),
-            help: "processes to show: of live connections and listeners those that have the socket open, \
-               of events the one that opened it",
-        },
-        Key {
-            name: "comm",
-            value: &Expression {
-                names: || "name of a process".into(),
-                parse: parse_comms,
-                name: String::clone,
-                field: |o: &mut ReportOptions| &mut o.show.comms,
-            },
-            initial: Initial::Words("any"),
-            help: "the same by their names",
-        },
-        Key {
-            name: "uid",
-            value: &Expression {
-                names: || "user id".into(),
-                parse: parse_uids,
-                name: u32::to_string,
-                field: |o: &mut ReportOptions| &mut o.show.uids,
-            },
-            initial: Initial::Words("any"),
-            help: "users to show",
-        },
-        Key {
-            name: "container",
-            value: &Expression {
-                names: || {
-                    "container as the report names it, or at least 6 characters of its id".into()
+const fn choice<O: Shown>() -> Group<O> {
+    let keys = const {
+        &[
+            Key {
+                name: "state",
+                value: &Expression {
+                    names: state_names,
+                    parse: parse_states,
+                    name: |state| state.name().into_owned(),
+                    field: |o: &mut O| &mut o.show().states,
                 },
-                parse: parse_containers,
-                name: String::clone,
-                field: |o: &mut ReportOptions| &mut o.show.containers,
+                initial: Initial::Words("any"),
+                help: "states to show, also as ss writes them (estab, time-wait, connected); of a transition, \
+                   the old or the new one",
             },
-            initial: Initial::Words("any"),
-            help: "containers to show",
-        },
-        Key {
-            name: "cgroup",
-            value: &Expression {
-                names: || "path such as /system.slice/nginx.service, or number".into(),
-                parse: parse_cgroups,
-                name: String::clone,
-                field: |o: &mut ReportOptions| &mut o.show.cgroups,
+            Key {
+                name: "reason",
+                value: &Expression {
+                    names: reason_names,
+                    parse: parse_reasons,
+                    name: |reason| reason.name().unwrap_or_default().into_owned(),
+                    field: |o: &mut O| &mut o.show().reasons,
+                },
+                initial: Initial::Words("any"),
+                help: "reasons to show: why connections end, or how they began",
             },
-            initial: Initial::Words("any"),
-            help: "control groups to show, with those below them",
-        },
-    ],
-};
+        ]
+    };
+    Group {
+        title: "States and reasons",
+        keys,
+    }
+}
+
+const fn processes<O: Shown>() -> Group<O> {
+    let keys = const {
+        &[
+            Key {
+                name: "conn",
+                value: &Number {
+                    low: 1,
+                    high: u64::MAX,
+                    unit: 1,
+                    field: |o: &mut O| &mut o.show().conn,
+                },
+                initial: Initial::Words("any"),
+                help: "the only connection or listener to show, by the number that format=detail and JSON print",
+            },
+            Key {
+                name: "pid",
+                value: &Expression {
+                    names: || "process id".into(),
+                    parse: parse_pids,
+                    name: u32::to_string,
+                    field: |o: &mut O| &mut o.show().pids,
+                },
+                initial: Initial::Words("any"),
+                help: "processes to show: of live connections and listeners those that have the socket open, \
+                   of events the one that opened it",
+            },
+            Key {
+                name: "comm",
+                value: &Expression {
+                    names: || "name of a process".into(),
+                    parse: parse_comms,
+                    name: String::clone,
+                    field: |o: &mut O| &mut o.show().comms,
+                },
+                initial: Initial::Words("any"),
+                help: "the same by their names",
+            },
+            Key {
+                name: "uid",
+                value: &Expression {
+                    names: || "user id".into(),
+                    parse: parse_uids,
+                    name: u32::to_string,
+                    field: |o: &mut O| &mut o.show().uids,
+                },
+                initial: Initial::Words("any"),
+                help: "users to show",
+            },
+            Key {
+                name: "container",
+                value: &Expression {
+                    names: || {
+                        "container as the report names it, or at least 6 characters of its id"
+                            .into()
+                    },
+                    parse: parse_containers,
+                    name: String::clone,
+                    field: |o: &mut O| &mut o.show().containers,
+                },
+                initial: Initial::Words("any"),
+                help: "containers to show",
+            },
+            Key {
+                name: "cgroup",
+                value: &Expression {
+                    names: || "path such as /system.slice/nginx.service, or number".into(),
+                    parse: parse_cgroups,
+                    name: String::clone,
+                    field: |o: &mut O| &mut o.show().cgroups,
+                },
+                initial: Initial::Words("any"),
+                help: "control groups to show, with those below them",
+            },
+        ]
+    };
+    Group {
+        title: "Connections and processes",
+        keys,
+    }
+}
 
 const LIMIT: Number<ReportOptions, Option<u64>> = Number {
     low: 1,
@@ -770,6 +859,8 @@ mod tests {
         assert_consistent("--diagnose", DIAGNOSE);
         assert_consistent("--dump", DUMP);
         assert_consistent("--html", HTML);
+        assert_consistent("--top", TOP);
+        assert_consistent("filter", SHOW);
     }
 
     #[test]

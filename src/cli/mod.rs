@@ -17,7 +17,7 @@ use clap_complete::Shell;
 
 use crate::cli::plugin::{Plugin, Plugins};
 use crate::command::options::{
-    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions,
+    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions, TopOptions,
 };
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
@@ -45,6 +45,8 @@ pub enum Action {
     Dump(DumpOptions),
     /// `--html`
     Html(Box<HtmlOptions>),
+    /// `--top`
+    Top(Box<TopOptions>),
 }
 
 impl Action {
@@ -55,6 +57,7 @@ impl Action {
             Self::Report(options) => options.from.as_deref(),
             Self::Diagnose(options) => options.from.as_deref(),
             Self::Html(options) => options.from.as_deref(),
+            Self::Top(options) => options.from.as_deref(),
             Self::Activate(_) | Self::Deactivate | Self::Follow(_) | Self::Dump(_) => None,
         }
     }
@@ -66,6 +69,7 @@ impl Action {
             Self::Report(options) | Self::Follow(options) => Some(&options.show.filter),
             Self::Diagnose(options) => Some(&options.scope.filter),
             Self::Html(options) => Some(&options.scope.filter),
+            Self::Top(options) => Some(&options.show.filter),
             Self::Deactivate | Self::Settings(_) | Self::Dump(_) => None,
         }
     }
@@ -177,6 +181,11 @@ const TCPSTATES_EXAMPLES: &[Example] = &[
     (
         "two findings, for a script: exit status 3 if one is at least a warning",
         "--diagnose='json=1 check=1 rules=syn-flood|slow-body' >findings.json",
+    ),
+    ("a live view", "--top"),
+    (
+        "a live view of the connections of one port, those that send most first",
+        "--top='screen=connections sort=rate port=443'",
     ),
     (
         "keep all that is known, for later and elsewhere",
@@ -291,6 +300,11 @@ pub fn tcpstates(command: Command) -> Command {
             "html",
             "One page about all of this, with pictures; never moves the position of --report",
             keys::HTML,
+        ))
+        .arg(keyed(
+            "top",
+            "A live view in the terminal; never moves the position of --report",
+            keys::TOP,
         ))
         .after_help(after.join("\n"))
 }
@@ -415,6 +429,7 @@ pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
         "diagnose",
         "dump",
         "html",
+        "top",
     ] {
         let values = matches.get_many::<String>(name).into_iter().flatten();
         let indices = matches.indices_of(name).into_iter().flatten();
@@ -432,7 +447,7 @@ pub fn actions(matches: &ArgMatches) -> Result<Vec<Action>> {
     if actions.is_empty() {
         return Err(Error::Usage(format!(
             "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, \
-             --diagnose, --dump or --html; see '{NAME} tcpstates --help'"
+             --diagnose, --dump, --html or --top; see '{NAME} tcpstates --help'"
         )));
     }
     Ok(actions)
@@ -447,6 +462,7 @@ fn action(name: &str, value: &str) -> Result<Action> {
         "diagnose" => Action::Diagnose(Box::new(parse::diagnose(value)?)),
         "dump" => Action::Dump(parse::dump(value)?),
         "html" => Action::Html(Box::new(parse::html(value)?)),
+        "top" => Action::Top(Box::new(parse::top(value)?)),
         _ => Action::Deactivate,
     })
 }
@@ -510,6 +526,7 @@ mod tests {
             Action::Diagnose(_) => "diagnose",
             Action::Dump(_) => "dump",
             Action::Html(_) => "html",
+            Action::Top(_) => "top",
         };
         actions.iter().map(name).collect()
     }

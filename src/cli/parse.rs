@@ -6,14 +6,15 @@ use std::time::Duration;
 use crate::cli::keys::{self, HtmlKeys};
 use crate::cli::keyval::Pairs;
 use crate::command::options::{
-    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions,
+    DiagnoseOptions, DumpOptions, HtmlOptions, ReportOptions, SettingsOptions, TopOptions,
 };
 use crate::diagnose::limits::Limits;
 use crate::error::{Error, Result};
 use crate::host::captured::InCapture;
 use crate::host::lookup::OfHost;
 use crate::model::activation::Activation;
-use crate::model::key::{Keys, Lookup};
+use crate::model::filter::Show;
+use crate::model::key::{Keys, Lookup, joined, pairs};
 
 /// Reads the value of an option, using its keys.
 ///
@@ -76,6 +77,34 @@ pub fn follow(text: &str) -> Result<ReportOptions> {
 /// [`crate::error::Error::Usage`].
 pub fn settings(text: &str) -> Result<SettingsOptions> {
     read_any("--settings", text, keys::SETTINGS)
+}
+
+/// Reads the value of `--top`.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn top(text: &str) -> Result<TopOptions> {
+    let options = read_any("--top", text, keys::TOP)?;
+    let given = Pairs::parse("--top", text, keys::TOP)?.given("interval-ms");
+    let mut filter = pairs(keys::SHOW, options.show.clone());
+    filter.retain(|pair| pair.key != "min-ms" || options.show.min_ns > 0);
+    Ok(TopOptions {
+        interval_given: given.is_some(),
+        filter: joined(&filter),
+        ..options
+    })
+}
+
+/// Reads a filter that is typed in the live view; names are looked up in the capture, if there is
+/// one.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`].
+pub fn show(text: &str, from: Option<&Path>) -> Result<Show> {
+    match from {
+        Some(path) => read("filter", text, keys::SHOW, &InCapture::new(path)),
+        None => read("filter", text, keys::SHOW, &OfHost),
+    }
 }
 
 /// Reads the value of `--dump`.

@@ -16,3 +16,4 @@ pub mod print;
 pub mod report;
 mod select;
 pub mod settings;
+pub mod top;

@@ -7,6 +7,7 @@ use crate::model::count::Field;
 use crate::model::filter::Show;
 use crate::model::filter::window::Window;
 use crate::model::order::Sort;
+use crate::model::top::screen::{Order, Screen};
 use crate::render::Format;
 
 /// The value of `--report` or `--follow`.
@@ -88,6 +89,25 @@ pub struct DiagnoseOptions {
     /// The folder in which findings are remembered; `None`: they are not compared with earlier
     /// ones. It is no key.
     pub memory: Option<PathBuf>,
+}
+
+/// The value of `--top`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopOptions {
+    /// Milliseconds between two looks.
+    pub interval_ms: u32,
+    /// Whether the user has given them.
+    pub interval_given: bool,
+    /// The first screen.
+    pub screen: Screen,
+    /// Order of the lines; `None`: that of each screen.
+    pub sort: Option<Order>,
+    /// The capture to read instead of the module.
+    pub from: Option<PathBuf>,
+    /// The first filter.
+    pub show: Show,
+    /// The same as the user would write it.
+    pub filter: String,
 }
 
 /// The value of `--dump`.

@@ -85,7 +85,8 @@ impl<'a> Selector<'a> {
         self.within.has(ns, |ns| clock.real_ns(ns))
     }
 
-    fn recorded(&self, who: &Ident, host: &mut dyn Host) -> bool {
+    /// Whether the owner that was recorded is one of those that are selected.
+    pub fn recorded(&self, who: &Ident, host: &mut dyn Host) -> bool {
         !self.show.by_owner() || self.has(who, who.owner.as_slice(), host)
     }
 

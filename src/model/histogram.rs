@@ -19,6 +19,17 @@ pub fn upper_bound(index: usize) -> u64 {
     start.saturating_add((start >> SUB_BITS).saturating_mul(u64::from(sub) + 1))
 }
 
+/// The bucket of a time, as the header describes it.
+pub fn bucket(ns: u64) -> usize {
+    if ns < 1 << MIN_SHIFT {
+        return 0;
+    }
+    let octave = ns.ilog2() - MIN_SHIFT;
+    let sub = (ns >> (ns.ilog2() - SUB_BITS)) & ((1 << SUB_BITS) - 1);
+    let index = 1 + (octave << SUB_BITS) as usize + sub as usize;
+    index.min(BUCKETS - 1)
+}
+
 /// The percentile `percent` of `hist` in nanoseconds: the upper bound of its bucket, at most a
 /// quarter too large and never above the longest time `max_ns`. `None` if the histogram is empty.
 pub fn percentile(hist: &[u64], max_ns: u64, percent: u64) -> Option<u64> {
@@ -86,17 +97,6 @@ mod tests {
 
     fn percentile(transition: &TransitionCount, percent: u64) -> Option<u64> {
         super::percentile(&transition.hist, transition.max_ns, percent)
-    }
-
-    /// The bucket of a time, as the header describes it.
-    fn bucket(ns: u64) -> usize {
-        if ns < 1 << MIN_SHIFT {
-            return 0;
-        }
-        let octave = ns.ilog2() - MIN_SHIFT;
-        let sub = (ns >> (ns.ilog2() - SUB_BITS)) & ((1 << SUB_BITS) - 1);
-        let index = 1 + (octave << SUB_BITS) as usize + sub as usize;
-        index.min(abi::TCPSTATES_HIST_BUCKETS as usize - 1)
     }
 
     fn transition(times: &[u64]) -> TransitionCount {

@@ -27,6 +27,7 @@ pub mod state;
 pub mod stats;
 pub mod summary;
 pub mod timeline;
+pub mod top;
 pub mod transition;
 pub mod transition_count;
 pub mod version;

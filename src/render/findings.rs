@@ -305,7 +305,7 @@ fn counts(l: &Labels, found: FindingCounts) -> String {
     told.join(", ")
 }
 
-fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Result<()> {
+pub(super) fn paragraph(out: &mut dyn Write, style: &Style, finding: &Finding) -> io::Result<()> {
     let l = style.labels;
     let (label, color) = match finding.severity {
         Severity::Critical => (l.critical, AnsiColor::Red),
@@ -461,7 +461,7 @@ pub fn pointer(style: &Style, found: FindingCounts) -> Option<String> {
 
 /// Wraps text into lines of at most `room` columns, at spaces and at Chinese characters. A longer
 /// word has its own line.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         let mut space = " ";

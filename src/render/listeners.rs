@@ -150,7 +150,7 @@ fn style(listener: &Listener, kinds: &[AlarmKind]) -> Ansi {
 
 /// SYNs and last ACKs that were dropped because the accept queue was full, as in `ListenOverflows`;
 /// `None` if unknown.
-pub(super) fn overflows(handshakes: &[Counter]) -> Option<u64> {
+pub fn overflows(handshakes: &[Counter]) -> Option<u64> {
     let count = |name| handshakes.iter().find(|c| c.name == name)?.count;
     let (syns, acks) = (
         count("syn_accept_queue_full")?,

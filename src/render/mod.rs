@@ -8,14 +8,15 @@ pub mod html;
 pub mod i18n;
 mod json;
 mod layout;
-mod listeners;
-mod process;
+pub(crate) mod listeners;
+pub(crate) mod process;
 mod settings;
 mod style;
 mod summary;
 mod table;
 pub mod terminal;
 pub mod time;
+pub mod tui;
 
 use std::io::{self, Write};
 

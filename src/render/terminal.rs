@@ -54,6 +54,38 @@ impl StyleOptions {
     }
 }
 
+/// Whether the locale has block characters: its texts are UTF-8.
+pub fn has_blocks() -> bool {
+    is_utf8(|name| env::var(name).ok())
+}
+
+/// Whether the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is not empty names UTF-8.
+fn is_utf8(get: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &&str| get(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 fn columns() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_utf8;
+
+    #[test]
+    fn the_locale_says_whether_there_are_blocks() {
+        let is = |set: &[(&str, &str)]| {
+            is_utf8(|name| {
+                let known = set.iter().find(|(n, _)| *n == name);
+                known.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(is(&[("LANG", "en_US.UTF-8")]));
+        assert!(is(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+        assert!(!is(&[("LC_ALL", "C"), ("LANG", "zh_CN.UTF-8")]));
+        assert!(!is(&[]));
+    }
 }

@@ -51,6 +51,9 @@ mod simultaneous;
 mod soak;
 mod states;
 mod support;
+#[path = "../top/tmux.rs"]
+mod tmux;
+mod top;
 mod transitions;
 mod waits;
 mod wall_clock;
@@ -134,6 +137,7 @@ fn trials(group: &str, smoke: bool) -> Vec<Trial> {
             outputs::trials(),
             loss::trials(),
             follow::trials(),
+            top::trials(),
             limits::trials(),
             cpus::trials(),
             mapping::trials(),

@@ -4,6 +4,7 @@ pub mod findings;
 mod hooks;
 pub mod labels;
 pub mod page;
+pub mod tui;
 
 use crate::render::i18n::labels::Labels;
 

@@ -127,6 +127,8 @@ pub struct Fake {
     pub hooks: Vec<Hook>,
     /// Changes of the wall clock.
     pub clocks: RefCell<Vec<ClockChange>>,
+    /// Connections by state; `None`: one in ESTABLISHED and one in LISTEN.
+    pub states: Option<[u64; abi::TCPSTATES_NR_STATES as usize]>,
     /// Connections in SYN_RECV and NEW_SYN_RECV.
     pub half_open: [u64; 2],
     /// How often an attempt to take the lock fails, because another report holds it.
@@ -176,6 +178,7 @@ impl Fake {
                 offset_ns: (NOW_REAL - NOW) as i64,
             }]),
             hooks: vec![records::hook("some_hook", 0, abi::TCPSTATES_HOOK_REQUIRED)],
+            states: None,
             half_open: [0, 0],
             busy: Cell::new(0),
             held: Rc::default(),
@@ -241,6 +244,9 @@ impl Fake {
         };
         (stats.states[1], stats.states[10]) = (1, 1);
         [stats.states[3], stats.states[12]] = self.half_open;
+        if let Some(states) = self.states {
+            (stats.states, stats.tracked) = (states, states.iter().sum());
+        }
         stats.handshakes = self.handshakes;
         stats
     }

@@ -10,4 +10,5 @@ pub mod scene;
 pub mod scratch;
 pub mod strange;
 pub mod town;
+pub mod traffic;
 pub mod untrusted;
