@@ -1,5 +1,6 @@
 //! Carries out the actions of the command line.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
@@ -19,6 +20,8 @@ use crate::command::{
     activate, diagnose, doubts, dump, follow, html, install, kept, report, settings, top,
 };
 use crate::error::{Error, Result, write_error};
+use crate::fmt::lang::Lang;
+use crate::fmt::text::{Words, words};
 use crate::host::captured::CapturedHost;
 use crate::host::names::Names;
 use crate::host::{Host, ThisHost};
@@ -40,12 +43,15 @@ impl Plugin for TcpStates {
         "tcpstates"
     }
 
-    fn about(&self) -> &'static str {
-        "Record and report TCP state transitions and live connections"
+    fn about(&self) -> Words {
+        words!(
+            "Record and report TCP state transitions and live connections",
+            "记录并报告 TCP 状态转换和当前连接"
+        )
     }
 
-    fn command(&self, command: Command) -> Command {
-        cli::tcpstates(command)
+    fn command(&self, command: Command, lang: Lang) -> Command {
+        cli::tcpstates(command, lang)
     }
 
     fn run(&self, matches: &ArgMatches, chosen: StyleOptions, stdout: &File) -> Result<()> {
@@ -72,18 +78,21 @@ impl Plugin for TcpStates {
 
 /// Runs the program. Prints an error to stderr and returns the exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    match cli::read(args, PLUGINS).and_then(carry_out) {
+    let args: Vec<_> = args.into_iter().collect();
+    let lang = cli::language(&args, |name| env::var(name).ok());
+    stderr::speak(lang);
+    match cli::read(&args, PLUGINS, lang).and_then(|task| carry_out(task, lang)) {
         Ok(()) => 0,
         // These are already printed, or nobody reads the output.
         Err(error @ (Error::ClosedPipe | Error::Found(_))) => error.exit_status(),
         Err(error) => {
-            stderr::error(&error.to_string());
+            stderr::error(&error.text());
             error.exit_status()
         }
     }
 }
 
-fn carry_out(task: Task) -> Result<()> {
+fn carry_out(task: Task, lang: Lang) -> Result<()> {
     // Not Rust's own stdout, whose buffer would keep data that could not be written.
     let file = stdout().as_fd().try_clone_to_owned().map(File::from);
     let file = file.map_err(Error::Write)?;
@@ -91,9 +100,9 @@ fn carry_out(task: Task) -> Result<()> {
     match task {
         Task::Print(text) => print(&mut out, &text),
         Task::Version => print(&mut out, &versions()),
-        Task::Install => install::install(&mut out),
-        Task::Uninstall => install::uninstall(&mut out),
-        Task::Completions(shell) => print(&mut out, &completions(shell)),
+        Task::Install => install::install(lang, &mut out),
+        Task::Uninstall => install::uninstall(lang, &mut out),
+        Task::Completions(shell) => print(&mut out, &completions(shell, lang)),
         Task::Plugin(plugin, matches, chosen) => plugin.run(&matches, chosen, &file),
     }
 }
@@ -139,13 +148,13 @@ fn tcpstates(
     let device = device.ok_or(Error::NotLoaded)?;
     let (mut host, names) = (ThisHost::default(), Names::of_host());
     match action {
-        Action::Activate(config) => activate::activate(device, config, &mut out),
-        Action::Deactivate => activate::deactivate(device, &mut out),
+        Action::Activate(config) => activate::activate(device, config, chosen.lang, &mut out),
+        Action::Deactivate => activate::deactivate(device, chosen.lang, &mut out),
         Action::Follow(options) => {
             let mut sink = sink(options.format, style(device, chosen)?, names);
             follow::follow(device, &mut host, options, &mut *sink, file)
         }
-        Action::Dump(options) => dump::dump(device, &mut host, options, &mut out),
+        Action::Dump(options) => dump::dump(device, &mut host, options, chosen.lang, &mut out),
         Action::Top(options) => {
             let make = Box::new(|| -> Box<dyn Host> { Box::new(ThisHost::default()) });
             view(device, make, options, chosen, file)
@@ -232,11 +241,11 @@ fn style(backend: &dyn Backend, chosen: StyleOptions) -> Result<Style> {
     Ok(chosen.style(clock))
 }
 
-fn completions(shell: Shell) -> String {
+fn completions(shell: Shell, lang: Lang) -> String {
     let mut text = Vec::new();
     clap_complete::generate(
         shell,
-        &mut cli::command(PLUGINS),
+        &mut cli::command(PLUGINS, lang),
         env!("CARGO_PKG_NAME"),
         &mut text,
     );
@@ -251,7 +260,7 @@ fn versions() -> String {
     let module = match Device::open_any_version().and_then(|d| d.version()) {
         Ok(version) => line("module", &version),
         Err(Error::NotLoaded) => "module: not loaded\n".into(),
-        Err(error) => format!("module: {error}\n"),
+        Err(error) => format!("module: {}\n", error.text().en()),
     };
     line(env!("CARGO_PKG_NAME"), &Version::of_controller()) + &module
 }

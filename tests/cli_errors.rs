@@ -3,7 +3,9 @@
 
 mod cli;
 
-use cli::run;
+use std::collections::BTreeSet;
+
+use cli::{Done, program, run};
 
 const HELP: &str = "; see 'diagnose-tools --help'";
 const TCPSTATES_HELP: &str = "; see 'diagnose-tools tcpstates --help'";
@@ -39,7 +41,7 @@ const CASES: &[Case] = &[
     (&["completions"], "the following required arguments were not provided: <SHELL>", HELP),
     (&["completions", "tcsh"], "invalid value 'tcsh' for '<SHELL>', did you mean 'zsh'?; allowed: bash elvish fish powershell zsh", HELP),
     (&["tcpstates"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose, --dump, --html or --top; see 'diagnose-tools tcpstates --help'", ""),
-    (&["tcpstates", "--lang=zh"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose, --dump, --html or --top; see 'diagnose-tools tcpstates --help'", ""),
+    (&["tcpstates", "--lang=en"], "tcpstates: what to do? --activate, --deactivate, --settings, --report, --follow, --diagnose, --dump, --html or --top; see 'diagnose-tools tcpstates --help'", ""),
     (&["tcpstates", "--reprot"], "unexpected argument '--reprot' found, did you mean '--report'?", TCPSTATES_HELP),
     (&["tcpstates", "--diagnos"], "unexpected argument '--diagnos' found, did you mean '--diagnose'?", TCPSTATES_HELP),
     (&["tcpstates", "--diagnose=jsn=1"], "--diagnose: unknown key 'jsn' with value '1', did you mean 'json'?", DIAGNOSE_KEYS),
@@ -151,6 +153,55 @@ fn wrong_command_lines_say_what_is_wrong() {
         );
         assert_eq!(done.out, "", "{args:?}");
     }
+}
+
+/// The message without what stays as it is: names in quotes, and the keys and values at the end.
+fn plain(message: &str) -> String {
+    let said = message.split("可用的").next().unwrap_or_default();
+    said.split('\'').step_by(2).collect()
+}
+
+#[test]
+fn they_say_so_in_chinese_too() {
+    let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|b| b.is_ascii_lowercase());
+    for (args, english, _) in CASES {
+        if args.iter().any(|arg| arg.starts_with("--lang")) {
+            continue;
+        }
+        let done: Done = program(args)
+            .env("LC_ALL", "zh_CN.UTF-8")
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!((done.status, done.out.as_str()), (2, ""), "{args:?}");
+        assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+        let plain = plain(&done.err);
+        assert!(plain.contains(is_chinese), "{}", done.err);
+        let words: Vec<_> = plain.split(' ').collect();
+        let two = words.windows(2).any(|two| two.iter().all(is_word));
+        assert!(!two, "{}", done.err);
+        // What is quoted is the same, and so are the numbers.
+        let quoted = |text: &str| -> BTreeSet<String> {
+            text.split('\'')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect()
+        };
+        let missing: Vec<_> = quoted(&english.replace("SYN's", "SYN"))
+            .difference(&quoted(&done.err))
+            .cloned()
+            .collect();
+        assert_eq!(missing, [""; 0], "{english} / {}", done.err);
+    }
+    let done: Done = program(&["tcpstates", "--report"])
+        .env("LANG", "zh_CN")
+        .output()
+        .unwrap()
+        .into();
+    let expected = "diagnose-tools: 内核模块未加载：请运行 `diagnose-tools install`\n";
+    assert_eq!((done.status, done.err.as_str()), (1, expected));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::process::Stdio;
 
 use cli::{Done, program, run};
 use diagnose_tools::cli::keys;
+use diagnose_tools::fmt::width::width;
 use diagnose_tools::model::key::{self, Keys};
+use diagnose_tools::model::reason::Reason;
 
 const NOT_LOADED: &str = "diagnose-tools: the module is not loaded: run `diagnose-tools install`\n";
 
@@ -68,10 +70,10 @@ fn assert_shown<O>(help: &str, keys: Keys<O>) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let help = words(help);
     for key in key::all(keys) {
-        let (name, initial) = (key.name, key.initial.text());
-        let line = format!("{name} {} [default: {initial}]", key.help);
+        let (name, initial) = (key.name, key.initial.words().en());
+        let line = format!("{name} {} [default: {initial}]", key.help.en());
         assert!(help.contains(&words(&line)), "{line}");
-        assert!(help.contains(&words(&key.value.allowed())), "{line}");
+        assert!(help.contains(&words(key.value.allowed().en())), "{line}");
     }
 }
 
@@ -101,6 +103,57 @@ fn help_describes_shared_keys_once() {
         .flat_map(str::lines)
         .find(|l| !l.contains("diagnose-tools ") && l.len() > 100);
     assert_eq!(long, None);
+}
+
+/// Names that a line of the Chinese help may consist of.
+fn is_name(word: &str) -> bool {
+    let rules = || diagnose_tools::diagnose::rules::names();
+    let reasons = || Reason::all().filter_map(Reason::name);
+    word.bytes().all(|b| !b.is_ascii_lowercase())
+        || rules().any(|rule| rule == word)
+        || reasons().any(|reason| reason == word)
+        || ["table", "detail", "json", "time", "bash"].contains(&word)
+}
+
+/// A line of the Chinese help without Chinese is a list of names, or a command line.
+#[test]
+fn help_in_chinese_has_no_english_line() {
+    let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    for args in [
+        &["--help"][..],
+        &["install", "--help"],
+        &["uninstall", "--help"],
+        &["completions", "--help"],
+        &["tcpstates", "--help"],
+    ] {
+        let done: Done = program(args)
+            .env("LANG", "zh_CN.UTF-8")
+            .output()
+            .unwrap()
+            .into();
+        let chosen = run(&[&["--lang=zh"][..], args].concat());
+        assert_eq!((done.status, &done.out), (0, &chosen.out), "{args:?}");
+        assert_eq!(chosen.out, run(&[args, &["--lang", "zh"][..]].concat()).out);
+        assert!(done.out.contains("用法：diagnose-tools"), "{}", done.out);
+        for line in done.out.lines() {
+            let is_command = line.starts_with("  diagnose-tools ");
+            let mut words = line.split([' ', ',', '；']).filter(|word| !word.is_empty());
+            let are_names = words.all(is_name);
+            assert!(
+                line.contains(is_chinese) || is_command || are_names,
+                "{line}"
+            );
+            assert!(is_command || width(line) <= 110, "{line}");
+        }
+        // The same options, keys and command lines as in English.
+        let names = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with("  "));
+            let first = lines.filter_map(|line| line.split_whitespace().next());
+            let is_option = |word: &&str| word.starts_with("--") || *word == "diagnose-tools";
+            first.filter(is_option).map(str::to_owned).collect()
+        };
+        assert_eq!(names(&done.out), names(&run(args).out), "{args:?}");
+    }
 }
 
 /// The command lines of `diagnose-tools tcpstates` in a text, split as the shell does.
@@ -135,7 +188,7 @@ fn command_lines_in_help_and_documents_are_right() {
     let docs = std::fs::read_dir(root.join("docs")).unwrap();
     let docs = docs.map(|entry| entry.unwrap().path());
     let mut texts: Vec<_> = docs
-        .chain([root.join("README.md")])
+        .chain(["README.md", "README.zh-CN.md"].map(|name| root.join(name)))
         .filter(|path| path.extension().is_some_and(|e| e == "md"))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();

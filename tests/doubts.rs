@@ -54,7 +54,8 @@ impl Host for Small {
 
 fn doubts(keys: &str) -> Vec<String> {
     let options = parse::report(keys).unwrap();
-    of_filter(&options.show.filter, &mut Small)
+    let doubts = of_filter(&options.show.filter, &mut Small);
+    doubts.iter().map(|doubt| doubt.en().to_owned()).collect()
 }
 
 #[test]

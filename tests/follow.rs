@@ -247,12 +247,12 @@ fn a_closed_or_full_stdout_ends_it() {
     *fake.script.borrow_mut() = vec![happens(|f| f.record(0, 1, NOW, 1))];
     let full = File::options().write(true).open("/dev/full").unwrap();
     let error = run_to(&fake, "", &full).unwrap_err();
-    assert!(matches!(error, Error::Write(_)), "{error}");
+    assert!(matches!(error, Error::Write(_)), "{error:?}");
     let (reader, writer) = nix::unistd::pipe().unwrap();
     drop(reader);
     let fake = Fake::new(1, 64);
     let error = run_to(&fake, "", &File::from(writer)).unwrap_err();
-    assert!(matches!(error, Error::ClosedPipe), "{error}");
+    assert!(matches!(error, Error::ClosedPipe), "{error:?}");
 }
 
 #[test]

@@ -18,11 +18,12 @@ fn table(section: &Section) -> String {
     let options: Vec<_> = section.options.iter().map(|o| format!("`{o}`")).collect();
     let mut text = format!(
         "\n### {} ({})\n\n| key | values | default | meaning |\n|---|---|---|---|\n",
-        section.title,
+        section.title.en(),
         options.join(", ")
     );
     for key in &section.keys {
-        let cells = [&key.allowed, key.initial, key.help].map(|cell| cell.replace('|', "\\|"));
+        let cells = [key.allowed.en(), key.initial.en(), key.help.en()]
+            .map(|cell| cell.replace('|', "\\|"));
         text += &format!("| `{}` | {} |\n", key.name, cells.join(" | "));
     }
     text

@@ -36,7 +36,7 @@ pub fn captures(input: &[u8]) {
         let read = capture.and_then(|capture| Ok((CapturedHost::new(&capture)?, capture)));
         match read {
             Ok((host, capture)) => print_all(&capture, host),
-            Err(error) => assert_message(&error.to_string()),
+            Err(error) => assert_message(error.text().en()),
         }
     }
 }
@@ -156,7 +156,7 @@ fn assert_printed(json: bool, print: impl FnOnce(&mut Vec<u8>) -> Result<()>) {
     let mut out = Vec::new();
     match print(&mut out) {
         Ok(()) => {}
-        Err(error @ Error::Other(_)) => assert_message(&error.to_string()),
+        Err(error @ Error::Other(_)) => assert_message(error.text().en()),
         Err(error) => panic!("not of the capture: {error:?}"),
     }
     let text = String::from_utf8(out).expect("text");

@@ -14,7 +14,7 @@ pub fn limits(input: &[u8]) {
     };
     match Limits::parse(text) {
         Ok(limits) => assert_accepted(text, &limits),
-        Err(reason) => assert_refused(text, &reason),
+        Err(reason) => assert_refused(text, reason.en()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::str::Split;
 
 use diagnose_tools::abi::{self, RawConn};
 use diagnose_tools::fmt::escape::printable;
+use diagnose_tools::fmt::lang::Lang;
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::filter::{
     AddrRule, Filter, PortRule, Show, Side, parse_addrs, parse_ports, parse_reasons, parse_states,
@@ -15,7 +17,7 @@ use testkit::untrusted::{bytes, plain};
 
 use crate::assert_message;
 
-type Parsed<T> = Result<T, String>;
+type Parsed<T> = Result<T, Text>;
 
 /// Reads eight lines as `addr`, `laddr`, `raddr`, `port`, `lport`, `rport`, `state` and `reason`,
 /// and the rest as live connections, to which the valid expressions are applied.
@@ -54,7 +56,7 @@ pub fn filters(input: &[u8]) {
 fn addr_rules(text: &str, side: Side) -> Vec<AddrRule> {
     // Only numbers are names of devices here.
     let device = |name: &str| match name.parse() {
-        Ok(0) | Err(_) => Err(format!("'{}' is not a device", printable(name))),
+        Ok(0) | Err(_) => Err(Text::same(format!("'{}' is not a device", printable(name)))),
         Ok(index) => Ok(index),
     };
     let parse = |text: &str| parse_addrs(text, side, device);
@@ -79,7 +81,8 @@ fn round_trip<T: ToString + PartialEq + std::fmt::Debug>(
             rules
         }
         Err(reason) => {
-            assert_message(&reason);
+            assert_message(reason.en());
+            assert_message(reason.of(Lang::Zh));
             Vec::new()
         }
     }
@@ -119,7 +122,8 @@ impl<'a, T: Default> Expression<'a, T> {
                 rules,
             },
             Err(reason) => {
-                assert_message(&reason);
+                assert_message(reason.en());
+                assert_message(reason.of(Lang::Zh));
                 Self {
                     text: None,
                     rules: T::default(),

@@ -7,6 +7,7 @@ use diagnose_tools::app::PLUGINS;
 use diagnose_tools::cli::{self, Action, Task, parse};
 use diagnose_tools::command::options::ReportOptions;
 use diagnose_tools::error::Error;
+use diagnose_tools::fmt::lang::Lang;
 use diagnose_tools::model::activation::{self, Activation};
 use diagnose_tools::model::filter::Filter;
 use diagnose_tools::model::filter::keys::filter_keys;
@@ -27,10 +28,16 @@ pub fn options(input: &[u8]) {
     let args = input.split(|byte| *byte == b'\n');
     let args = args.map(|arg| OsString::from_vec(arg.to_vec()));
     let args = ["diagnose-tools".into()].into_iter().chain(args);
-    let read = cli::read(args, PLUGINS).and_then(|task| match task {
+    let args: Vec<_> = args.collect();
+    let lang = cli::language(&args, |_| None);
+    let read = cli::read(&args, PLUGINS, lang).and_then(|task| match task {
         Task::Plugin(_, matches, _) => cli::actions(&matches).map(Some),
         Task::Print(help) => {
-            assert!(help.contains("Usage: diagnose-tools"));
+            let usage = match lang {
+                Lang::En => "Usage: diagnose-tools",
+                Lang::Zh => "用法：diagnose-tools",
+            };
+            assert!(help.contains(usage));
             Ok(None)
         }
         _ => Ok(None),
@@ -41,7 +48,10 @@ pub fn options(input: &[u8]) {
             actions.iter().for_each(assert_action);
         }
         Ok(None) => {}
-        Err(Error::Usage(text)) => assert_message(&text),
+        Err(Error::Usage(text)) => {
+            assert_message(text.en());
+            assert_message(text.of(Lang::Zh));
+        }
         Err(error) => panic!("not of the command line: {error:?}"),
     }
 }

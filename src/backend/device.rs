@@ -25,6 +25,8 @@ use crate::backend::events::{self, Rings};
 use crate::backend::ring::{RingReader, RingView};
 use crate::backend::{Backend, DrainLock, Events, Recorder, Start, node, positions};
 use crate::error::{Error, Result};
+use crate::fmt::size::mebibytes;
+use crate::fmt::text::{Text, text, words};
 use crate::model::activation::{Activation, Settings};
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
@@ -190,7 +192,7 @@ impl Device {
         request: impl Fn(i32, *mut T) -> nix::Result<i32>,
     ) -> Result<T> {
         let mut out = T::default();
-        request(self.raw(), &mut out).map_err(|e| self.error(what, e))?;
+        request(self.raw(), &mut out).map_err(|e| self.error(Text::same(what), e))?;
         Ok(out)
     }
 
@@ -207,7 +209,7 @@ impl Device {
     fn raw_table<T: Element>(&self, what: &str, request: TableCall) -> Result<Vec<T>> {
         // SAFETY: entries points to `capacity` elements that take any bytes.
         let table = read_table(|table| unsafe { request(self.raw(), table) });
-        table.map_err(|e| self.error(what, e))
+        table.map_err(|e| self.error(Text::same(what), e))
     }
 
     /// Returns the next live connections; none once all were returned since the last `restart`.
@@ -221,7 +223,7 @@ impl Device {
         };
         // SAFETY: entries points to room for `capacity` elements, as bytes.
         let done = unsafe { ioctl::snapshot(self.raw(), &mut call) };
-        done.map_err(|e| self.error("SNAPSHOT", e))?;
+        done.map_err(|e| self.error(Text::same("SNAPSHOT"), e))?;
         let conns = bytes.chunks_exact(CONN_SIZE).take(call.count as usize);
         Ok(conns
             .filter_map(|b| b.try_into().ok())
@@ -251,14 +253,20 @@ impl Device {
         Ok(Mapping { start, bytes })
     }
 
-    fn error(&self, what: &str, errno: Errno) -> Error {
+    fn error(&self, what: impl Into<Text>, errno: Errno) -> Error {
         match errno {
             Errno::EACCES | Errno::EPERM => Error::Permission,
             Errno::EALREADY => Error::AlreadyActive,
             Errno::ENOLINK => Error::NotActive,
             Errno::ESTALE => Error::Stale,
             Errno::ENOTTY => Error::NotTheDevice(self.path.display().to_string()),
-            _ => Error::system(format!("{what} on {}", self.path.display()), errno),
+            _ => {
+                let (what, path) = (what.into(), self.path.display());
+                Error::system(
+                    text!("{what} on {path}", "对 {path} 的操作 {what} "; what),
+                    errno,
+                )
+            }
         }
     }
 
@@ -267,7 +275,7 @@ impl Device {
             Errno::ENOENT => Error::NoHook(abi::padded_text(&call.failed_symbol)),
             Errno::ENOMEM => Error::NoMemory(memory_wanted(&call.config)),
             Errno::EBUSY => Error::FtraceDisabled,
-            _ => self.error("activation", errno),
+            _ => self.error(words!("activation", "激活"), errno),
         }
     }
 }
@@ -394,8 +402,15 @@ impl Iterator for Live<'_> {
 impl Rings for Device {
     fn map_ring(&self, settings: &Settings, cpu: u32) -> Result<RingReader> {
         let mapping = self.map(settings, cpu);
-        let mapping =
-            mapping.map_err(|e| self.error(&format!("mapping the ring of CPU {cpu}"), e))?;
+        let mapping = mapping.map_err(|e| {
+            self.error(
+                text!(
+                    "mapping the ring of CPU {cpu}",
+                    "映射 CPU {cpu} 的环形缓冲区"
+                ),
+                e,
+            )
+        })?;
         let (start, bytes) = (mapping.start.cast(), mapping.bytes);
         let keep: Arc<dyn Any + Send + Sync> = Arc::new(mapping);
         // SAFETY: the mapping is page-aligned, `bytes` long, readable, held by `keep`,
@@ -424,7 +439,8 @@ impl Recorder for Device {
     fn deactivate(&self) -> Result<()> {
         // SAFETY: the call takes no memory.
         let done = unsafe { ioctl::deactivate(self.raw()) };
-        done.map(drop).map_err(|e| self.error("deactivation", e))
+        done.map(drop)
+            .map_err(|e| self.error(words!("deactivation", "停止记录"), e))
     }
 
     fn consume(&self, generation: u64, read: &[Progress]) -> Result<()> {
@@ -437,13 +453,15 @@ impl Recorder for Device {
         };
         // SAFETY: the call reads one Consume and the `count` elements that it points to.
         let done = unsafe { ioctl::consume(self.raw(), &call) };
-        done.map(drop).map_err(|e| self.error("CONSUME", e))
+        done.map(drop)
+            .map_err(|e| self.error(Text::same("CONSUME"), e))
     }
 
     fn seen(&self, read: &[Progress]) -> Result<()> {
         // SAFETY: the call reads one u64.
         let done = unsafe { ioctl::seen(self.raw(), &positions(read)) };
-        done.map(drop).map_err(|e| self.error("SEEN", e))
+        done.map(drop)
+            .map_err(|e| self.error(Text::same("SEEN"), e))
     }
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
@@ -452,7 +470,8 @@ impl Recorder for Device {
 
     /// The lock belongs to the open file, so the kernel releases it when the process is killed.
     fn try_lock(&self) -> Result<Option<DrainLock>> {
-        let what = || format!("locking {}", self.path.display());
+        let path = self.path.display();
+        let what = || text!("locking {path}", "锁定 {path} ");
         let file = self
             .file
             .try_clone()
@@ -479,7 +498,10 @@ fn open_error(path: &Path, error: io::Error) -> Error {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => Error::NotLoaded,
         Some(Errno::EACCES | Errno::EPERM) => Error::Permission,
-        _ => Error::system(format!("opening {}", path.display()), error),
+        _ => {
+            let path = path.display();
+            Error::system(text!("opening {path}", "打开 {path} "), error)
+        }
     }
 }
 
@@ -494,9 +516,15 @@ pub fn check_version(version: &Version) -> Result<()> {
         return Ok(());
     }
     let advice = if theirs < ours {
-        "the module is older: run `diagnose-tools uninstall`, then `diagnose-tools install`"
+        words!(
+            "the module is older: run `diagnose-tools uninstall`, then `diagnose-tools install`",
+            "内核模块较旧：请先运行 `diagnose-tools uninstall`，再运行 `diagnose-tools install`"
+        )
     } else {
-        "diagnose-tools is older: reinstall it in the module's version"
+        words!(
+            "diagnose-tools is older: reinstall it in the module's version",
+            "diagnose-tools 较旧：请重新安装与内核模块版本相同的程序"
+        )
     };
     Err(Error::Version {
         module: version.name.clone(),
@@ -507,24 +535,32 @@ pub fn check_version(version: &Version) -> Result<()> {
 }
 
 /// Describes the memory that `config` needs on this machine.
-fn memory_wanted(config: &abi::Config) -> String {
-    let connections = match config.max_conns {
-        0 => String::new(),
-        most => format!(" and {most} connections"),
-    };
-    format!("{}{connections}", rings_wanted(config))
+fn memory_wanted(config: &abi::Config) -> Text {
+    match config.max_conns {
+        0 => rings_wanted(config),
+        most => rings_wanted(config).then(text!(" and {most} connections", "和 {most} 个连接")),
+    }
 }
 
-fn rings_wanted(config: &abi::Config) -> String {
+fn rings_wanted(config: &abi::Config) -> Text {
     let (records, budget) = (config.ring_records, config.ring_budget);
     let bytes = |cpus| cpus * u64::from(records) * abi::RECORD_SIZE as u64;
     match (records, budget, online_cpus()) {
-        (0, 0, _) => "rings for every CPU".into(),
-        (0, budget, _) => format!("rings of {}", crate::fmt::size::mebibytes(budget)),
-        (_, _, None) => format!("rings of {records} records for every CPU"),
+        (0, 0, _) => words!("rings for every CPU", "每个 CPU 的环形缓冲区").into(),
+        (0, budget, _) => {
+            let size = mebibytes(budget);
+            text!("rings of {size}", "共 {size} 的环形缓冲区")
+        }
+        (_, _, None) => text!(
+            "rings of {records} records for every CPU",
+            "每个 CPU {records} 条记录的环形缓冲区"
+        ),
         (_, _, Some(cpus)) => {
-            let memory = crate::fmt::size::mebibytes(bytes(cpus));
-            format!("{cpus} rings of {records} records ({memory})")
+            let memory = mebibytes(bytes(cpus));
+            text!(
+                "{cpus} rings of {records} records ({memory})",
+                "{cpus} 个各 {records} 条记录的环形缓冲区（{memory}）"
+            )
         }
     }
 }
@@ -554,21 +590,29 @@ mod tests {
     #[test]
     fn a_mismatch_names_both_sides_and_the_way_out() {
         assert!(check_version(&version(7, 5)).is_ok());
-        let newer = check_version(&version(7, 6)).unwrap_err().to_string();
+        let newer = check_version(&version(7, 6))
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned();
         assert_eq!(
             newer,
             "version mismatch: the module 9.8 has call version 7 and record version 6, \
              diagnose-tools 0.1.0 has 7 and 5: diagnose-tools is older: reinstall it in the \
              module's version"
         );
-        let older = check_version(&version(1, 8)).unwrap_err().to_string();
+        let older = check_version(&version(1, 8))
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned();
         assert!(older.contains("the module is older"), "{older}");
     }
 
     #[test]
     fn errors_of_open_say_what_to_do() {
         let path = Path::new("/dev/x");
-        let text = |errno: Errno| open_error(path, errno.into()).to_string();
+        let text = |errno: Errno| open_error(path, errno.into()).text().en().to_owned();
         assert_eq!(
             text(Errno::ENOENT),
             "the module is not loaded: run `diagnose-tools install`"
@@ -616,7 +660,7 @@ mod tests {
             file,
             path: PathBuf::from("/dev/null"),
         };
-        let text = device.version().unwrap_err().to_string();
+        let text = device.version().unwrap_err().text().en().to_owned();
         assert_eq!(
             text,
             "/dev/null is not the module's device: run `diagnose-tools install`"

@@ -10,6 +10,7 @@ use crate::abi::{self, RECORD_SIZE, RawRecord, RecordBytes};
 use crate::backend::ring::{RingReader, Step};
 use crate::backend::{Backend, Events, Start, Take};
 use crate::error::{Error, Result};
+use crate::fmt::text::words;
 use crate::model::activation::Settings;
 use crate::model::event::{Event, Progress, RingState, position_of};
 
@@ -231,7 +232,7 @@ fn map(rings: &dyn Rings, settings: &Settings, cpu: u32) -> Result<RingReader> {
     if reader.cpu() != cpu {
         return Err(Error::Ring {
             cpu,
-            reason: "it is the ring of another CPU",
+            reason: words!("it is the ring of another CPU", "它属于另一个 CPU"),
         });
     }
     Ok(reader)

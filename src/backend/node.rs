@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, major, makedev, mknod};
 
 use crate::abi;
 use crate::error::{Error, Result};
+use crate::fmt::text::text;
 
 /// How long to wait for devtmpfs.
 const WAIT: Duration = Duration::from_secs(2);
@@ -37,9 +38,10 @@ pub fn ensure(path: &Path) -> Result<()> {
             (Ok(_), None) if listed.is_empty() => return Ok(()),
             (Err(_), Some(minor)) if !waiting => return make(path, minor),
             (_, None) if !waiting => {
-                return Err(Error::Other(format!(
-                    "the module is loaded, but {MISC} has no {}: see the kernel's log (dmesg)",
-                    abi::DEVICE_NAME
+                let name = abi::DEVICE_NAME;
+                return Err(Error::Other(text!(
+                    "the module is loaded, but {MISC} has no {name}: see the kernel's log (dmesg)",
+                    "内核模块已加载，但 {MISC} 中没有 {name}：请查看内核日志（`dmesg`）"
                 )));
             }
             _ => sleep(Duration::from_millis(20)),
@@ -79,20 +81,28 @@ fn replace(path: &Path, minor: u64) -> Result<()> {
     let node = fs::symlink_metadata(path);
     let ours = node.is_ok_and(|n| n.file_type().is_char_device() && n.uid() == 0);
     if !ours {
-        return Err(Error::Other(format!(
-            "{} is not the module's device, and no old node of root's: remove it, and run \
+        let path = path.display();
+        return Err(Error::Other(text!(
+            "{path} is not the module's device, and no old node of root's: remove it, and run \
              `diagnose-tools install` again",
-            path.display()
+            "{path} 不是内核模块的设备，也不是 root 的旧设备节点：请删除它，并再次运行 \
+             `diagnose-tools install`"
         )));
     }
-    fs::remove_file(path).map_err(|e| Error::system(format!("removing {}", path.display()), e))?;
+    let failed = |error: std::io::Error| {
+        let path = path.display();
+        Error::system(text!("removing {path}", "删除 {path} "), error)
+    };
+    fs::remove_file(path).map_err(failed)?;
     make(path, minor)
 }
 
 fn make(path: &Path, minor: u64) -> Result<()> {
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-    mknod(path, SFlag::S_IFCHR, mode, makedev(MISC_MAJOR, minor))
-        .map_err(|e| Error::system(format!("making {}", path.display()), e))
+    mknod(path, SFlag::S_IFCHR, mode, makedev(MISC_MAJOR, minor)).map_err(|e| {
+        let path = path.display();
+        Error::system(text!("making {path}", "创建 {path} "), e)
+    })
 }
 
 /// The minor number of a misc device in the text of `/proc/misc`.
@@ -130,8 +140,8 @@ mod tests {
     fn only_an_old_node_of_roots_is_replaced() {
         let file = std::env::temp_dir().join(format!("diagnose-tools-node-{}", std::process::id()));
         fs::write(&file, "data").unwrap();
-        let text = replace(&file, 58).unwrap_err().to_string();
-        assert!(text.contains("remove it"), "{text}");
+        let text = replace(&file, 58).unwrap_err().text();
+        assert!(text.en().contains("remove it"), "{text:?}");
         assert_eq!(fs::read(&file).unwrap(), b"data");
         fs::remove_file(file).unwrap();
     }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::abi::{self, RECORD_SIZE, RecordBytes, RingHeader};
+use crate::fmt::text::{Words, words};
 
 const WORD: usize = size_of::<u64>();
 const RECORD_WORDS: usize = RECORD_SIZE / WORD;
@@ -126,9 +127,8 @@ pub enum Step {
 }
 
 /// A problem with a ring's header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RingError(pub &'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingError(pub Words);
 
 /// Result of reading a slot once.
 enum Slot {
@@ -167,7 +167,7 @@ impl RingReader {
     pub fn new(view: RingView) -> Result<Self, RingError> {
         let first_word = header_bytes() / WORD;
         if view.len < first_word + RECORD_WORDS || view.len < HEADER_WORDS {
-            return Err(RingError("too short"));
+            return Err(RingError(words!("too short", "太短")));
         }
         let mut header = [0; size_of::<RingHeader>()];
         copy(view.words(0, HEADER_WORDS), &mut header);
@@ -279,15 +279,18 @@ fn checked_capacity(header: &[u8], record_words: usize) -> Result<u64, RingError
     let word = |at| abi::u32_at(header, at);
     let capacity = abi::u64_at(header, offset_of!(RingHeader, capacity));
     if word(offset_of!(RingHeader, magic)) != abi::TCPSTATES_RING_MAGIC {
-        Err(RingError("wrong magic number"))
+        Err(RingError(words!("wrong magic number", "幻数错误")))
     } else if word(offset_of!(RingHeader, record_version)) != abi::TCPSTATES_RECORD_VERSION {
-        Err(RingError("wrong record version"))
+        Err(RingError(words!("wrong record version", "记录版本错误")))
     } else if word(offset_of!(RingHeader, record_size)) as usize != RECORD_SIZE {
-        Err(RingError("wrong record size"))
+        Err(RingError(words!("wrong record size", "记录大小错误")))
     } else if !capacity.is_power_of_two() {
-        Err(RingError("capacity is not a power of two"))
+        Err(RingError(words!(
+            "capacity is not a power of two",
+            "容量不是 2 的幂"
+        )))
     } else if capacity > (record_words / RECORD_WORDS) as u64 {
-        Err(RingError("longer than its mapping"))
+        Err(RingError(words!("longer than its mapping", "长度超出映射")))
     } else {
         Ok(capacity)
     }
@@ -465,7 +468,7 @@ mod tests {
             change(&ring);
             RingReader::new(RingView::from_words(ring.0))
                 .err()
-                .map(|e| e.0)
+                .map(|e| e.0.en())
         };
         assert_eq!(broken(&|_| ()), None);
         assert_eq!(broken(&|r| r.set32(0, 1, 1)), Some("wrong magic number"));
@@ -483,7 +486,7 @@ mod tests {
         assert_eq!(broken(&capacity(32)), Some("longer than its mapping"));
         assert_eq!(broken(&capacity(1 << 63)), Some("longer than its mapping"));
         let short = RingReader::new(RingView::from_words(Arc::new([])));
-        assert_eq!(short.err(), Some(RingError("too short")));
+        assert_eq!(short.err().map(|e| e.0.en()), Some("too short"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, DrainLock, Events, Recorder, Start, Take};
 use crate::error::{Error, Result};
+use crate::fmt::text::words;
 use crate::model::activation::Settings;
 use crate::model::clock::ClockChange;
 use crate::model::conn::Conn;
@@ -308,7 +309,11 @@ fn lock(recorder: &dyn Recorder) -> Result<DrainLock> {
         }
         if !noted && start.elapsed() >= LOCK_NOTE {
             noted = true;
-            crate::stderr::note("another --report is running, waiting for it");
+            let text = words!(
+                "another --report is running, waiting for it",
+                "另一个 --report 正在运行，等待它结束"
+            );
+            crate::stderr::note(&text.into());
         }
         sleep(LOCK_RETRY);
     }

@@ -10,6 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Error, Result};
+use crate::fmt::text::words;
 
 /// Bytes that a writable pipe accepts without blocking (`PIPE_BUF`).
 const CHUNK: usize = 4096;
@@ -45,7 +46,7 @@ impl Watch {
         let mut taken = SigSet::empty();
         taken.add(Signal::SIGINT);
         taken.add(Signal::SIGTERM);
-        let failed = |errno: Errno| Error::system("waiting for signals", errno);
+        let failed = |errno: Errno| Error::system(words!("waiting for signals", "等待信号"), errno);
         taken.thread_block().map_err(failed)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&taken, flags).map_err(failed)?;
@@ -64,7 +65,7 @@ impl Watch {
         ];
         match poll(&mut fds, time) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Error::system("poll", errno)),
+            Err(errno) => return Err(Error::system(words!("poll", "调用 `poll`"), errno)),
         }
         let [signal, out, device] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         let gone = PollFlags::POLLERR | PollFlags::POLLNVAL;

@@ -4,6 +4,7 @@ use crate::cli::keys;
 use crate::error::{Error, Result};
 use crate::fmt::escape::printable;
 use crate::fmt::nearest::nearest;
+use crate::fmt::text::{Text, text, words};
 use crate::model::key::{Context, Initial, Key, Keys, Lookup, Parsed, all};
 
 /// The validated pairs of one option: all keys known, no duplicates, no empty values.
@@ -28,7 +29,12 @@ impl<'a, O> Pairs<'a, O> {
             };
             let key = find(option, name, value, keys)?;
             if value.is_empty() {
-                return Err(bad_value(option, key, value, "it is empty"));
+                return Err(bad_value(
+                    option,
+                    key,
+                    value,
+                    &words!("it is empty", "值为空").into(),
+                ));
             }
             if let Some((_, first)) = pairs.iter().find(|(k, _)| k.name == key.name) {
                 return Err(duplicate(option, key, first, value));
@@ -90,16 +96,18 @@ fn no_pair<O>(
         let more = words.iter().take_while(|word| !word.contains('='));
         let values: Vec<_> = [first].into_iter().chain(more).copied().collect();
         let right = printable(&values.join("|"));
-        let reason = format!(
-            "pairs are separated by spaces or commas, so write {}={right}",
-            key.name
+        let name = key.name;
+        let reason = text!(
+            "pairs are separated by spaces or commas, so write {name}={right}",
+            "键值对用空格或逗号分隔，因此请写 {name}={right}"
         );
         return bad_value(option, key, &values.join(","), &reason);
     }
     let word = words.first().copied().unwrap_or_default();
     let (allowed, word) = (keys::names(keys), printable(word));
-    Error::Usage(format!(
-        "{option}: '{word}' is not KEY=VALUE; allowed keys: {allowed}"
+    Error::Usage(text!(
+        "{option}: '{word}' is not KEY=VALUE; allowed keys: {allowed}",
+        "{option}：'{word}' 不是 KEY=VALUE；可用的键：{allowed}"
     ))
 }
 
@@ -109,29 +117,34 @@ fn find<O>(option: &str, name: &str, value: &str, keys: Keys<O>) -> Result<&'sta
     }
     let near = nearest(name, all(keys).map(|k| k.name));
     let hint = match (keys::new_name(name), near) {
-        (Some(now), _) => format!(": it is now '{now}'"),
-        (None, Some(key)) => format!(", did you mean '{key}'?"),
-        (None, None) => String::new(),
+        (Some(now), _) => text!(": it is now '{now}'", "：现已改名为 '{now}'"),
+        (None, Some(key)) => text!(", did you mean '{key}'?", "，是否想输入 '{key}'？"),
+        (None, None) => Text::default(),
     };
     let (name, value) = (printable(name), printable(value));
     let allowed = keys::names(keys);
-    Err(Error::Usage(format!(
-        "{option}: unknown key '{name}' with value '{value}'{hint}; allowed keys: {allowed}"
+    Err(Error::Usage(text!(
+        "{option}: unknown key '{name}' with value '{value}'{hint}; allowed keys: {allowed}",
+        "{option}：未知的键 '{name}'（值为 '{value}'）{hint}；可用的键：{allowed}";
+        hint
     )))
 }
 
-fn bad_value<O>(option: &str, key: &Key<O>, value: &str, reason: &str) -> Error {
+fn bad_value<O>(option: &str, key: &Key<O>, value: &str, reason: &Text) -> Error {
     let (name, value, allowed) = (key.name, printable(value), key.value.allowed());
-    Error::Usage(format!(
-        "{option}: bad value '{value}' of '{name}': {reason}; allowed: {allowed}"
+    Error::Usage(text!(
+        "{option}: bad value '{value}' of '{name}': {reason}; allowed: {allowed}",
+        "{option}：'{name}' 的值 '{value}' 无效：{reason}；可用的值：{allowed}";
+        reason, allowed
     ))
 }
 
 fn duplicate<O>(option: &str, key: &Key<O>, first: &str, second: &str) -> Error {
     let (first, second) = (printable(first), printable(second));
     let name = key.name;
-    Error::Usage(format!(
-        "{option}: '{name}' is given twice, as '{first}' and '{second}'; allowed: once"
+    Error::Usage(text!(
+        "{option}: '{name}' is given twice, as '{first}' and '{second}'; allowed: once",
+        "{option}：'{name}' 给出了两次，'{first}' 和 '{second}'；只允许一次"
     ))
 }
 
@@ -141,7 +154,7 @@ mod tests {
 
     fn error(text: &str) -> String {
         let refused = Pairs::parse("--activate", text, keys::ACTIVATE).err();
-        refused.unwrap().to_string()
+        refused.unwrap().text().en().to_owned()
     }
 
     #[test]

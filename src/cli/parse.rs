@@ -10,6 +10,7 @@ use crate::command::options::{
 };
 use crate::diagnose::limits::Limits;
 use crate::error::{Error, Result};
+use crate::fmt::text::words;
 use crate::host::captured::InCapture;
 use crate::host::lookup::OfHost;
 use crate::model::activation::Activation;
@@ -115,7 +116,11 @@ pub fn dump(text: &str) -> Result<DumpOptions> {
     match read("--dump", text, keys::DUMP, &OfHost)?.file {
         Some(file) => Ok(DumpOptions { file }),
         None => Err(Error::Usage(
-            "--dump: 'file' is missing; allowed: --dump='file=PATH'".into(),
+            words!(
+                "--dump: 'file' is missing; allowed: --dump='file=PATH'",
+                "--dump：缺少 'file'；正确写法：`--dump='file=PATH'`"
+            )
+            .into(),
         )),
     }
 }
@@ -128,7 +133,11 @@ pub fn html(text: &str) -> Result<HtmlOptions> {
     let HtmlKeys { mut options, file } = read_any("--html", text, keys::HTML)?;
     let Some(file) = file else {
         return Err(Error::Usage(
-            "--html: 'file' is missing; allowed: --html='file=PATH'".into(),
+            words!(
+                "--html: 'file' is missing; allowed: --html='file=PATH'",
+                "--html：缺少 'file'；正确写法：`--html='file=PATH'`"
+            )
+            .into(),
         ));
     };
     options.file = file;
@@ -160,7 +169,7 @@ mod tests {
     use crate::render::Format;
 
     fn reason(error: Error) -> String {
-        error.to_string()
+        error.text().en().to_owned()
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fs::File;
 use clap::{ArgMatches, Command};
 
 use crate::error::Result;
+use crate::fmt::lang::Lang;
+use crate::fmt::text::Words;
 use crate::render::terminal::StyleOptions;
 
 /// A separate diagnosis.
@@ -15,9 +17,9 @@ pub trait Plugin: Debug + Sync {
     /// Name on the command line.
     fn name(&self) -> &'static str;
     /// Description, one line of the help.
-    fn about(&self) -> &'static str;
-    /// Adds the options and the help to a command with this name.
-    fn command(&self, command: Command) -> Command;
+    fn about(&self) -> Words;
+    /// Adds the options, and the help in a language, to a command with this name.
+    fn command(&self, command: Command, lang: Lang) -> Command;
     /// Validates all options, then carries them out.
     ///
     /// # Errors
@@ -34,6 +36,7 @@ mod tests {
     use super::*;
     use crate::cli::{Task, command, read};
     use crate::error::Error;
+    use crate::fmt::text::words;
     use clap::{Arg, ArgAction};
 
     /// Fails with the number of `--loud` options.
@@ -45,11 +48,11 @@ mod tests {
             "echo"
         }
 
-        fn about(&self) -> &'static str {
-            "Say it again"
+        fn about(&self) -> Words {
+            words!("Say it again", "再说一遍")
         }
 
-        fn command(&self, command: Command) -> Command {
+        fn command(&self, command: Command, _: Lang) -> Command {
             command.arg(Arg::new("loud").long("loud").action(ArgAction::Count))
         }
 
@@ -61,12 +64,14 @@ mod tests {
     const PLUGINS: Plugins = &[&Echo];
 
     fn read_words(line: &str) -> Result<Task> {
-        read(line.split(' ').map(Into::into), PLUGINS)
+        let args: Vec<_> = line.split(' ').map(Into::into).collect();
+        read(&args, PLUGINS, Lang::En)
     }
 
     #[test]
     fn a_plug_in_is_called_by_its_name() {
-        command(PLUGINS).debug_assert();
+        command(PLUGINS, Lang::En).debug_assert();
+        command(PLUGINS, Lang::Zh).debug_assert();
         let Ok(Task::Plugin(plugin, matches, style)) = read_words("x echo --loud --loud") else {
             panic!("it is known");
         };
@@ -81,7 +86,7 @@ mod tests {
             panic!("help was asked for");
         };
         assert!(help.contains("echo         Say it again"), "{help}");
-        let error = |line| read_words(line).unwrap_err().to_string();
+        let error = |line| read_words(line).unwrap_err().text().en().to_owned();
         assert_eq!(
             error("x"),
             "what to do? install, uninstall, echo or completions; see 'diagnose-tools --help'"

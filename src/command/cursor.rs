@@ -15,7 +15,9 @@ use crate::backend::Backend;
 use crate::backend::capture::file::Temporary;
 use crate::command::kept;
 use crate::error::{Error, Result};
+use crate::fmt::errno;
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, Words, text, words};
 use crate::model::activation::Settings;
 use crate::model::event::{Position, Progress};
 use crate::module::trust::Folder;
@@ -25,6 +27,7 @@ use crate::stderr;
 const FOLDER: &str = "cursors";
 /// Version of the files.
 const VERSION: u32 = 1;
+const DAMAGED: Words = words!("it is damaged", "文件已损坏");
 /// How long to wait for another reader with the same cursor.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
@@ -59,13 +62,21 @@ impl Cursor {
         folder: &Path,
         name: &str,
     ) -> Result<Self> {
-        let cannot = |problem: String| Error::Other(format!("cursor {name}: {problem}"));
-        let parent = kept::folder(folder).map_err(|fault| cannot(fault.to_string()))?;
+        let cannot = |problem: Text| {
+            Error::Other(text!("cursor {name}: {problem}", "游标 {name}：{problem}"; problem))
+        };
+        let parent = kept::folder(folder).map_err(|fault| cannot(fault.text()))?;
         let path = parent.path().join(FOLDER);
-        let folder = kept::folder(&path).map_err(|fault| cannot(fault.to_string()))?;
+        let folder = kept::folder(&path).map_err(|fault| cannot(fault.text()))?;
         let lock = lock(&folder, name).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => cannot("another report uses it: wait for it".into()),
-            _ => cannot(error.to_string()),
+            io::ErrorKind::WouldBlock => {
+                let text = words!(
+                    "another report uses it: wait for it",
+                    "另一个报告正在使用它：请等待"
+                );
+                cannot(text.into())
+            }
+            _ => cannot(errno::of(&error)),
         })?;
         let mut cursor = Self {
             folder,
@@ -80,20 +91,23 @@ impl Cursor {
 
     fn read(&mut self, backend: &dyn Backend) -> Result<()> {
         let bytes = kept::read(&self.folder, OsStr::new(&self.name));
-        let Some(bytes) = bytes.map_err(|reason| self.unusable(&reason))? else {
+        let Some(bytes) = bytes.map_err(|reason| self.unusable(reason))? else {
             return Ok(());
         };
-        let stored: Stored =
-            serde_json::from_slice(&bytes).map_err(|_| self.unusable("it is damaged"))?;
+        let stored: Stored = serde_json::from_slice(&bytes).map_err(|_| self.unusable(DAMAGED))?;
         if stored.version != VERSION {
-            return Err(self.unusable("another version of this program wrote it"));
+            return Err(self.unusable(words!(
+                "another version of this program wrote it",
+                "它由本程序的其他版本写出"
+            )));
         }
         let is_same = (stored.generation, stored.activated_ns)
             == (self.settings.generation, self.settings.activated_ns);
         if !is_same {
-            stderr::warn(&format!(
-                "cursor {}: the recording was restarted since: it begins anew",
-                self.name
+            let name = &self.name;
+            stderr::warn(&text!(
+                "cursor {name}: the recording was restarted since: it begins anew",
+                "游标 {name}：此后记录被重新启动：从头开始"
             ));
             return Ok(());
         }
@@ -105,16 +119,21 @@ impl Cursor {
             ring.is_none_or(|ring| position.next > ring.head)
         };
         match self.positions.iter().any(is_beyond) {
-            true => Err(self.unusable("it is damaged")),
+            true => Err(self.unusable(DAMAGED)),
             false => Ok(()),
         }
     }
 
     /// An error that says how to start again.
-    fn unusable(&self, reason: &str) -> Error {
-        let file = self.folder.path().join(&self.name);
+    fn unusable(&self, reason: impl Into<Text>) -> Error {
+        let (name, reason) = (&self.name, reason.into());
+        let file = self.folder.path().join(name);
         let file = printable(&file.to_string_lossy());
-        Error::Other(format!("cursor {}: {reason}: remove {file}", self.name))
+        Error::Other(text!(
+            "cursor {name}: {reason}: remove {file}",
+            "游标 {name}：{reason}：请删除 {file}";
+            reason
+        ))
     }
 
     /// Moves the cursor behind the events that were read.
@@ -129,9 +148,10 @@ impl Cursor {
             positions: read.iter().map(|ring| (ring.cpu, ring.to)).collect(),
         };
         self.write(&stored).map_err(|error| {
-            let what = format!(
-                "cursor {} was not moved, the next report prints the same events again",
-                self.name
+            let name = &self.name;
+            let what = text!(
+                "cursor {name} was not moved, the next report prints the same events again",
+                "游标 {name} 没有移动，下次报告会再次输出相同的事件：写入"
             );
             Error::system(what, error)
         })

@@ -9,9 +9,12 @@ use crate::backend::capture::file::{self, name_of};
 use crate::backend::capture::write::Writer;
 use crate::backend::capture::{self, Ring};
 use crate::backend::{Backend, Start, session};
+use crate::command::activate::print;
 use crate::command::options::DumpOptions;
-use crate::error::{Error, Result, write_error};
+use crate::error::{Error, Result};
+use crate::fmt::lang::Lang;
 use crate::fmt::size::mebibytes;
+use crate::fmt::text::text;
 use crate::host::Host;
 use crate::host::captured::Referred;
 use crate::model::activation::Settings;
@@ -37,6 +40,7 @@ pub fn dump(
     backend: &dyn Backend,
     host: &mut dyn Host,
     options: &DumpOptions,
+    lang: Lang,
     out: &mut dyn Write,
 ) -> Result<()> {
     let name = name_of(&options.file);
@@ -52,12 +56,11 @@ pub fn dump(
         listeners,
     } = counts;
     let size = mebibytes(length);
-    writeln!(
-        out,
-        "captured: {events} events, {connections} connections, {listeners} listeners, {size}: {name}"
-    )
-    .and_then(|()| out.flush())
-    .map_err(write_error)
+    let text = text!(
+        "captured: {events} events, {connections} connections, {listeners} listeners, {size}: {name}",
+        "已捕获：{events} 个事件，{connections} 个连接，{listeners} 个监听端，{size}：{name}"
+    );
+    print(out, lang, &text)
 }
 
 /// Writes a capture; errors use `name`.

@@ -16,6 +16,7 @@ use crate::backend::{Backend, Recorder, positions};
 use crate::command::options::{ReportOptions, parts};
 use crate::command::print::Printer;
 use crate::error::{Error, Result};
+use crate::fmt::text::words;
 use crate::host::Host;
 use crate::model::event::{Event, Progress};
 use crate::model::filter::window::Within;
@@ -213,7 +214,11 @@ impl<'a> Follower<'a> {
 
     fn finish(mut self, end: End) -> Result<()> {
         if end == End::Deactivated {
-            crate::stderr::progress("the recording was deactivated: nothing more will come");
+            let text = words!(
+                "the recording was deactivated: nothing more will come",
+                "记录已停止：不会再有新的事件"
+            );
+            crate::stderr::progress(&text.into());
         } else {
             self.ask_totals();
             // Not every second: the module iterates over all live connections.

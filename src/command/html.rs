@@ -13,12 +13,14 @@ use rustc_hash::FxHashMap;
 use crate::backend::capture::file::{self, name_of};
 use crate::backend::session::Session;
 use crate::backend::{Backend, Start};
+use crate::command::activate::print;
 use crate::command::options::HtmlOptions;
 use crate::command::settings;
 use crate::diagnose;
 use crate::diagnose::tally::sum;
-use crate::error::{Error, Result, write_error};
+use crate::error::{Error, Result};
 use crate::fmt::size::mebibytes;
+use crate::fmt::text::text;
 use crate::host::Host;
 use crate::host::held::held;
 use crate::model::event::Event;
@@ -53,21 +55,19 @@ pub fn html(
     let name = name_of(&options.file);
     let (page, length) = file::replace(&options.file, |file| {
         let page = gather(backend, host, options)?;
-        let failed = |error: io::Error| Error::system(format!("writing {name}"), error);
+        let failed =
+            |error: io::Error| Error::system(text!("writing {name}", "写入 {name} "), error);
         write(file, style, &page).map_err(failed)?;
         let length = file.metadata().map(|data| data.len());
         Ok((page, length.unwrap_or_default()))
     })?;
     let listeners = page.listeners.len() as u64 + page.more_listeners;
-    writeln!(
-        out,
-        "written: {} events, {} connections, {listeners} listeners, {}: {name}",
-        page.events,
-        sum(page.live),
-        mebibytes(length)
-    )
-    .and_then(|()| out.flush())
-    .map_err(write_error)
+    let (events, connections, size) = (page.events, sum(page.live), mebibytes(length));
+    let text = text!(
+        "written: {events} events, {connections} connections, {listeners} listeners, {size}: {name}",
+        "已写入：{events} 个事件，{connections} 个连接，{listeners} 个监听端，{size}：{name}"
+    );
+    print(out, style.labels.lang, &text)
 }
 
 fn write(file: &File, style: &Style, page: &Page) -> io::Result<()> {

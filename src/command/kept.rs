@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 
+use crate::fmt::errno;
+use crate::fmt::text::{Text, words};
 use crate::module::trust::{Fault, Folder, Owners};
 
 /// The folder.
@@ -48,19 +50,19 @@ pub fn folder(path: &Path) -> Result<Folder, Fault> {
 ///
 /// # Errors
 /// It cannot be read, another user can change it, or it is too long.
-pub fn read(folder: &Folder, name: &OsStr) -> Result<Option<Vec<u8>>, String> {
+pub fn read(folder: &Folder, name: &OsStr) -> Result<Option<Vec<u8>>, Text> {
     let file = match folder.file(name) {
         Err(Fault::System {
             errno: Errno::ENOENT,
             ..
         }) => return Ok(None),
-        other => other.map_err(|fault| fault.to_string())?,
+        other => other.map_err(|fault| fault.text())?,
     };
     let mut bytes = Vec::new();
     let read = file.take(MOST_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
+    read.map_err(|error| errno::of(&error))?;
     match bytes.len() as u64 > MOST_BYTES {
-        true => Err("it is too long".into()),
+        true => Err(words!("it is too long", "文件过长").into()),
         false => Ok(Some(bytes)),
     }
 }

@@ -13,6 +13,7 @@ use crate::diagnose::Diagnosis;
 use crate::diagnose::history::History;
 use crate::error::{Error, Result};
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, text};
 use crate::module::trust::{Fault, Folder};
 use crate::stderr;
 
@@ -34,7 +35,12 @@ impl Memory {
     pub fn open(path: &Path) -> Option<Self> {
         let opened = Self::in_folder(path);
         if let Err(fault) = &opened {
-            let text = format!("findings are not compared with earlier ones: {fault}");
+            let reason = fault.text();
+            let text = text!(
+                "findings are not compared with earlier ones: {reason}",
+                "未与以前的诊断结果比较：{reason}";
+                reason
+            );
             match fault {
                 // Not root, or a read-only file system.
                 Fault::System { .. } => stderr::note(&text),
@@ -48,7 +54,7 @@ impl Memory {
         let folder = kept::folder(path)?;
         let history = read(&folder).unwrap_or_else(|reason| {
             let file = printable(&folder.path().join(NAME).to_string_lossy());
-            stderr::warn(&format!("{file} is ignored: {reason}"));
+            stderr::warn(&text!("{file} is ignored: {reason}", "忽略 {file}：{reason}"; reason));
             History::default()
         });
         Ok(Self {
@@ -67,7 +73,12 @@ impl Memory {
     /// completely written.
     pub fn commit(self, diagnosis: &Diagnosis) {
         if let Err(error) = self.write(diagnosis) {
-            stderr::warn(&format!("findings are not remembered: {error}"));
+            let reason = error.text();
+            stderr::warn(&text!(
+                "findings are not remembered: {reason}",
+                "未能保存诊断结果：{reason}";
+                reason
+            ));
         }
     }
 
@@ -75,7 +86,7 @@ impl Memory {
         let path = self.folder.path();
         let failed = |error: io::Error| {
             let path = printable(&path.to_string_lossy());
-            Error::system(format!("writing in {path}"), error)
+            Error::system(text!("writing in {path}", "写入 {path} "), error)
         };
         // The file itself is replaced, so it cannot be locked.
         let folder = File::open(path).and_then(|folder| kept::lock(folder, LOCK_WAIT));
@@ -93,9 +104,9 @@ impl Memory {
 }
 
 /// Reads the file. The error says why it cannot be used.
-fn read(folder: &Folder) -> std::result::Result<History, String> {
+fn read(folder: &Folder) -> std::result::Result<History, Text> {
     match kept::read(folder, OsStr::new(NAME))? {
         None => Ok(History::default()),
-        Some(json) => History::parse(&json).map_err(|reason| printable(&reason)),
+        Some(json) => History::parse(&json),
     }
 }

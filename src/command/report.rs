@@ -15,6 +15,7 @@ use crate::command::options::{Parts, ReportOptions, parts};
 use crate::command::print::Printer;
 use crate::diagnose;
 use crate::error::{Error, Result};
+use crate::fmt::text::text;
 use crate::host::Host;
 use crate::model::event::Event;
 use crate::model::filter::window::{Now, Within};
@@ -78,7 +79,9 @@ fn within(backend: &dyn Backend, options: &ReportOptions, clock: &Clock) -> Resu
         zone: clock.zone().clone(),
     };
     let within = options.window.at(&now);
-    within.map_err(|problem| Error::Usage(format!("--report: {problem}")))
+    within.map_err(|problem| {
+        Error::Usage(text!("--report: {problem}", "--report 的时间范围：{problem}"; problem))
+    })
 }
 
 /// Whether events are read.
@@ -117,7 +120,8 @@ fn findings(
     match diagnose::counts(backend, host, &options.show.filter) {
         Ok(counts) => Some(counts),
         Err(error) => {
-            crate::stderr::warn(&format!("no diagnosis: {error}"));
+            let reason = error.text();
+            crate::stderr::warn(&text!("no diagnosis: {reason}", "无法诊断：{reason}"; reason));
             None
         }
     }

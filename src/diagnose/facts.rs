@@ -20,6 +20,7 @@ use crate::diagnose::service::{Live, Service, Side, Sockets, live, service};
 use crate::diagnose::subflows::Subflows;
 use crate::diagnose::tally::Tally;
 use crate::error::Result;
+use crate::fmt::text::Text;
 use crate::host::held;
 use crate::host::netns::Namespace;
 use crate::host::sample::{Carried, Target};
@@ -267,7 +268,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The namespaces that a rule requested but that could not be entered, with the reason.
-    pub fn unreadable(&self) -> Vec<(u32, String)> {
+    pub fn unreadable(&self) -> Vec<(u32, Text)> {
         let namespaces = self.namespaces.borrow();
         let closed = namespaces
             .iter()

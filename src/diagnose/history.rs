@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Diagnosis;
 use crate::diagnose::finding::Finding;
+use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, text};
 
 const VERSION: u32 = 1;
 /// Maximum numbers of findings and of scopes: those of the oldest diagnoses are forgotten first.
@@ -127,16 +129,22 @@ impl History {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
+    pub fn parse(json: &[u8]) -> Result<Self, Text> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
-        let damaged = |error: serde_json::Error| format!("it is damaged: {error}");
+        let damaged = |error: serde_json::Error| {
+            let what = printable(&error.to_string());
+            text!("it is damaged: {what}", "文件已损坏：{what}")
+        };
         let Versioned { version } = serde_json::from_slice(json).map_err(damaged)?;
         match version {
             VERSION => serde_json::from_slice(json).map_err(damaged),
-            _ => Err(format!("it has version {version}, not {VERSION}")),
+            _ => Err(text!(
+                "it has version {version}, not {VERSION}",
+                "其版本为 {version}，而不是 {VERSION}"
+            )),
         }
     }
 
@@ -378,7 +386,7 @@ mod tests {
             (b"{\"version\":2,\"other\":[]}", "it has version 2, not 1"),
         ] {
             let reason = History::parse(json).unwrap_err();
-            assert!(reason.starts_with(expected), "{reason}");
+            assert!(reason.en().starts_with(expected), "{reason:?}");
         }
     }
 }

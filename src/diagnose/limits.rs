@@ -11,7 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnose::rules::{RULES, Rule};
 use crate::error::{Error, Result};
+use crate::fmt::errno;
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, Words, text};
 
 /// The file that is read by default; it need not exist.
 pub const DEFAULT_PATH: &str = "/etc/diagnose-tools/tcpstates.toml";
@@ -29,9 +31,9 @@ pub struct Limit {
     /// Minimum and maximum value in the file.
     pub range: (u64, u64),
     /// Unit of the value.
-    pub unit: &'static str,
+    pub unit: Words,
     /// The reason for the default.
-    pub why: &'static str,
+    pub why: Words,
 }
 
 /// The limits of all rules.
@@ -51,11 +53,16 @@ impl Limits {
         let file = path.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_owned);
         let name = printable(&file.to_string_lossy());
         match fs::read_to_string(&file) {
-            Ok(text) => {
-                Self::parse(&text).map_err(|reason| Error::Usage(format!("{name}{reason}")))
-            }
+            Ok(text) => Self::parse(&text).map_err(|reason| {
+                Error::Usage(text!("{name}{reason}", "文件 {name}{reason}"; reason))
+            }),
             Err(error) if missing(&error) => Ok(Self::default()),
-            Err(error) => Err(Error::Usage(format!("{name}: {error}"))),
+            Err(error) => {
+                let reason = errno::of(&error);
+                Err(Error::Usage(
+                    text!("{name}: {reason}", "读取 {name} 失败：{reason}"; reason),
+                ))
+            }
         }
     }
 
@@ -63,20 +70,23 @@ impl Limits {
     ///
     /// # Errors
     /// `:LINE: problem`, to be appended to the file name.
-    pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let at =
-            |span: Range<usize>, reason: String| format!(":{}: {reason}", line(text, span.start));
+    pub fn parse(text: &str) -> std::result::Result<Self, Text> {
+        let at = |span: Range<usize>, reason: Text| {
+            let line = line(text, span.start);
+            text!(":{line}: {reason}", " 第 {line} 行：{reason}"; reason)
+        };
         let document = DeTable::parse(text).map_err(|e| {
             let reason = printable(e.message().lines().next().unwrap_or("it is not TOML"));
-            at(e.span().unwrap_or_default(), reason)
+            at(e.span().unwrap_or_default(), Text::same(reason))
         })?;
         let mut limits = Self::default();
         for (name, section) in document.get_ref() {
             let rule = rule(name.get_ref()).map_err(|reason| at(name.span(), reason))?;
             let DeValue::Table(keys) = section.get_ref() else {
-                let reason = format!(
-                    "'{}' is not a section: write [{0}] above its keys",
-                    rule.name()
+                let section = rule.name();
+                let reason = text!(
+                    "'{section}' is not a section: write [{section}] above its keys",
+                    "'{section}' 不是小节：请在其键之前写 [{section}]"
                 );
                 return Err(at(name.span(), reason));
             };
@@ -97,7 +107,7 @@ impl Limits {
         rule: &'static Rule,
         key: &str,
         value: &Spanned<DeValue>,
-    ) -> std::result::Result<(), (bool, String)> {
+    ) -> std::result::Result<(), (bool, Text)> {
         let section = rule.name();
         if key == ENABLED {
             match value.get_ref() {
@@ -106,7 +116,10 @@ impl Limits {
                 _ => {
                     return Err((
                         false,
-                        format!("bad value of '{section}.{ENABLED}'; allowed: true or false"),
+                        text!(
+                            "bad value of '{section}.{ENABLED}'; allowed: true or false",
+                            "'{section}.{ENABLED}' 的值无效；可用的值：`true` 或 `false`"
+                        ),
                     ));
                 }
             }
@@ -115,23 +128,23 @@ impl Limits {
         let Some(limit) = rule.limits.iter().find(|l| l.key == key) else {
             let keys = rule.limits.iter().map(|l| l.key);
             let keys: Vec<_> = [ENABLED].into_iter().chain(keys).collect();
-            let reason = format!(
-                "unknown key '{section}.{}'; allowed keys: {}",
-                printable(key),
-                keys.join(" ")
+            let (key, keys) = (printable(key), keys.join(" "));
+            let reason = text!(
+                "unknown key '{section}.{key}'; allowed keys: {keys}",
+                "未知的键 '{section}.{key}'；可用的键：{keys}"
             );
             return Err((true, reason));
         };
         let (low, high) = limit.range;
         let number = integer(value.get_ref()).filter(|n| (low..=high).contains(n));
         let number = number.ok_or_else(|| {
-            (
-                false,
-                format!(
-                    "bad value of '{section}.{key}'; allowed: {low} to {high} ({})",
-                    limit.unit
-                ),
-            )
+            let unit = limit.unit;
+            let reason = text!(
+                "bad value of '{section}.{key}'; allowed: {low} to {high} ({unit})",
+                "'{section}.{key}' 的值无效；可用的值：{low} 到 {high}（{unit}）";
+                unit
+            );
+            (false, reason)
         })?;
         self.set.insert((section, limit.key), number);
         Ok(())
@@ -157,14 +170,14 @@ impl Limits {
     }
 }
 
-fn rule(name: &str) -> std::result::Result<&'static Rule, String> {
+fn rule(name: &str) -> std::result::Result<&'static Rule, Text> {
     let found = RULES.iter().find(|rule| rule.name() == name);
     found.copied().ok_or_else(|| {
         let sections: Vec<_> = RULES.iter().map(|rule| rule.name()).collect();
-        let name = printable(name);
-        format!(
-            "unknown section '{name}'; allowed sections: {}",
-            sections.join(" ")
+        let (name, sections) = (printable(name), sections.join(" "));
+        text!(
+            "unknown section '{name}'; allowed sections: {sections}",
+            "未知的小节 '{name}'；可用的小节：{sections}"
         )
     })
 }

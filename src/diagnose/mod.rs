@@ -27,6 +27,7 @@ use crate::diagnose::history::{ActivationId, Gone};
 use crate::diagnose::limits::Limits;
 use crate::diagnose::rules::{Bound, RULES, names};
 use crate::error::Result;
+use crate::fmt::text::Text;
 use crate::host::Host;
 use crate::model::filter::Filter;
 use crate::model::filter::keys::filter_keys;
@@ -87,7 +88,7 @@ pub struct Diagnosis {
     /// Number of listeners that were checked.
     pub listeners: u64,
     /// Namespaces whose settings could not be read, with the reason.
-    pub unreadable: Vec<(u32, String)>,
+    pub unreadable: Vec<(u32, Text)>,
 }
 
 impl Diagnosis {

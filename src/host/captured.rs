@@ -16,7 +16,8 @@ use crate::backend::capture::read::{Reader, Source};
 use crate::backend::capture::write::Writer;
 use crate::backend::capture::{self, Problem};
 use crate::error::Result;
-use crate::host::devices::Devices;
+use crate::fmt::text::{Text, words};
+use crate::host::devices::{Devices, WHOSE};
 use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, SETTINGS, TRACKED};
 use crate::host::processes::{Found, Living, Process};
@@ -266,7 +267,7 @@ impl Space {
         let counters: BTreeMap<_, _> = read.counters.into_iter().collect();
         Self {
             inode,
-            closed: read.closed,
+            closed: read.closed.map(|reason| reason.en().to_owned()),
             settings: settings.into_iter().collect(),
             counters: counters.into_iter().collect(),
         }
@@ -282,7 +283,7 @@ impl Space {
             settings: self.settings.into_iter().filter_map(known).collect(),
             counters: self.counters.into_iter().collect(),
             listening: Vec::new(),
-            closed: self.closed,
+            closed: self.closed.map(Text::same),
         }
     }
 }
@@ -405,7 +406,7 @@ impl<'a> InCapture<'a> {
     fn host(&self) -> Parsed<&CapturedHost> {
         let read = || {
             let host = Capture::open(self.path).and_then(|capture| CapturedHost::new(&capture));
-            host.map_err(|error| error.to_string())
+            host.map_err(|error| error.text())
         };
         self.host.get_or_init(read).as_ref().map_err(Clone::clone)
     }
@@ -421,12 +422,18 @@ impl Lookup for InCapture<'_> {
         let index = || number(name).ok().and_then(|n| u32::try_from(n).ok());
         known
             .or_else(|| index().filter(|index| *index != 0))
-            .ok_or_else(|| "the capture has no device of this name there".into())
+            .ok_or_else(|| {
+                let text = words!(
+                    "the capture has no device of this name there",
+                    "捕获文件中该命名空间没有这个名称的设备"
+                );
+                text.into()
+            })
     }
 
     fn netns_of_devices(&self, netns: u32) -> Parsed<u32> {
         match netns {
-            0 => Err("say with netns= whose device that is".into()),
+            0 => Err(WHOSE.into()),
             netns => Ok(netns),
         }
     }
@@ -436,9 +443,13 @@ impl Lookup for InCapture<'_> {
         let name = name.strip_prefix("/run/netns/").unwrap_or(name);
         let namespaces = &self.host()?.netns;
         let known = namespaces.iter().find(|(_, known)| known == name);
-        known
-            .map(|(inode, _)| *inode)
-            .ok_or_else(|| "the capture has no namespace of this name".into())
+        known.map(|(inode, _)| *inode).ok_or_else(|| {
+            let text = words!(
+                "the capture has no namespace of this name",
+                "捕获文件中没有这个名称的命名空间"
+            );
+            text.into()
+        })
     }
 }
 
@@ -454,7 +465,7 @@ impl Host for CapturedHost {
     fn namespace(&mut self, inode: u32, _: &[u32]) -> Namespace {
         let known = self.namespaces.get(&inode).cloned();
         known.unwrap_or_else(|| Namespace {
-            closed: Some("the capture has nothing of it".into()),
+            closed: Some(words!("the capture has nothing of it", "捕获文件中没有它的数据").into()),
             ..Namespace::default()
         })
     }
@@ -551,7 +562,7 @@ mod tests {
         }
 
         fn namespace(&mut self, inode: u32, pids: &[u32]) -> Namespace {
-            let closed = pids.is_empty().then(|| "no way".to_owned());
+            let closed = pids.is_empty().then(|| Text::same("no way"));
             let listening = Listening {
                 addr: [10, 0, 0, 1].into(),
                 port: 80,
@@ -638,9 +649,9 @@ mod tests {
             (Some("2"), Some(2))
         );
         assert_eq!((space.closed, space.listening[0].inode), (None, 2));
-        assert_eq!(host.namespace(1, &[]).closed.as_deref(), Some("no way"));
+        assert_eq!(host.namespace(1, &[]).closed, Some(Text::same("no way")));
         assert_eq!(
-            host.namespace(4, &[]).closed.as_deref(),
+            host.namespace(4, &[]).closed.as_ref().map(Text::en),
             Some("the capture has nothing of it")
         );
         let open = |host: &mut CapturedHost, pid| host.descriptors(pid).map(|d| d.open);

@@ -9,11 +9,14 @@ use std::time::Duration;
 use nix::net::if_::if_nameindex;
 use rustc_hash::FxHashMap;
 
+use crate::fmt::errno;
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, Words, text, words};
 use crate::host::names::uptime;
-use crate::host::netns::{Namespaces, inode_of, inside};
+use crate::host::netns::{self, Namespaces, inode_of, inside};
 use crate::model::endpoint::Dev;
 use crate::model::ident::Ident;
+use crate::model::key::Parsed;
 
 /// How long names are valid, and the time between tries if they are not available: a try may search
 /// all processes for a way into the namespace.
@@ -105,18 +108,21 @@ fn netns_here() -> Option<u32> {
 }
 
 /// Reads the devices of a namespace; the error says why they are not available.
-fn read(netns: u32, pid: Option<u32>) -> Result<Vec<(u32, String)>, String> {
+fn read(netns: u32, pid: Option<u32>) -> Parsed<Vec<(u32, String)>> {
     if netns_here() == Some(netns) {
         return read_here();
     }
     let pids: Vec<_> = pid.into_iter().collect();
     let path = Namespaces::default().find(netns.into(), &pids);
-    let path = path.ok_or("no process and no name under /run/netns leads to it")?;
+    let path = path.ok_or(netns::NO_PATH)?;
     inside(&path, netns, read_here)?
 }
 
-fn read_here() -> Result<Vec<(u32, String)>, String> {
-    let all = if_nameindex().map_err(|e| format!("reading them: {}", e.desc()))?;
+fn read_here() -> Parsed<Vec<(u32, String)>> {
+    let all = if_nameindex().map_err(|e| {
+        let reason = errno::description(e);
+        text!("reading them: {reason}", "读取失败：{reason}"; reason)
+    })?;
     let one = |device: &nix::net::if_::Interface| {
         let name = device.name().to_string_lossy().into_owned();
         (device.index(), name)
@@ -124,14 +130,20 @@ fn read_here() -> Result<Vec<(u32, String)>, String> {
     Ok(all.iter().map(one).collect())
 }
 
+/// Devices are looked up in a namespace.
+pub(crate) const WHOSE: Words = words!(
+    "say with netns= whose device that is",
+    "请用 netns= 指明这是哪个命名空间的设备"
+);
+
 /// The namespace for a device in a filter: the one that `netns=` names, otherwise that of the
 /// controller.
 ///
 /// # Errors
 /// The remedy, as text.
-pub fn netns_of_filter(netns: u32) -> Result<u32, String> {
+pub fn netns_of_filter(netns: u32) -> Parsed<u32> {
     match netns {
-        0 => netns_here().ok_or_else(|| "say with netns= whose device that is".into()),
+        0 => netns_here().ok_or_else(|| WHOSE.into()),
         netns => Ok(netns),
     }
 }
@@ -141,7 +153,7 @@ pub fn netns_of_filter(netns: u32) -> Result<u32, String> {
 ///
 /// # Errors
 /// The problem and the remedy, as text.
-pub fn index(text: &str, netns: u32) -> Result<u32, String> {
+pub fn index(text: &str, netns: u32) -> Parsed<u32> {
     let number = || -> Option<u32> {
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         text.parse().ok().filter(|n| digits && *n != 0)
@@ -151,9 +163,11 @@ pub fn index(text: &str, netns: u32) -> Result<u32, String> {
         (Ok(devices), _) => devices,
         (Err(_), Some(number)) => return Ok(number),
         (Err(reason), None) => {
-            return Err(format!(
+            return Err(text!(
                 "the devices of network namespace {of} cannot be looked up ({reason}): write the \
-                 index of the device, such as fe80::1%2"
+                 index of the device, such as fe80::1%2",
+                "无法查找网络命名空间 {of} 的网络设备（{reason}）：请写设备的索引，如 fe80::1%2";
+                reason
             ));
         }
     };
@@ -165,7 +179,7 @@ pub fn index(text: &str, netns: u32) -> Result<u32, String> {
         .ok_or_else(|| unknown(text, netns, devices))
 }
 
-fn unknown(text: &str, netns: u32, devices: Vec<(u32, String)>) -> String {
+fn unknown(text: &str, netns: u32, devices: Vec<(u32, String)>) -> Text {
     let all = devices.len();
     let names = devices.into_iter().map(|(_, name)| printable(&name));
     let mut told: Vec<_> = names.take(MOST_TOLD).collect();
@@ -174,13 +188,15 @@ fn unknown(text: &str, netns: u32, devices: Vec<(u32, String)>) -> String {
     }
     let (text, told) = (printable(text), told.join(", "));
     match netns {
-        0 => format!(
+        0 => text!(
             "'{text}' is not a device of this network namespace, which has {told}; for another \
-             namespace add netns="
+             namespace add netns=",
+            "'{text}' 不是本网络命名空间的设备，这里有 {told}；其他命名空间请加上 netns="
         ),
-        netns => {
-            format!("'{text}' is not a device of network namespace {netns}, which has {told}")
-        }
+        netns => text!(
+            "'{text}' is not a device of network namespace {netns}, which has {told}",
+            "'{text}' 不是网络命名空间 {netns} 的设备，那里有 {told}"
+        ),
     }
 }
 
@@ -213,13 +229,14 @@ mod tests {
             assert_eq!(index("77", netns), Ok(77));
             for wrong in ["", "0", "+1", "no-such-device", "4294967296"] {
                 let error = index(wrong, netns).unwrap_err();
+                let error = error.en();
                 assert!(error.contains("which has lo"), "{error}");
                 assert_eq!(error.contains("add netns="), netns == 0, "{error}");
             }
         }
         assert_eq!(index("7", 1), Ok(7));
         let error = index("eth0", 1).unwrap_err();
-        assert!(error.contains("write the index"), "{error}");
+        assert!(error.en().contains("write the index"), "{error:?}");
         assert_eq!(netns_of_filter(0), Ok(here));
         assert_eq!(netns_of_filter(9), Ok(9));
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 
+use crate::fmt::text::text;
 use crate::host::addresses::Local;
 use crate::host::names::{ConnNames, Names};
 use crate::host::netns::{Namespace, Namespaces};
@@ -159,9 +160,10 @@ impl Host for ThisHost {
     }
 
     fn sample(&mut self, targets: &[Target], patience: Duration) -> Vec<Carried> {
-        stderr::note(&format!(
-            "looking for at most {} s at what slow clients send",
-            patience.as_secs()
+        let most = patience.as_secs();
+        stderr::note(&text!(
+            "looking for at most {most} s at what slow clients send",
+            "查看慢速客户端发送的内容，最多 {most} 秒"
         ));
         sample::sample(&mut self.namespaces, targets, patience)
     }

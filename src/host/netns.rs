@@ -10,6 +10,8 @@ use std::thread::{self, ScopedJoinHandle};
 
 use nix::sched::{CloneFlags, setns};
 
+use crate::fmt::errno;
+use crate::fmt::text::{Text, Words, text, words};
 use crate::host::sockets::{self, Listening};
 
 /// Every setting that a remedy may name, with its `sysctl` name. Settings that a kernel or
@@ -64,7 +66,7 @@ pub struct Namespace {
     pub listening: Vec<Listening>,
     /// Why it could not be entered. In that case only the settings that the kernel has are known:
     /// they are keys of `settings` with empty values.
-    pub closed: Option<String>,
+    pub closed: Option<Text>,
 }
 
 impl Namespace {
@@ -139,6 +141,12 @@ fn port_list(text: &str) -> Vec<(u16, u16)> {
     text.split(',').filter_map(range).collect()
 }
 
+/// Why a namespace cannot be read.
+pub(in crate::host) const NO_PATH: Words = words!(
+    "no process and no name under /run/netns leads to it",
+    "没有进程或 `/run/netns` 下的名称对应它"
+);
+
 /// Finds namespaces by their inode numbers.
 pub struct Namespaces {
     proc: PathBuf,
@@ -170,7 +178,7 @@ impl Namespaces {
         }
         let read = match self.find(inode.into(), pids) {
             Some(path) => read_inside(&path, inode, &self.proc),
-            None => Err("no process and no name under /run/netns leads to it".into()),
+            None => Err(NO_PATH.into()),
         };
         match read {
             Ok(mut namespace) => {
@@ -266,28 +274,40 @@ pub fn inside<T: Send>(
     path: &Path,
     inode: u32,
     work: impl FnOnce() -> T + Send,
-) -> Result<T, String> {
+) -> Result<T, Text> {
     let enter = || {
-        let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let name = path.display();
+        let file = File::open(path).map_err(|e| {
+            let reason = errno::of(&e);
+            text!("{name}: {reason}", "打开 {name} 失败：{reason}"; reason)
+        })?;
         // The process may have ended, and its number may have been reused.
         if file.metadata().ok().map(|data| data.ino()) != Some(inode.into()) {
-            return Err(format!("{} leads elsewhere by now", path.display()));
+            return Err(text!(
+                "{name} leads elsewhere by now",
+                "{name} 现在指向别处"
+            ));
         }
-        setns(file, CloneFlags::CLONE_NEWNET).map_err(|e| format!("entering it: {}", e.desc()))?;
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(|e| {
+            let reason = errno::description(e);
+            text!("entering it: {reason}", "无法进入：{reason}"; reason)
+        })?;
         Ok(work())
     };
-    let failed = |reason: &str| Err(format!("a thread for it {reason}"));
     thread::scope(|scope| {
         let thread = thread::Builder::new().spawn_scoped(scope, enter);
         match thread.map(ScopedJoinHandle::join) {
             Ok(Ok(done)) => done,
-            Ok(Err(_)) => failed("panicked"),
-            Err(error) => failed(&error.to_string()),
+            Ok(Err(_)) => Err(words!("a thread for it panicked", "为它创建的线程崩溃").into()),
+            Err(error) => {
+                let reason = errno::of(&error);
+                Err(text!("a thread for it {reason}", "无法为它创建线程：{reason}"; reason))
+            }
         }
     })
 }
 
-fn read_inside(path: &Path, inode: u32, proc: &Path) -> Result<Namespace, String> {
+fn read_inside(path: &Path, inode: u32, proc: &Path) -> Result<Namespace, Text> {
     inside(path, inode, || read_here(proc))
 }
 

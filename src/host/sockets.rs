@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::fmt::text::text;
 use crate::stderr;
 
 /// How long the descriptors of all processes may take to read, and when a note is printed.
@@ -121,9 +122,10 @@ impl<'a> Scan<'a> {
         let elapsed = self.began.elapsed();
         if elapsed >= NOTE && !self.noted {
             self.noted = true;
-            stderr::note(&format!(
-                "reading the descriptors of all processes, for at most {} s",
-                self.patience.as_secs()
+            let most = self.patience.as_secs();
+            stderr::note(&text!(
+                "reading the descriptors of all processes, for at most {most} s",
+                "读取所有进程的文件描述符，最多 {most} 秒"
             ));
         }
         elapsed >= self.patience

@@ -1,6 +1,7 @@
 //! An activation: the keys of `--activate`, and the settings that the module derived from them.
 
 use crate::abi::{self, Config};
+use crate::fmt::text::words;
 use crate::model::filter::Filter;
 use crate::model::filter::keys::{Filtered, Timed, filter_keys, min_ms};
 use crate::model::key::{
@@ -181,19 +182,22 @@ impl Settings {
 pub const KEYS: Keys<Activation> = &[VERBOSE, filter_keys(), min_ms(), RECORDING, ALARMS];
 
 const VERBOSE: Group<Activation> = Group {
-    title: "Recording",
+    title: words!("Recording", "记录"),
     keys: &[Key {
         name: "verbose",
         value: &Number::new(0, abi::TCPSTATES_VERBOSE_MAX, |a: &mut Activation| {
             &mut a.verbose
         }),
         initial: Initial::Value("0"),
-        help: "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
+        help: words!(
+            "what a bare --report prints: 0 transitions, 1 live connections, 2 both",
+            "不带键的 --report 输出什么：0 状态转换，1 当前连接，2 两者"
+        ),
     }],
 };
 
 const RECORDING: Group<Activation> = Group {
-    title: "Recording",
+    title: words!("Recording", "记录"),
     keys: &[
         Key {
             name: "ring",
@@ -202,8 +206,11 @@ const RECORDING: Group<Activation> = Group {
                 high: abi::TCPSTATES_RING_MAX,
                 field: |a: &mut Activation| &mut a.ring,
             },
-            initial: Initial::Words("auto: as many as fit in ring-memory"),
-            help: "records kept per CPU",
+            initial: Initial::Words(words!(
+                "auto: as many as fit in ring-memory",
+                "自动：ring-memory 能容纳的条数"
+            )),
+            help: words!("records kept per CPU", "每个 CPU 保留的记录数"),
         },
         Key {
             name: "ring-memory",
@@ -215,12 +222,19 @@ const RECORDING: Group<Activation> = Group {
                     field: |a: &mut Activation| &mut a.ring_bytes,
                 },
                 other: "ring",
-                reason: "ring= says how long the rings are",
+                reason: words!(
+                    "ring= says how long the rings are",
+                    "ring= 已指定环形缓冲区的长度"
+                ),
             },
-            initial: Initial::Words(
+            initial: Initial::Words(words!(
                 "auto: 1/64 of the memory, 16 to 512, and no more than 65536 records per CPU",
+                "自动：内存的 1/64，16 到 512，且每个 CPU 不超过 65536 条记录"
+            )),
+            help: words!(
+                "MiB for the rings of all CPUs that are online",
+                "所有在线 CPU 的环形缓冲区合计的 MiB 数"
             ),
-            help: "MiB for the rings of all CPUs that are online",
         },
         Key {
             name: "max-conns",
@@ -229,39 +243,49 @@ const RECORDING: Group<Activation> = Group {
                 abi::TCPSTATES_CONNS_MAX,
                 |a: &mut Activation| &mut a.max_conns,
             ),
-            initial: Initial::Words(
+            initial: Initial::Words(words!(
                 "auto: by the kernel's own limits, and at most 1/32 of the memory",
-            ),
-            help: "most live connections tracked",
+                "自动：按内核自身的限制，且不超过内存的 1/32"
+            )),
+            help: words!("most live connections tracked", "最多跟踪的当前连接数"),
         },
         Key {
             name: "hook",
             value: &Choice {
-                what: "a hook",
+                what: words!("a hook", "挂钩"),
                 names: HOOKS,
                 field: |a: &mut Activation| &mut a.hook,
             },
             initial: Initial::Value("auto"),
-            help: "how the main transition is hooked",
+            help: words!(
+                "how the main transition is hooked",
+                "主要状态转换的挂钩方式"
+            ),
         },
     ],
 };
 
 const ALARMS: Group<Activation> = Group {
-    title: "Alarms",
+    title: words!("Alarms", "告警"),
     keys: &[
         Key {
             name: "threshold",
             value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.threshold),
             initial: Initial::Value("500"),
-            help: "connections of one pair of addresses that raise an alarm, 0: none do",
+            help: words!(
+                "connections of one pair of addresses that raise an alarm, 0: none do",
+                "一个地址对的连接达到此数即告警，0 表示不告警"
+            ),
         },
         Key {
             name: "unfinished",
             value: &Number::new(0, MOST_TO_ALARM, |a: &mut Activation| &mut a.unfinished),
             initial: Initial::Value("200"),
-            help: "handshakes a second that a listener does not see finished and that raise an alarm, \
-               0: none do",
+            help: words!(
+                "handshakes a second that a listener does not see finished and that raise an alarm, \
+                 0: none do",
+                "一个监听端每秒未完成的握手达到此数即告警，0 表示不告警"
+            ),
         },
         Key {
             name: "max-pairs",
@@ -271,7 +295,7 @@ const ALARMS: Group<Activation> = Group {
                 |a: &mut Activation| &mut a.max_pairs,
             ),
             initial: Initial::Value("32768"),
-            help: "most pairs of addresses counted",
+            help: words!("most pairs of addresses counted", "最多计数的地址对"),
         },
         Key {
             name: "max-listeners",
@@ -281,7 +305,7 @@ const ALARMS: Group<Activation> = Group {
                 |a: &mut Activation| &mut a.max_listeners,
             ),
             initial: Initial::Value("4096"),
-            help: "most listeners counted",
+            help: words!("most listeners counted", "最多计数的监听端"),
         },
     ],
 };

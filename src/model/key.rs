@@ -5,8 +5,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fmt::text::{Text, Words, text, words};
+
 /// A parsed value, or a text that describes the problem.
-pub type Parsed<T> = std::result::Result<T, String>;
+pub type Parsed<T> = std::result::Result<T, Text>;
 
 /// A key of the option with settings `O`.
 pub struct Key<O: 'static> {
@@ -17,14 +19,14 @@ pub struct Key<O: 'static> {
     /// Value if the key is not given.
     pub initial: Initial,
     /// Description.
-    pub help: &'static str,
+    pub help: Words,
 }
 
 /// Related keys.
 pub struct Group<O: 'static> {
     /// Title of the section in the help. Groups of several options with the same title have the
     /// same keys, which are described once.
-    pub title: &'static str,
+    pub title: Words,
     /// The keys.
     pub keys: &'static [Key<O>],
 }
@@ -38,14 +40,15 @@ pub enum Initial {
     /// This value.
     Value(&'static str),
     /// The default of the settings' type, with this description.
-    Words(&'static str),
+    Words(Words),
 }
 
 impl Initial {
     /// The text in the help.
-    pub fn text(self) -> &'static str {
+    pub const fn words(self) -> Words {
         match self {
-            Self::Value(text) | Self::Words(text) => text,
+            Self::Value(text) => Words::same(text),
+            Self::Words(words) => words,
         }
     }
 }
@@ -87,7 +90,7 @@ impl Context<'_> {
 /// The values of a key, as text and as settings in `O`.
 pub trait Value<O>: Sync {
     /// Description of the allowed values.
-    fn allowed(&self) -> String;
+    fn allowed(&self) -> Text;
     /// Parses the text and sets the value.
     ///
     /// # Errors
@@ -215,13 +218,13 @@ pub fn flag(text: &str) -> Parsed<bool> {
     match text {
         "0" => Ok(false),
         "1" => Ok(true),
-        _ => Err("it is not 0 or 1".into()),
+        _ => Err(words!("it is not 0 or 1", "不是 0 或 1").into()),
     }
 }
 
 impl<O, S: Slot<Value = bool>> Value<O> for Flag<O, S> {
-    fn allowed(&self) -> String {
-        "0 or 1".into()
+    fn allowed(&self) -> Text {
+        words!("0 or 1", "0 或 1").into()
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
@@ -265,15 +268,15 @@ impl<O, S: Slot> Value<O> for Number<O, S>
 where
     S::Value: TryFrom<u64> + Into<u64>,
 {
-    fn allowed(&self) -> String {
+    fn allowed(&self) -> Text {
         let (low, high) = (self.low, self.high);
         if high == u64::MAX {
-            return format!("{low} or more");
+            return text!("{low} or more", "{low} 或更大");
         }
         if high - low < FEW {
             return alternatives((low..=high).map(|n| n.to_string()).collect());
         }
-        format!("{low} to {high}")
+        text!("{low} to {high}", "{low} 到 {high}")
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
@@ -305,8 +308,12 @@ pub struct PowerOfTwo<O, S> {
 }
 
 impl<O, S: Slot<Value = u32>> Value<O> for PowerOfTwo<O, S> {
-    fn allowed(&self) -> String {
-        format!("a power of two from {} to {}", self.low, self.high)
+    fn allowed(&self) -> Text {
+        let (low, high) = (self.low, self.high);
+        text!(
+            "a power of two from {low} to {high}",
+            "{low} 到 {high} 之间的 2 的幂"
+        )
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
@@ -314,9 +321,10 @@ impl<O, S: Slot<Value = u32>> Value<O> for PowerOfTwo<O, S> {
         let number = u32::try_from(number).map_err(|_| out_of_range())?;
         if !number.is_power_of_two() {
             let above = number.next_power_of_two();
-            return Err(format!(
-                "it is not a power of two, the nearest are {} and {above}",
-                above / 2
+            let below = above / 2;
+            return Err(text!(
+                "it is not a power of two, the nearest are {below} and {above}",
+                "不是 2 的幂，最接近的是 {below} 和 {above}"
             ));
         }
         (self.field)(options).put(number);
@@ -335,7 +343,7 @@ impl<O, S: Slot<Value = u32>> Value<O> for PowerOfTwo<O, S> {
 /// One of a few names.
 pub struct Choice<O, S, T: 'static> {
     /// What the names are, with an article.
-    pub what: &'static str,
+    pub what: Words,
     /// The names and their values.
     pub names: &'static [(&'static str, T)],
     /// The field that is set.
@@ -347,13 +355,14 @@ where
     T: Copy + PartialEq + Sync,
     S: Slot<Value = T>,
 {
-    fn allowed(&self) -> String {
+    fn allowed(&self) -> Text {
         alternatives(self.names.iter().map(|(name, _)| (*name).into()).collect())
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
         let known = self.names.iter().find(|(name, _)| *name == text);
-        let (_, value) = known.ok_or_else(|| format!("it is not {}", self.what))?;
+        let what = self.what;
+        let (_, value) = known.ok_or_else(|| text!("it is not {what}", "不是{what}"; what))?;
         (self.field)(options).put(*value);
         Ok(())
     }
@@ -377,12 +386,13 @@ pub struct Without<V> {
     /// The name of the other key.
     pub other: &'static str,
     /// Why they cannot be combined.
-    pub reason: &'static str,
+    pub reason: Words,
 }
 
 impl<O, V: Value<O>> Value<O> for Without<V> {
-    fn allowed(&self) -> String {
-        format!("{}, not with {}", self.value.allowed(), self.other)
+    fn allowed(&self) -> Text {
+        let (value, other) = (self.value.allowed(), self.other);
+        text!("{value}, not with {other}", "{value}，不能与 {other} 同时使用"; value)
     }
 
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
@@ -403,11 +413,14 @@ impl<O, V: Value<O>> Value<O> for Without<V> {
 }
 
 /// Joins names as `a, b or c`.
-fn alternatives(mut names: Vec<String>) -> String {
+fn alternatives(mut names: Vec<String>) -> Text {
     let last = names.pop().unwrap_or_default();
     match names.is_empty() {
-        true => last,
-        false => format!("{} or {last}", names.join(", ")),
+        true => Text::same(last),
+        false => {
+            let names = Text::list(&names);
+            text!("{names} or {last}", "{names} 或 {last}"; names)
+        }
     }
 }
 
@@ -417,7 +430,7 @@ fn alternatives(mut names: Vec<String>) -> String {
 /// The problem, as text.
 pub fn number(text: &str) -> Parsed<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("it is not a number".into());
+        return Err(words!("it is not a number", "不是数字").into());
     }
     text.parse().map_err(|_| out_of_range())
 }
@@ -429,6 +442,7 @@ fn number_in(text: &str, low: u64, high: u64) -> Parsed<u64> {
     }
 }
 
-fn out_of_range() -> String {
-    "it is out of range".into()
+/// The problem of a number that is too large or too small.
+pub(crate) fn out_of_range() -> Text {
+    words!("it is out of range", "超出范围").into()
 }

@@ -18,6 +18,8 @@ use nix::sys::utsname::uname;
 
 use crate::abi;
 use crate::error::{Error, Result};
+use crate::fmt::errno;
+use crate::fmt::text::{Text, text, words};
 use crate::module::programs;
 use crate::module::stamp::{self, Sources};
 use crate::module::trust::{Fault, Folder, Owners};
@@ -35,7 +37,7 @@ const LOG: &str = "build.log";
 /// # Errors
 /// The system call fails.
 pub fn kernel_release() -> Result<String> {
-    let name = uname().map_err(|e| Error::system("uname", e))?;
+    let name = uname().map_err(|e| Error::system(words!("uname", "调用 `uname`"), e))?;
     Ok(name.release().to_string_lossy().into_owned())
 }
 
@@ -49,15 +51,27 @@ pub fn module(release: &str) -> Result<PathBuf> {
     let Some(sources) = sources() else {
         return Err(missing(
             release,
-            "neither are its sources beside diagnose-tools",
+            words!(
+                "neither are its sources beside diagnose-tools",
+                "diagnose-tools 旁边也没有它的源码"
+            ),
         ));
     };
     let headers = Path::new("/lib/modules").join(release).join("build");
     if !headers.join("Makefile").exists() {
-        let advice = format!("install the headers first (apt-get install linux-headers-{release})");
-        return Err(missing(release, &advice));
+        let advice = text!(
+            "install the headers first (apt-get install linux-headers-{release})",
+            "请先安装内核头文件（`apt-get install linux-headers-{release}`）"
+        );
+        return Err(missing(release, advice));
     }
-    let not_built = |fault| untrusted(&format!("building the module for kernel {release}"), fault);
+    let not_built = |fault| {
+        let what = text!(
+            "building the module for kernel {release}",
+            "为内核 {release} 编译模块"
+        );
+        untrusted(&what, &fault)
+    };
     let sources = read_sources(&sources, &Owners::of_program()).map_err(not_built)?;
     check_headers(&headers).map_err(not_built)?;
 
@@ -69,18 +83,27 @@ pub fn module(release: &str) -> Result<PathBuf> {
     if is_built(&state, &sources, &headers) {
         return Ok(built);
     }
-    let failed = |e| system(format!("copying the sources to {}", build.display()), e);
+    let failed = |e| {
+        let build = build.display();
+        system(
+            text!("copying the sources to {build}", "复制源码到 {build} "),
+            e,
+        )
+    };
     start_anew(&build, &sources).map_err(failed)?;
     make(release, &headers, &build)?;
     let content = fs::read(&built).map_err(|e| {
         let log = build.join(LOG);
-        let what = format!("make made no {} (see {})", built.display(), log.display());
+        let (built, log) = (built.display(), log.display());
+        let what = text!(
+            "make made no {built} (see {log})",
+            "`make` 没有生成 {built}（参见 {log}），读取它"
+        );
         Error::system(what, e)
     })?;
     let stamp = stamp::of_build(&sources, &headers, &build, &content);
     let path = build.join(STAMP);
-    write_new(&path, stamp.as_bytes())
-        .map_err(|e| system(format!("writing {}", path.display()), e))?;
+    write_new(&path, stamp.as_bytes()).map_err(|e| system(writing(&path), e))?;
     Ok(built)
 }
 
@@ -88,11 +111,21 @@ fn module_name() -> String {
     format!("{}.ko", abi::MODULE_NAME)
 }
 
-fn missing(release: &str, advice: &str) -> Error {
-    Error::Other(format!("there is no module for kernel {release}: {advice}"))
+fn missing(release: &str, advice: impl Into<Text>) -> Error {
+    let advice = advice.into();
+    Error::Other(text!(
+        "there is no module for kernel {release}: {advice}",
+        "没有适用于内核 {release} 的模块：{advice}";
+        advice
+    ))
 }
 
-fn system(what: String, error: io::Error) -> Error {
+fn writing(path: &Path) -> Text {
+    let path = path.display();
+    text!("writing {path}", "写入 {path} ")
+}
+
+fn system(what: Text, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Error::Permission,
         _ => Error::system(what, error),
@@ -100,13 +133,16 @@ fn system(what: String, error: io::Error) -> Error {
 }
 
 /// The error for an operation that is refused because a file is not trusted.
-fn untrusted(what: &str, fault: Fault) -> Error {
+fn untrusted(what: &Text, fault: &Fault) -> Error {
     match fault {
         Fault::System {
             errno: Errno::EACCES | Errno::EPERM,
             ..
         } => Error::Permission,
-        fault => Error::Other(format!("{what}: {fault}")),
+        fault => {
+            let reason = fault.text();
+            Error::Other(text!("{what}: {reason}", "{what}失败：{reason}"; what, reason))
+        }
     }
 }
 
@@ -181,15 +217,17 @@ fn check_headers(headers: &Path) -> std::result::Result<(), Fault> {
 fn state_folder(release: &str) -> Result<Folder> {
     let (top, path) = (Path::new(STATE), Path::new(STATE).join(release));
     let open = |folder: &Path| {
-        let what = format!("building in {}", path.display());
-        Folder::open(folder, &Owners::root()).map_err(|fault| untrusted(&what, fault))
+        let path = path.display();
+        let what = text!("building in {path}", "在 {path} 中编译");
+        Folder::open(folder, &Owners::root()).map_err(|fault| untrusted(&what, &fault))
     };
     // A folder is created only after the owner of its parent is checked.
     let mut folder = open(top.parent().unwrap_or(top))?;
     for path in [top, &path] {
         match DirBuilder::new().mode(0o755).create(path) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(system(format!("making {}", path.display()), e));
+                let path = path.display();
+                return Err(system(text!("making {path}", "创建 {path} "), e));
             }
             _ => folder = open(path)?,
         }
@@ -201,7 +239,10 @@ fn state_folder(release: &str) -> Result<Folder> {
 /// cannot block a build.
 fn lock(folder: &Folder) -> Result<Flock<File>> {
     let path = folder.path().join("lock");
-    let what = || format!("locking {}", path.display());
+    let what = || {
+        let path = path.display();
+        text!("locking {path}", "锁定 {path} ")
+    };
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600);
     let file = file.open(&path).map_err(|e| system(what(), e))?;
@@ -250,7 +291,10 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn make(release: &str, headers: &Path, build: &Path) -> Result<()> {
-    stderr::progress(&format!("building the module for kernel {release} …"));
+    stderr::progress(&text!(
+        "building the module for kernel {release} …",
+        "正在为内核 {release} 编译模块 …"
+    ));
     let mut command = programs::command("make");
     command.arg("-C").arg(headers);
     command
@@ -258,20 +302,27 @@ fn make(release: &str, headers: &Path, build: &Path) -> Result<()> {
         .arg("modules");
     let done = match command.output() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(missing(release, "install make and gcc first, to build it"));
+            let advice = words!(
+                "install make and gcc first, to build it",
+                "请先安装 `make` 和 `gcc` 以便编译"
+            );
+            return Err(missing(release, advice));
         }
-        other => other.map_err(|e| Error::system("running make", e))?,
+        other => other.map_err(|e| Error::system(words!("running make", "运行 `make` "), e))?,
     };
     let log = build.join(LOG);
     let wrote = write_new(&log, &[&done.stdout[..], &done.stderr[..]].concat());
-    wrote.map_err(|e| Error::system(format!("writing {}", log.display()), e))?;
+    wrote.map_err(|e| Error::system(writing(&log), e))?;
     match done.status.success() {
         true => Ok(()),
-        false => Err(Error::Other(format!(
-            "building the module for kernel {release} failed ({}): see {}",
-            done.status,
-            log.display()
-        ))),
+        false => {
+            let (status, log) = (errno::status(done.status), log.display());
+            Err(Error::Other(text!(
+                "building the module for kernel {release} failed ({status}): see {log}",
+                "为内核 {release} 编译模块失败（{status}）：参见 {log}";
+                status
+            )))
+        }
     }
 }
 
@@ -343,7 +394,8 @@ mod tests {
             }
             // The tree may be anywhere, for example under /tmp.
             Err(fault) => {
-                let fault = fault.to_string();
+                let fault = fault.text();
+                let fault = fault.en();
                 let names = |path: &PathBuf| fault.contains(path.to_str().unwrap());
                 assert!(loose.iter().any(names), "{fault}: none of {loose:?}");
             }
@@ -360,7 +412,7 @@ mod tests {
         let fault = read_sources(&top, &owners).unwrap_err();
         assert!(
             matches!(fault, Fault::Sticky { .. } | Fault::Writable { .. }),
-            "{fault}"
+            "{fault:?}"
         );
         fs::remove_dir_all(top).unwrap();
     }

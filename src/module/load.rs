@@ -17,6 +17,7 @@ use crate::abi;
 use crate::backend::device::{Device, check_version, device_path};
 use crate::backend::{node, session};
 use crate::error::{Error, Result};
+use crate::fmt::text::{Text, Words, text, words};
 use crate::model::version::Version;
 use crate::module::compile;
 use crate::module::trust::Owners;
@@ -69,8 +70,12 @@ fn reinstall(error: Error) -> Error {
             module,
             module_call,
             module_record,
-            advice: "it is loaded already: run `diagnose-tools uninstall`, which ends its \
-                     recording, then `diagnose-tools install`",
+            advice: words!(
+                "it is loaded already: run `diagnose-tools uninstall`, which ends its recording, \
+                 then `diagnose-tools install`",
+                "它已加载：请先运行 `diagnose-tools uninstall`（会停止其记录），再运行 \
+                 `diagnose-tools install`"
+            ),
         },
         other => other,
     }
@@ -171,13 +176,19 @@ fn load_built(release: &str) -> Result<Loaded> {
     };
     match try_candidate(&built, release) {
         Some(loaded) => loaded.map_err(|refusal| refusal.error),
-        None => Err(Error::system(path.display().to_string(), Errno::ENOENT)),
+        None => {
+            let path = path.display();
+            Err(Error::system(
+                text!("{path}", "打开 {path} "),
+                Errno::ENOENT,
+            ))
+        }
     }
 }
 
 fn warn_of(refusals: &[Refusal]) {
     for refusal in refusals {
-        stderr::warn(&refusal.error.to_string());
+        stderr::warn(&refusal.error.text());
     }
 }
 
@@ -188,8 +199,8 @@ fn none_is_left(refusals: Vec<Refusal>, build: Option<Error>) -> Error {
     match errors.len() {
         1 => errors.remove(0),
         _ => {
-            let texts: Vec<_> = errors.iter().map(Error::to_string).collect();
-            Error::Other(texts.join("; "))
+            let texts: Vec<_> = errors.iter().map(Error::text).collect();
+            Error::Other(Text::joined(&texts))
         }
     }
 }
@@ -239,10 +250,20 @@ fn open_module(path: &Path) -> Result<Option<File>> {
         Err(e) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&e.kind()) => {
             return Ok(None);
         }
-        other => other.map_err(|e| Error::system(format!("opening {}", path.display()), e))?,
+        other => other.map_err(|e| {
+            let path = path.display();
+            Error::system(text!("opening {path}", "打开 {path} "), e)
+        })?,
     };
     let trusted = Owners::of_program().check_file(path, &file);
-    trusted.map_err(|fault| Error::Other(format!("the module is not loaded: {fault}")))?;
+    trusted.map_err(|fault| {
+        let reason = fault.text();
+        Error::Other(text!(
+            "the module is not loaded: {reason}",
+            "不加载该内核模块：{reason}";
+            reason
+        ))
+    })?;
     Ok(Some(file))
 }
 
@@ -257,9 +278,13 @@ fn load(candidate: &Candidate, file: File, release: &str) -> std::result::Result
             return Err(Refusal::new(error, may_be_another_kernels(errno)));
         }
         Err(Failure::Unpacking(program, why)) => {
-            let what = format!("unpacking {} with {program}", path.display());
-            let advice = "install the program, or put the module there as it is";
-            let error = Error::Other(format!("{what}: {why}: {advice}"));
+            let path = path.display();
+            let error = Error::Other(text!(
+                "unpacking {path} with {program}: {why}: install the program, or put the module \
+                 there as it is",
+                "用 {program} 解压 {path} 失败：{why}：请安装该程序，或放置未压缩的模块";
+                why
+            ));
             return Err(Refusal::new(error, true));
         }
     };
@@ -276,15 +301,16 @@ fn load(candidate: &Candidate, file: File, release: &str) -> std::result::Result
 }
 
 fn stale(path: &Path, version: &Version) -> Error {
-    Error::Other(format!(
-        "{} has call version {} and record version {}, diagnose-tools {} has {} and {}: it was \
-         unloaded again: remove the file, or install diagnose-tools and the module anew",
-        path.display(),
-        version.call,
-        version.record,
-        env!("CARGO_PKG_VERSION"),
-        abi::TCPSTATES_CALL_VERSION,
-        abi::TCPSTATES_RECORD_VERSION
+    let (path, controller) = (path.display(), env!("CARGO_PKG_VERSION"));
+    let (call, record) = (version.call, version.record);
+    let our_call = abi::TCPSTATES_CALL_VERSION;
+    let our_record = abi::TCPSTATES_RECORD_VERSION;
+    Error::Other(text!(
+        "{path} has call version {call} and record version {record}, diagnose-tools {controller} \
+         has {our_call} and {our_record}: it was unloaded again: remove the file, or install \
+         diagnose-tools and the module anew",
+        "{path} 的调用版本为 {call}，记录版本为 {record}，而 diagnose-tools {controller} 的为 {our_call} \
+         和 {our_record}：已重新卸载：请删除该文件，或重新安装 diagnose-tools 和内核模块"
     ))
 }
 
@@ -294,31 +320,50 @@ fn may_be_another_kernels(errno: Errno) -> bool {
 }
 
 fn load_error(path: &Path, release: &str, errno: Errno) -> Error {
-    let advice = match errno {
-        Errno::EPERM if !geteuid().is_root() => return Error::Permission,
-        Errno::EPERM if is_locked_down() => {
-            ": the kernel is locked down, and wants a signature that it trusts: sign the module with \
-             a key that is enrolled (mokutil --import)"
-        }
-        Errno::EPERM => {
-            ": module loading is not allowed here (container, lockdown or modules_disabled)"
-        }
-        Errno::ENOKEY | Errno::EKEYREJECTED | Errno::EBADMSG => {
-            ": the kernel wants a signature that it trusts (Secure Boot): sign the module with a key \
-             that is enrolled (mokutil --import), or turn Secure Boot off"
-        }
-        Errno::ENOEXEC => {
-            ": it was built for another kernel: build it against the headers of this one"
-        }
-        Errno::ENOENT => ": a symbol that it needs is missing: see the kernel's log (dmesg)",
-        Errno::ENOSYS => ": this kernel cannot load modules",
-        _ => ": see the kernel's log (dmesg)",
-    };
-    let what = format!("loading {} into kernel {release}", path.display());
+    if errno == Errno::EPERM && !geteuid().is_root() {
+        return Error::Permission;
+    }
+    let path = path.display();
     Error::System {
-        what,
+        what: text!(
+            "loading {path} into kernel {release}",
+            "把 {path} 加载到内核 {release} "
+        ),
         source: errno.into(),
-        advice,
+        advice: load_advice(errno, is_locked_down()).into(),
+    }
+}
+
+fn load_advice(errno: Errno, locked_down: bool) -> Words {
+    match errno {
+        Errno::EPERM if locked_down => words!(
+            ": the kernel is locked down, and wants a signature that it trusts: sign the module \
+             with a key that is enrolled (mokutil --import)",
+            "：内核处于锁定（lockdown）状态，需要它信任的签名：请用已注册的密钥为模块签名（`mokutil --import`）"
+        ),
+        Errno::EPERM => words!(
+            ": module loading is not allowed here (container, lockdown or modules_disabled)",
+            "：这里不允许加载模块（容器、lockdown 或 `modules_disabled`）"
+        ),
+        Errno::ENOKEY | Errno::EKEYREJECTED | Errno::EBADMSG => words!(
+            ": the kernel wants a signature that it trusts (Secure Boot): sign the module with a \
+             key that is enrolled (mokutil --import), or turn Secure Boot off",
+            "：内核需要它信任的签名（Secure Boot）：请用已注册的密钥为模块签名（`mokutil --import`），或关闭 \
+             Secure Boot"
+        ),
+        Errno::ENOEXEC => words!(
+            ": it was built for another kernel: build it against the headers of this one",
+            "：它是为其他内核编译的：请用本内核的头文件编译"
+        ),
+        Errno::ENOENT => words!(
+            ": a symbol that it needs is missing: see the kernel's log (dmesg)",
+            "：缺少它需要的符号：请查看内核日志（`dmesg`）"
+        ),
+        Errno::ENOSYS => words!(": this kernel cannot load modules", "：该内核不能加载模块"),
+        _ => words!(
+            ": see the kernel's log (dmesg)",
+            "：请查看内核日志（`dmesg`）"
+        ),
     }
 }
 
@@ -332,13 +377,24 @@ fn unload_error(errno: Errno) -> Error {
     match errno {
         Errno::EPERM => Error::Permission,
         Errno::EAGAIN | Errno::EBUSY => Error::Other(match holders().as_slice() {
-            [] => "the module is in use: try again".into(),
-            some => format!(
-                "the module is in use by {}: end them first",
-                some.join(", ")
-            ),
+            [] => words!(
+                "the module is in use: try again",
+                "内核模块正在使用：请重试"
+            )
+            .into(),
+            some => {
+                let holders = Text::list(some);
+                text!(
+                    "the module is in use by {holders}: end them first",
+                    "内核模块正被 {holders} 使用：请先结束它们";
+                    holders
+                )
+            }
         }),
-        _ => Error::system(format!("unloading {}", abi::MODULE_NAME), errno),
+        _ => {
+            let name = abi::MODULE_NAME;
+            Error::system(text!("unloading {name}", "卸载 {name} "), errno)
+        }
     }
 }
 
@@ -399,7 +455,10 @@ mod tests {
 
     #[test]
     fn the_kernels_refusals_say_what_to_do() {
-        let text = |errno| load_error(Path::new("/x/tcpstates.ko"), "6.1.0", errno).to_string();
+        let text = |errno| {
+            let error = load_error(Path::new("/x/tcpstates.ko"), "6.1.0", errno);
+            error.text().en().to_owned()
+        };
         assert_eq!(
             text(Errno::ENOEXEC),
             "loading /x/tcpstates.ko into kernel 6.1.0: Exec format error (os error 8): it was \
@@ -441,12 +500,12 @@ mod tests {
 
     #[test]
     fn all_that_was_tried_is_one_line() {
-        let refused = |text: &str| Refusal::new(Error::Other(text.into()), true);
+        let refused = |text: &str| Refusal::new(Error::Other(Text::same(text)), true);
         let one = none_is_left(vec![refused("a.ko: bad")], None);
-        assert_eq!(one.to_string(), "a.ko: bad");
-        let build = Some(Error::Other("no headers".into()));
+        assert_eq!(one.text().en(), "a.ko: bad");
+        let build = Some(Error::Other(Text::same("no headers")));
         let both = none_is_left(vec![refused("a.ko: bad"), refused("b.ko: old")], build);
-        assert_eq!(both.to_string(), "a.ko: bad; b.ko: old; no headers");
+        assert_eq!(both.text().en(), "a.ko: bad; b.ko: old; no headers");
         assert!(matches!(
             none_is_left(vec![], Some(Error::NotLoaded)),
             Error::NotLoaded
@@ -460,10 +519,12 @@ mod tests {
             call: 98,
             record: 99,
         };
-        let text = stale(Path::new("/x/tcpstates.ko"), &version).to_string();
+        let text = stale(Path::new("/x/tcpstates.ko"), &version).text();
+        let text = text.en();
         assert!(text.starts_with("/x/tcpstates.ko has call version 98 and record version 99, "));
         assert!(text.contains("remove the file"));
-        let loaded = reinstall(check_version(&version).unwrap_err()).to_string();
+        let loaded = reinstall(check_version(&version).unwrap_err()).text();
+        let loaded = loaded.en();
         assert!(
             loaded.contains("`diagnose-tools uninstall`, which ends its recording"),
             "{loaded}"
@@ -478,7 +539,8 @@ mod tests {
                 .is_none()
         );
         for path in ["/dev/null", "/proc"] {
-            let text = open_module(Path::new(path)).unwrap_err().to_string();
+            let text = open_module(Path::new(path)).unwrap_err().text();
+            let text = text.en();
             assert!(text.contains("is not a regular file"), "{text}");
         }
         assert!(open_module(Path::new("/proc/self/exe")).unwrap().is_some());

@@ -16,7 +16,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
+use crate::fmt::errno;
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, Words, text, words};
 
 /// Maximum number of symbolic links, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -25,21 +27,22 @@ const ROOT: u32 = 0;
 const SHARED_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
+const REGULAR_FILE: Words = words!("regular file", "普通文件");
+const FOLDER: Words = words!("folder", "目录");
+
 /// Why something is not trusted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Fault {
     /// Another user owns it.
-    #[error("{} belongs to uid {uid}, and {allowed}: remove it, or install it anew as root", shown(.path))]
     Owner {
         /// The file or folder.
         path: PathBuf,
         /// Its owner.
         uid: u32,
         /// Users who may own it.
-        allowed: String,
+        allowed: Text,
     },
     /// Other users may write to it.
-    #[error("users other than its owner may write {0} (mode {mode:04o}): run `chmod go-w {0}`", shown(.path))]
     Writable {
         /// The file or folder.
         path: PathBuf,
@@ -47,10 +50,6 @@ pub enum Fault {
         mode: u32,
     },
     /// A folder that everyone may write to, such as `/tmp`.
-    #[error(
-        "every user may add files to {} (mode {mode:04o}; the sticky bit only keeps them from \
-         removing those of others): use a folder that is root's alone", shown(.path)
-    )]
     Sticky {
         /// The folder.
         path: PathBuf,
@@ -58,21 +57,61 @@ pub enum Fault {
         mode: u32,
     },
     /// It is a link, a device or something else.
-    #[error("{} is not a {wanted}: remove it", shown(.path))]
     Kind {
         /// The path.
         path: PathBuf,
         /// The expected kind.
-        wanted: &'static str,
+        wanted: Words,
     },
     /// The system cannot open or read it.
-    #[error("opening {}: {errno}", shown(.path))]
     System {
         /// The path.
         path: PathBuf,
         /// The error of the system.
         errno: Errno,
     },
+}
+
+impl Fault {
+    /// What is wrong with which file, and the remedy.
+    pub fn text(&self) -> Text {
+        match self {
+            Self::Owner { path, uid, allowed } => {
+                let path = shown(path);
+                text!(
+                    "{path} belongs to uid {uid}, and {allowed}: remove it, or install it anew as \
+                     root",
+                    "{path} 属于 uid {uid}，而{allowed}：请删除它，或以 root 身份重新安装";
+                    allowed
+                )
+            }
+            Self::Writable { path, mode } => {
+                let path = shown(path);
+                text!(
+                    "users other than its owner may write {path} (mode {mode:04o}): run `chmod \
+                     go-w {path}`",
+                    "所有者以外的用户可以写入 {path}（权限 {mode:04o}）：请运行 `chmod go-w {path}`"
+                )
+            }
+            Self::Sticky { path, mode } => {
+                let path = shown(path);
+                text!(
+                    "every user may add files to {path} (mode {mode:04o}; the sticky bit only \
+                     keeps them from removing those of others): use a folder that is root's alone",
+                    "任何用户都可以在 {path} 中添加文件（权限 {mode:04o}；粘滞位只能防止删除他人的文件）：\
+                     请使用只属于 root 的目录"
+                )
+            }
+            Self::Kind { path, wanted } => {
+                let path = shown(path);
+                text!("{path} is not a {wanted}: remove it", "{path} 不是{wanted}：请删除它"; wanted)
+            }
+            Self::System { path, errno } => {
+                let (path, reason) = (shown(path), errno::of_number(*errno));
+                text!("opening {path}: {reason}", "打开 {path} 失败：{reason}"; reason)
+            }
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, Fault>;
@@ -110,10 +149,11 @@ impl Owners {
         let mut others: Vec<_> = self.0.iter().filter(|uid| **uid != ROOT).collect();
         others.dedup();
         let allowed = match others.as_slice() {
-            [] => "only root is trusted".into(),
-            [uid, ..] => {
-                format!("only root and the owner of diagnose-tools (uid {uid}) are trusted")
-            }
+            [] => words!("only root is trusted", "只信任 root").into(),
+            [uid, ..] => text!(
+                "only root and the owner of diagnose-tools (uid {uid}) are trusted",
+                "只信任 root 和 diagnose-tools 的所有者（uid {uid}）"
+            ),
         };
         Err(Fault::Owner {
             path: path.to_owned(),
@@ -143,7 +183,7 @@ impl Owners {
     pub fn check_file(&self, path: &Path, file: impl AsFd) -> Result<()> {
         let stat = fstat(file).map_err(|errno| failed(path, errno))?;
         if !is(&stat, SFlag::S_IFREG) {
-            return Err(kind(path, "regular file"));
+            return Err(kind(path, REGULAR_FILE));
         }
         self.check(path, &stat)
     }
@@ -156,7 +196,7 @@ fn failed(path: &Path, errno: Errno) -> Fault {
     }
 }
 
-fn kind(path: &Path, wanted: &'static str) -> Fault {
+fn kind(path: &Path, wanted: Words) -> Fault {
     Fault::Kind {
         path: path.to_owned(),
         wanted,
@@ -216,7 +256,7 @@ impl Folder {
     fn checked(fd: OwnedFd, path: PathBuf, owners: &Owners) -> Result<Self> {
         let stat = fstat(&fd).map_err(|e| failed(&path, e))?;
         if !is(&stat, SFlag::S_IFDIR) {
-            return Err(kind(&path, "folder"));
+            return Err(kind(&path, FOLDER));
         }
         owners.check(&path, &stat)?;
         let owners = owners.clone();
@@ -256,7 +296,7 @@ impl Folder {
     pub fn folder(&self, name: &OsStr) -> Result<Self> {
         match self.step(name)? {
             Step::Folder(folder) => Ok(folder),
-            Step::Link(_) => Err(kind(&self.join(name), "folder")),
+            Step::Link(_) => Err(kind(&self.join(name), FOLDER)),
         }
     }
 
@@ -269,7 +309,7 @@ impl Folder {
         // `O_NONBLOCK`: opening a pipe must not wait for its other end.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
-            Err(Errno::ELOOP) => return Err(kind(&path, "regular file")),
+            Err(Errno::ELOOP) => return Err(kind(&path, REGULAR_FILE)),
             other => other.map_err(|e| failed(&path, e))?,
         };
         self.owners.check_file(&path, &file)?;
@@ -329,7 +369,7 @@ mod tests {
         fn new(name: &str) -> Option<Self> {
             let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
             if let Err(fault) = Folder::open(tree, &owners()) {
-                eprintln!("not tried: {fault}");
+                eprintln!("not tried: {}", fault.text().en());
                 return None;
             }
             let path = tree.join("target/tmp/trust").join(name);
@@ -381,7 +421,7 @@ mod tests {
         assert_eq!(above.entries().unwrap(), [("b".into(), true)]);
         assert!(above.path().ends_with("a"));
         assert!(above.folder(OsStr::new("b")).is_ok());
-        let missing = open(&scratch, "a/c").unwrap_err().to_string();
+        let missing = open(&scratch, "a/c").unwrap_err().text().en().to_owned();
         assert!(
             missing.contains("a/c") && missing.contains("ENOENT"),
             "{missing}"
@@ -400,7 +440,7 @@ mod tests {
                 return;
             };
             scratch.chmod("a", mode);
-            let text = open(&scratch, "a/b").unwrap_err().to_string();
+            let text = open(&scratch, "a/b").unwrap_err().text().en().to_owned();
             assert!(text.contains(advice), "{text}");
             assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
         }
@@ -409,7 +449,12 @@ mod tests {
         };
         scratch.chmod("a/b/file", 0o664);
         let folder = open(&scratch, "a/b").unwrap();
-        let text = folder.file(OsStr::new("file")).unwrap_err().to_string();
+        let text = folder
+            .file(OsStr::new("file"))
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned();
         assert!(text.contains("chmod go-w"), "{text}");
     }
 
@@ -431,7 +476,11 @@ mod tests {
                 .folder(OsStr::new("relative"))
                 .is_err()
         );
-        let text = open(&scratch, "a/round").unwrap_err().to_string();
+        let text = open(&scratch, "a/round")
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned();
         assert!(text.contains("ELOOP"), "{text}");
         // A folder on the path, and the folder that contains the link.
         for shared in ["c", "a"] {
@@ -452,7 +501,12 @@ mod tests {
         nix::unistd::mkfifo(&scratch.0.join("a/b/pipe"), Mode::S_IRUSR).unwrap();
         let folder = open(&scratch, "a/b").unwrap();
         for name in ["link", "pipe"] {
-            let text = folder.file(OsStr::new(name)).unwrap_err().to_string();
+            let text = folder
+                .file(OsStr::new(name))
+                .unwrap_err()
+                .text()
+                .en()
+                .to_owned();
             assert!(text.contains("is not a regular file"), "{text}");
         }
         assert!(open(&scratch, "a/b/file").is_err());
@@ -465,7 +519,9 @@ mod tests {
         let text = nobody
             .check_file(Path::new("/x"), &file)
             .unwrap_err()
-            .to_string();
+            .text()
+            .en()
+            .to_owned();
         assert!(text.contains("/x belongs to uid"), "{text}");
         assert!(
             Owners::of_program()

@@ -11,6 +11,8 @@ use std::process::Stdio;
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module, init_module};
 
+use crate::fmt::errno;
+use crate::fmt::text::{Text, text, words};
 use crate::module::programs;
 
 /// Larger than any module.
@@ -40,7 +42,7 @@ pub enum Failure {
     /// The kernel refuses it.
     Kernel(Errno),
     /// It cannot be decompressed: the program, and the reason.
-    Unpacking(&'static str, String),
+    Unpacking(&'static str, Text),
 }
 
 impl From<Errno> for Failure {
@@ -95,13 +97,14 @@ impl Packing {
     }
 
     fn unpack(self, file: File, limit: u64) -> Result<Vec<u8>, Failure> {
-        let failed = |why: String| Failure::Unpacking(self.program(), why);
+        let failed = |why: Text| Failure::Unpacking(self.program(), why);
+        let of_system = |error: io::Error| failed(errno::of(&error));
         let mut command = programs::command(self.program());
         command.arg("-dc").stdin(file).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().map_err(|e| {
             failed(match e.kind() {
-                io::ErrorKind::NotFound => "it is not installed".into(),
-                _ => e.to_string(),
+                io::ErrorKind::NotFound => words!("it is not installed", "没有安装").into(),
+                _ => errno::of(&e),
             })
         })?;
         let mut module = vec![];
@@ -110,17 +113,18 @@ impl Packing {
             None => Ok(0),
         };
         // If the program still writes, the closed pipe ends it.
-        let status = child.wait().map_err(|e| failed(e.to_string()))?;
-        read.map_err(|e| failed(e.to_string()))?;
+        let status = child.wait().map_err(of_system)?;
+        read.map_err(of_system)?;
         if module.len() as u64 > limit {
-            return Err(failed(format!(
-                "there is more than {} MiB of it",
-                limit >> 20
+            let most = limit >> 20;
+            return Err(failed(text!(
+                "there is more than {most} MiB of it",
+                "超过 {most} MiB"
             )));
         }
         match status.success() {
             true => Ok(module),
-            false => Err(failed(status.to_string())),
+            false => Err(failed(errno::status(status))),
         }
     }
 }

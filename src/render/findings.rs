@@ -11,6 +11,7 @@ use crate::diagnose::finding::{Finding, Peer, Remedy, Severity, Subject};
 use crate::diagnose::history::{Gone, Seen};
 use crate::fmt::escape::printable;
 use crate::fmt::line::{Line, Put};
+use crate::fmt::text::Text;
 use crate::fmt::width::{pad, width};
 use crate::fmt::{json, line};
 use crate::model::endpoint::{Address, Dev, endpoint};
@@ -207,10 +208,10 @@ struct UnreadableJson<'a> {
 }
 
 impl<'a> UnreadableJson<'a> {
-    fn new((netns, reason): &'a (u32, String)) -> Self {
+    fn new((netns, reason): &'a (u32, Text)) -> Self {
         Self {
             netns: *netns,
-            reason,
+            reason: reason.en(),
         }
     }
 }
@@ -265,7 +266,7 @@ pub fn text(out: &mut dyn Write, style: &Style, diagnosis: &Diagnosis) -> io::Re
         writeln!(out, "{label} {id}: {when}")?;
     }
     for (netns, reason) in &diagnosis.unreadable {
-        let reason = printable(reason);
+        let reason = printable(reason.of(style.labels.lang));
         writeln!(
             out,
             "{} {netns}: {}: {reason}",

@@ -8,11 +8,12 @@ use serde::{Serialize, Serializer};
 use crate::fmt::escape::printable;
 use crate::fmt::json;
 use crate::fmt::size::mebibytes;
+use crate::fmt::text::Words;
 use crate::model::activation::{self, Activation, Settings};
 use crate::model::hook::Hook;
 use crate::model::key::{Pair, joined};
 use crate::model::stats::Stats;
-use crate::render::i18n::Lang;
+use crate::render::i18n::hooks::lost_without;
 use crate::render::i18n::labels::Labels;
 use crate::render::json::CausesJson;
 use crate::render::style::Style;
@@ -118,7 +119,7 @@ impl<'a> HookJson<'a> {
             kind: hook.kind.name(),
             required: hook.required,
             attached: hook.attached,
-            feeds: Lang::En.lost_without(hook.id),
+            feeds: lost_without(hook.id).map(Words::en),
             missed: hook.missed,
         }
     }
@@ -260,7 +261,7 @@ fn write_missing(out: &mut dyn Write, style: &Style, hooks: &[Hook]) -> io::Resu
     let red = Ansi::new().fg_color(Some(AnsiColor::Red.into()));
     for hook in hooks.iter().filter(|hook| !hook.attached) {
         let mut text = format!("{}: {}", l.not_attached, printable(&hook.symbol));
-        if let Some(feeds) = l.lang.lost_without(hook.id) {
+        if let Some(feeds) = lost_without(hook.id).map(|words| words.of(l.lang)) {
             text += &format!("; {}: {feeds}", l.loses);
         }
         writeln!(out, "{}", style.paint(red, &text))?;
@@ -279,7 +280,8 @@ fn hooks(style: &Style, hooks: &[Hook]) -> String {
         };
         let missed = hook.missed.to_string();
         let (symbol, kind) = (printable(&hook.symbol), hook.kind.name().to_owned());
-        let feeds = l.lang.lost_without(hook.id).unwrap_or_default().to_owned();
+        let feeds = lost_without(hook.id).map_or("", |words| words.of(l.lang));
+        let feeds = feeds.to_owned();
         table.add_row([symbol, kind, status, missed, feeds]);
     }
     if let Some(column) = table.column_mut(4) {

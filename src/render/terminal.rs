@@ -22,8 +22,8 @@ pub enum Color {
 /// Options of the user that apply to the whole command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StyleOptions {
-    /// The chosen language; `None`: that of the locale.
-    pub lang: Option<Lang>,
+    /// The language.
+    pub lang: Lang,
     /// When to use colour.
     pub color: Color,
 }
@@ -32,11 +32,8 @@ impl StyleOptions {
     /// The style of text on stdout of this process.
     pub fn style(&self, clock: Clock) -> Style {
         let terminal = stdout().is_terminal();
-        let lang = self
-            .lang
-            .unwrap_or_else(|| Lang::from_env(|name| env::var(name).ok()));
         Style {
-            labels: lang.labels(),
+            labels: self.lang.labels(),
             clock,
             width: terminal.then(columns),
             color: self.colored(terminal),

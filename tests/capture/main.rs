@@ -18,6 +18,7 @@ use diagnose_tools::backend::capture::format;
 use diagnose_tools::command::dump::{self, Counts};
 use diagnose_tools::command::options::DumpOptions;
 use diagnose_tools::error::Error;
+use diagnose_tools::fmt::lang::Lang;
 use diagnose_tools::host::captured::CapturedHost;
 use recording::Recording;
 use support::{Named, bytes_of, captured, outputs, rich};
@@ -80,7 +81,7 @@ fn each_damaged_bit_and_each_missing_end_is_an_error() {
     let bytes = bytes_of(&rich());
     let refused = |bytes: Vec<u8>| {
         let error = Capture::new(bytes, "x.cap".into()).err();
-        let text = error.expect("it is refused").to_string();
+        let text = error.expect("it is refused").text().en().to_owned();
         assert!(
             text.starts_with("x.cap: it ") && !text.contains('\n'),
             "{text}"
@@ -135,8 +136,8 @@ impl Drop for Directory {
 fn dump_to(fake: &Fake, path: &str) -> Result<String, String> {
     let file = path.into();
     let mut out = Vec::new();
-    let done = dump::dump(fake, &mut Named, &DumpOptions { file }, &mut out);
-    done.map_err(|e| e.to_string())?;
+    let done = dump::dump(fake, &mut Named, &DumpOptions { file }, Lang::En, &mut out);
+    done.map_err(|e| e.text().en().to_owned())?;
     Ok(String::from_utf8(out).unwrap())
 }
 

@@ -16,6 +16,7 @@ use diagnose_tools::command::diagnose::diagnose;
 use diagnose_tools::command::dump;
 use diagnose_tools::command::report::report;
 use diagnose_tools::command::settings::settings;
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::host::captured::CapturedHost;
 use diagnose_tools::host::devices::Devices;
 use diagnose_tools::host::names::{ConnNames, Names};
@@ -229,7 +230,7 @@ impl Host for Named {
             settings: settings.map(|(n, v)| (n, v.to_owned())).into(),
             counters: [("TcpExtListenDrops".to_owned(), 19)].into(),
             listening: vec![socket(80, 4_711), socket(8080, 4_712)],
-            closed: (inode != NETNS).then(|| "no process leads to it".into()),
+            closed: (inode != NETNS).then(|| Text::same("no process leads to it")),
         }
     }
 

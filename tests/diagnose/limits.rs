@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use diagnose_tools::diagnose;
 use diagnose_tools::diagnose::Scope;
 use diagnose_tools::diagnose::limits::Limits;
+use diagnose_tools::diagnose::rules::Rule;
+use diagnose_tools::fmt::lang::Lang;
 use testkit::host::FakeHost;
 use testkit::scene::slow;
 
@@ -28,7 +30,7 @@ fn files_of_limits_are_checked() {
             let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
             let error = loaded.expect_err(&name);
             assert_eq!(error.exit_status(), 2);
-            let error = error.to_string();
+            let error = error.text().en().to_owned();
             let said = error.strip_prefix(path.to_str().unwrap()).unwrap();
             assert_eq!(said, expected, "{name}");
             invalid += 1;
@@ -95,7 +97,12 @@ fn limits_file() -> String {
     for rule in diagnose::rules::RULES {
         text += &format!("\n#[{}]\n#enabled = true\n", rule.name());
         for limit in rule.limits {
-            text += &format!("# {}\n#{} = {}\n", limit.unit, limit.key, limit.default);
+            text += &format!(
+                "# {}\n#{} = {}\n",
+                limit.unit.en(),
+                limit.key,
+                limit.default
+            );
         }
     }
     update("etc/tcpstates.toml", text)
@@ -103,52 +110,66 @@ fn limits_file() -> String {
 
 #[test]
 fn the_documentation_has_every_rule() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");
+    has_every_rule("docs/diagnosis.md", Lang::En);
+    has_every_rule("docs/diagnosis.zh-CN.md", Lang::Zh);
+}
+
+/// Asserts that a document has the rules in a language.
+fn has_every_rule(name: &str, lang: Lang) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     let text = std::fs::read_to_string(path).unwrap();
     let (begin, end) = ("<!-- rules: begin -->\n", "<!-- rules: end -->\n");
     let from = text.find(begin).unwrap() + begin.len();
     let to = text.find(end).unwrap();
-    let expected = rules_text();
+    let expected = rules_text(lang);
     if std::env::var_os("UPDATE").is_some() {
-        update(
-            "docs/diagnosis.md",
-            text[..from].to_owned() + &expected + &text[to..],
-        );
+        update(name, text[..from].to_owned() + &expected + &text[to..]);
         return;
     }
-    assert_eq!(
-        text[from..to],
-        expected,
-        "docs/diagnosis.md: run with UPDATE=1"
-    );
+    assert_eq!(text[from..to], expected, "{name}: run with UPDATE=1");
 }
 
-/// The part of `docs/diagnosis.md` that is generated from the rules.
-fn rules_text() -> String {
-    let mut text = String::new();
-    for rule in diagnose::rules::RULES {
-        let names: Vec<_> = rule.names.iter().map(|name| format!("`{name}`")).collect();
-        text += &format!(
-            "\n### {}\n\nLooks at {}.\n\n- Refuted by: {}.\n- Cannot be told apart: {}.\n\
-             - What to do: {}.\n",
-            names.join(", "),
-            rule.looks_at,
-            rule.refuted_by,
-            rule.alike,
-            rule.remedy
-        );
-        if !rule.limits.is_empty() {
-            text += "\n| key | default | allowed | what | why |\n|---|---|---|---|---|\n";
-        }
-        for limit in rule.limits {
-            let (low, high) = limit.range;
-            text += &format!(
-                "| `{}` | {} | {low} to {high} | {} | {} |\n",
-                limit.key, limit.default, limit.unit, limit.why
-            );
-        }
+/// The part of the documentation that is generated from the rules.
+fn rules_text(lang: Lang) -> String {
+    let rules = diagnose::rules::RULES.iter();
+    rules.map(|rule| rule_text(rule, lang)).collect::<String>() + "\n"
+}
+
+fn rule_text(rule: &Rule, lang: Lang) -> String {
+    let names: Vec<_> = rule.names.iter().map(|name| format!("`{name}`")).collect();
+    let names = names.join(", ");
+    let (looks_at, refuted_by) = (rule.looks_at.of(lang), rule.refuted_by.of(lang));
+    let (alike, remedy) = (rule.alike.of(lang), rule.remedy.of(lang));
+    let (mut text, head) = match lang {
+        Lang::En => (
+            format!(
+                "\n### {names}\n\nLooks at {looks_at}.\n\n- Refuted by: {refuted_by}.\n- Cannot be \
+                 told apart: {alike}.\n- What to do: {remedy}.\n"
+            ),
+            "| key | default | allowed | what | why |",
+        ),
+        Lang::Zh => (
+            format!(
+                "\n### {names}\n\n检查：{looks_at}。\n\n- 排除依据：{refuted_by}。\n- 无法区分：{alike}。\n\
+                 - 处理方法：{remedy}。\n"
+            ),
+            "| 键 | 默认值 | 取值范围 | 含义 | 理由 |",
+        ),
+    };
+    if !rule.limits.is_empty() {
+        text += &format!("\n{head}\n|---|---|---|---|---|\n");
     }
-    text + "\n"
+    for limit in rule.limits {
+        let (low, high) = limit.range;
+        let to = match lang {
+            Lang::En => "to",
+            Lang::Zh => "到",
+        };
+        let (key, default) = (limit.key, limit.default);
+        let (unit, why) = (limit.unit.of(lang), limit.why.of(lang));
+        text += &format!("| `{key}` | {default} | {low} {to} {high} | {unit} | {why} |\n");
+    }
+    text
 }
 
 /// Writes a file of the tree that is generated from the rules, if `UPDATE` is set.

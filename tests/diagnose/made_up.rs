@@ -230,7 +230,13 @@ fn numbers_agree_with_each_other() {
 /// The names of `nstat` speak for themselves.
 #[test]
 fn the_documentation_says_what_each_number_counts() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");
+    for name in ["docs/diagnosis.md", "docs/diagnosis.zh-CN.md"] {
+        says_what_each_number_counts(name);
+    }
+}
+
+fn says_what_each_number_counts(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let text = fs::read_to_string(path).unwrap();
     let (_, rest) = text.split_once("<!-- numbers: begin -->").unwrap();
     let (table, _) = rest.split_once("<!-- numbers: end -->").unwrap();

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use diagnose_tools::diagnose::rules::names;
 
-/// The cell of a situation in which nothing is wrong.
-const NOTHING: &str = "nothing above `info`";
+/// The documents, and the cell of a situation in which nothing is wrong.
+const DOCUMENTS: [(&str, &str); 2] = [
+    ("docs/diagnosis.md", "nothing above `info`"),
+    ("docs/diagnosis.zh-CN.md", "不高于 `info`"),
+];
 
 fn tree() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,28 +62,30 @@ fn scenarios() -> HashMap<String, String> {
 
 #[test]
 fn each_situation_has_a_finding_and_a_scenario() {
-    let text = fs::read_to_string(tree().join("docs/diagnosis.md")).unwrap();
-    let (rows, scenarios) = (rows(&text), scenarios());
+    let scenarios = scenarios();
+    let told = DOCUMENTS.map(|(name, nothing)| check_situations(name, nothing, &scenarios));
+    assert_eq!(told[0], told[1], "the languages tell of the same");
+}
+
+/// Checks the table of a document. Returns the findings and the scenarios of each row.
+fn check_situations(
+    name: &str,
+    nothing: &str,
+    scenarios: &HashMap<String, String>,
+) -> Vec<[Vec<String>; 2]> {
+    let text = fs::read_to_string(tree().join(name)).unwrap();
+    let rows = rows(&text);
     assert!(rows.len() > 15, "{rows:#?}");
-    for [situation, finding, proof] in rows {
-        let rules = match finding {
-            NOTHING => vec![],
-            finding => quoted(finding),
-        };
-        assert!(
-            finding == NOTHING || !rules.is_empty(),
-            "{situation}: {finding}"
-        );
-        for rule in &rules {
-            assert!(
-                names().any(|name| name == *rule),
-                "{situation}: no rule {rule}"
-            );
-        }
+    let check = |[situation, finding, proof]: [&str; 3]| {
+        let is_nothing = finding == nothing;
+        let rules = if is_nothing { vec![] } else { quoted(finding) };
+        assert!(is_nothing || !rules.is_empty(), "{situation}: {finding}");
+        let unknown = rules.iter().find(|rule| names().all(|name| name != **rule));
+        assert_eq!(unknown, None, "{situation}");
         let proofs = quoted(proof);
         assert!(!proofs.is_empty(), "{situation}: no scenario");
-        for name in proofs {
-            let source = scenarios.get(name);
+        for name in &proofs {
+            let source = scenarios.get(*name);
             let source = source.unwrap_or_else(|| panic!("{situation}: no scenario {name}"));
             let is_in = |rule: &&str| source.contains(&format!("\"{rule}\""));
             assert!(
@@ -88,5 +93,7 @@ fn each_situation_has_a_finding_and_a_scenario() {
                 "{name} does not look for {rules:?}"
             );
         }
-    }
+        [rules, proofs].map(|all| all.into_iter().map(str::to_owned).collect())
+    };
+    rows.into_iter().map(check).collect()
 }

@@ -205,7 +205,7 @@ fn a_range_of_time_narrows() {
     let mut out = Vec::new();
     let refused = crate::support::run_to(&fake, "since=-1m until=-2m", &mut out).unwrap_err();
     assert_eq!(refused.exit_status(), 2);
-    assert_eq!(refused.to_string(), "--report: until= is before since=");
+    assert_eq!(refused.text().en(), "--report: until= is before since=");
     assert!(out.is_empty());
 }
 
@@ -391,7 +391,7 @@ fn wrong_fields_are_named() {
         let refused = crate::support::run_to(&Fake::new(1, 64), keys, &mut Vec::new());
         let error = refused.unwrap_err();
         assert_eq!(error.exit_status(), 2, "{keys}");
-        assert!(error.to_string().contains(problem), "{keys}: {error}");
+        assert!(error.text().en().contains(problem), "{keys}: {error:?}");
     }
 }
 
@@ -449,7 +449,13 @@ fn a_cursor_that_cannot_be_used_is_an_error() {
     };
     let folder = scratch.path().join("kept");
     let fake = Fake::new(1, 64);
-    let error = |keys: &str| with_cursor(&fake, &folder, keys).unwrap_err().to_string();
+    let error = |keys: &str| {
+        with_cursor(&fake, &folder, keys)
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned()
+    };
     with_cursor(&fake, &folder, "cursor=mail").unwrap();
     let file = folder.join("cursors/mail");
     let path = file.display().to_string();

@@ -164,7 +164,7 @@ fn a_restart_during_the_report_is_told() {
     fake.record(0, 1, NOW, 1);
     fake.generation.set(8);
     let error = run_to(&fake, "", &mut Vec::new()).unwrap_err();
-    assert!(matches!(error, Error::Stale), "{error}");
+    assert!(matches!(error, Error::Stale), "{error:?}");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn inactive_is_an_error() {
     let fake = Fake::new(1, 64);
     fake.active.set(false);
     let error = run_to(&fake, "", &mut Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "not active: use --activate first");
+    assert_eq!(error.text().en(), "not active: use --activate first");
 }
 
 #[test]

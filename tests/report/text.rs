@@ -8,7 +8,7 @@ use diagnose_tools::fmt::width::width;
 use diagnose_tools::render::i18n::Lang;
 use testkit::fake::{ACTIVATED, Fake, NOW};
 use testkit::printed::{nowhere, printed};
-use testkit::records::{conn, full_record};
+use testkit::records::{conn, full_record, listener};
 
 use crate::support::{style, text};
 
@@ -98,4 +98,28 @@ fn chinese_labels_are_used() {
     for word in ["发送窗口", "原状态", "汇总", "丢失", "ESTABLISHED"] {
         assert!(text.contains(word), "{word}: {text}");
     }
+}
+
+/// The columns of both languages start at the same place: a heading that is too wide would shift
+/// those behind it.
+#[test]
+fn chinese_headings_stand_above_their_columns() {
+    let mut fake = wide();
+    fake.listeners = vec![listener("10.0.0.1:80")];
+    let lines = |lang| -> Vec<String> {
+        let keys = "peek=1 connections=1 listeners=1 summary=0";
+        let text = printed(&fake, keys, style(&fake, lang, None), nowhere());
+        text.lines().map(str::to_owned).collect()
+    };
+    let (english, chinese) = (lines(Lang::En), lines(Lang::Zh));
+    assert_eq!(english.len(), chinese.len());
+    let mut headings = 0;
+    for (english, chinese) in english.iter().zip(&chinese) {
+        if let Some(before) = english.strip_suffix("Process") {
+            let told = chinese.strip_suffix("进程").expect(chinese);
+            assert_eq!(width(told), before.len(), "{english}\n{chinese}");
+            headings += 1;
+        }
+    }
+    assert!(headings >= 3, "{chinese:#?}");
 }

@@ -12,7 +12,9 @@ use nix::unistd::linkat;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
+use crate::fmt::errno;
 use crate::fmt::escape::printable;
+use crate::fmt::text::{text, words};
 
 /// Name of a file in errors.
 pub fn name_of(path: &Path) -> String {
@@ -27,7 +29,10 @@ pub fn name_of(path: &Path) -> String {
 /// The name belongs to something that is not a regular file, the directory is not writable, or
 /// `write` fails.
 pub fn replace<T>(path: &Path, write: impl FnOnce(&File) -> Result<T>) -> Result<T> {
-    let failed = |error: io::Error| Error::system(format!("writing {}", name_of(path)), error);
+    let failed = |error: io::Error| {
+        let name = name_of(path);
+        Error::system(text!("writing {name}", "写入 {name} "), error)
+    };
     let directory = directory_of(path).map_err(failed)?;
     let file = Temporary::create(directory).map_err(failed)?;
     let written = write(file.file())?;
@@ -123,7 +128,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 fn not_regular() -> io::Error {
-    io::Error::other("it is not a regular file")
+    errno::other(words!("it is not a regular file", "它不是普通文件"))
 }
 
 #[cfg(test)]
@@ -188,7 +193,11 @@ mod tests {
             Path::new("/"),
             Path::new("/dev/null"),
         ] {
-            let error = replace(path, |_| Ok(())).unwrap_err().to_string();
+            let error = replace(path, |_| Ok(()))
+                .unwrap_err()
+                .text()
+                .en()
+                .to_owned();
             let expected = format!("writing {}: it is not a regular file", path.display());
             assert_eq!(error, expected);
             assert!(open(path).is_err());

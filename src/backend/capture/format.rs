@@ -25,6 +25,7 @@ use byteorder::{ByteOrder, LittleEndian};
 
 use crate::backend::capture::Problem;
 use crate::backend::capture::codec::fields;
+use crate::fmt::text::{text, words};
 
 /// Like the magic number of PNG: not text, and damaged by a conversion of line endings.
 const MAGIC: [u8; 8] = *b"\x89DTCAP\r\n";
@@ -74,11 +75,14 @@ pub fn check_header(bytes: &[u8; HEADER]) -> Result<(), Problem> {
         return Err(Problem::Foreign);
     }
     if LittleEndian::read_u32(&bytes[12..]) != crc32fast::hash(&bytes[..12]) {
-        return Err(Problem::damaged(0, "its header has another checksum"));
+        return Err(Problem::damaged(
+            0,
+            words!("its header has another checksum", "文件头的校验和不符"),
+        ));
     }
     match LittleEndian::read_u16(&bytes[8..10]) {
         VERSION => Ok(()),
-        found => Err(Problem::newer(format!("format {found}"))),
+        found => Err(Problem::newer(text!("format {found}", "格式 {found}"))),
     }
 }
 
@@ -133,9 +137,15 @@ impl Block {
         };
         let compressed = bytes[3] & COMPRESSED != 0;
         if block.length > MOST || block.stored > block.length {
-            Err(Problem::damaged(at, "a block is too long"))
+            Err(Problem::damaged(
+                at,
+                words!("a block is too long", "一个块过长"),
+            ))
         } else if compressed != block.is_compressed() || bytes[3] & !(COMPRESSED | OPTIONAL) != 0 {
-            Err(Problem::damaged(at, "a block has flags that do not fit"))
+            Err(Problem::damaged(
+                at,
+                words!("a block has flags that do not fit", "一个块的标志不合理"),
+            ))
         } else {
             Ok(block)
         }

@@ -10,6 +10,7 @@ use lz4_flex::block::decompress_into;
 use crate::backend::capture::codec::Codec;
 use crate::backend::capture::format::{self, BLOCK, Block, END, End, HEADER};
 use crate::backend::capture::{Kind, Problem};
+use crate::fmt::text::{text, words};
 
 /// A source of the bytes of a capture.
 pub trait Source {
@@ -95,10 +96,16 @@ impl<'a, S: Source> Blocks<'a, S> {
         self.stored.resize(block.stored, 0);
         read_exact(self.source, &mut self.stored, at + BLOCK as u64)?;
         if !format::is_whole(&head, &self.stored) {
-            return Err(Problem::damaged(at, "a block has another checksum"));
+            return Err(Problem::damaged(
+                at,
+                words!("a block has another checksum", "一个块的校验和不符"),
+            ));
         }
         if block.number != number {
-            return Err(Problem::damaged(at, "a block is not the one that follows"));
+            return Err(Problem::damaged(
+                at,
+                words!("a block is not the one that follows", "一个块的序号不连续"),
+            ));
         }
         self.next = Place {
             at: at + (BLOCK + block.stored) as u64,
@@ -116,7 +123,10 @@ impl<'a, S: Source> Blocks<'a, S> {
         }
         match decompress_into(&self.stored, bytes) {
             Ok(length) if length == block.length => Ok(()),
-            _ => Err(Problem::damaged(at, "a block cannot be decompressed")),
+            _ => Err(Problem::damaged(
+                at,
+                words!("a block cannot be decompressed", "一个块无法解压"),
+            )),
         }
     }
 }
@@ -150,7 +160,10 @@ impl<S: Source> Reader<S> {
             sum.bytes += block.length as u64;
             let last = starts.last().map(|(kind, _)| *kind);
             if last > Some(block.kind) {
-                return Err(Problem::damaged(place.at, "its kinds are not in order"));
+                return Err(Problem::damaged(
+                    place.at,
+                    words!("its kinds are not in order", "各类数据的顺序错误"),
+                ));
             }
             if is_known(&block, kinds)? && last != Some(block.kind) {
                 starts.push((block.kind, place));
@@ -194,7 +207,8 @@ impl<S: Source> Reader<S> {
         let mut elements = self.stream(kind);
         while let Some(element) = elements.next() {
             if all.len() >= kind.most || elements.unpacked > LARGEST_TABLE {
-                let what = format!("there are too many {}", kind.name);
+                let name = kind.name;
+                let what = text!("there are too many {name}", "{name}过多"; name);
                 return Err(Problem::damaged(elements.at, what));
             }
             all.push(element?);
@@ -211,10 +225,11 @@ impl<S: Source> Reader<S> {
         match (all.next(), all.next()) {
             (Some(one), None) => one,
             (Some(Err(problem)), _) | (_, Some(Err(problem))) => Err(problem),
-            _ => Err(Problem::damaged(
-                0,
-                format!("it has not one element of {}", kind.name),
-            )),
+            _ => {
+                let name = kind.name;
+                let what = text!("it has not one element of {name}", "{name}不是恰好一项"; name);
+                Err(Problem::damaged(0, what))
+            }
         }
     }
 }
@@ -233,12 +248,20 @@ fn check_header(source: &impl Source) -> Result<(), Problem> {
 fn is_known(block: &Block, kinds: &[Kind]) -> Result<bool, Problem> {
     match kinds.iter().find(|kind| kind.number == block.kind) {
         Some(kind) if block.version <= kind.version => Ok(true),
-        Some(kind) => Err(Problem::newer(format!(
-            "version {} of {}",
-            block.version, kind.name
-        ))),
+        Some(kind) => {
+            let (version, name) = (block.version, kind.name);
+            Err(Problem::newer(
+                text!("version {version} of {name}", "{name}的版本 {version}"; name),
+            ))
+        }
         None if block.optional => Ok(false),
-        None => Err(Problem::newer(format!("blocks of kind {}", block.kind))),
+        None => {
+            let kind = block.kind;
+            Err(Problem::newer(text!(
+                "blocks of kind {kind}",
+                "类型 {kind} 的块"
+            )))
+        }
     }
 }
 
@@ -253,13 +276,19 @@ fn check_end<S: Source>(
     if End::take(&mut &bytes[..]) != Ok(sum) {
         return Err(Problem::damaged(
             at,
-            "its blocks are not those that it counts",
+            words!(
+                "its blocks are not those that it counts",
+                "块的数量与记载不符"
+            ),
         ));
     }
     let behind = blocks.next.at;
     match read_exact(blocks.source, &mut [0], behind) {
         Err(Problem::Truncated { .. }) => Ok(()),
-        Ok(()) => Err(Problem::damaged(behind, "it goes on behind its last block")),
+        Ok(()) => Err(Problem::damaged(
+            behind,
+            words!("it goes on behind its last block", "最后的块之后还有内容"),
+        )),
         Err(problem) => Err(problem),
     }
 }
@@ -303,7 +332,8 @@ impl<S: Source, T: Codec> Elements<'_, S, T> {
         }
         let mut rest = &self.bytes[self.taken..];
         let element = T::take(&mut rest).map_err(|_| {
-            let what = format!("an element of {} makes no sense", self.kind.name);
+            let name = self.kind.name;
+            let what = text!("an element of {name} makes no sense", "{name}中有一项不合理"; name);
             Problem::damaged(self.at, what)
         })?;
         self.taken = self.bytes.len() - rest.len();
@@ -331,10 +361,11 @@ mod tests {
 
     use super::*;
     use crate::backend::capture::write::Writer;
+    use crate::fmt::text::Words;
 
-    const NUMBERS: Kind = Kind::stream(1, "numbers");
-    const TEXTS: Kind = Kind::table(7, 3, "texts");
-    const OTHERS: Kind = Kind::stream(9, "others");
+    const NUMBERS: Kind = Kind::stream(1, Words::same("numbers"));
+    const TEXTS: Kind = Kind::table(7, 3, Words::same("texts"));
+    const OTHERS: Kind = Kind::stream(9, Words::same("others"));
     const KINDS: [Kind; 3] = [NUMBERS, TEXTS, OTHERS];
 
     fn open(bytes: impl Into<Vec<u8>>) -> Result<Reader<Vec<u8>>, Problem> {
@@ -342,7 +373,8 @@ mod tests {
     }
 
     fn problem(bytes: impl Into<Vec<u8>>) -> String {
-        open(bytes).err().expect("it is refused").to_string()
+        let problem = open(bytes).err().expect("it is refused");
+        problem.text().en().to_owned()
     }
 
     fn texts() -> [String; 2] {
@@ -496,13 +528,18 @@ mod tests {
         let mut numbers = reader.stream::<u64>(NUMBERS);
         assert!(numbers.next().is_some_and(|n| n.is_ok()));
         assert!(numbers.next().is_some_and(|n| n.is_ok()));
-        let text = numbers.next().unwrap().unwrap_err().to_string();
+        let text = numbers.next().unwrap().unwrap_err().text().en().to_owned();
         assert_eq!(
             text,
             "it is damaged at byte 16: an element of numbers makes no sense: copy it again"
         );
         assert!(numbers.next().is_none());
-        let text = reader.table::<String>(TEXTS).unwrap_err().to_string();
+        let text = reader
+            .table::<String>(TEXTS)
+            .unwrap_err()
+            .text()
+            .en()
+            .to_owned();
         assert!(text.contains("there are too many texts"), "{text}");
     }
 
@@ -535,12 +572,12 @@ mod tests {
         };
         for room in 0..whole {
             let error = write(room).err().expect("it does not fit");
-            assert_eq!(error.to_string(), "writing x.cap: no storage space");
+            assert_eq!(error.text().en(), "writing x.cap: no storage space");
         }
         assert!(write(whole).is_ok());
         let mut writer = Writer::new(Vec::new(), "memory").unwrap();
         let huge = "x".repeat(format::MOST);
-        let error = writer.put(TEXTS, &huge).unwrap_err().to_string();
+        let error = writer.put(TEXTS, &huge).unwrap_err().text().en().to_owned();
         assert_eq!(
             error,
             "writing memory: an element is too large for a capture"

@@ -8,6 +8,8 @@ use crate::backend::capture::Kind;
 use crate::backend::capture::codec::Codec;
 use crate::backend::capture::format::{self, Block, END, End, MOST};
 use crate::error::{Error, Result};
+use crate::fmt::errno;
+use crate::fmt::text::{text, words};
 
 /// A block is written once it has this many bytes.
 const FULL: usize = 256 << 10;
@@ -96,13 +98,17 @@ impl<W: Write> Writer<W> {
     }
 
     fn error(&self, error: io::Error) -> Error {
-        Error::system(format!("writing {}", self.name), error)
+        let name = &self.name;
+        Error::system(text!("writing {name}", "写入 {name} "), error)
     }
 
     fn block(&mut self, kind: u16, version: u8) -> io::Result<()> {
         let length = self.bytes.len();
         if length > MOST {
-            return Err(io::Error::other("an element is too large for a capture"));
+            return Err(errno::other(words!(
+                "an element is too large for a capture",
+                "一项数据过大，捕获文件无法容纳"
+            )));
         }
         let room = get_maximum_output_size(length).max(self.compressed.len());
         self.compressed.resize(room, 0);
@@ -130,5 +136,8 @@ impl<W: Write> Writer<W> {
 
 /// Reached only above a petabyte.
 fn too_many() -> io::Error {
-    io::Error::other("a capture has room for 4294967295 blocks")
+    errno::other(words!(
+        "a capture has room for 4294967295 blocks",
+        "一个捕获文件最多容纳 4294967295 个块"
+    ))
 }

@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::command::top::people::People;
 use crate::diagnose::limits::Limits;
 use crate::diagnose::{self, Diagnosis, Scope};
+use crate::fmt::text::Text;
 use crate::model::filter::Filter;
 use crate::model::summary::FindingCounts;
 
@@ -18,7 +19,7 @@ const PART: u32 = 50;
 #[derive(Default)]
 pub struct Found {
     /// The diagnosis, or why there is none.
-    pub last: Option<Result<Diagnosis, String>>,
+    pub last: Option<Result<Diagnosis, Text>>,
     filter: Filter,
     made: Option<Instant>,
     took: Duration,
@@ -48,7 +49,7 @@ impl Found {
             return;
         }
         let start = Instant::now();
-        self.last = Some(diagnosis(backend, people, filter).map_err(|error| error.to_string()));
+        self.last = Some(diagnosis(backend, people, filter).map_err(|error| error.text()));
         self.filter = filter.clone();
         (self.made, self.took) = (Some(Instant::now()), start.elapsed());
     }

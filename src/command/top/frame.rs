@@ -283,7 +283,10 @@ impl App<'_> {
                 let lines = finding_lines(&self.style, diagnosis, width);
                 (lines, self.day(diagnosis.now_ns), None)
             }
-            Some(Err(error)) => (Vec::new(), String::new(), Some(error.clone())),
+            Some(Err(error)) => {
+                let error = error.of(self.style.labels.lang);
+                (Vec::new(), String::new(), Some(error.to_owned()))
+            }
             None => (Vec::new(), String::new(), None),
         };
         let (rows, lines) = self.windowed(rows, page);

@@ -335,7 +335,9 @@ impl<'a> App<'a> {
                 self.look(true)
             }
             Err(error) => {
-                self.ui.refused(text, error.to_string());
+                let error = error.text();
+                let error = error.of(self.style.labels.lang);
+                self.ui.refused(text, error.to_owned());
                 Ok(())
             }
         }

@@ -22,6 +22,7 @@ use ratatui_crossterm::crossterm::terminal::{
 };
 
 use crate::error::{Error, Result};
+use crate::fmt::text::{Words, text, words};
 use crate::stderr;
 
 /// Signals that end the view, stop it, continue it, or change the size of the terminal.
@@ -58,15 +59,19 @@ pub enum Wake {
 /// [`Error::Usage`]: stdin or stdout is not a terminal, or one that cannot move its cursor.
 pub fn require() -> Result<()> {
     let missing = match (stdout().is_terminal(), stdin().is_terminal()) {
-        (false, _) => "stdout is not a terminal",
-        (_, false) => "stdin is not a terminal",
-        _ if std::env::var_os("TERM").is_some_and(|term| term == "dumb") => {
-            "this terminal cannot move its cursor (TERM=dumb)"
-        }
+        (false, _) => words!("stdout is not a terminal", "标准输出不是终端"),
+        (_, false) => words!("stdin is not a terminal", "标准输入不是终端"),
+        _ if std::env::var_os("TERM").is_some_and(|term| term == "dumb") => words!(
+            "this terminal cannot move its cursor (TERM=dumb)",
+            "此终端无法移动光标（TERM=dumb）"
+        ),
         _ => return Ok(()),
     };
-    let instead = "use --follow, which prints events line by line";
-    Err(Error::Usage(format!("--top: {missing}: {instead}")))
+    Err(Error::Usage(text!(
+        "--top: {missing}: use --follow, which prints events line by line",
+        "--top：{missing}：请改用 --follow，它逐行输出事件";
+        missing
+    )))
 }
 
 /// The terminal while a live view has it. When this is dropped, it is as it was before.
@@ -83,7 +88,7 @@ impl<'a> Terminal<'a> {
     /// The terminal or the kernel refuses.
     pub fn new(stdout: &'a File) -> Result<Self> {
         let taken = SIGNALS.into_iter().collect::<SigSet>();
-        let failed = |errno: Errno| Error::system("waiting for signals", errno);
+        let failed = |errno: Errno| Error::system(words!("waiting for signals", "等待信号"), errno);
         taken.thread_block().map_err(failed)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&taken, flags).map_err(failed)?;
@@ -137,7 +142,7 @@ impl<'a> Terminal<'a> {
         ];
         match poll(&mut fds, patience(until)) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Error::system("poll", errno)),
+            Err(errno) => return Err(Error::system(Words::same("poll"), errno)),
         }
         let [signal, input] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         if !signal.is_empty() {
@@ -187,7 +192,8 @@ impl<'a> Terminal<'a> {
     /// The terminal or the kernel refuses.
     pub fn stop(&mut self) -> Result<()> {
         leave();
-        raise(Signal::SIGSTOP).map_err(|errno| Error::system("stopping", errno))?;
+        raise(Signal::SIGSTOP)
+            .map_err(|errno| Error::system(words!("stopping", "暂停"), errno))?;
         self.take_again()
     }
 
@@ -260,5 +266,5 @@ fn patience(until: Option<Instant>) -> PollTimeout {
 }
 
 fn of_terminal(error: io::Error) -> Error {
-    Error::system("the terminal", error)
+    Error::system(words!("the terminal", "操作终端"), error)
 }

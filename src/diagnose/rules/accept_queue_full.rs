@@ -6,6 +6,7 @@ use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
+use crate::fmt::text::words;
 use crate::host::Descriptors;
 use crate::model::alarm::AlarmKind;
 use crate::model::ident::Owner;
@@ -14,14 +15,26 @@ use crate::model::listener::Listener;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["accept-queue-full"],
-    looks_at: "a listener's accept queue, which is full above its limit, and the descriptors of \
+    looks_at: words!(
+        "a listener's accept queue, which is full above its limit, and the descriptors of \
                the process that has it; if none is full now, drops since the activation are \
                information",
-    refuted_by: "a queue that has room now (then earlier drops are information); of a longer queue \
+        "监听端的全连接队列（超过上限即为满），以及持有它的进程的文件描述符；若现在没有队列已满，则激活以来的丢弃只作为提示"
+    ),
+    refuted_by: words!(
+        "a queue that has room now (then earlier drops are information); of a longer queue \
                  as a remedy: a process without a free descriptor",
-    alike: "a program that is too slow, and one that is stopped",
-    remedy: "find out why the program does not accept (RLIMIT_NOFILE, if its descriptors are used \
+        "队列现在未满（则以前的丢弃只作为提示）；进程没有空闲的文件描述符（则不建议加长队列）"
+    ),
+    alike: words!(
+        "a program that is too slow, and one that is stopped",
+        "程序过慢，与程序被停止"
+    ),
+    remedy: words!(
+        "find out why the program does not accept (RLIMIT_NOFILE, if its descriptors are used \
              up); a longer queue only buys time",
+        "查明程序为什么不调用 accept()（若文件描述符用尽，则是 RLIMIT_NOFILE）；加长队列只能争取时间"
+    ),
     limits: &[],
     find,
 };

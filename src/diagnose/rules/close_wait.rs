@@ -6,6 +6,7 @@ use crate::diagnose::identity::About;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::{Bound, Rule, held, pile};
 use crate::diagnose::tally::{Tally, sum};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::Owner;
 use crate::model::state::State;
@@ -13,14 +14,26 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["close-wait"],
-    looks_at: "connections in CLOSE_WAIT, by the process that has them open; those of processes \
+    looks_at: words!(
+        "connections in CLOSE_WAIT, by the process that has them open; those of processes \
                with fewer, by the name of the processes; those that no process has accepted, by \
                listener",
-    refuted_by: "a connection that has been in CLOSE_WAIT for a short time only; a process that has \
+        "处于 CLOSE_WAIT 的连接，按打开它们的进程统计；数量较少的进程按进程名合计；尚未被任何进程接受的连接按监听端统计"
+    ),
+    refuted_by: words!(
+        "a connection that has been in CLOSE_WAIT for a short time only; a process that has \
                  given the connections to another one; data that the program still sends (a \
                  download after a half-close), or that the peer does not take",
-    alike: "a program that works for longer than a minute on its answer before it sends it",
-    remedy: "make the program close; no setting helps",
+        "连接处于 CLOSE_WAIT 的时间还短；进程已把连接交给其他进程；程序仍在发送数据（半关闭之后的下载），或对端不接收数据"
+    ),
+    alike: words!(
+        "a program that works for longer than a minute on its answer before it sends it",
+        "发送应答之前要处理一分钟以上的程序"
+    ),
+    remedy: words!(
+        "make the program close; no setting helps",
+        "让程序调用 close()；没有设置可以解决"
+    ),
     limits: &[COUNT, CRITICAL, AGE, QUIET],
     find,
 };
@@ -29,29 +42,53 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 100,
     range: (1, 100_000_000),
-    unit: "connections of one process, or of all processes of one name",
-    why: "a tenth of the 1,024 descriptors that a process may have by default",
+    unit: words!(
+        "connections of one process, or of all processes of one name",
+        "一个进程的连接数，或同名进程的连接总数"
+    ),
+    why: words!(
+        "a tenth of the 1,024 descriptors that a process may have by default",
+        "进程默认可用的 1,024 个文件描述符的十分之一"
+    ),
 };
 const CRITICAL: Limit = Limit {
     key: "critical",
     default: 1_000,
     range: (1, 100_000_000),
-    unit: "connections of one process, or of all processes of one name",
-    why: "the 1,024 descriptors that a process may have by default are about used up",
+    unit: words!(
+        "connections of one process, or of all processes of one name",
+        "一个进程的连接数，或同名进程的连接总数"
+    ),
+    why: words!(
+        "the 1,024 descriptors that a process may have by default are about used up",
+        "进程默认可用的 1,024 个文件描述符即将用尽"
+    ),
 };
 const AGE: Limit = Limit {
     key: "age-s",
     default: 60,
     range: (0, 86_400),
-    unit: "seconds in CLOSE_WAIT, at least",
-    why: "a program that is only slow finishes its answer within a minute",
+    unit: words!(
+        "seconds in CLOSE_WAIT, at least",
+        "处于 CLOSE_WAIT 的最少秒数"
+    ),
+    why: words!(
+        "a program that is only slow finishes its answer within a minute",
+        "仅仅是慢的程序会在一分钟内完成应答"
+    ),
 };
 const QUIET: Limit = Limit {
     key: "quiet-s",
     default: 60,
     range: (1, 86_400),
-    unit: "seconds since data was last sent, at least, if any was sent in CLOSE_WAIT",
-    why: "a program that still streams sends at least a heartbeat in a minute",
+    unit: words!(
+        "seconds since data was last sent, at least, if any was sent in CLOSE_WAIT",
+        "若在 CLOSE_WAIT 中发送过数据，距上次发送的最少秒数"
+    ),
+    why: words!(
+        "a program that still streams sends at least a heartbeat in a minute",
+        "仍在传输的程序每分钟至少发送一次心跳"
+    ),
 };
 
 /// The problem.

@@ -6,17 +6,30 @@ use crate::diagnose::finding::{Finding, Severity};
 use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::percent;
+use crate::fmt::text::words;
 use crate::host::netns::{TRACKED, TRACKED_MAX};
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["conntrack-full"],
-    looks_at: "the number of connections that `nf_conntrack` tracks, where it is loaded, compared \
+    looks_at: words!(
+        "the number of connections that `nf_conntrack` tracks, where it is loaded, compared \
                with its maximum, in the 16 namespaces with the most connections",
-    refuted_by: "a table that has room now: its counters of drops include the past",
-    alike: "a maximum that is too low, a flood of packets, and time-outs that keep entries of \
+        "在连接最多的 16 个命名空间中，`nf_conntrack`（若已加载）跟踪的连接数与其上限之比"
+    ),
+    refuted_by: words!(
+        "a table that has room now: its counters of drops include the past",
+        "表现在未满：其丢弃计数包含过去的丢弃"
+    ),
+    alike: words!(
+        "a maximum that is too low, a flood of packets, and time-outs that keep entries of \
             connections that have ended",
-    remedy: "raise the maximum, shorten the time-outs, do not track what need not be tracked",
+        "上限过低、报文洪水，以及过长的超时使已结束连接的条目仍被保留"
+    ),
+    remedy: words!(
+        "raise the maximum, shorten the time-outs, do not track what need not be tracked",
+        "调大上限，缩短超时，不跟踪无需跟踪的流量"
+    ),
     limits: &[PERCENT],
     find,
 };
@@ -26,8 +39,14 @@ pub const PERCENT: Limit = Limit {
     key: "percent",
     default: 95,
     range: (1, 100),
-    unit: "percent of nf_conntrack_max",
-    why: "leaves time to act; at the maximum, new connections are dropped",
+    unit: words!(
+        "percent of nf_conntrack_max",
+        "占 nf_conntrack_max 的百分比"
+    ),
+    why: words!(
+        "leaves time to act; at the maximum, new connections are dropped",
+        "留出处理的时间；达到上限时新的连接被丢弃"
+    ),
 };
 
 /// Number of namespaces that are looked at.

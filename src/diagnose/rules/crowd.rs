@@ -10,6 +10,7 @@ use crate::diagnose::message::{HostAddress, SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent, sum};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Owner};
 
@@ -18,24 +19,39 @@ pub const ONE_SOURCE: Limit = Limit {
     key: "one-source",
     default: 50,
     range: (1, 1_000_000),
-    unit: "connections of one source to one listener",
-    why: "a browser opens 6 to a server, so a household or a small office stays below",
+    unit: words!(
+        "connections of one source to one listener",
+        "一个来源到一个监听端的连接数"
+    ),
+    why: words!(
+        "a browser opens 6 to a server, so a household or a small office stays below",
+        "浏览器对一台服务器打开 6 个连接，因此一个家庭或小型办公室低于此数"
+    ),
 };
 /// Number of connections from all sources ...
 pub const MANY_SOURCES: Limit = Limit {
     key: "many-sources",
     default: 200,
     range: (1, 1_000_000),
-    unit: "connections to one listener",
-    why: "fewer hardly ever fill a server's workers",
+    unit: words!("connections to one listener", "到一个监听端的连接数"),
+    why: words!(
+        "fewer hardly ever fill a server's workers",
+        "更少的连接几乎不会占满服务器的工作进程"
+    ),
 };
 /// ... and their share of the listener's connections.
 pub const SHARE: Limit = Limit {
     key: "share",
     default: 50,
     range: (1, 100),
-    unit: "percent of the listener's ESTABLISHED",
-    why: "below half, a busy server may simply have that many slow clients",
+    unit: words!(
+        "percent of the listener's ESTABLISHED",
+        "占该监听端 ESTABLISHED 连接的百分比"
+    ),
+    why: words!(
+        "below half, a busy server may simply have that many slow clients",
+        "不到一半时，繁忙的服务器可能确实有这么多慢速客户端"
+    ),
 };
 
 /// Number of connections from which on the severity is critical.
@@ -43,8 +59,11 @@ pub const CRITICAL: Limit = Limit {
     key: "critical",
     default: 500,
     range: (1, 10_000_000),
-    unit: "connections",
-    why: "a web server's usual limit of workers or connections is between 150 and 1,024",
+    unit: words!("connections", "连接数"),
+    why: words!(
+        "a web server's usual limit of workers or connections is between 150 and 1,024",
+        "Web 服务器的工作进程数或连接数上限通常在 150 到 1,024 之间"
+    ),
 };
 
 /// The problem.

@@ -9,20 +9,33 @@ use crate::diagnose::rules::mtu_black_hole::Stalls;
 use crate::diagnose::rules::pile::{Kind, Pile, is_retransmitting};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
+use crate::fmt::text::words;
 use crate::model::conn::{Activity, Conn};
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["dead-peers"],
-    looks_at: "ESTABLISHED connections, by listener or destination, whose retransmissions or \
+    looks_at: words!(
+        "ESTABLISHED connections, by listener or destination, whose retransmissions or \
                keepalives are not answered; and, as information, those that are idle for long \
                without keepalive or TCP_USER_TIMEOUT",
-    refuted_by: "an acknowledgement after the retransmissions; data that has come since the first \
+        "重传或 keepalive 得不到应答的 ESTABLISHED 连接，按监听端或目的地统计；长时间空闲且未启用 keepalive 和 TCP_USER_TIMEOUT 的连接只作为提示"
+    ),
+    refuted_by: words!(
+        "an acknowledgement after the retransmissions; data that has come since the first \
                  of them, or a peer that was heard just before and has never acknowledged a full \
                  packet (`mtu-black-hole`); a zero window whose probes are answered",
-    alike: "a host that is down, and a firewall that forgot the connection",
-    remedy: "compare the peers; keepalive or TCP_USER_TIMEOUT in the program",
+        "重传之后得到确认；第一次重传以来收到过数据，或对端刚才还有响应但从未确认过满长的报文（`mtu-black-hole`）；零窗口的探测得到应答"
+    ),
+    alike: words!(
+        "a host that is down, and a firewall that forgot the connection",
+        "主机宕机，与防火墙丢失了连接记录"
+    ),
+    remedy: words!(
+        "compare the peers; keepalive or TCP_USER_TIMEOUT in the program",
+        "比较各对端；在程序中启用 keepalive 或 TCP_USER_TIMEOUT"
+    ),
     limits: &[COUNT, RETRANSMITS, PROBES, IDLE_COUNT, IDLE],
     find,
 };
@@ -31,36 +44,54 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 20,
     range: (1, 100_000_000),
-    unit: "connections without an answer",
-    why: "mobile clients vanish one by one all the time",
+    unit: words!("connections without an answer", "得不到应答的连接数"),
+    why: words!(
+        "mobile clients vanish one by one all the time",
+        "移动客户端随时会零星消失"
+    ),
 };
 const RETRANSMITS: Limit = Limit {
     key: "retransmits",
     default: 3,
     range: (1, 255),
-    unit: "time-outs in a row",
-    why: "a path that loses a tenth of the packets loses three in a row in one of a thousand",
+    unit: words!("time-outs in a row", "连续超时次数"),
+    why: words!(
+        "a path that loses a tenth of the packets loses three in a row in one of a thousand",
+        "丢包率为十分之一的路径，连续丢三次的概率是千分之一"
+    ),
 };
 const PROBES: Limit = Limit {
     key: "probes",
     default: 2,
     range: (1, 255),
-    unit: "keepalives in a row that were not answered",
-    why: "one may be lost",
+    unit: words!(
+        "keepalives in a row that were not answered",
+        "连续未得到应答的 keepalive 次数"
+    ),
+    why: words!("one may be lost", "偶尔会丢失一次"),
 };
 const IDLE_COUNT: Limit = Limit {
     key: "idle-count",
     default: 100,
     range: (1, 100_000_000),
-    unit: "idle connections without keepalive",
-    why: "fewer cost nothing",
+    unit: words!(
+        "idle connections without keepalive",
+        "未启用 keepalive 的空闲连接数"
+    ),
+    why: words!("fewer cost nothing", "更少则没有开销"),
 };
 const IDLE: Limit = Limit {
     key: "idle-s",
     default: 7_200,
     range: (1, 31_536_000),
-    unit: "seconds without data in either direction",
-    why: "the default time of keepalive; few firewalls remember a connection for longer",
+    unit: words!(
+        "seconds without data in either direction",
+        "双向均无数据的秒数"
+    ),
+    why: words!(
+        "the default time of keepalive; few firewalls remember a connection for longer",
+        "keepalive 的默认时间；很少有防火墙把连接记录保留更久"
+    ),
 };
 
 /// The actions.

@@ -8,17 +8,30 @@ use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::endpoint::{Endpoint, endpoints, fullness};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::Tally;
+use crate::fmt::text::words;
 use crate::model::alarm::AlarmKind;
 use crate::model::listener::Listener;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["half-open-full"],
-    looks_at: "half-open requests of a listener compared with their limit: now, or the highest \
+    looks_at: words!(
+        "half-open requests of a listener compared with their limit: now, or the highest \
                since the activation (then it is information)",
-    refuted_by: "a queue that has room now (then it is information)",
-    alike: "a flood, and a backlog that is too small for honest clients: see `syn-flood`",
-    remedy: "SYN cookies, a longer backlog",
+        "监听端的半连接数与其上限之比：现在的值，或激活以来的最高值（则只作为提示）"
+    ),
+    refuted_by: words!(
+        "a queue that has room now (then it is information)",
+        "队列现在未满（则只作为提示）"
+    ),
+    alike: words!(
+        "a flood, and a backlog that is too small for honest clients: see `syn-flood`",
+        "洪水攻击，与 backlog 过小而无法容纳正常客户端：参见 `syn-flood`"
+    ),
+    remedy: words!(
+        "SYN cookies, a longer backlog",
+        "启用 SYN cookie，调大 backlog"
+    ),
     limits: &[PERCENT],
     find,
 };
@@ -27,8 +40,11 @@ const PERCENT: Limit = Limit {
     key: "percent",
     default: 95,
     range: (1, 100),
-    unit: "percent of the limit",
-    why: "SYNs are already dropped at the limit, and requests that expire make the number vary",
+    unit: words!("percent of the limit", "占上限的百分比"),
+    why: words!(
+        "SYNs are already dropped at the limit, and requests that expire make the number vary",
+        "达到上限时 SYN 已被丢弃，而超时的半连接使数量波动"
+    ),
 };
 
 /// The problem.

@@ -12,6 +12,7 @@ use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::{Tally, sum};
+use crate::fmt::text::words;
 use crate::host::netns::{Namespace, SOCKSTAT};
 use crate::model::ident::{Ident, Owner};
 use crate::model::reason::Reason;
@@ -20,15 +21,27 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["kernel-limits"],
-    looks_at: "connections that the kernel ended in the last minute because of tcp_max_tw_buckets \
+    looks_at: words!(
+        "connections that the kernel ended in the last minute because of tcp_max_tw_buckets \
                (out_of_timewait), tcp_max_orphans (out_of_orphans) or tcp_mem (out_of_memory), the \
                kernel's counters of them, and the usage now; if none ended in the last minute, \
                those since the activation are information",
-    refuted_by: "a counter of the namespace (TCPTimeWaitOverflow, TCPAbortOnMemory) that is 0",
-    alike: "a limit that is too low, and connections that live too long: orphans of clients that \
+        "最近一分钟内核因 tcp_max_tw_buckets（out_of_timewait）、tcp_max_orphans（out_of_orphans）或 tcp_mem（out_of_memory）而结束的连接、内核的相应计数和现在的用量；若最近一分钟没有，则激活以来的只作为提示"
+    ),
+    refuted_by: words!(
+        "a counter of the namespace (TCPTimeWaitOverflow, TCPAbortOnMemory) that is 0",
+        "该命名空间的计数（TCPTimeWaitOverflow、TCPAbortOnMemory）为 0"
+    ),
+    alike: words!(
+        "a limit that is too low, and connections that live too long: orphans of clients that \
             do not read, buffers that are too large",
-    remedy: "raise the limit, or find out which connections reach it; the programs and the peers \
+        "上限过低，与连接存活过久：不读取数据的客户端留下的孤儿连接、过大的缓冲区"
+    ),
+    remedy: words!(
+        "raise the limit, or find out which connections reach it; the programs and the peers \
              have not reset them",
+        "调大上限，或查明是哪些连接达到了上限；程序和对端都没有复位它们"
+    ),
     limits: &[COUNT],
     find,
 };
@@ -37,8 +50,14 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 1,
     range: (1, 100_000_000),
-    unit: "connections that the kernel ended for one limit in the last minute",
-    why: "the kernel does so only above a limit, and warns in its log",
+    unit: words!(
+        "connections that the kernel ended for one limit in the last minute",
+        "最近一分钟内核因一个上限而结束的连接数"
+    ),
+    why: words!(
+        "the kernel does so only above a limit, and warns in its log",
+        "内核只在超过上限时这样做，并在日志中警告"
+    ),
 };
 
 /// The problem.

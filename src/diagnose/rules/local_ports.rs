@@ -10,6 +10,7 @@ use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::Limit;
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::host::netns::LocalPorts;
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -19,9 +20,15 @@ pub const SHARE: Limit = Limit {
     key: "share",
     default: 70,
     range: (1, 100),
-    unit: "percent of ip_local_port_range, less the reserved ones, used from one local address to \
+    unit: words!(
+        "percent of ip_local_port_range, less the reserved ones, used from one local address to \
            one destination",
-    why: "leaves time to act; above it, connect() searches longer for each port",
+        "一个本地地址到一个目的地所用端口占 ip_local_port_range（扣除保留端口）的百分比"
+    ),
+    why: words!(
+        "leaves time to act; above it, connect() searches longer for each port",
+        "留出处理的时间；超过时 connect() 查找每个端口需要更久"
+    ),
 };
 
 /// The actions.

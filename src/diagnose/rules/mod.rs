@@ -42,6 +42,7 @@ pub mod time_wait;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::Finding;
 use crate::diagnose::limits::{Limit, Limits};
+use crate::fmt::text::Words;
 
 /// All rules.
 pub static RULES: &[&Rule] = &[
@@ -149,13 +150,13 @@ pub struct Rule {
     /// Names of its findings. The first is also the name of its section in the file of limits.
     pub names: &'static [&'static str],
     /// The data that it checks, for the documentation.
-    pub looks_at: &'static str,
+    pub looks_at: Words,
     /// The facts that refute it, at which it looks, for the documentation.
-    pub refuted_by: &'static str,
+    pub refuted_by: Words,
     /// What it cannot tell apart, for the documentation.
-    pub alike: &'static str,
+    pub alike: Words,
     /// The remedies in short, for the documentation.
-    pub remedy: &'static str,
+    pub remedy: Words,
     /// The limits.
     pub limits: &'static [Limit],
     /// Checks the facts.

@@ -11,6 +11,7 @@ use crate::diagnose::rules::pile::{self, Pile};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::model::conn::{Activity, Conn};
 use crate::model::ident::{Ident, Remote};
 use crate::model::meters::Meters;
@@ -19,16 +20,28 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["mtu-black-hole"],
-    looks_at: "connections, by listener or destination, that retransmit data of more than a small \
+    looks_at: words!(
+        "connections, by listener or destination, that retransmit data of more than a small \
                packet, and whose peer has sent data since the first retransmission, or just before \
                it if none of its connections has ever had a full packet acknowledged",
-    refuted_by: "a peer from which nothing has come since; data that fits into a small packet; \
+        "正在重传较大报文的连接，且对端在第一次重传之后发送过数据（若其连接从未有满长的报文得到确认，则在第一次重传之前不久也算），按监听端或目的地统计"
+    ),
+    refuted_by: words!(
+        "a peer from which nothing has come since; data that fits into a small packet; \
                  full packets that the peer has acknowledged; a share of the connections so small \
                  that some clients have vanished",
-    alike: "a path that loses all that we send, but not what the peer sends; an outage that \
+        "此后没有收到对端的任何数据；数据装得进小报文；对端确认过满长的报文；所占比例很小，只是部分客户端消失"
+    ),
+    alike: words!(
+        "a path that loses all that we send, but not what the peer sends; an outage that \
             begins just after the peers' requests",
-    remedy: "let ICMP `fragmentation needed` (IPv6: `packet too big`) through, clamp the MSS on \
+        "路径丢失本机发送的一切、但不丢失对端发送的报文；恰在对端的请求到达之后开始的网络中断"
+    ),
+    remedy: words!(
+        "let ICMP `fragmentation needed` (IPv6: `packet too big`) through, clamp the MSS on \
              the router of the tunnel, or enable `tcp_mtu_probing`",
+        "放行 ICMP `fragmentation needed`（IPv6 为 `packet too big`），在隧道的路由器上限制 MSS，或启用 `tcp_mtu_probing`"
+    ),
     limits: &[COUNT, pile::SHARE, HEARD, RETRANSMITS],
     find,
 };
@@ -37,22 +50,37 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 10,
     range: (1, 100_000_000),
-    unit: "connections that stall, whether or not their peer has been heard since",
-    why: "mobile clients that vanish just after their request look the same, one by one",
+    unit: words!(
+        "connections that stall, whether or not their peer has been heard since",
+        "停滞的连接数，无论对端此后是否有响应"
+    ),
+    why: words!(
+        "mobile clients that vanish just after their request look the same, one by one",
+        "发出请求后随即消失的移动客户端，单个看来与此相同"
+    ),
 };
 const HEARD: Limit = Limit {
     key: "heard",
     default: 3,
     range: (1, 100_000_000),
-    unit: "connections that stall although their peer has been heard since",
-    why: "a peer that is heard is not gone; a few packets may be lost by chance",
+    unit: words!(
+        "connections that stall although their peer has been heard since",
+        "停滞而对端此后仍有响应的连接数"
+    ),
+    why: words!(
+        "a peer that is heard is not gone; a few packets may be lost by chance",
+        "有响应的对端没有消失；少数报文可能偶然丢失"
+    ),
 };
 const RETRANSMITS: Limit = Limit {
     key: "retransmits",
     default: 3,
     range: (1, 255),
-    unit: "time-outs in a row",
-    why: "a path that loses a tenth of the packets loses three in a row in one of a thousand",
+    unit: words!("time-outs in a row", "连续超时次数"),
+    why: words!(
+        "a path that loses a tenth of the packets loses three in a row in one of a thousand",
+        "丢包率为十分之一的路径，连续丢三次的概率是千分之一"
+    ),
 };
 
 /// The problem.

@@ -9,6 +9,7 @@ use crate::diagnose::message::{HostAddress, SocketAddress};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::endpoint::{Dev, is_link_local};
 use crate::model::ident::Remote;
@@ -19,15 +20,24 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["pair-threshold"],
-    looks_at: "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
+    looks_at: words!(
+        "connections of one pair of addresses, without those in TIME_WAIT, compared with the \
                `threshold` of the activation: information if they are used (a pool, a proxy), a \
                warning if they are unused or far above the threshold; both ends of a connection \
                within this host are one connection",
-    refuted_by: "data in both directions on most of the connections, or keepalive: a pool or a \
+        "一个地址对的连接（不含 TIME_WAIT）与激活时的 `threshold` 之比：若在使用中（连接池、代理）则为提示，若未使用或远超阈值则为警告；本机内部连接的两端算一个连接"
+    ),
+    refuted_by: words!(
+        "data in both directions on most of the connections, or keepalive: a pool or a \
                  proxy (information only); half-open connections, of which nothing is known, are \
                  not unused, nor is a subflow if another one of its MPTCP connection carries data; more connections than `times` within this host",
-    alike: "many users behind one NAT",
-    remedy: "find the leak, or raise the threshold",
+        "多数连接有双向数据或 keepalive：是连接池或代理（只作为提示）；情况未知的半连接不算未使用，同一 MPTCP 连接的其他子流有数据时该子流也不算；本机内部超过 `times` 的连接"
+    ),
+    alike: words!("many users behind one NAT", "同一 NAT 之后的众多用户"),
+    remedy: words!(
+        "find the leak, or raise the threshold",
+        "查找泄漏，或调大阈值"
+    ),
     limits: &[UNUSED, UNUSED_AGE, TIMES],
     find,
 };
@@ -36,15 +46,24 @@ const UNUSED: Limit = Limit {
     key: "unused",
     default: 50,
     range: (1, 100),
-    unit: "percent that have not carried data both ways",
-    why: "a pool of which half was never used is too large, or it is no pool",
+    unit: words!(
+        "percent that have not carried data both ways",
+        "没有双向传输过数据的连接的百分比"
+    ),
+    why: words!(
+        "a pool of which half was never used is too large, or it is no pool",
+        "有一半从未使用的连接池过大，或者不是连接池"
+    ),
 };
 const UNUSED_AGE: Limit = Limit {
     key: "age-s",
     default: 5,
     range: (0, 86_400),
-    unit: "age in seconds: a younger connection cannot be called unused",
-    why: "it has not had time to be used",
+    unit: words!(
+        "age in seconds: a younger connection cannot be called unused",
+        "存在的秒数：更短的连接不能算未使用"
+    ),
+    why: words!("it has not had time to be used", "它还来不及被使用"),
 };
 /// Percent of the connections that must have keepalive to be a pool.
 const MOST: u64 = 90;
@@ -52,8 +71,11 @@ const TIMES: Limit = Limit {
     key: "times",
     default: 4,
     range: (1, 1_000_000),
-    unit: "times the threshold",
-    why: "that many are a leak or an attack, however they are used",
+    unit: words!("times the threshold", "阈值的倍数"),
+    why: words!(
+        "that many are a leak or an attack, however they are used",
+        "这么多连接，无论如何使用，都是泄漏或攻击"
+    ),
 };
 
 /// The problem.

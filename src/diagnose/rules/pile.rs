@@ -8,6 +8,7 @@ use crate::diagnose::message::{SocketAddress, Sources};
 use crate::diagnose::rules::Bound;
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::percent;
+use crate::fmt::text::words;
 use crate::model::conn::{Activity, Conn};
 use crate::model::ident::Ident;
 use crate::model::state::State;
@@ -17,8 +18,14 @@ pub const SHARE: Limit = Limit {
     key: "share",
     default: 10,
     range: (0, 100),
-    unit: "percent of the listener's, or the destination's, connections without TIME_WAIT",
-    why: "some clients of a large crowd vanish at any time",
+    unit: words!(
+        "percent of the listener's, or the destination's, connections without TIME_WAIT",
+        "占该监听端或目的地的连接（不含 TIME_WAIT）的百分比"
+    ),
+    why: words!(
+        "some clients of a large crowd vanish at any time",
+        "大量客户端中随时会有一些消失"
+    ),
 };
 
 /// Stamps of a socket are in ticks of the kernel, the time in the state is not.

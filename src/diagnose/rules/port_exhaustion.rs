@@ -14,6 +14,7 @@ use crate::diagnose::rules::local_ports::{self, Alone, Used, alone, destinations
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Owner};
 use crate::model::state::State;
@@ -21,19 +22,31 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["port-exhaustion"],
-    looks_at: "calls of connect() in the last minute that found no local port, or whose bound \
+    looks_at: words!(
+        "calls of connect() in the last minute that found no local port, or whose bound \
                address and port were in use to the destination; the share of the local ports that \
                connections from one local address to one destination use, TIME_WAIT excluded; and \
                the share of those that one connection each has for itself, over all destinations: \
                bind() without IP_BIND_ADDRESS_NO_PORT holds a port for every destination",
-    refuted_by: "ports that only TIME_WAIT uses (see `time-wait`); for bind(): ports that \
+        "最近一分钟没有找到本地端口的 connect() 调用，或所绑定的地址和端口到该目的地已被占用的调用；一个本地地址到一个目的地的连接占用的本地端口比例，不含 TIME_WAIT；以及在所有目的地中各由一个连接独占的端口比例：没有设置 IP_BIND_ADDRESS_NO_PORT 的 bind() 占用的端口对所有目的地都不可用"
+    ),
+    refuted_by: words!(
+        "ports that only TIME_WAIT uses (see `time-wait`); for bind(): ports that \
                  connections to several destinations share, which connect() has chosen; for the \
                  range: a port that the program has bound itself; for a bound port: a later \
                  connection to the destination from another port (then it is information)",
-    alike: "ports that sockets without a connection hold; a bound port that the last connection \
+        "只被 TIME_WAIT 占用的端口（参见 `time-wait`）；对于 bind()：由 connect() 选择、被多个目的地的连接共用的端口；对于端口范围：程序自己绑定的端口；对于绑定的端口：此后从其他端口到该目的地的连接（则只作为提示）"
+    ),
+    alike: words!(
+        "ports that sockets without a connection hold; a bound port that the last connection \
             has left meanwhile; a bind() that fails, which changes no TCP state",
-    remedy: "reuse connections, find the leak, widen the range; IP_BIND_ADDRESS_NO_PORT, or no \
+        "没有连接的套接字占用的端口；绑定的端口，其最后的连接已在此期间结束；失败的 bind()，它不改变任何 TCP 状态"
+    ),
+    remedy: words!(
+        "reuse connections, find the leak, widen the range; IP_BIND_ADDRESS_NO_PORT, or no \
              fixed source port",
+        "复用连接，查找泄漏，扩大端口范围；设置 IP_BIND_ADDRESS_NO_PORT，或不固定源端口"
+    ),
     limits: &[COUNT, local_ports::SHARE],
     find,
 };
@@ -42,9 +55,12 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 1,
     range: (1, 100_000_000),
-    unit: "calls of connect() of one process in the last minute that failed because no port was \
+    unit: words!(
+        "calls of connect() of one process in the last minute that failed because no port was \
            free",
-    why: "each is a request that failed",
+        "最近一分钟一个进程因没有空闲端口而失败的 connect() 次数"
+    ),
+    why: words!("each is a request that failed", "每一次都是一个失败的请求"),
 };
 
 /// Percent of the range: connect() may have chosen half of it without sharing a port.

@@ -11,6 +11,7 @@ use crate::diagnose::recent::{StepKey, Steps};
 use crate::diagnose::rules::{Bound, Rule, kernel_limits};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::{Owner, Remote};
 use crate::model::reason::Reason;
@@ -19,18 +20,30 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["resets"],
-    looks_at: "connections that ended by a reset in the last minute, by listener or destination \
+    looks_at: words!(
+        "connections that ended by a reset in the last minute, by listener or destination \
                and by sender: a warning if most connections end so and it continues, else \
                information",
-    refuted_by: "connections that end well in the same minute (their share), and destinations \
+        "最近一分钟因复位而结束的连接，按监听端或目的地以及复位的发送方统计：若多数连接如此结束且仍在继续则为警告，否则为提示"
+    ),
+    refuted_by: words!(
+        "connections that end well in the same minute (their share), and destinations \
                  that are connected; resets that have stopped; a service that is served again; \
                  connections that carried nothing, ended at once, and come from few sources at a \
                  regular pace: health checks; another end on this host that the kernel ended for \
                  one of its limits (see `kernel-limits`)",
-    alike: "a peer's program that resets, and a middlebox that does so in its name; health checks \
+        "同一分钟内正常结束的连接（其比例），以及已连上的目的地；复位已停止；服务已恢复；没有传输数据、立即结束、来源很少且间隔规律的连接是健康检查；另一端也在本机、由内核因某个上限而结束（参见 `kernel-limits`）"
+    ),
+    alike: words!(
+        "a peer's program that resets, and a middlebox that does so in its name; health checks \
             and a slow port scan",
-    remedy: "depends on the sender: start the service, make the program read all data, compare \
+        "对端程序发出的复位，与中间设备以其名义发出的复位；健康检查与慢速端口扫描"
+    ),
+    remedy: words!(
+        "depends on the sender: start the service, make the program read all data, compare \
              time-outs",
+        "取决于发送方：启动服务，让程序读完数据，对照超时"
+    ),
     limits: &[COUNT, SHARE, SECONDS, RECENT, CHECKERS, CHECKS],
     find,
 };
@@ -39,43 +52,79 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 50,
     range: (1, 100_000_000),
-    unit: "resets of one kind in the last minute",
-    why: "about one a second: browsers that leave a page cause fewer",
+    unit: words!(
+        "resets of one kind in the last minute",
+        "最近一分钟同一种复位的次数"
+    ),
+    why: words!(
+        "about one a second: browsers that leave a page cause fewer",
+        "约每秒一次：离开页面的浏览器引起的更少"
+    ),
 };
 const SHARE: Limit = Limit {
     key: "share",
     default: 50,
     range: (1, 100),
-    unit: "percent of the connections that ended, resets of all kinds together",
-    why: "below half, most clients are served",
+    unit: words!(
+        "percent of the connections that ended, resets of all kinds together",
+        "占已结束连接的百分比，各种复位合计"
+    ),
+    why: words!(
+        "below half, most clients are served",
+        "不到一半时，多数客户端得到了服务"
+    ),
 };
 const SECONDS: Limit = Limit {
     key: "seconds",
     default: 5,
     range: (1, 60),
-    unit: "different seconds of the last minute in which there were any",
-    why: "a program that ends resets all its connections at one moment",
+    unit: words!(
+        "different seconds of the last minute in which there were any",
+        "最近一分钟中出现复位的秒数"
+    ),
+    why: words!(
+        "a program that ends resets all its connections at one moment",
+        "程序结束时会在同一时刻复位其全部连接"
+    ),
 };
 const RECENT: Limit = Limit {
     key: "recent-s",
     default: 10,
     range: (1, 60),
-    unit: "seconds since the last one, at most",
-    why: "resets that have stopped need nobody at night: a server was restarted",
+    unit: words!(
+        "seconds since the last one, at most",
+        "距最后一次复位的最多秒数"
+    ),
+    why: words!(
+        "resets that have stopped need nobody at night: a server was restarted",
+        "已停止的复位无需半夜处理：只是服务器重启过"
+    ),
 };
 const CHECKERS: Limit = Limit {
     key: "checkers",
     default: 20,
     range: (1, 1_000_000),
-    unit: "sources of health checks, at most",
-    why: "the balancers before a server, with the addresses that they check from",
+    unit: words!(
+        "sources of health checks, at most",
+        "健康检查来源的最多个数"
+    ),
+    why: words!(
+        "the balancers before a server, with the addresses that they check from",
+        "服务器前面的负载均衡器，及其发起检查的地址"
+    ),
 };
 const CHECKS: Limit = Limit {
     key: "checks",
     default: 3,
     range: (1, 1_000_000),
-    unit: "health checks of one source in a second, at most, on average",
-    why: "a check a second by each of a few processes or rules of a balancer",
+    unit: words!(
+        "health checks of one source in a second, at most, on average",
+        "一个来源平均每秒的最多健康检查次数"
+    ),
+    why: words!(
+        "a check a second by each of a few processes or rules of a balancer",
+        "负载均衡器的少数几个进程或规则各每秒检查一次"
+    ),
 };
 
 /// The kernel's counters of resets.

@@ -8,6 +8,7 @@ use crate::diagnose::finding::{Finding, Severity, Subject};
 use crate::diagnose::identity::About;
 use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::{Bound, Rule};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::Owner;
 use crate::model::state::State;
@@ -15,11 +16,20 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["self-connect"],
-    looks_at: "sockets whose local address and port are also their remote ones, by process: the \
+    looks_at: words!(
+        "sockets whose local address and port are also their remote ones, by process: the \
                SYN met its own socket, so the service cannot have its port",
-    refuted_by: "an address or a port that differ; a socket in TIME_WAIT or closed",
-    alike: "nothing",
-    remedy: "reserve the port of the service, let the program that connects close such a socket",
+        "本地地址和端口与远端相同的套接字，按进程统计：SYN 遇到了自己的套接字，因此服务无法使用其端口"
+    ),
+    refuted_by: words!(
+        "an address or a port that differ; a socket in TIME_WAIT or closed",
+        "地址或端口不同；套接字处于 TIME_WAIT 或已关闭"
+    ),
+    alike: words!("nothing", "无"),
+    remedy: words!(
+        "reserve the port of the service, let the program that connects close such a socket",
+        "保留服务的端口，让发起连接的程序关闭这样的套接字"
+    ),
     limits: &[],
     find,
 };

@@ -8,6 +8,7 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::percent;
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Remote};
 use crate::model::state::State;
@@ -15,14 +16,26 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["silent-connections"],
-    looks_at: "ESTABLISHED connections of a listener without a byte in either direction",
-    refuted_by: "a byte in either direction, also on another subflow of the same MPTCP connection; a \
+    looks_at: words!(
+        "ESTABLISHED connections of a listener without a byte in either direction",
+        "监听端的双向均无任何字节的 ESTABLISHED 连接"
+    ),
+    refuted_by: words!(
+        "a byte in either direction, also on another subflow of the same MPTCP connection; a \
                  connection that is still young; clients on this host, and a few clients that keep \
                  a pool: keepalive at either end, or other connections of the same client to this \
                  listener that are used (then it is information)",
-    alike: "a pool that a proxy keeps ready without keepalive, port scanners that hold their \
+        "任一方向有过字节，包括同一 MPTCP 连接的其他子流；连接还很新；本机上的客户端，以及保持连接池的少数客户端：任一端启用了 keepalive，或同一客户端到该监听端的其他连接在使用中（则只作为提示）"
+    ),
+    alike: words!(
+        "a pool that a proxy keeps ready without keepalive, port scanners that hold their \
             connections",
-    remedy: "let the server close what asks for nothing, limit connections per source",
+        "代理保持备用且未启用 keepalive 的连接池，与不释放连接的端口扫描器"
+    ),
+    remedy: words!(
+        "let the server close what asks for nothing, limit connections per source",
+        "让服务器关闭没有请求的连接，限制单个来源的连接数"
+    ),
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,
@@ -39,22 +52,40 @@ const AGE: Limit = Limit {
     key: "age-s",
     default: 10,
     range: (1, 86_400),
-    unit: "seconds in ESTABLISHED, at least",
-    why: "a client that has something to ask does so at once",
+    unit: words!(
+        "seconds in ESTABLISHED, at least",
+        "处于 ESTABLISHED 的最少秒数"
+    ),
+    why: words!(
+        "a client that has something to ask does so at once",
+        "有请求的客户端会立即发送"
+    ),
 };
 const CLIENTS: Limit = Limit {
     key: "clients",
     default: 8,
     range: (0, 1_000_000),
-    unit: "clients that keep a pool, at most",
-    why: "the application servers of a database or cache",
+    unit: words!(
+        "clients that keep a pool, at most",
+        "保持连接池的客户端的最多个数"
+    ),
+    why: words!(
+        "the application servers of a database or cache",
+        "数据库或缓存的应用服务器"
+    ),
 };
 const USED: Limit = Limit {
     key: "used",
     default: 5,
     range: (1, 100),
-    unit: "percent of the clients' connections that are used: then the others are their pool",
-    why: "a pool is filled for the highest load, an attacker has no use for its connections",
+    unit: words!(
+        "percent of the clients' connections that are used: then the others are their pool",
+        "这些客户端在使用中的连接的百分比：达到时其余的是它们的连接池"
+    ),
+    why: words!(
+        "a pool is filled for the highest load, an attacker has no use for its connections",
+        "连接池按最高负载准备，而攻击者并不使用自己的连接"
+    ),
 };
 /// Percent of the connections that must have keepalive, or their other end on this host.
 const MOST: u64 = 90;

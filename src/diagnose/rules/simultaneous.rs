@@ -8,18 +8,28 @@ use crate::diagnose::recent::{Steps, WINDOW_S};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::Service;
 use crate::diagnose::tally::sum;
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["simultaneous"],
-    looks_at: "SYNs that crossed (SYN_SENT to SYN_RECV) and FINs that crossed (FIN_WAIT1 to CLOSING) \
+    looks_at: words!(
+        "SYNs that crossed (SYN_SENT to SYN_RECV) and FINs that crossed (FIN_WAIT1 to CLOSING) \
                since the activation: information",
-    refuted_by: "both ends are one socket (`self-connect`), as far as it is live or of the last \
+        "激活以来相互交叉的 SYN（SYN_SENT 到 SYN_RECV）和相互交叉的 FIN（FIN_WAIT1 到 CLOSING）：提示"
+    ),
+    refuted_by: words!(
+        "both ends are one socket (`self-connect`), as far as it is live or of the last \
                  minute",
-    alike: "a socket that was connected to itself earlier",
-    remedy: "nothing: it is harmless",
+        "两端是同一个套接字（`self-connect`），只要它仍存在或属于最近一分钟"
+    ),
+    alike: words!(
+        "a socket that was connected to itself earlier",
+        "以前曾连接到自己的套接字"
+    ),
+    remedy: words!("nothing: it is harmless", "无需处理：没有危害"),
     limits: &[],
     find,
 };

@@ -7,20 +7,33 @@ use crate::diagnose::limits::Limit;
 use crate::diagnose::rules::crowd::{self, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["slow-read"],
-    looks_at: "connections of a listener in ESTABLISHED, FIN_WAIT1 or CLOSE_WAIT that have data to \
+    looks_at: words!(
+        "connections of a listener in ESTABLISHED, FIN_WAIT1 or CLOSE_WAIT that have data to \
                send, to a peer that has a small window or must be probed, and that has \
                acknowledged few bytes a second",
-    refuted_by: "a window that is open; bytes that the peer acknowledges at a normal rate; a peer \
+        "监听端处于 ESTABLISHED、FIN_WAIT1 或 CLOSE_WAIT 且有数据待发送的连接，其对端窗口很小或需要探测，并且每秒只确认很少的字节"
+    ),
+    refuted_by: words!(
+        "a window that is open; bytes that the peer acknowledges at a normal rate; a peer \
                  that acknowledges nothing (it is gone); a peer on this host is named as the cause, \
                  and not to be blocked",
-    alike: "an honest program that is stopped in a debugger",
-    remedy: "end answers that the client does not read, limit connections per source",
+        "窗口是打开的；对端以正常速率确认数据；对端什么也不确认（它已消失）；对端在本机时指明该进程是原因，不应封禁"
+    ),
+    alike: words!(
+        "an honest program that is stopped in a debugger",
+        "在调试器中暂停的正常程序"
+    ),
+    remedy: words!(
+        "end answers that the client does not read, limit connections per source",
+        "结束客户端不读取的应答，限制单个来源的连接数"
+    ),
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,
@@ -38,29 +51,50 @@ const AGE: Limit = Limit {
     key: "age-s",
     default: 8,
     range: (1, 86_400),
-    unit: "seconds of the connection, at least",
-    why: "an answer takes longer only if it is large or the client is slow",
+    unit: words!("seconds of the connection, at least", "连接存在的最少秒数"),
+    why: words!(
+        "an answer takes longer only if it is large or the client is slow",
+        "只有应答很大或客户端很慢时才需要更久"
+    ),
 };
 const WINDOW: Limit = Limit {
     key: "window",
     default: 2_920,
     range: (1, 1_073_725_440),
-    unit: "bytes of the peer's window, less than this",
-    why: "two full segments: an honest program that reads has room for more",
+    unit: words!(
+        "bytes of the peer's window, less than this",
+        "对端窗口的字节数，须小于此值"
+    ),
+    why: words!(
+        "two full segments: an honest program that reads has room for more",
+        "两个满长的报文段：正常读取的程序有更大的空间"
+    ),
 };
 const RATE: Limit = Limit {
     key: "bytes-per-second",
     default: 1_024,
     range: (1, 1_000_000_000),
-    unit: "acknowledged a second on average, less than this",
-    why: "the slowest mobile networks take more",
+    unit: words!(
+        "acknowledged a second on average, less than this",
+        "平均每秒确认的字节数，须小于此值"
+    ),
+    why: words!(
+        "the slowest mobile networks take more",
+        "最慢的移动网络也比这快"
+    ),
 };
 const STUCK: Limit = Limit {
     key: "stuck-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds since data could last be sent; from then on the average does not count",
-    why: "a first window that was large makes the average look good for minutes",
+    unit: words!(
+        "seconds since data could last be sent; from then on the average does not count",
+        "距上次能够发送数据的秒数；超过后不再考虑平均值"
+    ),
+    why: words!(
+        "a first window that was large makes the average look good for minutes",
+        "较大的初始窗口会使平均值在数分钟内看起来正常"
+    ),
 };
 
 /// The actions.

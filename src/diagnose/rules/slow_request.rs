@@ -10,6 +10,7 @@ use crate::diagnose::recent::ANSWER;
 use crate::diagnose::rules::crowd::{self, Crowd, Kind, crowds};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::{percent, sum};
+use crate::fmt::text::words;
 use crate::host::sample::{Carried, Target, Verdict};
 use crate::model::conn::Conn;
 use crate::model::state::State;
@@ -17,18 +18,30 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["slow-request", "slow-headers", "slow-body"],
-    looks_at: "ESTABLISHED connections of a listener that receive few bytes a second, and on which \
+    looks_at: words!(
+        "ESTABLISHED connections of a listener that receive few bytes a second, and on which \
                data still comes although the server has not answered; a sample of the packets \
                (`sample=`) distinguishes headers from bodies, and without one the finding is \
                `slow-request`",
-    refuted_by: "answers of the server after the last data (a long poll, a WebSocket); requests \
+        "监听端每秒只收到很少字节的 ESTABLISHED 连接，服务器尚未应答而数据仍在到来；对报文采样（`sample=`）可以区分请求头和请求体，没有采样时结果为 `slow-request`"
+    ),
+    refuted_by: words!(
+        "answers of the server after the last data (a long poll, a WebSocket); requests \
                  that arrive fast; connections that have been quiet for long; data that our own \
                  program has not read (`stuck-reader`); a listener that answers nobody, or only \
                  greets, unless the sample shows headers or TLS: a one-way protocol such as syslog \
                  or MQTT (information only)",
-    alike: "an upload over a very slow network; a one-way protocol inside of TLS; without a sample, \
+        "最后的数据之后服务器有应答（长轮询、WebSocket）；请求到达得快；连接已安静很久；本机程序没有读取的数据（`stuck-reader`）；监听端不应答任何客户端或只发送问候，而采样没有显示请求头或 TLS：是 `syslog`、MQTT 之类的单向协议（只作为提示）"
+    ),
+    alike: words!(
+        "an upload over a very slow network; a one-way protocol inside of TLS; without a sample, \
             headers and bodies",
-    remedy: "lower the server's time-outs for headers and bodies, limit connections per source",
+        "通过极慢网络的上传；TLS 中的单向协议；没有采样时的请求头与请求体"
+    ),
+    remedy: words!(
+        "lower the server's time-outs for headers and bodies, limit connections per source",
+        "调小服务器对请求头和请求体的超时，限制单个来源的连接数"
+    ),
     limits: &[
         crowd::ONE_SOURCE,
         crowd::MANY_SOURCES,
@@ -46,30 +59,54 @@ const AGE: Limit = Limit {
     key: "age-s",
     default: 8,
     range: (1, 86_400),
-    unit: "seconds in ESTABLISHED, at least",
-    why: "a request arrives whole within a few round trips, lost segments included",
+    unit: words!(
+        "seconds in ESTABLISHED, at least",
+        "处于 ESTABLISHED 的最少秒数"
+    ),
+    why: words!(
+        "a request arrives whole within a few round trips, lost segments included",
+        "请求会在几个往返时间内完整到达，即使有报文段丢失"
+    ),
 };
 const RATE: Limit = Limit {
     key: "bytes-per-second",
     default: 256,
     range: (1, 1_000_000),
-    unit: "received a second on average, less than this",
-    why: "a modem of 1998 sent 4,000",
+    unit: words!(
+        "received a second on average, less than this",
+        "平均每秒收到的字节数，须小于此值"
+    ),
+    why: words!(
+        "a modem of 1998 sent 4,000",
+        "1998 年的调制解调器每秒发送 4,000 字节"
+    ),
 };
 const GAP: Limit = Limit {
     key: "gap-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds between the start, or the last answer, and the last data received",
-    why: "data that comes so late belongs to a request that the server has long been waiting for; \
+    unit: words!(
+        "seconds between the start, or the last answer, and the last data received",
+        "从连接开始或最后一次应答，到最后收到数据之间的秒数"
+    ),
+    why: words!(
+        "data that comes so late belongs to a request that the server has long been waiting for; \
           a long poll is answered after its last data",
+        "这么晚到来的数据属于服务器早已在等待的请求；长轮询在其最后的数据之后得到应答"
+    ),
 };
 const QUIET: Limit = Limit {
     key: "quiet-s",
     default: 120,
     range: (1, 86_400),
-    unit: "seconds since the last data, at most",
-    why: "servers give up waiting after a minute, so whoever attacks them sends more often",
+    unit: words!(
+        "seconds since the last data, at most",
+        "距最后的数据的最多秒数"
+    ),
+    why: words!(
+        "servers give up waiting after a minute, so whoever attacks them sends more often",
+        "服务器等待一分钟后放弃，因此攻击者会更频繁地发送"
+    ),
 };
 
 /// The actions: shorten time-outs.

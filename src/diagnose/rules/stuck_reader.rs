@@ -10,6 +10,7 @@ use crate::diagnose::rules::held::{self, Holder};
 use crate::diagnose::rules::pile::TICKS_MS;
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::tally::sum;
+use crate::fmt::text::words;
 use crate::model::conn::{Activity, Conn};
 use crate::model::ident::Owner;
 use crate::model::state::State;
@@ -17,17 +18,29 @@ use crate::model::state::State;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["stuck-reader"],
-    looks_at: "ESTABLISHED connections that a process holds, whose receive buffer has data that \
+    looks_at: words!(
+        "ESTABLISHED connections that a process holds, whose receive buffer has data that \
                the process has not read (`Recv-Q`) since it came, by process; if data keeps \
                coming, the process must have read nothing else of what came meanwhile",
-    refuted_by: "data that has just come; data that the process reads on its other connections \
+        "进程持有的 ESTABLISHED 连接，其接收缓冲区中有数据自到达以来未被该进程读取（`Recv-Q`），按进程统计；若数据仍在到来，则该进程在此期间必须没有读取过任何到达的数据"
+    ),
+    refuted_by: words!(
+        "data that has just come; data that the process reads on its other connections \
                  while more comes; connections on which it has sent something since: it works, and \
                  does not need what came; data that the process cannot pass on, because its peers \
                  do not take what it sends; connections that no process has accepted yet",
-    alike: "a program that is stopped, deadlocked or overloaded, and one that does not read on \
+        "数据刚刚到达；更多数据到来时进程在其他连接上读取；进程此后在该连接上发送过数据：它在工作，只是不需要到达的数据；进程无法转发的数据，因为其对端不接收；尚未被任何进程接受的连接"
+    ),
+    alike: words!(
+        "a program that is stopped, deadlocked or overloaded, and one that does not read on \
             purpose, because it still works on what it has",
-    remedy: "look at the process: its stack, its CPU time, what it waits for; the peers are \
+        "被停止、死锁或过载的程序，与因为仍在处理已有数据而有意不读取的程序"
+    ),
+    remedy: words!(
+        "look at the process: its stack, its CPU time, what it waits for; the peers are \
              innocent",
+        "检查该进程：调用栈、CPU 时间、在等待什么；对端没有责任"
+    ),
     limits: &[COUNT, AGE],
     find,
 };
@@ -36,15 +49,27 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 10,
     range: (1, 100_000_000),
-    unit: "connections of one process with data that it has not read",
-    why: "a program may let a few peers wait while it works for them",
+    unit: words!(
+        "connections of one process with data that it has not read",
+        "一个进程有未读数据的连接数"
+    ),
+    why: words!(
+        "a program may let a few peers wait while it works for them",
+        "程序在处理时可能让少数对端等待"
+    ),
 };
 const AGE: Limit = Limit {
     key: "age-s",
     default: 5,
     range: (1, 86_400),
-    unit: "seconds for which the data has been there, at least",
-    why: "a program that works reads within a second what has come",
+    unit: words!(
+        "seconds for which the data has been there, at least",
+        "数据停留的最少秒数"
+    ),
+    why: words!(
+        "a program that works reads within a second what has come",
+        "正常工作的程序会在一秒内读取到达的数据"
+    ),
 };
 /// Data that came more recently says nothing about the program.
 const MOMENT_MS: u64 = 200;

@@ -11,6 +11,7 @@ use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::half_open_full::{self, queue_remedies};
 use crate::diagnose::rules::{Bound, Rule, accept_queue_full};
 use crate::diagnose::tally::{Tally, percent, sum};
+use crate::fmt::text::words;
 use crate::model::alarm::AlarmKind;
 use crate::model::handshakes::dropped_otherwise;
 use crate::model::listener::Listener;
@@ -18,16 +19,28 @@ use crate::model::listener::Listener;
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["syn-flood"],
-    looks_at: "unfinished handshakes of a listener, a second, with and without SYN cookies, and \
+    looks_at: words!(
+        "unfinished handshakes of a listener, a second, with and without SYN cookies, and \
                its alarm `unfinished`, if that is on; the sources are those of its half-open \
                requests",
-    refuted_by: "handshakes that finish late: those of a burst are not counted once they have \
+        "监听端每秒未完成的握手，包括使用和不使用 SYN cookie 的，以及其 `unfinished` 告警（若已启用）；来源取自其半连接"
+    ),
+    refuted_by: words!(
+        "handshakes that finish late: those of a burst are not counted once they have \
                  finished; SYNs that only a full accept queue drops; clients that have \
                  acknowledged and send nothing to a listener with TCP_DEFER_ACCEPT \
                  (`TcpExtTCPDeferAcceptDrop`): information",
-    alike: "clients that our SYN-ACKs do not reach (a firewall, asymmetric routing): they leave \
+        "完成较晚的握手：突发的握手在完成后不再计入；只因全连接队列满而丢弃的 SYN；已确认但没有向设置了 TCP_DEFER_ACCEPT 的监听端发送数据的客户端（`TcpExtTCPDeferAcceptDrop`）：提示"
+    ),
+    alike: words!(
+        "clients that our SYN-ACKs do not reach (a firewall, asymmetric routing): they leave \
             unfinished handshakes, too",
-    remedy: "keep SYN cookies on, block the sources if they are few, limit SYNs if they are many",
+        "收不到本机 SYN-ACK 的客户端（防火墙、非对称路由）：它们也会留下未完成的握手"
+    ),
+    remedy: words!(
+        "keep SYN cookies on, block the sources if they are few, limit SYNs if they are many",
+        "保持启用 SYN cookie，来源少则封禁，来源多则限制 SYN 速率"
+    ),
     limits: &[UNFINISHED, RECENT, FEW],
     find,
 };
@@ -36,23 +49,41 @@ const UNFINISHED: Limit = Limit {
     key: "unfinished",
     default: 200,
     range: (1, 100_000_000),
-    unit: "handshakes a second that are not finished",
-    why: "the default of --activate='unfinished=': above what lost ACKs and vanished clients of a \
+    unit: words!(
+        "handshakes a second that are not finished",
+        "每秒未完成的握手数"
+    ),
+    why: words!(
+        "the default of --activate='unfinished=': above what lost ACKs and vanished clients of a \
           busy server cause, below any flood that does harm",
+        "--activate='unfinished=' 的默认值：高于繁忙服务器因丢失 ACK 和客户端消失而产生的数量，低于任何有危害的洪水攻击"
+    ),
 };
 const RECENT: Limit = Limit {
     key: "recent-s",
     default: 10,
     range: (1, 3_600),
-    unit: "seconds ago, at most: what ended earlier is information only",
-    why: "a flood that pauses for longer has stopped doing harm",
+    unit: words!(
+        "seconds ago, at most: what ended earlier is information only",
+        "距今的最多秒数：更早结束的只作为提示"
+    ),
+    why: words!(
+        "a flood that pauses for longer has stopped doing harm",
+        "停顿更久的洪水攻击已不再造成危害"
+    ),
 };
 const FEW: Limit = Limit {
     key: "few-sources",
     default: 50,
     range: (1, 100),
-    unit: "percent of the half-open requests that the ten largest sources must have to be named",
-    why: "spoofed sources have one request or two each",
+    unit: words!(
+        "percent of the half-open requests that the ten largest sources must have to be named",
+        "最大的十个来源须占半连接的百分比，达到才列出来源"
+    ),
+    why: words!(
+        "spoofed sources have one request or two each",
+        "伪造的来源每个只有一两个请求"
+    ),
 };
 
 /// The problem.

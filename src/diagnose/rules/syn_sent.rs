@@ -14,6 +14,7 @@ use crate::diagnose::rules::endpoint::{Endpoint, endpoints};
 use crate::diagnose::rules::{Bound, Rule, accept_queue_full};
 use crate::diagnose::service::{Service, Side};
 use crate::diagnose::tally::{Tally, percent};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::ident::{Ident, Owner, Remote};
 use crate::model::reason::Reason;
@@ -22,16 +23,28 @@ use crate::model::state::State;
 /// The rule for one destination.
 pub static SYN_SENT: Rule = Rule {
     names: &["syn-sent"],
-    looks_at: "connections in SYN_SENT to one destination, and those that timed out, were \
+    looks_at: words!(
+        "connections in SYN_SENT to one destination, and those that timed out, were \
                unreachable, or were given up by the program after half a second or more, in the \
                last minute; the error of an ICMP message; whether the destination is a listener \
                of this host whose accept queue is full; the table of tracked connections",
-    refuted_by: "attempts that are younger than the first retransmissions; a reset, which is an \
+        "到一个目的地的处于 SYN_SENT 的连接，以及最近一分钟超时、不可达或半秒以后被程序放弃的连接；ICMP 消息的错误；目的地是否是本机全连接队列已满的监听端；连接跟踪表"
+    ),
+    refuted_by: words!(
+        "attempts that are younger than the first retransmissions; a reset, which is an \
                  answer (see `resets`); attempts that are given up at once, as by a client that \
                  calls two addresses; most calls in the last minute that were answered \
                  (information); a full table of tracked connections, which drops the SYNs itself",
-    alike: "a host that is down, and a firewall that drops the SYN or its answer",
-    remedy: "test the destination from here, check the path",
+        "还没有到首次重传时间的尝试；复位也是一种应答（参见 `resets`）；立即放弃的尝试，例如同时连接两个地址的客户端；最近一分钟的多数连接请求得到应答（提示）；已满的连接跟踪表，它自己丢弃 SYN"
+    ),
+    alike: words!(
+        "a host that is down, and a firewall that drops the SYN or its answer",
+        "主机宕机，与防火墙丢弃 SYN 或其应答"
+    ),
+    remedy: words!(
+        "test the destination from here, check the path",
+        "从本机测试目的地，检查路径"
+    ),
     limits: &[COUNT, AGE, SHARE],
     find: find_unanswered,
 };
@@ -39,12 +52,24 @@ pub static SYN_SENT: Rule = Rule {
 /// The rule for many destinations.
 pub static SCANNER: Rule = Rule {
     names: &["scanner"],
-    looks_at: "destinations to which one process cannot connect: those in SYN_SENT for longer than \
+    looks_at: words!(
+        "destinations to which one process cannot connect: those in SYN_SENT for longer than \
                `age-s` of `syn-sent`, and those that refused, timed out or were unreachable in the \
                last minute",
-    refuted_by: "destinations that answer; calls that are too young to be unanswered",
-    alike: "a crawler or a monitor whose targets are down, and malware",
-    remedy: "identify the process and what it does",
+        "一个进程无法连接的目的地：处于 SYN_SENT 的时间超过 `syn-sent` 的 `age-s`，以及最近一分钟拒绝、超时或不可达的"
+    ),
+    refuted_by: words!(
+        "destinations that answer; calls that are too young to be unanswered",
+        "有应答的目的地；时间太短、还不能算没有应答的连接请求"
+    ),
+    alike: words!(
+        "a crawler or a monitor whose targets are down, and malware",
+        "目标宕机的爬虫或监控程序，与恶意软件"
+    ),
+    remedy: words!(
+        "identify the process and what it does",
+        "查明该进程及其行为"
+    ),
     limits: &[DESTINATIONS],
     find: find_scanners,
 };
@@ -53,29 +78,44 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 20,
     range: (1, 100_000_000),
-    unit: "connections to one destination",
-    why: "more than the retries of a few programs",
+    unit: words!("connections to one destination", "到一个目的地的连接数"),
+    why: words!(
+        "more than the retries of a few programs",
+        "多于少数程序的重试"
+    ),
 };
 const AGE: Limit = Limit {
     key: "age-s",
     default: 3,
     range: (0, 86_400),
-    unit: "seconds in SYN_SENT, at least",
-    why: "the SYN was sent again after 1 and 3 seconds, and none was answered",
+    unit: words!("seconds in SYN_SENT, at least", "处于 SYN_SENT 的最少秒数"),
+    why: words!(
+        "the SYN was sent again after 1 and 3 seconds, and none was answered",
+        "SYN 在 1 秒和 3 秒后重发过，均没有应答"
+    ),
 };
 const SHARE: Limit = Limit {
     key: "share",
     default: 10,
     range: (0, 100),
-    unit: "percent of the calls of the last minute that had no answer: below it, information",
-    why: "a destination that answers nine of ten calls is neither down nor cut off",
+    unit: words!(
+        "percent of the calls of the last minute that had no answer: below it, information",
+        "最近一分钟没有应答的连接请求所占的百分比：低于此值则为提示"
+    ),
+    why: words!(
+        "a destination that answers nine of ten calls is neither down nor cut off",
+        "十次连接请求应答九次的目的地既没有宕机也没有断网"
+    ),
 };
 const DESTINATIONS: Limit = Limit {
     key: "destinations",
     default: 100,
     range: (1, 100_000_000),
-    unit: "different addresses and ports",
-    why: "a crawler or a monitor that fails so often in a minute is broken; worms do it, too",
+    unit: words!("different addresses and ports", "不同的地址和端口数"),
+    why: words!(
+        "a crawler or a monitor that fails so often in a minute is broken; worms do it, too",
+        "一分钟内失败这么多次的爬虫或监控程序已出故障；蠕虫也会这样"
+    ),
 };
 
 /// The problem.

@@ -11,17 +11,30 @@ use crate::diagnose::message::SocketAddress;
 use crate::diagnose::rules::local_ports::{self, destinations};
 use crate::diagnose::rules::{Bound, Rule};
 use crate::diagnose::service::{Service, Side};
+use crate::fmt::text::words;
 use crate::model::conn::Conn;
 use crate::model::state::State;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     names: &["time-wait"],
-    looks_at: "connections in TIME_WAIT, by listener or destination; of a destination, the share \
+    looks_at: words!(
+        "connections in TIME_WAIT, by listener or destination; of a destination, the share \
                of the ports of one local address that connect() may choose from",
-    refuted_by: "local ports that the kernel reuses after a second (`tcp_tw_reuse`): information",
-    alike: "nothing: TIME_WAIT is what it is; whether it does harm depends on the ports",
-    remedy: "reuse connections (keep-alive, a pool)",
+        "处于 TIME_WAIT 的连接，按监听端或目的地统计；对于目的地，还有其占一个本地地址可供 connect() 选择的端口的比例"
+    ),
+    refuted_by: words!(
+        "local ports that the kernel reuses after a second (`tcp_tw_reuse`): information",
+        "一秒后可被内核复用的本地端口（`tcp_tw_reuse`）：提示"
+    ),
+    alike: words!(
+        "nothing: TIME_WAIT is what it is; whether it does harm depends on the ports",
+        "无：TIME_WAIT 就是 TIME_WAIT；是否有危害取决于端口"
+    ),
+    remedy: words!(
+        "reuse connections (keep-alive, a pool)",
+        "复用连接（keep-alive、连接池）"
+    ),
     limits: &[COUNT, local_ports::SHARE],
     find,
 };
@@ -30,8 +43,14 @@ const COUNT: Limit = Limit {
     key: "count",
     default: 1_000,
     range: (1, 100_000_000),
-    unit: "connections of one listener or destination: information",
-    why: "worth knowing: 16 and more short connections a second, for a minute",
+    unit: words!(
+        "connections of one listener or destination: information",
+        "一个监听端或目的地的连接数：提示"
+    ),
+    why: words!(
+        "worth knowing: 16 and more short connections a second, for a minute",
+        "值得了解：一分钟内每秒有 16 个以上的短连接"
+    ),
 };
 
 /// The problem.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::fmt::escape::printable;
+use crate::fmt::text::{Text, text, words};
 use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
 use crate::model::key::{Parsed, number};
@@ -52,18 +53,27 @@ pub fn parse_addrs(
 }
 
 /// The remedy for an address with a port or in brackets.
-fn with_port(text: &str, side: Side) -> Option<String> {
+fn with_port(text: &str, side: Side) -> Option<Text> {
     let (address, port) = split_port(text)?;
     let side = side.letter();
     let (addr, lport) = (
-        format!("{side}addr={address}"),
+        printable(&format!("{side}addr={address}")),
         format!("{side}port={port}"),
     );
     let written = printable(text);
     Some(match (address, port) {
-        (_, "") => format!("'{written}' has brackets: write {}", printable(&addr)),
-        ("" | "*", _) => format!("'{written}' is a port: write {lport}"),
-        _ => format!("'{written}' has a port: write {} {lport}", printable(&addr)),
+        (_, "") => text!(
+            "'{written}' has brackets: write {addr}",
+            "'{written}' 带有方括号：请写 {addr}"
+        ),
+        ("" | "*", _) => text!(
+            "'{written}' is a port: write {lport}",
+            "'{written}' 是端口：请写 {lport}"
+        ),
+        _ => text!(
+            "'{written}' has a port: write {addr} {lport}",
+            "'{written}' 带有端口：请写 {addr} {lport}"
+        ),
     })
 }
 
@@ -90,7 +100,11 @@ fn split_scope(text: &str) -> Parsed<(Cow<'_, str>, Option<&str>)> {
         return Ok((text.into(), None));
     };
     if address.contains('/') {
-        return Err("a device stands before the prefix length: fe80::%eth0/10".into());
+        return Err(words!(
+            "a device stands before the prefix length: fe80::%eth0/10",
+            "设备应写在前缀长度之前：`fe80::%eth0/10`"
+        )
+        .into());
     }
     Ok(match rest.split_once('/') {
         Some((device, prefix)) => (format!("{address}/{prefix}").into(), Some(device)),
@@ -104,9 +118,7 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<Ipv6Net> {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
     };
-    let address: IpAddr = address
-        .parse()
-        .map_err(|_| format!("'{}' is not an address", printable(address)))?;
+    let address: IpAddr = address.parse().map_err(|_| not_an_address(address))?;
     let written = match prefix {
         Some(text) => with_prefix(address, text)?,
         None => address.into(),
@@ -115,9 +127,17 @@ fn parse_network(text: &str, scope: Option<&str>) -> Parsed<Ipv6Net> {
     if written.trunc() != written {
         let scope = scope.map(printable);
         let right = network_text(network, scope.as_deref());
-        return Err(format!("host bits are set, did you mean {right}?"));
+        return Err(text!(
+            "host bits are set, did you mean {right}?",
+            "主机位不为零，是否想输入 {right}？"
+        ));
     }
     Ok(network)
+}
+
+fn not_an_address(text: &str) -> Text {
+    let text = printable(text);
+    text!("'{text}' is not an address", "'{text}' 不是地址")
 }
 
 fn with_prefix(address: IpAddr, prefix: &str) -> Parsed<IpNet> {
@@ -126,7 +146,10 @@ fn with_prefix(address: IpAddr, prefix: &str) -> Parsed<IpNet> {
         .and_then(|prefix| IpNet::new(address, prefix).ok())
         .ok_or_else(|| {
             let bits = IpNet::from(address).max_prefix_len();
-            format!("the prefix length is not 0 to {bits}")
+            text!(
+                "the prefix length is not 0 to {bits}",
+                "前缀长度不在 0 到 {bits} 之间"
+            )
         })
 }
 
@@ -218,13 +241,13 @@ pub(super) mod tests {
         let index = index.map(|index| index as u32 + 1);
         index
             .or_else(|| name.parse().ok())
-            .ok_or_else(|| format!("no device '{name}'"))
+            .ok_or_else(|| Text::same(format!("no device '{name}'")))
     }
 
     fn addrs(text: &str) -> String {
         match parse_addrs(text, Side::Either, device) {
             Ok(rules) => of_side(&rules, |_| true).unwrap(),
-            Err(reason) => format!("error: {reason}"),
+            Err(reason) => format!("error: {}", reason.en()),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Users, containers and control groups in a filter.
 
 use crate::fmt::escape::printable;
+use crate::fmt::text::text;
 use crate::model::filter::names::{Rules, parse_rules};
-use crate::model::key::{Parsed, number};
+use crate::model::key::{Parsed, number, out_of_range};
 
 /// A shorter beginning of a container id would match too many containers.
 const SHORTEST: usize = 6;
@@ -14,7 +15,7 @@ const SHORTEST: usize = 6;
 pub fn parse_uids(text: &str) -> Parsed<Rules<u32>> {
     parse_rules(text, |uid| {
         let uid = number(uid)?;
-        Ok(vec![u32::try_from(uid).map_err(|_| "it is out of range")?])
+        Ok(vec![u32::try_from(uid).map_err(|_| out_of_range())?])
     })
 }
 
@@ -35,11 +36,14 @@ pub fn parse_cgroups(text: &str) -> Parsed<Rules<String>> {
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
         match is_number || name.starts_with('/') {
             true => Ok(vec![name.to_owned()]),
-            false => Err(format!(
-                "'{}' is neither a path from the root of the hierarchy, such as \
-                 /system.slice/nginx.service, nor a number",
-                printable(name)
-            )),
+            false => {
+                let name = printable(name);
+                Err(text!(
+                    "'{name}' is neither a path from the root of the hierarchy, such as \
+                     /system.slice/nginx.service, nor a number",
+                    "'{name}' 既不是从层级根开始的路径（如 /system.slice/nginx.service），也不是编号"
+                ))
+            }
         }
     })
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::abi;
+use crate::fmt::text::words;
 use crate::model::key::Parsed;
 
 /// The endpoint of a connection that a rule checks.
@@ -55,7 +56,9 @@ pub(super) fn alternatives<T>(
     parse: impl Fn(&str, bool) -> Parsed<T>,
 ) -> Parsed<Vec<T>> {
     let one = |part: &str| match part.strip_prefix('!') {
-        _ if part.is_empty() || part == "!" => Err("an alternative is empty".to_owned()),
+        _ if part.is_empty() || part == "!" => {
+            Err(words!("an alternative is empty", "有一个值为空").into())
+        }
         Some(rest) => parse(rest, true),
         None => parse(part, false),
     };

@@ -1,9 +1,12 @@
 //! The keys of a filter, and values that are expressions.
 
 use crate::abi;
+use crate::fmt::text::{Text, Words, text, words};
 use crate::model::filter::expression::of_side;
 use crate::model::filter::{self, Filter, Rules, Side};
-use crate::model::key::{Choice, Context, Group, Initial, Key, Number, Parsed, Value, number};
+use crate::model::key::{
+    Choice, Context, Group, Initial, Key, Number, Parsed, Value, number, out_of_range,
+};
 
 /// Settings that contain a filter.
 pub trait Filtered: 'static {
@@ -25,12 +28,12 @@ pub trait Timed: 'static {
 
 const NS_PER_MS: u64 = 1_000_000;
 
-const ANY: Initial = Initial::Words("any");
+const ANY: Initial = Initial::Words(words!("any", "任意"));
 
 const fn rules<O: Filtered>(
     name: &'static str,
     value: &'static dyn Value<O>,
-    help: &'static str,
+    help: Words,
 ) -> Key<O> {
     Key {
         name,
@@ -44,32 +47,56 @@ const fn rules<O: Filtered>(
 pub const fn filter_keys<O: Filtered>() -> Group<O> {
     let keys = const {
         &[
-            rules("addr", &Addresses(Side::Either), "local or remote address"),
-            rules("laddr", &Addresses(Side::Local), "local address"),
-            rules("raddr", &Addresses(Side::Remote), "remote address"),
-            rules("port", &Ports(Side::Either), "local or remote port"),
-            rules("lport", &Ports(Side::Local), "local port"),
-            rules("rport", &Ports(Side::Remote), "remote port"),
+            rules(
+                "addr",
+                &Addresses(Side::Either),
+                words!("local or remote address", "本地或远端地址"),
+            ),
+            rules(
+                "laddr",
+                &Addresses(Side::Local),
+                words!("local address", "本地地址"),
+            ),
+            rules(
+                "raddr",
+                &Addresses(Side::Remote),
+                words!("remote address", "远端地址"),
+            ),
+            rules(
+                "port",
+                &Ports(Side::Either),
+                words!("local or remote port", "本地或远端端口"),
+            ),
+            rules(
+                "lport",
+                &Ports(Side::Local),
+                words!("local port", "本地端口"),
+            ),
+            rules(
+                "rport",
+                &Ports(Side::Remote),
+                words!("remote port", "远端端口"),
+            ),
             Key {
                 name: "family",
                 value: &Choice {
-                    what: "a family",
+                    what: words!("a family", "地址族"),
                     names: &[("4", 4), ("6", 6)],
                     field: |options: &mut O| &mut options.filter().family,
                 },
-                initial: Initial::Words("both"),
-                help: "address family of the socket",
+                initial: Initial::Words(words!("both", "两者")),
+                help: words!("address family of the socket", "套接字的地址族"),
             },
             Key {
                 name: "netns",
                 value: &Netns,
-                initial: Initial::Words("all"),
-                help: "network namespace",
+                initial: Initial::Words(words!("all", "全部")),
+                help: words!("network namespace", "网络命名空间"),
             },
         ]
     };
     Group {
-        title: "Filters",
+        title: words!("Filters", "过滤条件"),
         keys,
     }
 }
@@ -86,12 +113,15 @@ pub const fn min_ms<O: Timed>() -> Group<O> {
                 field: O::min_ns,
             },
             initial: Initial::Value("0"),
-            help: "least time in the old state in milliseconds; of live connections and listeners, \
-                   in their state",
+            help: words!(
+                "least time in the old state in milliseconds; of live connections and listeners, \
+                 in their state",
+                "在原状态中的最短时间，单位毫秒；对于当前连接和监听端，是在其当前状态中的时间"
+            ),
         }]
     };
     Group {
-        title: "Time in a state",
+        title: words!("Time in a state", "状态持续时间"),
         keys,
     }
 }
@@ -100,10 +130,13 @@ pub const fn min_ms<O: Timed>() -> Group<O> {
 struct Addresses(Side);
 
 impl<O: Filtered> Value<O> for Addresses {
-    fn allowed(&self) -> String {
-        "IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to that, ! negates, \
-         | separates"
-            .into()
+    fn allowed(&self) -> Text {
+        words!(
+            "IPv4 or IPv6 address or CIDR, with %DEVICE behind the address if bound to that, ! \
+             negates, | separates",
+            "IPv4 或 IPv6 地址或 CIDR，若绑定了网络设备则在地址后加 %DEVICE；! 表示排除，| 分隔多个值"
+        )
+        .into()
     }
 
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
@@ -135,8 +168,12 @@ impl<O: Filtered> Value<O> for Addresses {
 struct Ports(Side);
 
 impl<O: Filtered> Value<O> for Ports {
-    fn allowed(&self) -> String {
-        "port or range LOW-HIGH, ! negates, | separates".into()
+    fn allowed(&self) -> Text {
+        words!(
+            "port or range LOW-HIGH, ! negates, | separates",
+            "端口或范围 LOW-HIGH；! 表示排除，| 分隔多个值"
+        )
+        .into()
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
@@ -161,8 +198,9 @@ fn has_room(used: usize, new: usize) -> Parsed<()> {
     let most = abi::TCPSTATES_MAX_RULES as usize;
     match used + new {
         n if n <= most => Ok(()),
-        n => Err(format!(
-            "{n} rules with those of the other sides, at most {most} fit"
+        n => Err(text!(
+            "{n} rules with those of the other sides, at most {most} fit",
+            "与其他端的条件合计 {n} 条，最多 {most} 条"
         )),
     }
 }
@@ -171,8 +209,12 @@ fn has_room(used: usize, new: usize) -> Parsed<()> {
 struct Netns;
 
 impl<O: Filtered> Value<O> for Netns {
-    fn allowed(&self) -> String {
-        "inode number, name under /run/netns, path such as /proc/PID/ns/net, or pid:PID".into()
+    fn allowed(&self) -> Text {
+        words!(
+            "inode number, name under /run/netns, path such as /proc/PID/ns/net, or pid:PID",
+            "inode 号、/run/netns 下的名称、路径（如 /proc/PID/ns/net），或 pid:PID"
+        )
+        .into()
     }
 
     fn set(&self, options: &mut O, text: &str, context: &Context) -> Parsed<()> {
@@ -203,15 +245,13 @@ impl<O: Filtered> Value<O> for Netns {
 
 fn inode(text: &str) -> Parsed<u32> {
     let inode = number(text).ok().and_then(|n| u32::try_from(n).ok());
-    inode
-        .filter(|n| *n != 0)
-        .ok_or_else(|| "it is out of range".to_owned())
+    inode.filter(|n| *n != 0).ok_or_else(out_of_range)
 }
 
 /// An expression of names, some of them negated.
 pub struct Expression<O, T: 'static> {
     /// All valid names.
-    pub names: fn() -> String,
+    pub names: fn() -> Text,
     /// Parses an expression.
     pub parse: fn(&str) -> Parsed<Rules<T>>,
     /// The name of a value.
@@ -221,8 +261,9 @@ pub struct Expression<O, T: 'static> {
 }
 
 impl<O, T> Value<O> for Expression<O, T> {
-    fn allowed(&self) -> String {
-        format!("{}, ! negates, | separates", (self.names)())
+    fn allowed(&self) -> Text {
+        let names = (self.names)();
+        text!("{names}, ! negates, | separates", "{names}；! 表示排除，| 分隔多个值"; names)
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::fmt::nearest::nearest;
+use crate::fmt::text::{Text, Words, text};
 use crate::model::filter::expression::alternatives;
 use crate::model::key::Parsed;
 
@@ -42,13 +43,15 @@ pub(super) fn parse_rules<T>(
 /// The error that `name` is not one of `names`, with the nearest one.
 pub(crate) fn unknown_name(
     name: &str,
-    what: &str,
+    what: Words,
     names: impl Iterator<Item = Cow<'static, str>>,
-) -> String {
+) -> Text {
     let near = nearest(name, names);
-    let hint = near.map_or(String::new(), |n| format!(", did you mean {n}?"));
+    let hint = near.map_or(Text::default(), |n| {
+        text!(", did you mean {n}?", "，是否想输入 {n}？")
+    });
     let name = crate::fmt::escape::printable(name);
-    format!("'{name}' is not a {what}{hint}")
+    text!("'{name}' is not {what}{hint}", "'{name}' 不是{what}{hint}"; what, hint)
 }
 
 impl<T> Rules<T> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::fmt::escape::printable;
+use crate::fmt::text::text;
 use crate::model::filter::expression::{Side, alternatives};
 use crate::model::ident::Ident;
 use crate::model::key::{Parsed, number};
@@ -28,7 +30,10 @@ pub fn parse_ports(text: &str, side: Side) -> Parsed<Vec<PortRule>> {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
         let (low, high) = (parse_port(low)?, parse_port(high)?);
         if low > high {
-            return Err(format!("the range {low}-{high} is upside down"));
+            return Err(text!(
+                "the range {low}-{high} is upside down",
+                "范围 {low}-{high} 的起点大于终点"
+            ));
         }
         Ok(PortRule {
             low,
@@ -42,9 +47,10 @@ pub fn parse_ports(text: &str, side: Side) -> Parsed<Vec<PortRule>> {
 fn parse_port(text: &str) -> Parsed<u16> {
     let port = number(text).ok().and_then(|n| u16::try_from(n).ok());
     port.ok_or_else(|| {
-        format!(
-            "'{}' is not a port (0 to 65535)",
-            crate::fmt::escape::printable(text)
+        let text = printable(text);
+        text!(
+            "'{text}' is not a port (0 to 65535)",
+            "'{text}' 不是端口（0 到 65535）"
         )
     })
 }
@@ -83,7 +89,7 @@ mod tests {
     fn ports_are_read_and_rendered() {
         let ports = |text| match parse_ports(text, Side::Local) {
             Ok(rules) => of_side(&rules, |_| true).unwrap(),
-            Err(reason) => format!("error: {reason}"),
+            Err(reason) => format!("error: {}", reason.en()),
         };
         let table = [
             ("80", "80"),

@@ -1,9 +1,10 @@
 //! Processes in a filter.
 
 use crate::fmt::escape::printable;
+use crate::fmt::text::text;
 use crate::model::filter::names::{Rules, parse_rules};
 use crate::model::ident::Owner;
-use crate::model::key::{Parsed, number};
+use crate::model::key::{Parsed, number, out_of_range};
 
 /// The kernel keeps this many bytes of a name.
 const LONGEST: usize = 15;
@@ -15,7 +16,7 @@ const LONGEST: usize = 15;
 pub fn parse_pids(text: &str) -> Parsed<Rules<u32>> {
     parse_rules(text, |pid| {
         let pid = number(pid)?;
-        Ok(vec![u32::try_from(pid).map_err(|_| "it is out of range")?])
+        Ok(vec![u32::try_from(pid).map_err(|_| out_of_range())?])
     })
 }
 
@@ -26,10 +27,13 @@ pub fn parse_pids(text: &str) -> Parsed<Rules<u32>> {
 pub fn parse_comms(text: &str) -> Parsed<Rules<String>> {
     parse_rules(text, |name| match name.len() {
         0..=LONGEST => Ok(vec![name.to_owned()]),
-        _ => Err(format!(
-            "'{}' is longer than {LONGEST} bytes, which the kernel keeps of a name",
-            printable(name)
-        )),
+        _ => {
+            let name = printable(name);
+            Err(text!(
+                "'{name}' is longer than {LONGEST} bytes, which the kernel keeps of a name",
+                "'{name}' 超过 {LONGEST} 字节，内核只保存名称的前 {LONGEST} 字节"
+            ))
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Reasons in a filter.
 
+use crate::fmt::text::words;
 use crate::model::filter::names::{Rules, parse_rules, unknown_name};
 use crate::model::key::Parsed;
 use crate::model::reason::Reason;
@@ -9,7 +10,8 @@ use crate::model::reason::Reason;
 /// # Errors
 /// The problem, as text.
 pub fn parse_reasons(text: &str) -> Parsed<Rules<Reason>> {
-    let unknown = |name: &str| unknown_name(name, "reason", Reason::all().filter_map(Reason::name));
+    let what = words!("a reason", "原因");
+    let unknown = |name: &str| unknown_name(name, what, Reason::all().filter_map(Reason::name));
     parse_rules(text, |name| {
         let reason = Reason::from_name(name).ok_or_else(|| unknown(name))?;
         Ok(vec![reason])
@@ -34,9 +36,12 @@ mod tests {
         assert!(shows("!refused", 0) && !shows("!refused", 10));
         assert!(Rules::<Reason>::default().matches(Reason::NONE));
         assert_eq!(
-            parse_reasons("refuse").unwrap_err(),
+            parse_reasons("refuse").unwrap_err().en(),
             "'refuse' is not a reason, did you mean refused?"
         );
-        assert_eq!(parse_reasons("none").unwrap_err(), "'none' is not a reason");
+        assert_eq!(
+            parse_reasons("none").unwrap_err().en(),
+            "'none' is not a reason"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! States in a filter.
 
+use crate::fmt::text::{Text, words};
 use crate::model::filter::names::{Rules, parse_rules, unknown_name};
 use crate::model::key::Parsed;
 use crate::model::state::State;
@@ -18,12 +19,17 @@ pub fn parse_states(text: &str) -> Parsed<Rules<State>> {
     })
 }
 
-fn unknown_state(name: &str) -> String {
+fn unknown_state(name: &str) -> Text {
     match name.eq_ignore_ascii_case(&State::NEW.name()) {
-        true => {
-            "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV".into()
+        true => words!(
+            "no connection is in NEW, a SYN's first transition comes from it: use SYN_RECV",
+            "没有连接处于 NEW，它只是 SYN 的第一次状态转换的原状态：请用 SYN_RECV"
+        )
+        .into(),
+        false => {
+            let what = words!("a state", "状态");
+            unknown_name(name, what, State::all().map(State::name))
         }
-        false => unknown_name(name, "state", State::all().map(State::name)),
     }
 }
 
@@ -48,7 +54,7 @@ mod tests {
                 refused: vec![State(6)]
             }
         );
-        let error = |text| parse_states(text).unwrap_err();
+        let error = |text| parse_states(text).unwrap_err().en().to_owned();
         assert_eq!(
             error("ESTABLISHD"),
             "'ESTABLISHD' is not a state, did you mean ESTABLISHED?"

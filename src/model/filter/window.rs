@@ -4,6 +4,7 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SpanRelativeTo, Timestamp, Unit};
 
+use crate::fmt::text::{Text, words};
 use crate::model::key::{Context, Parsed, Value};
 
 /// A point in time as the user writes it.
@@ -28,7 +29,7 @@ impl Moment {
             [_, b':', ..] | [_, _, b':', ..] => of_day(text).map(Self::OfDay),
             _ => text.parse().ok().map(Self::At),
         };
-        moment.ok_or_else(|| "it is not a time".into())
+        moment.ok_or_else(|| words!("it is not a time", "不是时间").into())
     }
 
     /// The text that the user would write.
@@ -110,7 +111,7 @@ impl Window {
         let until = self.until.map(|moment| bound(moment, now, begin));
         let end = until.map(|bound| real(bound, now));
         match begin.zip(end).is_some_and(|(begin, end)| end < begin) {
-            true => Err("until= is before since=".into()),
+            true => Err(words!("until= is before since=", "until= 早于 since=").into()),
             false => Ok(Within { since, until }),
         }
     }
@@ -180,8 +181,12 @@ fn local(ns: i128, zone: &TimeZone) -> DateTime {
 pub struct MomentOf<O: 'static>(pub fn(&mut O) -> &mut Option<Moment>);
 
 impl<O> Value<O> for MomentOf<O> {
-    fn allowed(&self) -> String {
-        "RFC 3339 (2026-01-31T08:00:00Z), local HH:MM[:SS], or a time ago such as -10m".into()
+    fn allowed(&self) -> Text {
+        words!(
+            "RFC 3339 (2026-01-31T08:00:00Z), local HH:MM[:SS], or a time ago such as -10m",
+            "RFC 3339（2026-01-31T08:00:00Z）、本地时间 HH:MM[:SS]，或多久以前，如 -10m"
+        )
+        .into()
     }
 
     fn set(&self, options: &mut O, text: &str, _: &Context) -> Parsed<()> {
@@ -266,7 +271,7 @@ mod tests {
         let expected = ["2026-11-26T23:00:00", "2026-11-26T23:30:00"].map(String::from);
         assert_eq!(both("23:00", "23:30"), Ok(expected));
         assert!(both("-10m", "-5m").is_ok());
-        let refused = Err("until= is before since=".to_owned());
+        let refused = Err(words!("until= is before since=", "until= 早于 since=").into());
         assert_eq!(both("-5m", "-10m"), refused);
         assert_eq!(
             both("2026-11-27T00:00:00Z", "2026-11-26T00:00:00Z"),

@@ -27,7 +27,7 @@ pub fn write(m: &mut Markup, view: &View) -> io::Result<()> {
         m.leaf("p", &[("class", &"good")], l.nothing_found)?;
     }
     for (netns, reason) in diagnosis.unreadable.iter().take(MOST) {
-        let reason = shortened(&printable(reason), TEXT);
+        let reason = shortened(&printable(reason.of(l.lang)), TEXT);
         let text = format!("{} {netns}: {}: {reason}", l.namespace, l.unreadable);
         m.leaf("p", &[("class", &"note")], text)?;
     }

@@ -8,6 +8,7 @@ use crate::model::hook::Hook;
 use crate::render::html::markup::Markup;
 use crate::render::html::table::{Cell, Table};
 use crate::render::html::{View, grouped, name};
+use crate::render::i18n::hooks::lost_without;
 
 /// Most hooks in the page; the module has fewer.
 const MOST: usize = 100;
@@ -21,7 +22,7 @@ pub fn write(m: &mut Markup, view: &View) -> io::Result<()> {
     keys(view, settings).write(m)?;
     for hook in shown.hooks.iter().filter(|hook| !hook.attached).take(MOST) {
         let mut text = format!("{}: {}", l.not_attached, name(&hook.symbol));
-        if let Some(feeds) = l.lang.lost_without(hook.id) {
+        if let Some(feeds) = lost_without(hook.id).map(|words| words.of(l.lang)) {
             text += &format!("; {}: {feeds}", l.loses);
         }
         m.leaf("p", &[("class", &"alert")], text)?;
@@ -76,7 +77,7 @@ fn hooks<'a>(view: &View<'a>, hooks: &[Hook]) -> Table<'a> {
             Cell::text(hook.kind.name()),
             Cell::text(status),
             Cell::text(grouped(hook.missed)),
-            Cell::text(l.lang.lost_without(hook.id).unwrap_or_default()),
+            Cell::text(lost_without(hook.id).map_or("", |words| words.of(l.lang))),
         ]
     };
     let mut rows: Vec<_> = hooks.iter().take(MOST).map(row).collect();

@@ -92,15 +92,15 @@ labels! {
     bytes_sent: "Bytes sent", "发送字节";
     bytes_received: "Bytes received", "接收字节";
     bytes_acked: "Bytes acknowledged", "已确认字节";
-    backlog: "Backlog", "等待队列";
-    max_backlog: "Max backlog", "最大等待队列";
+    backlog: "Backlog", "全连接队列";
+    max_backlog: "Max backlog", "全连接队列上限";
     retrans: "Retransmissions", "重传次数";
     retrans_short: "Retrans", "重传";
     srtt: "Round-trip time", "往返时间";
     last_recv: "Data received", "上次收到数据";
     last_sent: "Data sent", "上次发送数据";
     ago: "ago", "前";
-    unacked: "Unacknowledged", "未确认段";
+    unacked: "Unacknowledged", "未确认报文段";
     retransmits: "Timeouts in a row", "连续超时";
     probes: "Probes unanswered", "未应答探测";
     socket: "Socket", "套接字";
@@ -120,7 +120,7 @@ labels! {
     established: "Established", "已建立";
     established_short: "Estab", "已建立";
     closing: "Closing", "关闭中";
-    timewait: "Timewait", "等待关闭";
+    timewait: "Timewait", "TimeWait";
     unfinished: "Unfinished / s", "每秒未完成";
     overflows: "Overflows", "队列溢出";
     drops: "Drops", "丢弃";
@@ -165,7 +165,7 @@ labels! {
     ended: "Ended connections", "已结束连接";
     lived: "From ESTABLISHED to the end", "从建立到结束";
     accept_wait_all: "waited for accept()", "等待 accept()";
-    accept_wait: "Accept wait", "接收等待";
+    accept_wait: "Accept wait", "accept等待";
     accept_wait_average: "Wait for accept()", "等待 accept()";
     others_cgroups: "others", "其他";
     pairs: "Pairs of addresses", "地址对";
@@ -180,7 +180,7 @@ labels! {
     seen: "seen", "已见";
     recorded: "recorded", "已记录";
     filtered: "filtered", "已过滤";
-    too_short: "too short", "过短";
+    too_short: "too short", "时长不足";
     reported: "reported", "已报告";
     pending: "pending", "待报告";
     lost: "Lost", "丢失";
@@ -257,6 +257,18 @@ mod tests {
             assert!(labels.all().iter().all(|w| !w.trim().is_empty()));
         }
         assert!(EN.all().iter().all(|w| w.is_ascii()));
+    }
+
+    /// Signs, and a state that has its name in each language.
+    const THE_SAME: &[&str] = &["/", "99 %", "TimeWait"];
+
+    #[test]
+    fn every_label_is_translated() {
+        let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+        for label in ZH.all() {
+            let is_same = THE_SAME.contains(&label);
+            assert!(label.contains(is_chinese) || is_same, "{label}");
+        }
     }
 
     #[test]

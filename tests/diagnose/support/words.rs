@@ -41,7 +41,11 @@ impl Diagnosis {
             checked: found.checked,
             connections: found.connections,
             listeners: found.listeners,
-            unreadable: found.unreadable,
+            unreadable: found
+                .unreadable
+                .into_iter()
+                .map(|(netns, reason)| (netns, reason.en().to_owned()))
+                .collect(),
         }
     }
 }

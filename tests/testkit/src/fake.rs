@@ -16,6 +16,7 @@ use diagnose_tools::backend::events::{Rings, of_rings};
 use diagnose_tools::backend::ring::{RingReader, RingView, header_bytes};
 use diagnose_tools::backend::{Backend, DrainLock, Events, Recorder, Start, positions};
 use diagnose_tools::error::{Error, Result};
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::model::activation::{Activation, Settings, TransitionHook};
 use diagnose_tools::model::conn::Conn;
 use diagnose_tools::model::event::{Progress, RingState};
@@ -347,7 +348,7 @@ impl Backend for Fake {
 impl Rings for Fake {
     fn map_ring(&self, _: &Settings, cpu: u32) -> Result<RingReader> {
         if self.resized.get() {
-            return Err(Error::system("mapping", Errno::EINVAL));
+            return Err(Error::system(Text::same("mapping"), Errno::EINVAL));
         }
         let view = RingView::from_words(self.rings[cpu as usize].words.clone());
         RingReader::new(view).map_err(|e| Error::Ring { cpu, reason: e.0 })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::host::names::{ConnNames, Names};
 use diagnose_tools::host::netns::{Namespace, TRACKED};
 use diagnose_tools::host::processes::{Found, Process};
@@ -133,7 +134,7 @@ impl Host for FakeHost {
                 port: 80,
                 inode: MYSQLD,
             }],
-            closed: self.closed.clone(),
+            closed: self.closed.clone().map(Text::same),
         }
     }
 

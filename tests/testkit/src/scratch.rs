@@ -17,7 +17,7 @@ impl Scratch {
         let top = Path::new(top);
         let owners = Owners::root().and(geteuid().as_raw());
         if let Err(fault) = Folder::open(top, &owners) {
-            eprintln!("not tried: {fault}");
+            eprintln!("not tried: {}", fault.text().en());
             return None;
         }
         let path = top.join(name);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use diagnose_tools::fmt::json;
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::host::names::{Cgroup, ConnNames};
 use diagnose_tools::host::netns::{Namespace, SETTINGS};
 use diagnose_tools::host::processes::{Found, Process};
@@ -89,7 +90,7 @@ impl Strange {
                 });
             }
             _ => {
-                self.namespace.closed = (index > 0).then_some(text);
+                self.namespace.closed = (index > 0).then(|| Text::same(text));
                 self.carried = Carried {
                     headers: number(0),
                     body: number(1),

@@ -148,6 +148,7 @@ pub fn vm(machine: &Machine, group: &str) -> Command {
 /// all of it at the end. True when they all passed; a machine that could not run is a failure.
 pub fn boot(machine: &Machine, group: &str, at_its_end: bool) -> bool {
     let mut vm = vm(machine, group);
+    #[allow(clippy::disallowed_methods, reason = "it is no message of the program")]
     let status = if at_its_end {
         vm.output().map(|output| {
             // Both are a log: an error of the output does not matter.

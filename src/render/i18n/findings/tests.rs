@@ -1,5 +1,6 @@
 //! Tests of all sentences in all languages.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -537,7 +538,8 @@ fn chinese_has_no_english_sentence() {
     let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
     for text in sentences(Lang::Zh) {
         assert!(text.contains(is_chinese), "{text}");
-        let words: Vec<_> = text.split(' ').collect();
+        let plain: String = text.split('`').step_by(2).collect();
+        let words: Vec<_> = plain.split(' ').collect();
         let mut three = words.windows(3);
         assert!(!three.any(|words| words.iter().all(is_word)), "{text}");
         for mark in ["，", "。", "；", "：", "、", "（", "）"] {
@@ -547,6 +549,32 @@ fn chinese_has_no_english_sentence() {
         assert!(!text.contains([';', '\'']), "{text}");
         let western = text.contains(", ") || text.contains(": ");
         assert!(!western, "{text}");
+    }
+}
+
+/// The numbers of a text, and its names of settings and functions, each once.
+fn facts(text: &str) -> BTreeSet<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.:%".contains(c);
+    let words = text.split(|c: char| !is_name(c));
+    let words = words.map(|word| word.trim_matches(['.', ':']));
+    let is_fact = |word: &&str| word.contains('_') || word.contains(|c: char| c.is_ascii_digit());
+    words.filter(is_fact).collect()
+}
+
+/// The arguments of a problem are the same in each language, and a remedy names the same settings.
+#[test]
+fn languages_agree_on_the_facts() {
+    for made in problems() {
+        let [en, zh] = [Lang::En, Lang::Zh].map(|lang| problem(lang, &made));
+        assert_eq!(facts(&en), facts(&zh), "{en} / {zh}");
+    }
+    let is_name = |word: &&str| word.contains('_');
+    for made in actions() {
+        let [en, zh] = [Lang::En, Lang::Zh].map(|lang| action(lang, &made));
+        let [of_en, of_zh] = [&en, &zh].map(|text| facts(text));
+        let [of_en, of_zh]: [Vec<_>; 2] =
+            [of_en, of_zh].map(|f| f.into_iter().filter(is_name).collect());
+        assert_eq!(of_en, of_zh, "{en} / {zh}");
     }
 }
 

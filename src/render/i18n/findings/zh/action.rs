@@ -268,11 +268,11 @@ fn mtu_black_hole(action: &mtu_black_hole::Action) -> &'static str {
              测试"
         }
         mtu_black_hole::Action::ClampMss => {
-            "在窄链路之前的路由器上限制 MSS：nftables 的 maxseg、iptables 的 \
+            "在窄链路之前的路由器上限制 MSS：nftables 的 `tcp option maxseg size set rt mtu`、iptables 的 \
              `TCPMSS --clamp-mss-to-pmtu`；或在本机为到对端的路由设置较小的 `mtu`"
         }
         mtu_black_hole::Action::MtuProbing => {
-            "设为 1 时，TCP 在几次超时后尝试较小的段，连接得以继续；设为 0 时不尝试"
+            "设为 1 时，TCP 在几次超时后尝试较小的报文段，连接得以继续；设为 0 时不尝试"
         }
     }
 }
