@@ -36,7 +36,7 @@ pub fn lines(style: &Plain, diagnosis: &Diagnosis, width: u16) -> Vec<FindingLin
             "{} {netns}: {}: {}",
             l.namespace,
             l.unreadable,
-            printable(reason)
+            printable(reason.of(l.lang))
         );
         push(&mut lines, &text, None, style.width.unwrap_or(0));
     }
