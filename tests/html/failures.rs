@@ -145,7 +145,7 @@ fn nothing_active_is_no_page() {
     let fake = town(10);
     fake.active.set(false);
     let error = write(&fake, &mut host(), &directory.path("page.html")).unwrap_err();
-    assert_eq!(error.to_string(), "not active: use --activate first");
+    assert_eq!(error.text().en(), "not active: use --activate first");
     assert_eq!(directory.names(), [""; 0]);
 }
 
@@ -159,7 +159,7 @@ fn a_page_is_written_by_the_program() {
     let done = Done::from(command.output().unwrap());
     assert_eq!((done.status, done.err.as_str()), (0, ""));
     assert!(
-        done.out.starts_with("written: ") && done.out.lines().count() == 1,
+        done.out.starts_with("已写入：") && done.out.lines().count() == 1,
         "{}",
         done.out
     );

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use diagnose_tools::abi::RawConn;
 use diagnose_tools::command::options::HtmlOptions;
+use diagnose_tools::fmt::text::Text;
 use diagnose_tools::host::names::{ConnNames, Names};
 use diagnose_tools::host::netns::Namespace;
 use diagnose_tools::host::sample::{Carried, Target};
@@ -47,7 +48,7 @@ impl Host for Hostile {
 
     fn namespace(&mut self, _: u32, _: &[u32]) -> Namespace {
         Namespace {
-            closed: Some(PATH.repeat(300)),
+            closed: Some(Text::same(PATH.repeat(300))),
             ..Namespace::default()
         }
     }

@@ -192,8 +192,7 @@ impl<'a> Terminal<'a> {
     /// The terminal or the kernel refuses.
     pub fn stop(&mut self) -> Result<()> {
         leave();
-        raise(Signal::SIGSTOP)
-            .map_err(|errno| Error::system(words!("stopping", "暂停"), errno))?;
+        raise(Signal::SIGSTOP).map_err(|errno| Error::system(words!("stopping", "暂停"), errno))?;
         self.take_again()
     }
 
