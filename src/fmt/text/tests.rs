@@ -98,8 +98,8 @@ fn literals(source: &str) -> impl Iterator<Item = String> {
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
         let text = rest.strip_prefix('"')?;
-        let end = text.match_indices('"').map(|(at, _)| at);
-        let end = end.filter(|at| !text[..*at].ends_with('\\')).next()?;
+        let mut end = text.match_indices('"').map(|(at, _)| at);
+        let end = end.find(|at| !text[..*at].ends_with('\\'))?;
         rest = &text[end + 1..];
         let parts = text[..end].split("\\\n").map(str::trim_start);
         Some(parts.collect())
