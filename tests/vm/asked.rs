@@ -1,9 +1,10 @@
 //! What a report is asked for beside its lines: lives, counts, a cursor, a range of time. Lives are
-//! compared with `tcplife`, which looks at the kernel's trace event, counts with `ss`.
+//! compared with `tcplife`, which looks at the kernel's trace event, counts with `ss`, `lsof` and
+//! `nstat`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::handshakes::patient;
 use crate::support::netns::Netns;
+use crate::support::nstat::Counters;
+use crate::support::raw::{HOST, Peer, Wire, peer_addr};
+use crate::support::segment::RST;
 use crate::support::tool::Report;
 use crate::support::{scenario, scenario_where, ss, tool, traffic};
 
@@ -21,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario_where(has_btf, "lives_equal_those_of_tcplife", beside_tcplife),
         scenario("lives_are_what_was_measured", measured),
+        scenario("half_open_requests_are_lives", half_open),
         scenario("counts_equal_those_of_ss", counts),
         scenario("cursors_do_not_take_each_others_events", cursors),
     ]
@@ -266,6 +272,55 @@ fn measured() {
     tool::tcpstates(&["--deactivate"]);
 }
 
+/// A request that never becomes a connection has a life, too, which no other tool shows.
+fn half_open() {
+    let netns = patient("halflives", 3);
+    let wire = Wire::new(&netns);
+    let listener = netns.run(|| traffic::listen_with_backlog(HOST, 64));
+    let Ok(SocketAddr::V4(to)) = listener.local_addr() else {
+        panic!("{listener:?} has no IPv4 address");
+    };
+    tool::activate(&format!("netns={}", netns.inode()));
+    let began = Instant::now();
+    let from = |n| SocketAddrV4::new(peer_addr(n), 30_000 + n);
+    let mut peers: Vec<_> = (0..3).map(|n| Peer::new(&wire, from(n), to)).collect();
+    for peer in &mut peers {
+        peer.half_open();
+    }
+    let hold = Duration::from_millis(200);
+    thread::sleep(hold);
+    assert!(report("lives=1 peek=1").lives.is_empty());
+    for peer in &mut peers[..2] {
+        peer.send(RST);
+    }
+    traffic::until("two have ended", || {
+        report("lives=1 peek=1").lives.len() == 2
+    });
+    ss::abort(&netns.name, &["state", "syn-recv"]);
+    traffic::until("all have ended", || {
+        report("lives=1 peek=1").lives.len() == 3
+    });
+    let all = began.elapsed();
+    let lives = report("lives=1").lives;
+    for (n, reason) in (0..3).zip(["reset_received", "reset_received", "aborted"]) {
+        let is_of = |life: &&Value| life["rport"] == 30_000 + n;
+        let life = lives.iter().find(is_of).expect("each has its life");
+        assert_eq!(life["raddr"], peer_addr(n).to_string(), "{life}");
+        assert_eq!(life["reason"], reason, "{life}");
+        assert_eq!(life["role"], "server", "{life}");
+        assert_eq!(life["duration_exact"], true, "{life}");
+        assert!(life.get("pid").is_none(), "nobody has accepted it: {life}");
+        let stays = stays(life);
+        assert_eq!(stays.keys().collect::<Vec<_>>(), ["SYN_RECV"], "{life}");
+        let lasted = Duration::from_nanos(number(life, "duration_ns"));
+        assert!(
+            hold <= lasted && lasted <= all,
+            "{lasted:?} {all:?}: {life}"
+        );
+    }
+    tool::tcpstates(&["--deactivate"]);
+}
+
 /// Number of connections by a field.
 fn by(rows: &[Value], name: &str) -> BTreeMap<String, u64> {
     let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
@@ -321,6 +376,8 @@ fn counts() {
     for (pid, number) in &held {
         assert_eq!(ours.get(pid), Some(number), "{pid}: {ours:?}");
     }
+    equal_lsof(&counted("pid|state state=!TIME_WAIT|!FIN_WAIT2"));
+    equal_nstat(&counted("role"));
     let rows = counted("process|state|role");
     let sum: u64 = rows.iter().map(|row| number(row, "connections")).sum();
     assert_eq!(sum, table().len() as u64, "{rows:#?}");
@@ -348,6 +405,39 @@ fn counts() {
     assert!(!report("transitions=1").transitions.is_empty());
     drop(open);
     tool::tcpstates(&["--deactivate"]);
+}
+
+/// Sockets of each process in each state, as `lsof -i` lists them.
+fn equal_lsof(rows: &[Value]) {
+    let mut command = Command::new("ip");
+    let command = command.args(["netns", "exec", "counts", "lsof", "-nP", "-iTCP"]);
+    let output = command.output().expect("lsof");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // COMMAND PID USER FD TYPE DEVICE SIZE/OFF NODE NAME (STATE)
+    let socket = |line: &str| {
+        let state = line.rsplit_once('(')?.1.strip_suffix(')')?.to_owned();
+        let pid = line.split_whitespace().nth(1)?.parse::<u64>().ok()?;
+        Some((pid, state))
+    };
+    let listed = count(text.lines().filter_map(socket));
+    assert!(listed.len() >= 3, "{text}");
+    let row = |row: &Value| {
+        let state = row["state"].as_str()?.to_owned();
+        Some(((row["pid"].as_u64()?, state), number(row, "connections")))
+    };
+    let ours = rows.iter().filter_map(row).filter(|(_, count)| *count > 0);
+    assert_eq!(ours.collect::<BTreeMap<_, _>>(), listed, "{text}");
+}
+
+/// Connections that were opened, as the kernel counts them.
+fn equal_nstat(roles: &[Value]) {
+    let truth = Counters::of("counts");
+    let opened = |role: &str| {
+        let row = roles.iter().find(|row| row["role"] == role);
+        row.map_or(0, |row| number(row, "connections") + number(row, "ends"))
+    };
+    assert_eq!(opened("client"), truth.get("TcpActiveOpens"), "{roles:#?}");
+    assert_eq!(opened("server"), truth.get("TcpPassiveOpens"), "{roles:#?}");
 }
 
 /// Remote ports of the clients that a report tells of.

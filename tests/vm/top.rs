@@ -49,7 +49,8 @@ fn shows() {
     tmux.keys(&["3"]);
     tmux.shows("= ESTABLISHED");
     tmux.keys(&["/"]);
-    tmux.type_text(&format!("lport={port} state=established"));
+    // It is added to the filter that is in force.
+    tmux.type_text(&format!(" lport={port} state=established"));
     tmux.keys(&["Enter"]);
     tmux.keys(&["Enter"]);
     let line = tmux.shows("SYN_RECV > ESTABLISHED");
@@ -57,6 +58,9 @@ fn shows() {
     // Together they would be another key.
     tmux.keys(&["Escape"]);
     tmux.shows("sort: latest");
+    // Without a filter, because ends are transitions from other states.
+    tmux.keys(&["Escape"]);
+    tmux.until("no filter", |screen| !screen.contains("filter:"));
     tmux.keys(&["4"]);
     tmux.shows(&format!("{}/", std::process::id()));
     drop((held, waiting));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::{begin, begin_later};
+use super::begin;
 use crate::simultaneous::{calling, simultaneous_close, simultaneous_open};
 use crate::support::crowd::Crowd;
 use crate::support::diagnosis::{
@@ -85,7 +85,7 @@ fn of_count(diagnosis: &Diagnosis, resets: u64) -> &Value {
 }
 
 fn resets() {
-    begin_later();
+    begin();
     let link = Link::new("resetnear", "resetfar");
     let mut crowd = Crowd::across(&link);
     let mut server = Process::named(&link.far, c"careless", careless);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::{begin, begin_later};
+use super::begin;
 use crate::support::crowd::{self, Crowd};
 use crate::support::diagnosis::{
     Diagnosis, assert_about, assert_by, assert_is, assert_numbers, assert_peers,
@@ -177,7 +177,7 @@ fn all_ports() -> u64 {
 
 /// A client that connects repeatedly and closes first.
 fn ports() {
-    begin_later();
+    begin();
     let link = Link::new("hastynear", "hastyfar");
     let mut crowd = Crowd::across(&link);
     let all = all_ports();
@@ -255,7 +255,7 @@ fn lent(number: u64) -> Ipv4Addr {
 /// The network loses the clients of three servers: one server has data to send and closes, one
 /// closes connections that its clients have closed before, and one only has data to send.
 fn vanish() {
-    begin_later();
+    begin();
     let link = Link::new("lostnear", "lostfar");
     link.lend(LENT);
     let mut crowd = Crowd::across(&link);
@@ -301,7 +301,7 @@ const CALLS: u64 = 120;
 
 /// Nobody answers one program that calls a single address, and another one that tries many.
 fn unanswered() {
-    begin_later();
+    begin();
     let netns = Netns::new("nowhere");
     let _wire = Wire::new(&netns);
     let mut crowd = Crowd::within(&netns);

@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{SockaddrIn, connect};
 use serde_json::Value;
 
-use super::{begin, begin_later};
+use super::begin;
 use crate::support::crowd::{self, Crowd};
 use crate::support::diagnosis::{Diagnosis, assert_about, assert_by, assert_is, assert_numbers};
 use crate::support::link::{FAR, Link, NEAR};
@@ -113,7 +113,7 @@ fn bind_all(to: &[SocketAddr]) -> Vec<OwnedFd> {
 
 /// bind() of an address takes all ports, and then no port is left for any destination.
 fn held() {
-    begin_later();
+    begin();
     let link = Link::new("heldnear", "heldfar");
     let mut crowd = Crowd::across(&link);
     let range = format!("40000 {}", 39_999 + RANGE);
@@ -173,7 +173,7 @@ const GIVEN_UP: u64 = 30;
 
 /// A program with a short time-out; and one that gives up the slower one of two calls at once.
 fn given_up() {
-    begin_later();
+    begin();
     let netns = Netns::new("impatient");
     let _wire = Wire::new(&netns);
     let mut crowd = Crowd::within(&netns);
@@ -231,7 +231,7 @@ fn keep_all(mut line: Line) {
 }
 
 fn descriptors() {
-    begin_later();
+    begin();
     let link = Link::new("filesnear", "filesfar");
     let mut crowd = Crowd::across(&link);
     let mut server = Process::named(&link.far, c"greedy", keep_all);

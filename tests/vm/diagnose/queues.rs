@@ -9,7 +9,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use nix::sys::socket::{SockaddrIn, connect};
 
-use super::{begin, begin_later};
+use super::begin;
 use crate::handshakes::patient;
 use crate::support::crowd::Crowd;
 use crate::support::diagnosis::{
@@ -53,7 +53,7 @@ fn listening(netns: &Netns, port: u16) -> ss::Listening {
 const BACKLOG: u64 = 16;
 
 fn accept_queue() {
-    begin_later();
+    begin();
     let link = Link::new("stucknear", "stuckfar");
     let mut crowd = Crowd::across(&link);
     let (server, port) = start_stuck(&link.far, FAR, BACKLOG);
@@ -130,7 +130,7 @@ const SHARED_BACKLOG: u64 = 64;
 /// SO_REUSEPORT: each process has its own queue.
 fn one_of_four() {
     let netns = Netns::new("oneoffour");
-    begin_later();
+    begin();
     let mut crowd = Crowd::within(&netns);
     netns.ip(&["addr", "add", &format!("{HOST}/32"), "dev", "lo"]);
     let mut first = Process::named(&netns, c"well", |line| share(line, 0, true));

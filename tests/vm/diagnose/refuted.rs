@@ -15,7 +15,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
-use super::{begin, begin_later};
+use super::begin;
 use crate::support::crowd::Crowd;
 use crate::support::diagnosis::{
     Diagnosis, assert_about, assert_by, assert_is, assert_numbers, number,
@@ -77,7 +77,7 @@ const PIECE: usize = 50;
 /// that does not read what its server sends.
 fn stuck() {
     let netns = Netns::new("stuckreader");
-    begin_later();
+    begin();
     let mut crowd = Crowd::within(&netns);
     let (hung, to_hung) = start(&netns, c"hung", |mut line| {
         let held = accept(&mut line, DRIPPING);
@@ -357,7 +357,7 @@ fn download(mut line: Line, to: [SocketAddr; 2]) {
 
 fn black_hole() {
     let hole = Hole::new();
-    begin_later();
+    begin();
     let mut crowd = Crowd::within(&hole.server);
     let mut server = Process::named(&hole.server, c"downloads", serve_downloads);
     let ports = server.line.hear();
@@ -436,7 +436,7 @@ const POOL: u64 = 60;
 /// on which nobody listens.
 fn harmless() {
     let netns = Netns::new("harmless");
-    begin_later();
+    begin();
     let mut crowd = Crowd::within(&netns);
     let (_standby, to_standby) = start(&netns, c"standby", |mut line| {
         for mut stream in accept(&mut line, CHECKED) {
@@ -510,7 +510,7 @@ const SENDERS: u64 = 120;
 /// Log senders that no program answers, and sensors that a broker only greets.
 fn one_way() {
     let netns = Netns::new("oneway");
-    begin_later();
+    begin();
     let mut crowd = Crowd::within(&netns);
     let (_logs, to_logs) = start(&netns, c"logs", |mut line| {
         let mut held = accept(&mut line, SENDERS);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -12,9 +13,9 @@ use super::{guest, tool};
 
 const WORST_FIRST: [&str; 3] = ["critical", "warning", "info"];
 
-/// The findings of one diagnosis, and those that are gone.
+/// The findings of one diagnosis, those that are gone, and when the tool had told all of them.
 #[derive(Debug)]
-pub struct Diagnosis(pub Vec<Value>, Vec<Value>);
+pub struct Diagnosis(pub Vec<Value>, Vec<Value>, pub Instant);
 
 /// The output of `nstat` before and after a diagnosis.
 pub struct Looks(Counters, Counters);
@@ -45,14 +46,15 @@ impl Diagnosis {
     pub fn with(keys: &str) -> Self {
         let diagnose = format!("--diagnose=json=1 check=1 {keys}");
         let outcome = tool::run(&["tcpstates", &diagnose]);
+        let told = Instant::now();
         assert_eq!(outcome.stderr, "", "{keys}");
-        let diagnosis = Self::parse(&outcome.stdout);
+        let diagnosis = Self::parse(&outcome.stdout, told);
         let status = if diagnosis.alarms().is_empty() { 0 } else { 3 };
         assert_eq!(outcome.status, status, "{keys}: {outcome:?}");
         diagnosis
     }
 
-    fn parse(text: &str) -> Self {
+    fn parse(text: &str, told: Instant) -> Self {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let mut lines: Vec<Value> = text.lines().map(parse).collect();
         let end = lines.pop().expect("a diagnosis has a last line");
@@ -67,7 +69,7 @@ impl Diagnosis {
         assert!(lines.is_sorted_by_key(rank), "worst first: {text}");
         let ids: BTreeSet<_> = lines.iter().filter_map(|f| f["id"].as_str()).collect();
         assert_eq!(ids.len(), lines.len(), "each has its own id: {text}");
-        Self(lines, gone)
+        Self(lines, gone, told)
     }
 
     /// Findings that were there at the last diagnosis.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use super::super::begin_later;
+use super::super::begin;
 use super::assert_nothing;
 use crate::support::mptcp::{Links, SERVER};
 use crate::support::process::{Line, Process};
@@ -17,7 +17,7 @@ const LASTS: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub fn healthy() {
-    begin_later();
+    begin();
     let links = Links::new("mphost", "mpphones");
     let mut server = Process::named(&links.server, c"mp-server", serve);
     server.line.hear();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::super::begin_later;
+use super::super::begin;
 use super::assert_nothing;
 use crate::support::link::{FAR, Link, NEAR};
 use crate::support::process::{Line, Process};
@@ -44,7 +44,7 @@ pub fn is_there() -> bool {
 
 pub fn healthy() {
     assert!(is_there(), "the kernel has no NFS");
-    begin_later();
+    begin();
     let link = Link::new("nfsclient", "nfsserver");
     link.wait();
     let mut server = Process::named(&link.far, c"exporting", export);
