@@ -25,7 +25,7 @@ use crate::backend::events::{self, Rings};
 use crate::backend::ring::{RingReader, RingView};
 use crate::backend::{Backend, DrainLock, Events, Recorder, Start, node, positions};
 use crate::error::{Error, Result};
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::fmt::text::{Text, text, words};
 use crate::model::activation::{Activation, Settings};
 use crate::model::clock::ClockChange;
@@ -548,7 +548,7 @@ fn rings_wanted(config: &abi::Config) -> Text {
     match (records, budget, online_cpus()) {
         (0, 0, _) => words!("rings for every CPU", "每个 CPU 的环形缓冲区").into(),
         (0, budget, _) => {
-            let size = mebibytes(budget);
+            let size = size(budget);
             text!("rings of {size}", "共 {size} 的环形缓冲区")
         }
         (_, _, None) => text!(
@@ -556,7 +556,7 @@ fn rings_wanted(config: &abi::Config) -> Text {
             "每个 CPU {records} 条记录的环形缓冲区"
         ),
         (_, _, Some(cpus)) => {
-            let memory = mebibytes(bytes(cpus));
+            let memory = size(bytes(cpus));
             text!(
                 "{cpus} rings of {records} records ({memory})",
                 "{cpus} 个各 {records} 条记录的环形缓冲区（{memory}）"

@@ -6,7 +6,7 @@ use crate::backend::{Backend, Recorder, session};
 use crate::error::{Error, Result, write_error};
 use crate::fmt::escape::printable;
 use crate::fmt::lang::Lang;
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::fmt::text::{Text, text, words};
 use crate::model::activation::{Activation, Settings};
 use crate::model::hook::Hook;
@@ -57,7 +57,7 @@ fn missing(hook: &Hook) -> Text {
 
 fn activated(settings: &Settings, rings: usize, stats: &Stats) -> Text {
     let (hook, records) = (settings.hook_used.name(), settings.ring_records);
-    let (found, memory) = (stats.seeded, mebibytes(settings.memory_bytes));
+    let (found, memory) = (stats.seeded, size(settings.memory_bytes));
     let most = settings.activation.max_conns.unwrap_or(0);
     text!(
         "active: {hook}, {rings} CPUs x {records} records, at most {most} connections, {memory}; \

@@ -13,7 +13,7 @@ use crate::command::activate::print;
 use crate::command::options::DumpOptions;
 use crate::error::{Error, Result};
 use crate::fmt::lang::Lang;
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::fmt::text::text;
 use crate::host::Host;
 use crate::host::captured::Referred;
@@ -55,7 +55,7 @@ pub fn dump(
         connections,
         listeners,
     } = counts;
-    let size = mebibytes(length);
+    let size = size(length);
     let text = text!(
         "captured: {events} events, {connections} connections, {listeners} listeners, {size}: {name}",
         "已捕获：{events} 个事件，{connections} 个连接，{listeners} 个监听端，{size}：{name}"

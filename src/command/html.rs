@@ -19,7 +19,7 @@ use crate::command::settings;
 use crate::diagnose;
 use crate::diagnose::tally::sum;
 use crate::error::{Error, Result};
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::fmt::text::text;
 use crate::host::Host;
 use crate::host::held::held;
@@ -62,7 +62,7 @@ pub fn html(
         Ok((page, length.unwrap_or_default()))
     })?;
     let listeners = page.listeners.len() as u64 + page.more_listeners;
-    let (events, connections, size) = (page.events, sum(page.live), mebibytes(length));
+    let (events, connections, size) = (page.events, sum(page.live), size(length));
     let text = text!(
         "written: {events} events, {connections} connections, {listeners} listeners, {size}: {name}",
         "已写入：{events} 个事件，{connections} 个连接，{listeners} 个监听端，{size}：{name}"

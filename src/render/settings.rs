@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::fmt::escape::printable;
 use crate::fmt::json;
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::fmt::text::Words;
 use crate::model::activation::{self, Activation, Settings};
 use crate::model::hook::Hook;
@@ -208,9 +208,9 @@ fn write_resources(
         view.rings,
         settings.ring_records,
         l.records_each,
-        mebibytes(view.rings.saturating_mul(settings.ring_bytes)),
+        size(view.rings.saturating_mul(settings.ring_bytes)),
         l.memory,
-        mebibytes(settings.memory_bytes)
+        size(settings.memory_bytes)
     )?;
     write_tables(out, l, asked, stats)?;
     write_losses(out, l, &view.causes())

@@ -19,7 +19,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[test]
 #[ignore = "prints figures, which are those of an optimised build"]
 fn cost() {
-    for count in [10_000, 1_000_000] {
+    let bars = [
+        (10_000, Duration::from_millis(30)),
+        (1_000_000, Duration::from_secs(1)),
+    ];
+    for (count, most) in bars {
         let host = Host::make();
         let mut fake = Fake::new(2, 1 << 16);
         host.fill(&fake, 1 << 17);
@@ -49,7 +53,7 @@ fn cost() {
             let took = median(rounds);
             println!("{count:>9} connections  {took:>12.2?}  {keys}");
             seen.press(KeyCode::Down);
-            assert!(took < Duration::from_millis(500), "{keys}: {took:?}");
+            assert!(took < most, "{keys}: {took:?}");
         }
     }
 }

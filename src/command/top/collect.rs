@@ -1,6 +1,6 @@
 //! Collects the lines of the screens: groups and picks from all connections, in one pass.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::command::top::people::People;
 use crate::command::top::source::Source;
@@ -140,7 +140,10 @@ impl<'a> Pass<'a> {
             pick: Pick::new(KEPT),
             groups: wanted.groups.map(|(by, ..)| Groups::new(by)),
             bytes,
-            rates: by_rate.then(FxHashMap::default),
+            rates: by_rate.then(|| {
+                // There are about as many as last time.
+                FxHashMap::with_capacity_and_hasher(bytes.bytes.len(), FxBuildHasher)
+            }),
             now_ns,
             matched: 0,
             example: None,

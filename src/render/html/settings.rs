@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::fmt::size::mebibytes;
+use crate::fmt::size::size;
 use crate::model::activation::{self, Settings};
 use crate::model::hook::Hook;
 use crate::render::html::markup::Markup;
@@ -42,7 +42,7 @@ fn keys<'a>(view: &View<'a>, settings: &Settings) -> Table<'a> {
         shown.rings,
         grouped(settings.ring_records.into()),
         l.records_each,
-        mebibytes(shown.rings.saturating_mul(settings.ring_bytes))
+        size(shown.rings.saturating_mul(settings.ring_bytes))
     );
     let reported = match settings.consumed_ns {
         None => l.never.to_owned(),
@@ -51,7 +51,7 @@ fn keys<'a>(view: &View<'a>, settings: &Settings) -> Table<'a> {
     let others = [
         (l.hook, settings.hook_used.name().to_owned()),
         (l.rings, rings),
-        (l.memory, mebibytes(settings.memory_bytes)),
+        (l.memory, size(settings.memory_bytes)),
         (l.last_report, reported),
     ];
     let others = others.map(|(label, value)| (label.to_owned(), value));
