@@ -30,6 +30,11 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// Selects what `show` says, at any time.
+    pub fn at_any_time(show: &'a Show) -> Self {
+        Self::new(show, Within::default())
+    }
+
     /// Whether everything is selected.
     pub fn takes_all(&self) -> bool {
         self.all
@@ -60,6 +65,11 @@ impl<'a> Selector<'a> {
     pub fn connection(&self, conn: &Conn, now_ns: u64, host: &mut dyn Host) -> bool {
         let socket = || Attachment::of(conn);
         self.show.connection(conn, now_ns) && self.live(&conn.who, socket, host)
+    }
+
+    /// The same, by the owner that was recorded, whoever has the socket open now.
+    pub fn connection_as_recorded(&self, conn: &Conn, now_ns: u64, host: &mut dyn Host) -> bool {
+        self.show.connection(conn, now_ns) && self.recorded(&conn.who, host)
     }
 
     /// Whether a listener is selected at `now_ns` (monotonic), whoever its owner is.

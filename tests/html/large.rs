@@ -14,7 +14,8 @@ const EVENTS: u64 = 1_000_000;
 const CONNECTIONS: u64 = 20_000;
 const MOST_TIME: Duration = Duration::from_secs(2);
 const MOST_BYTES: u64 = 2 << 20;
-/// Memory beside the recording.
+/// Memory beside the recording: most of it is what the diagnosis keeps, up to 65,536 kinds of
+/// transitions of the last minute. It does not grow with the events.
 const MOST_MEMORY: u64 = 128 << 20;
 
 /// The highest memory use so far, in bytes.

@@ -12,16 +12,7 @@ use testkit::records::listener;
 use testkit::scene::{self, Conn};
 use testkit::traffic;
 
-use crate::support::{LOOK, Look, Seen, assert_in_order, line_with};
-
-const SCREENS: [&str; 6] = [
-    "states",
-    "listeners",
-    "connections",
-    "processes",
-    "reasons",
-    "findings",
-];
+use crate::support::{LOOK, Look, SCREENS, Seen, assert_in_order, line_with};
 
 fn busy() -> Fake {
     let mut fake = traffic::record(&traffic::lives(400), 4_096);

@@ -5,7 +5,7 @@ use testkit::fake::Fake;
 use testkit::scene::{CLOSE, ESTABLISHED, SYN_SENT, TIME_WAIT};
 use testkit::traffic::{self, LENGTH_MS, Life};
 
-use crate::support::{File, LOOK, Seen, assert_in_order, line_with};
+use crate::support::{File, LOOK, SCREENS, Seen, assert_in_order, line_with};
 
 /// Connections in a state, so many milliseconds after the start.
 fn truth(lives: &[Life], at_ms: u64, state: u8) -> usize {
@@ -182,14 +182,7 @@ fn a_capture_of_nothing_is_shown() {
     let fake = Fake::new(1, 64);
     let file = File::write(&fake, "nothing");
     let capture = file.open();
-    for screen in [
-        "states",
-        "listeners",
-        "connections",
-        "processes",
-        "reasons",
-        "findings",
-    ] {
+    for screen in SCREENS {
         let mut seen = Seen::playing(&capture, &file.0, &format!("screen={screen}"), LOOK);
         for code in [
             KeyCode::Home,

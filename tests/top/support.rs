@@ -24,6 +24,16 @@ use ratatui_crossterm::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use testkit::fake::Fake;
 use testkit::host::FakeHost;
 
+/// The screens, in the order of their numbers.
+pub const SCREENS: [&str; 6] = [
+    "states",
+    "listeners",
+    "connections",
+    "processes",
+    "reasons",
+    "findings",
+];
+
 /// A view of a backend.
 pub struct Seen<'a> {
     pub app: App<'a>,

@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use crate::command::select::Selector;
 use crate::command::top::people::People;
 use crate::command::top::source::Source;
 use crate::error::Result;
@@ -115,8 +116,7 @@ pub fn collect(
 
 /// One pass through all connections.
 struct Pass<'a> {
-    show: &'a Show,
-    all: bool,
+    selector: Selector<'a>,
     order: Option<(Order, bool)>,
     pick: Pick<Conn>,
     groups: Option<Groups>,
@@ -134,8 +134,7 @@ impl<'a> Pass<'a> {
             .connections
             .is_some_and(|(order, _)| order == Order::Rate);
         Self {
-            show,
-            all: *show == Show::default(),
+            selector: Selector::at_any_time(show),
             order: wanted.connections,
             pick: Pick::new(KEPT),
             groups: wanted.groups.map(|(by, ..)| Groups::new(by)),
@@ -152,7 +151,7 @@ impl<'a> Pass<'a> {
 
     #[inline]
     fn add(&mut self, conn: &Conn, people: &mut People) {
-        if !self.all && !self.is_shown(conn, people) {
+        if !self.selector.takes_all() && !people.shows(&self.selector, conn, self.now_ns) {
             return;
         }
         self.matched += 1;
@@ -170,10 +169,6 @@ impl<'a> Pass<'a> {
             let weight = if reversed { !weight } else { weight };
             self.pick.push(weight, conn.who.conn, conn);
         }
-    }
-
-    fn is_shown(&self, conn: &Conn, people: &mut People) -> bool {
-        people.shows(self.show, conn, self.now_ns)
     }
 
     fn weight(&self, conn: &Conn, order: Order) -> u64 {
@@ -218,9 +213,10 @@ fn listeners(
     collected: &mut Collected,
 ) -> Result<()> {
     let all = source.listeners()?;
+    let selector = Selector::at_any_time(show);
     for listener in &all.listeners {
         let is_shown = show.listener(listener, all.now_ns);
-        if !is_shown || !people.shows_recorded(show, &listener.who) {
+        if !is_shown || !people.shows_recorded(&selector, &listener.who) {
             continue;
         }
         let counters = handshakes::counters(&listener.handshakes, &all.hooks);

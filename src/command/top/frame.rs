@@ -1,5 +1,6 @@
 //! Makes what is drawn from what was collected: only the lines of the window get names.
 
+use crate::command::select::Selector;
 use crate::command::top::App;
 use crate::command::top::ui::Over;
 use crate::fmt::line::{self, Put};
@@ -138,8 +139,8 @@ impl App<'_> {
         let alarms = recorded.playback.alarms(from, recorded.now_ns);
         let alarms: Vec<_> = alarms.filter(|alarm| self.show.alarm(alarm)).collect();
         let events: Vec<_> = recorded.events(&self.show).collect();
-        let (people, show) = (&mut self.people, &self.show);
-        let mut shows = |who: &Ident| people.shows_recorded(show, who);
+        let (people, selector) = (&mut self.people, Selector::at_any_time(&self.show));
+        let mut shows = |who: &Ident| people.shows_recorded(&selector, who);
         let alarms: Vec<_> = alarms
             .into_iter()
             .filter(|alarm| shows(&alarm.who))

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::backend::session::{Listeners, Session, active_settings};
 use crate::backend::{Backend, Events, Start};
+use crate::command::select::Selector;
 use crate::command::top::people::People;
 use crate::command::top::source::{Look, Source, Trends};
 use crate::error::{Error, Result};
@@ -111,8 +112,9 @@ impl<'a> Live<'a> {
         stats.states = Default::default();
         stats.tracked = 0;
         let now_ns = stats.now_ns;
+        let selector = Selector::at_any_time(&self.show);
         self.connections(&mut |conn| {
-            if people.shows(&self.show, conn, now_ns) {
+            if people.shows(&selector, conn, now_ns) {
                 stats.tracked += 1;
                 if let Some(count) = stats.states.get_mut(usize::from(conn.state.0)) {
                     *count += 1;
@@ -159,10 +161,11 @@ impl Feed<'_> {
     fn read(&mut self, show: &Show, people: &mut People) -> Result<()> {
         self.session.extend()?;
         let tally = &mut self.tally;
+        let selector = Selector::at_any_time(show);
         self.session.events(&mut |event| {
             if let Event::Transition(event) = event {
                 let t = &event.record;
-                if show.transition(t) && people.shows_recorded(show, &t.who) {
+                if show.transition(t) && people.shows_recorded(&selector, &t.who) {
                     tally.add(&counted(t));
                 }
             }

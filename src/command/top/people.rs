@@ -10,8 +10,6 @@ use crate::host::Host;
 use crate::host::held::held;
 use crate::model::conn::Conn;
 use crate::model::endpoint::Dev;
-use crate::model::filter::Show;
-use crate::model::filter::window::Within;
 use crate::model::holders::{Attachment, Holders};
 use crate::model::ident::{Ident, Owner};
 use crate::model::top::groups::Group;
@@ -83,21 +81,17 @@ impl<'a> People<'a> {
     }
 
     /// Whether a live connection is selected.
-    pub fn shows(&mut self, show: &Show, conn: &Conn, now_ns: u64) -> bool {
-        if !show.connection(conn, now_ns) {
-            return false;
-        }
-        let selector = Selector::new(show, Within::default());
-        let (who, socket) = (&conn.who, || Attachment::of(conn));
+    #[inline]
+    pub fn shows(&mut self, selector: &Selector, conn: &Conn, now_ns: u64) -> bool {
         match self.exact {
-            true => selector.live(who, socket, &mut *self.host),
-            false => selector.recorded(who, &mut *self.host),
+            true => selector.connection(conn, now_ns, &mut *self.host),
+            false => selector.connection_as_recorded(conn, now_ns, &mut *self.host),
         }
     }
 
     /// Whether the owner that was recorded is selected.
-    pub fn shows_recorded(&mut self, show: &Show, who: &Ident) -> bool {
-        Selector::new(show, Within::default()).recorded(who, &mut *self.host)
+    pub fn shows_recorded(&mut self, selector: &Selector, who: &Ident) -> bool {
+        selector.recorded(who, &mut *self.host)
     }
 
     /// The process of a connection.

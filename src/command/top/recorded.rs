@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::backend::session::{Listeners, Session, active_settings};
 use crate::backend::{Backend, Start};
+use crate::command::select::Selector;
 use crate::command::top::live::is_cut;
 use crate::command::top::people::People;
 use crate::command::top::source::{Look, Source, Trends};
@@ -120,12 +121,13 @@ impl<'a> Recorded<'a> {
 
     /// The connections by state that match a filter, now.
     fn states(&self, show: &Show, people: &mut People) -> Result<Counts> {
-        if *show == Show::default() {
+        let selector = Selector::at_any_time(show);
+        if selector.takes_all() {
             return Ok(self.playback.counts_at(self.now_ns));
         }
         let mut states = Counts::default();
         self.connections(&mut |conn| {
-            if people.shows(show, conn, self.now_ns) {
+            if people.shows(&selector, conn, self.now_ns) {
                 if let Some(count) = states.get_mut(usize::from(conn.state.0)) {
                     *count += 1;
                 }
@@ -166,13 +168,13 @@ impl<'a> Recorded<'a> {
 
     /// Counts the transitions after the first and up to the second moment.
     fn count(&self, show: &Show, people: &mut People, (from, to): (u64, u64), tally: &mut Tally) {
-        let all = *show == Show::default();
+        let selector = Selector::at_any_time(show);
         for step in self.playback.between(from, to) {
             let shown = |people: &mut People| {
                 show.transition(&self.playback.transition(step))
-                    && people.shows_recorded(show, self.playback.who(step))
+                    && people.shows_recorded(&selector, self.playback.who(step))
             };
-            if all || shown(people) {
+            if selector.takes_all() || shown(people) {
                 tally.add(&self.playback.counted(step));
             }
         }

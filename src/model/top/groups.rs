@@ -25,7 +25,8 @@ pub struct Group {
     pub received: u64,
     /// Segments that they have retransmitted.
     pub retrans: u64,
-    states: [u64; STATES],
+    /// There are at most 2^24 sockets; a group is small, because a host may have many.
+    states: [u32; STATES],
 }
 
 impl Group {
@@ -56,7 +57,7 @@ impl Group {
     /// Number of sockets in any of these states, as displayed.
     pub fn count(&self, states: &[State]) -> u64 {
         let of = |state: &State| self.states.get(usize::from(state.0)).copied().unwrap_or(0);
-        states.iter().map(of).sum()
+        states.iter().map(of).map(u64::from).sum()
     }
 
     fn weight(&self, order: Order) -> u64 {

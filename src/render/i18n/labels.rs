@@ -2,29 +2,9 @@
 
 use crate::render::i18n::Lang;
 
-/// One table for all languages, so that no language can lack a label.
-macro_rules! labels {
-    ($($name:ident: $en:literal, $zh:literal;)*) => {
-        /// The labels of one language.
-        #[derive(Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "each is told by its English word")]
-        pub struct Labels {
-            /// The language.
-            pub lang: Lang,
-            $(pub $name: &'static str,)*
-        }
-        pub(super) static EN: Labels = Labels { lang: Lang::En, $($name: $en,)* };
-        pub(super) static ZH: Labels = Labels { lang: Lang::Zh, $($name: $zh,)* };
-        #[cfg(test)]
-        impl Labels {
-            fn all(&self) -> Vec<&'static str> {
-                vec![$(self.$name,)*]
-            }
-        }
-    };
-}
-
-labels! {
+texts! {
+    /// The texts of one language.
+    Labels:
     time: "Time", "时间";
     local: "Local", "本地地址";
     remote: "Remote", "远端地址";

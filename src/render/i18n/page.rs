@@ -3,27 +3,9 @@
 
 use crate::render::i18n::Lang;
 
-/// One table for all languages, so that no language can lack a label.
-macro_rules! labels {
-    ($($name:ident: $en:literal, $zh:literal;)*) => {
-        /// The labels of one language.
-        #[derive(Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "each is told by its English words")]
-        pub struct PageLabels {
-            $(pub $name: &'static str,)*
-        }
-        static EN: PageLabels = PageLabels { $($name: $en,)* };
-        static ZH: PageLabels = PageLabels { $($name: $zh,)* };
-        #[cfg(test)]
-        impl PageLabels {
-            fn all(&self) -> Vec<&'static str> {
-                vec![$(self.$name,)*]
-            }
-        }
-    };
-}
-
-labels! {
+texts! {
+    /// The texts of one language.
+    PageLabels:
     tag: "en", "zh-CN";
     title: "TCP states", "TCP 状态";
     as_of: "As of", "截至";
@@ -81,16 +63,6 @@ labels! {
     none: "None.", "无。";
     written_by: "Written by", "生成工具";
     times_note: "Medians and 99th percentiles are at most a quarter too long.", "中位数和第 99 百分位最多偏大四分之一。";
-}
-
-impl Lang {
-    /// The labels of the page.
-    pub fn page(self) -> &'static PageLabels {
-        match self {
-            Self::En => &EN,
-            Self::Zh => &ZH,
-        }
-    }
 }
 
 #[cfg(test)]

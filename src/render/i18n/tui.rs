@@ -3,27 +3,9 @@
 use crate::model::top::screen::{By, Order, Screen};
 use crate::render::i18n::Lang;
 
-/// One table for all languages, so that no language can lack a text.
-macro_rules! texts {
-    ($($name:ident: $en:literal, $zh:literal;)*) => {
-        /// The texts of one language.
-        #[derive(Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "each is told by its English words")]
-        pub struct Texts {
-            $(pub $name: &'static str,)*
-        }
-        static EN: Texts = Texts { $($name: $en,)* };
-        static ZH: Texts = Texts { $($name: $zh,)* };
-        #[cfg(test)]
-        impl Texts {
-            fn all(&self) -> Vec<&'static str> {
-                vec![$(self.$name,)*]
-            }
-        }
-    };
-}
-
 texts! {
+    /// The texts of one language.
+    Texts:
     states: "States", "状态";
     listeners: "Listeners", "监听";
     connections: "Connections", "连接";
@@ -113,7 +95,7 @@ texts! {
     help_pause: "pause; in a capture: play", "暂停；捕获中：播放";
     help_time: "in a capture: one step back, forward; the next or last event; start, end", "捕获中：后退、前进一步；相邻事件；开头、结尾";
     help_redraw: "draw everything again", "重新绘制";
-    help_back: "back; without anything open: quit", "返回；没有打开的内容时退出";
+    help_back: "back: close what is open, then clear the filter, then quit", "返回：依次关闭打开的内容、清除过滤、退出";
     help_quit: "quit", "退出";
     help_marks: "Marks of states", "状态标记";
     mark_opening: "opening", "建立中";
@@ -132,16 +114,6 @@ texts! {
     order_count: "most", "数量最多";
     order_queue: "fullest queue", "队列最满";
     order_name: "name", "名称";
-}
-
-impl Lang {
-    /// The texts of the live view.
-    pub fn tui(self) -> &'static Texts {
-        match self {
-            Self::En => &EN,
-            Self::Zh => &ZH,
-        }
-    }
 }
 
 impl Texts {
